@@ -1,0 +1,284 @@
+"""Every change of the mask is one patch that goes through the document and can be undone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QRect, Signal
+from PySide6.QtGui import QUndoCommand, QUndoStack
+
+from engine.types import Patch
+
+Mask = NDArray[np.bool_]
+#: An edit looks at the mask, (height, width), and says what to change; None changes nothing.
+Edit = Callable[[Mask], Patch | None]
+
+#: Undo steps kept; a packed patch of a usual stroke takes a few hundred bytes.
+UNDO_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class PackedPatch:
+    """What a patch changes, small enough to keep: one bit a pixel, compressed.
+
+    A difference of bits is its own inverse, so writing it twice gives the first mask back.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    bits: bytes
+
+    @property
+    def rect(self) -> QRect:
+        """The rectangle it changes, in image pixels (x = column, y = row)."""
+        return QRect(self.left, self.top, self.width, self.height)
+
+    def flip(self, mask_hw: Mask) -> None:
+        """Write the change into `mask_hw`, or take it out again."""
+        packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
+        flips = np.unpackbits(packed, count=self.height * self.width).view(np.bool_)
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        mask_hw[rows, columns] ^= flips.reshape(self.height, self.width)
+
+
+def pack(patch: Patch | None) -> PackedPatch | None:
+    """The patch packed, cut to the pixels that differ; None where no pixel does."""
+    if patch is None:
+        return None
+    flips_hw = patch.before_hw ^ patch.after_hw
+    rows = np.flatnonzero(flips_hw.any(axis=1))
+    if not rows.size:
+        return None
+    columns = np.flatnonzero(flips_hw.any(axis=0))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    bits = np.packbits(flips_hw[top:bottom, left:right])
+    return PackedPatch(
+        patch.top + top, patch.left + left, bottom - top, right - left, zlib.compress(bits, 1)
+    )
+
+
+class MaskDocument(QObject):
+    """The mask of one image, its undo stack, and one signal that says which pixels changed.
+
+    A stroke is a transaction: `begin()` at mouse-down, `draw(edit)` on each move, `commit(text)`
+    at mouse-up, `rollback()` on Escape. Everything else is `edit(text, edit)`. An edit is a pure
+    function of the mask that returns a Patch, such as those of `engine.masks`.
+    """
+
+    #: Pixels that may differ from before (x = column, y = row, in image pixels).
+    changed = Signal(QRect)
+    #: Something about undo, redo or the unsaved mark changed.
+    history_changed = Signal()
+
+    def __init__(
+        self, shape: tuple[int, int], mask_hw: Mask | None = None, parent: QObject | None = None
+    ) -> None:
+        """A document over `mask_hw` (copied), or over an empty mask of `shape` (height, width)."""
+        super().__init__(parent)
+        if mask_hw is not None and mask_hw.shape != shape:
+            raise ValueError(f"the mask is {mask_hw.shape}, the image {shape}")
+        self._mask_hw: Mask = np.zeros(shape, bool) if mask_hw is None else mask_hw.astype(bool)
+        self._stack = QUndoStack(self)
+        self._stack.setUndoLimit(UNDO_STEPS)
+        self._revision = 0
+        self._tool = ""
+        self._strokes: list[Patch] = []
+        for signal in (self._stack.indexChanged, self._stack.cleanChanged):
+            signal.connect(self._announce_history)
+
+    # What it holds
+
+    @property
+    def mask_hw(self) -> Mask:
+        """The mask as it is now, (height, width) bool, as a read-only view that stays current."""
+        view = self._mask_hw.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width = self._mask_hw.shape
+        return height, width
+
+    @property
+    def revision(self) -> int:
+        """A number that is another one after every change, drawing included."""
+        return self._revision
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pixel is lesion."""
+        return not self._mask_hw.any()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the mask differs from what was last saved, as the undo stack knows it."""
+        return bool(self._strokes) or not self._stack.isClean()
+
+    @property
+    def drawing(self) -> bool:
+        """Whether a stroke is under way."""
+        return bool(self._tool)
+
+    @property
+    def tool(self) -> str:
+        """The tool of the stroke under way, or ""."""
+        return self._tool
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        return self._stack.canUndo()
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        return self._stack.canRedo()
+
+    @property
+    def undo_text(self) -> str:
+        """What undo would take back, as "Brush stroke"."""
+        return self._stack.undoText()
+
+    @property
+    def redo_text(self) -> str:
+        """What redo would bring back."""
+        return self._stack.redoText()
+
+    @property
+    def undo_stack(self) -> QUndoStack:
+        """The stack itself, for a history list; push nothing on it."""
+        return self._stack
+
+    # A stroke
+
+    def begin(self, tool: str) -> None:
+        """Start a stroke of `tool`; a stroke still open is taken back first."""
+        self.rollback()
+        self._tool = tool or "tool"
+
+    def draw(self, edit: Edit) -> None:
+        """Apply one edit of the stroke under way."""
+        if not self._tool:
+            raise RuntimeError("draw() outside begin() and commit()")
+        patch = edit(self.mask_hw)
+        if patch is None:
+            return
+        self._write(patch.top, patch.left, patch.after_hw)
+        self._strokes.append(patch)
+
+    def commit(self, text: str) -> bool:
+        """End the stroke as one undo step called `text`; False where it changed no pixel."""
+        strokes, self._strokes, self._tool = self._strokes, [], ""
+        packed = pack(_union(self._mask_hw, strokes))
+        if packed is not None:
+            self._push(text, packed, written=True)
+        return packed is not None
+
+    def rollback(self) -> None:
+        """Take the stroke under way back, as if it had never begun."""
+        strokes, self._strokes, self._tool = self._strokes, [], ""
+        for patch in reversed(strokes):
+            self._write(patch.top, patch.left, patch.before_hw)
+
+    # One-shot edits
+
+    def edit(self, text: str, edit: Edit) -> bool:
+        """Apply one edit as one undo step called `text`; False where it changed no pixel."""
+        self.rollback()
+        return self.push(text, pack(edit(self.mask_hw)))
+
+    def push(self, text: str, packed: PackedPatch | None) -> bool:
+        """Apply an edit that was computed and packed elsewhere against this very revision."""
+        self.rollback()
+        if packed is not None:
+            self._push(text, packed, written=False)
+        return packed is not None
+
+    def undo(self) -> None:
+        """Take the last step back; a stroke under way is taken back instead."""
+        if self._tool:
+            self.rollback()
+        else:
+            self._stack.undo()
+
+    def redo(self) -> None:
+        """Bring the last undone step back."""
+        if not self._tool:
+            self._stack.redo()
+
+    # Saved or not
+
+    def mark_saved(self) -> None:
+        """Say that the mask as it is now is on disk."""
+        self._stack.setClean()
+
+    def mark_unsaved(self) -> None:
+        """Say that no step of the history is on disk, as after a recovered draft."""
+        self._stack.resetClean()
+
+    # Inside
+
+    def _push(self, text: str, packed: PackedPatch, *, written: bool) -> None:
+        self._stack.push(_PatchCommand(self, text, packed, written=written))
+
+    def _flip(self, packed: PackedPatch) -> None:
+        packed.flip(self._mask_hw)
+        self._revision += 1
+        self.changed.emit(packed.rect)
+
+    def _write(self, top: int, left: int, values_hw: Mask) -> None:
+        height, width = values_hw.shape
+        self._mask_hw[top : top + height, left : left + width] = values_hw
+        self._revision += 1
+        self.changed.emit(QRect(left, top, width, height))
+
+    def _announce_history(self) -> None:
+        self.history_changed.emit()
+
+
+class _PatchCommand(QUndoCommand):
+    """Writes a packed patch, or takes it out again: the only undo command there is."""
+
+    def __init__(
+        self, document: MaskDocument, text: str, packed: PackedPatch, *, written: bool
+    ) -> None:
+        super().__init__(text)
+        self._document = document
+        self._packed = packed
+        self._written = written
+
+    def redo(self) -> None:
+        if not self._written:
+            self._document._flip(self._packed)
+        self._written = True
+
+    def undo(self) -> None:
+        self._document._flip(self._packed)
+        self._written = False
+
+
+def _union(mask_hw: Mask, strokes: list[Patch]) -> Patch | None:
+    """One patch from before the first of `strokes` to `mask_hw`, which they led to."""
+    if not strokes:
+        return None
+    top = min(patch.top for patch in strokes)
+    left = min(patch.left for patch in strokes)
+    bottom = max(patch.top + patch.after_hw.shape[0] for patch in strokes)
+    right = max(patch.left + patch.after_hw.shape[1] for patch in strokes)
+    after_hw = mask_hw[top:bottom, left:right].copy()
+    before_hw = after_hw.copy()
+    for patch in reversed(strokes):
+        rows, columns = patch.before_hw.shape
+        row, column = patch.top - top, patch.left - left
+        before_hw[row : row + rows, column : column + columns] = patch.before_hw
+    return Patch(top, left, before_hw, after_hw)

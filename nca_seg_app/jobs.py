@@ -1,0 +1,292 @@
+"""One engine stream runs at a time, in its own thread; a slow window sees the newest event only."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
+
+log = logging.getLogger(__name__)
+
+#: Some systems give secondary threads half a megabyte, too little for a deep numerical library.
+STACK_BYTES = 16 * 1024 * 1024
+
+
+class Job(QObject):
+    """One stream under way. Exactly one of `completed`, `cancelled`, `failed` is emitted, last.
+
+    That happens after the stream has been closed. All signals are emitted in the thread the job
+    was made in. Stopping takes at most one step of the stream.
+    """
+
+    #: A newer event than the last one told; carries the newest.
+    progressed = Signal(object)
+    #: Pause or resume.
+    paused_changed = Signal(bool)
+    #: The last event: the answer.
+    completed = Signal(object)
+    #: The last event before the stop, or None.
+    cancelled = Signal(object)
+    #: The exception.
+    failed = Signal(object)
+    #: After any of the three.
+    finished = Signal()
+
+    def __init__(self, factory: Callable[[], Iterator[Any]], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._outcome: Literal["", "completed", "cancelled", "failed"] = ""
+        self._error: BaseException | None = None
+        self._latest: Any = None
+        self._told = True
+        self._over = False
+        self._paused = False
+        self._steps = 0
+        self._stop = False
+        self._gate = threading.Condition()
+        self._thread = _StreamThread(self, factory)
+        self._thread.arrived.connect(self._tell, Qt.ConnectionType.QueuedConnection)
+        self._thread.finished.connect(self._conclude, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def latest(self) -> Any:
+        """The newest event, or None before the first."""
+        with self._gate:
+            return self._latest
+
+    @property
+    def running(self) -> bool:
+        """Whether the outcome is still to come, pauses included."""
+        return not self._over
+
+    @property
+    def paused(self) -> bool:
+        """Whether the stream waits for `resume()` or `advance()`."""
+        return self._paused
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `cancel()` was asked for."""
+        return self._stop
+
+    def pause(self) -> None:
+        """Hold the stream after the step it is in."""
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        """Let the stream run on."""
+        self._set_paused(False)
+
+    def advance(self) -> None:
+        """Let the stream take one step, and pause it there."""
+        with self._gate:
+            self._steps += 1
+            self._gate.notify_all()
+        self._set_paused(True)
+
+    def cancel(self) -> None:
+        """Ask the stream to stop; `cancelled` follows within one step, or what came before it."""
+        with self._gate:
+            self._stop = True
+            self._gate.notify_all()
+
+    def wait(self) -> None:
+        """Block until the stream is closed, and emit the outcome before returning."""
+        self._thread.wait()
+        self._conclude()
+
+    def _start(self) -> None:
+        self._thread.setStackSize(STACK_BYTES)
+        self._thread.start()
+
+    def _set_paused(self, paused: bool) -> None:
+        if self._over or paused == self._paused:
+            return
+        with self._gate:
+            self._paused = paused
+            self._steps = self._steps if paused else 0
+            self._gate.notify_all()
+        self.paused_changed.emit(paused)
+
+    @Slot()
+    def _tell(self) -> None:
+        with self._gate:
+            self._told = True
+            event = self._latest
+        if not self._over:
+            self.progressed.emit(event)
+
+    @Slot()
+    def _conclude(self) -> None:
+        if self._over:
+            return
+        self._thread.wait()
+        self._over = True
+        if self._outcome == "completed":
+            self.completed.emit(self._latest)
+        elif self._outcome == "cancelled":
+            self.cancelled.emit(self._latest)
+        else:
+            self.failed.emit(self._error)
+        self.finished.emit()
+
+
+class _StreamThread(QThread):
+    """Walks the stream; talks to its job through the job's gate and two signals."""
+
+    arrived = Signal()
+
+    def __init__(self, job: Job, factory: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(job)
+        self._job = job
+        self._factory = factory
+
+    def run(self) -> None:
+        job = self._job
+        try:
+            stream = self._factory()
+            try:
+                job._outcome = self._walk(stream)
+            finally:
+                close = getattr(stream, "close", None)
+                if close is not None:
+                    close()
+        except BaseException as error:
+            # Whatever went wrong in there must reach the person, not kill the thread silently.
+            log.exception("A job failed")
+            job._error, job._outcome = error, "failed"
+
+    def _walk(self, stream: Iterator[Any]) -> Literal["completed", "cancelled"]:
+        job = self._job
+        while True:
+            with job._gate:
+                while job._paused and not job._steps and not job._stop:
+                    job._gate.wait()
+                if job._stop:
+                    return "cancelled"
+                job._steps = max(0, job._steps - 1)
+            try:
+                event = next(stream)
+            except StopIteration:
+                return "completed"
+            with job._gate:
+                job._latest = event
+                told, job._told = job._told, False
+            if told:
+                self.arrived.emit()
+
+
+class Jobs(QObject):
+    """The one place for long work: at most one job at a time."""
+
+    #: A job began, paused, went on or ended; see `current`.
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._current: Job | None = None
+
+    @property
+    def current(self) -> Job | None:
+        """The job under way, or None."""
+        return self._current
+
+    def start(self, factory: Callable[[], Iterator[Any]]) -> Job:
+        """The job that walks the stream `factory()` gives; both run in the job's thread.
+
+        Connect to its signals right away: none is emitted before the event loop runs again.
+        RuntimeError if a job is under way.
+        """
+        if self._current is not None:
+            raise RuntimeError("a job is under way")
+        job = Job(factory, self)
+        self._current = job
+        job.paused_changed.connect(self._announce)
+        job.finished.connect(self._release)
+        job._start()
+        self.changed.emit()
+        return job
+
+    def close(self) -> None:
+        """Cancel the job under way and wait for its end; its outcome is emitted before."""
+        if self._current is not None:
+            self._current.cancel()
+            self._current.wait()
+
+    @Slot()
+    def _announce(self) -> None:
+        self.changed.emit()
+
+    @Slot()
+    def _release(self) -> None:
+        job, self._current = self._current, None
+        if job is not None:
+            job.deleteLater()
+        self.changed.emit()
+
+
+class Tasks(QObject):
+    """Short work off the main thread, one after the other: reading, writing, thumbnails."""
+
+    _ended = Signal(object)
+
+    def __init__(self, parent: QObject | None = None, threads: int = 1) -> None:
+        super().__init__(parent)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nca-seg-task")
+        self._open = True
+        self._pending = 0
+        self._ended.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def pending(self) -> int:
+        """How many tasks have not delivered yet."""
+        return self._pending
+
+    def run(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Run `work()` in a thread; then `done(its result)` or `failed(its error)` here."""
+        if not self._open:
+            return
+        self._pending += 1
+        self._pool.submit(self._work, work, done, failed)
+
+    def close(self) -> None:
+        """Finish what was begun or asked for; nothing is delivered any more."""
+        self._open = False
+        self._pool.shutdown(wait=True)
+
+    def _work(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None] | None,
+        failed: Callable[[BaseException], None] | None,
+    ) -> None:
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as caught:
+            # A task's failure belongs to whoever asked for it, in the thread it asked from.
+            error = caught
+        self._ended.emit((done, failed, result, error))
+
+    @Slot(object)
+    def _deliver(self, ended: tuple[Any, Any, Any, BaseException | None]) -> None:
+        done, failed, result, error = ended
+        self._pending -= 1
+        if not self._open:
+            return
+        if error is None:
+            if done is not None:
+                done(result)
+        elif failed is not None:
+            failed(error)
+        else:
+            log.error("A task failed", exc_info=error)

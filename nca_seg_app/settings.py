@@ -1,0 +1,175 @@
+"""Settings are one frozen value; on disk lies only what differs from the default."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_config_path
+
+from engine.files import write_atomic
+from engine.types import Device, SampleSettings, TrainSettings, check_settings, setting
+
+FORMAT = "nca-seg/settings"
+VERSION = 1
+RECENT_COUNT = 12
+
+
+class UnreadableSettings(Exception):
+    """A settings file that could not be read; `kept` is where it was moved."""
+
+    def __init__(self, path: Path, reason: str, kept: Path) -> None:
+        self.path = path
+        self.reason = reason
+        self.kept = kept
+        super().__init__(f"{path}: {reason}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person has chosen once and wants to find again."""
+
+    theme: Literal["system", "light", "dark"] = setting(
+        "system", "Theme", "Colours of the window.", choices=("system", "light", "dark")
+    )
+    device: Device = setting(
+        "auto", "Device", "Where the model runs.", choices=("auto", "cpu", "cuda")
+    )
+    model: str = setting("", "Model", "Name of the model in use; empty takes the first.")
+    threshold: float = setting(
+        0.5, "Threshold", "Probability from which a pixel counts as lesion.", low=0.0, high=1.0
+    )
+    autosave_s: float = setting(
+        2.0, "Draft every", "Time between drafts while drawing.", low=0.5, high=600.0, unit="s"
+    )
+    brush_radius_px: float = setting(
+        12.0, "Brush radius", "In pixels of the image.", low=0.5, high=500.0, unit="px"
+    )
+    fill_opacity: float = setting(
+        0.25, "Fill opacity", "Of the coloured area inside the outline.", low=0.0, high=0.6
+    )
+    show_outline: bool = setting(True, "Outline", "Draw the border of the mask.")
+    show_fill: bool = setting(True, "Fill", "Tint the area inside the outline.")
+    show_variance: bool = setting(False, "Variance", "Show where the members disagree.")
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    learn: TrainSettings = field(
+        default_factory=lambda: TrainSettings(learning_rate=1e-4, validate_every=25)
+    )
+    recent: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def opened(self, path: Path) -> Settings:
+        """These settings with `path` at the head of the recent files."""
+        others = tuple(recent for recent in self.recent if recent != str(path))
+        return dataclasses.replace(self, recent=(str(path), *others)[:RECENT_COUNT])
+
+
+#: One step each: MIGRATIONS[n] turns the values of version n into those of version n + 1.
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def settings_path() -> Path:
+    """Where settings.json lies: below NCA_SEG_HOME if set, else the platform's folder."""
+    home = os.environ.get("NCA_SEG_HOME")
+    folder = Path(home) / "config" if home else user_config_path("nca-seg", appauthor=False)
+    return folder / "settings.json"
+
+
+def load(path: Path) -> Settings:
+    """The settings stored at `path`; the defaults where there is no file.
+
+    A file that cannot be read is moved aside and reported as UnreadableSettings.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableSettings(path, str(error), _move_aside(path)) from error
+    try:
+        return from_json(text)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UnreadableSettings(path, str(error), _move_aside(path)) from error
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write `settings` to `path`, whole or not at all. OSError passes through."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, to_json(settings))
+
+
+def to_json(settings: Settings) -> str:
+    """What differs from the default, as readable JSON."""
+    header = {"format": FORMAT, "version": VERSION}
+    return json.dumps(header | _differences(settings, Settings()), indent=2) + "\n"
+
+
+def from_json(text: str) -> Settings:
+    """The settings a text of `to_json` holds; ValueError or TypeError where it is no such text."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise ValueError(f"not a {FORMAT} file")
+    version = values.pop("version", None)
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
+        raise ValueError(f"version {version!r} is not known here")
+    for known in range(version, VERSION):
+        values = MIGRATIONS[known](values)
+    settings: Settings = _merged(Settings(), values)
+    return settings
+
+
+def _differences(value: Any, default: Any) -> dict[str, Any]:
+    different: dict[str, Any] = {}
+    for each in dataclasses.fields(value):
+        now, usual = getattr(value, each.name), getattr(default, each.name)
+        if now != usual:
+            nested = dataclasses.is_dataclass(now)
+            different[each.name] = _differences(now, usual) if nested else now
+    return different
+
+
+def _merged(default: Any, values: Mapping[str, Any]) -> Any:
+    """`default` with `values` in place of its own; each must be of the kind it replaces."""
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        usual = getattr(default, name, None)
+        if name not in {each.name for each in dataclasses.fields(default)}:
+            raise ValueError(f"{name} is not a setting")
+        changes[name] = _converted(name, value, usual)
+    return dataclasses.replace(default, **changes)
+
+
+def _converted(name: str, value: Any, usual: Any) -> Any:
+    if dataclasses.is_dataclass(usual) and isinstance(value, dict):
+        return _merged(usual, value)
+    if isinstance(usual, tuple) and isinstance(value, list):
+        if all(isinstance(each, str) for each in value):
+            return tuple(value)
+    elif isinstance(usual, bool) or isinstance(value, bool):
+        if isinstance(usual, bool) and isinstance(value, bool):
+            return value
+    elif isinstance(usual, float) and isinstance(value, int | float):
+        return float(value)
+    elif type(value) is type(usual):
+        return value
+    raise ValueError(f"{name} is {value!r}")
+
+
+def _move_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.stem}.unreadable{path.suffix}")
+    for number in range(2, 100):
+        if not kept.exists():
+            break
+        kept = path.with_name(f"{path.stem}.unreadable-{number}{path.suffix}")
+    try:
+        return path.replace(kept)
+    except OSError:
+        # Then the file stays where it is, and the message says so.
+        return path

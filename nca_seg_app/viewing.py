@@ -1,0 +1,91 @@
+"""What is looked at and with which tool is one shared fact, so panels and canvas need not meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.types import Float
+
+Tool = Literal["pan", "brush", "eraser", "polygon"]
+TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon")
+Kind = Literal["probability", "noisy", "variance", "channel"]
+#: What the actions ask of the window itself.
+WindowRequest = Literal["quit", "help", "about", "preferences"]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A map that a panel puts on the canvas in place of the running result.
+
+    `map_hw` is on any grid over the whole image; the canvas scales it. "probability" lies in
+    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25].
+    """
+
+    title: str
+    kind: Kind
+    map_hw: Float
+
+
+class Viewing(QObject):
+    """Tool, shown map, picked pixel; and what actions ask of the canvas and the window."""
+
+    tool_changed = Signal(str)
+    #: Read `shown`; None means the running or newest result.
+    shown_changed = Signal()
+    #: Read `picked`.
+    picked_changed = Signal()
+    fit_requested = Signal()
+    actual_size_requested = Signal()
+    #: Factor by which to magnify.
+    zoom_requested = Signal(float)
+    next_doubt_requested = Signal()
+    #: One of WindowRequest.
+    window_requested = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tool: Tool = "pan"
+        self._shown: Shown | None = None
+        self._picked: tuple[int, int] | None = None
+
+    @property
+    def tool(self) -> Tool:
+        """The tool in hand."""
+        return self._tool
+
+    @property
+    def shown(self) -> Shown | None:
+        """The map a panel wants on the canvas, or None."""
+        return self._shown
+
+    @property
+    def picked(self) -> tuple[int, int] | None:
+        """(row, column) of the pixel last clicked for its curves, in image pixels, or None."""
+        return self._picked
+
+    def choose_tool(self, tool: Tool) -> None:
+        """Take `tool` in hand."""
+        if tool not in TOOLS:
+            raise ValueError(f"{tool!r} is not one of {', '.join(TOOLS)}")
+        if tool != self._tool:
+            self._tool = tool
+            self.tool_changed.emit(tool)
+
+    def show(self, shown: Shown | None) -> None:
+        """Put a map on the canvas, or take it away with None."""
+        if shown is not self._shown:
+            self._shown = shown
+            self.shown_changed.emit()
+
+    def pick(self, picked: tuple[int, int] | None) -> None:
+        """Choose the pixel (row, column) whose curves are wanted."""
+        if picked != self._picked:
+            self._picked = picked
+            self.picked_changed.emit()
+
+    def ask_window(self, request: WindowRequest) -> None:
+        """Ask the window for something only it can do."""
+        self.window_requested.emit(request)
