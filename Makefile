@@ -1,0 +1,36 @@
+# Law: every target works in a fresh clone on a bare machine and needs nothing outside it.
+
+PYTHON := .venv/bin/python
+IMAGE ?= resources/samples/sample_1_plain.jpg
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format setup setup-dev clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
+
+run: setup ## Open the window with a sample image (IMAGE=path for another)
+	@$(PYTHON) -m nca_seg_app "$(IMAGE)"
+
+test: setup-dev ## Run all tests, without a display (ARGS='-k word' for some)
+	@QT_QPA_PLATFORM=offscreen $(PYTHON) -m pytest $(ARGS)
+
+check: setup-dev ## Check formatting, lint, types and import contracts
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+format: setup-dev ## Put the source into the project's format
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+setup: ## Set up .venv to run the program
+	@bash packaging/setup.sh run
+
+setup-dev: ## Set up .venv to test and change the program
+	@bash packaging/setup.sh dev
+
+clean: ## Remove .venv, caches and out/
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build out *.egg-info
+	find engine nca_seg_app resources tests packaging -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""Law: a window test leaves no thread running and no window alive."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread
+from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QWidget
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(own_folders: Path) -> Iterator[None]:
+    """Fail the test that ends with a running QThread or a living window of its own.
+
+    Widgets given to `qtbot.addWidget` are closed before this looks.
+    """
+    # Qt looks at XDG_CONFIG_HOME once per process, so the path is given per test.
+    for form in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
+        QSettings.setPath(form, QSettings.Scope.UserScope, str(own_folders / "qt"))
+    windows_before = {_address(widget) for widget in _windows()}
+    threads_before = {_address(thread) for thread in _running_threads()}
+    yield
+    threads = [thread for thread in _running_threads() if _address(thread) not in threads_before]
+    names = [_name(thread) for thread in threads]
+    for thread in threads:
+        # A QThread destroyed while it runs ends the whole process.
+        thread.requestInterruption()
+        thread.quit()
+        thread.wait(10_000)
+    if QCoreApplication.instance() is not None:
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc.collect()
+    left = [_name(widget) for widget in _windows() if _address(widget) not in windows_before]
+    if names:
+        pytest.fail(f"left running: {', '.join(names)}")
+    if left:
+        pytest.fail(f"left alive: {', '.join(left)}")
+
+
+def _windows() -> list[QWidget]:
+    # Hidden menus without a parent are pyqtgraph's own and harmless.
+    if QApplication.instance() is None:
+        return []
+    return [
+        widget
+        for widget in QApplication.topLevelWidgets()
+        if widget.isVisible() or isinstance(widget, (QMainWindow, QDialog))
+    ]
+
+
+def _running_threads() -> list[QThread]:
+    # By type and not isinstance(): that would ask lazy proxies for their __class__.
+    threads = [thing for thing in gc.get_objects() if issubclass(type(thing), QThread)]
+    return [thread for thread in threads if shiboken6.isValid(thread) and thread.isRunning()]
+
+
+def _address(thing: QThread | QWidget) -> int:
+    # Of the C++ object: its Python wrapper may come and go.
+    address: int = shiboken6.getCppPointer(thing)[0]
+    return address
+
+
+def _name(thing: QThread | QWidget) -> str:
+    return f"{type(thing).__name__} {thing.objectName()!r}"
