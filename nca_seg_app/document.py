@@ -79,7 +79,11 @@ class MaskDocument(QObject):
     history_changed = Signal()
 
     def __init__(
-        self, shape: tuple[int, int], mask_hw: Mask | None = None, parent: QObject | None = None
+        self,
+        shape: tuple[int, int],
+        mask_hw: Mask | None = None,
+        note: object = None,
+        parent: QObject | None = None,
     ) -> None:
         """A document over `mask_hw` (copied), or over an empty mask of `shape` (height, width)."""
         super().__init__(parent)
@@ -91,6 +95,7 @@ class MaskDocument(QObject):
         self._revision = 0
         self._tool = ""
         self._strokes: list[Patch] = []
+        self._first_note = note
         for signal in (self._stack.indexChanged, self._stack.cleanChanged):
             signal.connect(self._announce_history)
 
@@ -197,12 +202,24 @@ class MaskDocument(QObject):
         self.rollback()
         return self.push(text, pack(edit(self.mask_hw)))
 
-    def push(self, text: str, packed: PackedPatch | None) -> bool:
-        """Apply an edit that was computed and packed elsewhere against this very revision."""
+    def push(self, text: str, packed: PackedPatch | None, note: object = None) -> bool:
+        """Apply an edit that was computed and packed elsewhere against this very revision.
+
+        `note` is what `note` gives from then on, until the step is undone.
+        """
         self.rollback()
         if packed is not None:
-            self._push(text, packed, written=False)
+            self._push(text, packed, written=False, note=note)
         return packed is not None
+
+    @property
+    def note(self) -> object:
+        """What the newest step that carries one says about the mask, or what it was born with."""
+        for index in reversed(range(self._stack.index())):
+            command = self._stack.command(index)
+            if isinstance(command, _PatchCommand) and command.note is not None:
+                return command.note
+        return self._first_note
 
     def undo(self) -> None:
         """Take the last step back; a stroke under way is taken back instead."""
@@ -228,8 +245,15 @@ class MaskDocument(QObject):
 
     # Inside
 
-    def _push(self, text: str, packed: PackedPatch, *, written: bool) -> None:
-        self._stack.push(_PatchCommand(self, text, packed, written=written))
+    def _push(
+        self, text: str, packed: PackedPatch, *, written: bool, note: object = None
+    ) -> None:
+        if self._stack.index() == UNDO_STEPS:
+            # The oldest step is about to go; what it said about the mask still holds.
+            oldest = self._stack.command(0)
+            if isinstance(oldest, _PatchCommand) and oldest.note is not None:
+                self._first_note = oldest.note
+        self._stack.push(_PatchCommand(self, text, packed, written=written, note=note))
 
     def _flip(self, packed: PackedPatch) -> None:
         packed.flip(self._mask_hw)
@@ -250,9 +274,16 @@ class _PatchCommand(QUndoCommand):
     """Writes a packed patch, or takes it out again: the only undo command there is."""
 
     def __init__(
-        self, document: MaskDocument, text: str, packed: PackedPatch, *, written: bool
+        self,
+        document: MaskDocument,
+        text: str,
+        packed: PackedPatch,
+        *,
+        written: bool,
+        note: object = None,
     ) -> None:
         super().__init__(text)
+        self.note = note
         self._document = document
         self._packed = packed
         self._written = written

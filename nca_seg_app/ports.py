@@ -1,4 +1,4 @@
-"""All that the session needs from outside: the engine's functions and a person's answers."""
+"""All that the session needs from outside: the engine's slow functions and a person's answers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine.study import Status
 from engine.types import (
+    CellStep,
+    Dataset,
     Device,
+    EnsembleResult,
+    Float,
     Image,
+    SampleSettings,
+    TrainSettings,
+    TrainStep,
 )
 
-PathKind = Literal["image", "folder", "mask", "dataset", "model"]
+PathKind = Literal["image", "folder", "mask", "dataset"]
 Answer = Literal["save", "discard", "cancel"]
 
 
@@ -23,7 +31,7 @@ class Prompts(Protocol):
         """What to do with the unsaved mask of the image `name`."""
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
-        """Where to open or save; None where the person cancels."""
+        """Where to open ("image", "folder") or save ("mask", "dataset"); None to cancel."""
 
     def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
@@ -43,25 +51,43 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image of the open study, as the images panel lists it.
+    """An image as the images panel lists it.
 
-    `status`: "new" (no mask), "annotated" (mask saved), "reviewed". `doubt` is the disagreement of
-    the last result, in [0, 1], or None.
+    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is the
+    disagreement of the newest result, in [0, 1], or None. `readable` is False once opening failed.
     """
 
     path: Path
-    status: Literal["new", "annotated", "reviewed"] = "new"
+    status: Status = "new"
     doubt: float | None = None
+    readable: bool = True
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The handful of engine functions the session calls; tests put small real fakes here."""
+    """The engine's functions that need torch or the installed models; tests put small fakes here.
 
-    read_image: Callable[[Path], Image]
-    list_images: Callable[[Path], list[Path]]
-    open_study: Callable[[Path], Any]
+    A loaded model is an opaque handle. Each imports what it needs when it is called, in the thread
+    that calls it, so that the window is up before torch.
+    """
+
+    #: The installed models.
     installed: Callable[[], tuple[ModelEntry, ...]]
+    #: (file, device) → handle.
     load_model: Callable[[Path, Device], Any]
-    segment: Callable[..., Iterator[Any]]
-    replay: Callable[..., Iterator[Any]]
+    #: The hash of a handle's weights.
+    fingerprint: Callable[[Any], str]
+    #: Where a device choice leads, as "CPU · bf16".
+    device_text: Callable[[Device], str]
+    #: (handle, image, settings) → a growing ensemble.
+    segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
+    #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
+    replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
+    #: (handle, data set, settings, folder for the new files) → one event a step.
+    finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
+    #: A fresh folder for a fine-tuning of this model.
+    training_folder: Callable[[ModelEntry], Path]
+    #: (weights, name) → the model in the list.
+    install: Callable[[Path, str], ModelEntry]
+    #: The folder of sample images.
+    sample_folder: Callable[[], Path]

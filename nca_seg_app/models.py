@@ -1,0 +1,130 @@
+"""A model is loaded once, in the thread that first needs it; the window holds its name only."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.types import Device
+from nca_seg_app.ports import Engine, ModelEntry
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to run: an opaque handle, the hash of its weights, and where it runs."""
+
+    handle: Any
+    fingerprint: str
+    device_text: str
+
+
+class Shelf:
+    """The last loaded model; threads that ask at the same time load it once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._key: tuple[Any, ...] = ()
+        self._loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The model on the shelf, without waiting for one that is being loaded."""
+        return self._loaded
+
+    def get(self, entry: ModelEntry, device: Device) -> Loaded:
+        """`entry` loaded for `device`; slow the first time, so not for the main thread."""
+        with self._lock:
+            # The time is part of the key: a file of the same name may hold other weights by now.
+            key = (entry.path, entry.path.stat().st_mtime_ns, device)
+            if self._loaded is None or key != self._key:
+                # First let go of the old one, or both lie in memory.
+                self._loaded = None
+                handle = self._engine.load_model(entry.path, device)
+                text = self._engine.device_text(device)
+                self._loaded = Loaded(handle, self._engine.fingerprint(handle), text)
+                self._key = key
+            return self._loaded
+
+
+class Models(QObject):
+    """The models there are, and the chosen one."""
+
+    #: The list is another one.
+    listed = Signal()
+    #: Another one is chosen, or it runs elsewhere.
+    chosen_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.shelf = Shelf(session.engine)
+        self._entries: tuple[ModelEntry, ...] = ()
+        self._chosen: ModelEntry | None = None
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """The installed models."""
+        return self._entries
+
+    @property
+    def chosen(self) -> ModelEntry | None:
+        """The model that the next run uses, or None where none is installed."""
+        return self._chosen
+
+    @property
+    def device_text(self) -> str:
+        """Where the loaded model runs, as "CPU · bf16"; empty until one is loaded."""
+        loaded = self.shelf.loaded
+        return loaded.device_text if loaded is not None else ""
+
+    def refresh(self) -> None:
+        """Look again which models are installed."""
+        self._session.lane.run(self._session.engine.installed, self._list, self._session.fail)
+
+    def choose(self, name: str) -> None:
+        """Use the model called `name` from the next run on; an unknown name changes nothing."""
+        for entry in self._entries:
+            if entry.name == name and entry != self._chosen:
+                self._chosen = entry
+                self._session.change_settings(model=name)
+                self.chosen_changed.emit()
+
+    def warm_up(self) -> None:
+        """Load the chosen model in the background, so that a run's first picture comes at once."""
+        entry, device = self._chosen, self._session.settings.device
+        if entry is not None:
+            self._session.aside.run(
+                lambda: self.shelf.get(entry, device),
+                lambda _: self.chosen_changed.emit(),
+                self._session.fail,
+            )
+
+    def add(self, entry: ModelEntry) -> None:
+        """Put a new model into the list and choose it."""
+        others = tuple(each for each in self._entries if each.name != entry.name)
+        self._entries = (*others, entry)
+        self.listed.emit()
+        self.choose(entry.name)
+
+    def _list(self, entries: tuple[ModelEntry, ...]) -> None:
+        self._entries = entries
+        wanted = self._session.settings.model
+        named = [entry for entry in entries if entry.name == wanted]
+        chosen = (named or list(entries) or [None])[0]
+        self.listed.emit()
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.chosen_changed.emit()
+        if not entries:
+            self._session.message.emit(
+                "No model is installed. You can draw by hand, or add a model with nca-seg models."
+            )
+
+
