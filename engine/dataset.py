@@ -9,21 +9,20 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from engine.errors import DatasetProblem
 from engine.files import write_atomic
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
+from engine.images import IMAGE_SUFFIXES
+from engine.records import origin_from_json, origin_to_json
+from engine.types import Dataset, Origin, Sample, Split
 
 
 def mask_name(stem: str) -> str:
     return f"{stem}_segmentation.png"
 
-
-from engine.types import Dataset, Origin, Sample, SampleSettings, Split
 
 FORMAT = {"format": "nca-seg/dataset", "version": 1}
 INDEX, SPLITS = "dataset.json", "splits.csv"
@@ -46,8 +45,8 @@ def read_dataset(root: Path) -> Dataset:
     Raises DatasetProblem, with file and reason, for whatever is missing or contradictory.
     """
     root = Path(root)
-    images = _by_id(root / "images", "")
-    masks = _by_id(root / "masks", "_segmentation")
+    images = _by_id(root / "images", "", IMAGE_SUFFIXES)
+    masks = _by_id(root / "masks", "_segmentation", frozenset({".png"}))
     for name, path in masks.items():
         if name not in images:
             raise DatasetProblem(path, f"is a mask, but there is no image {name}")
@@ -130,8 +129,8 @@ def export_dataset(
         _write_index(destination, copied)
 
 
-def _by_id(folder: Path, ending: str) -> dict[str, Path]:
-    """The pictures of a folder whose names end in `ending`, by what comes before it."""
+def _by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, Path]:
+    """The files of a folder whose names end in `ending`, by what comes before it."""
     found: dict[str, Path] = {}
     try:
         paths = sorted(folder.iterdir())
@@ -140,7 +139,7 @@ def _by_id(folder: Path, ending: str) -> dict[str, Path]:
     for path in paths:
         # ISIC 2016 and 2017 put superpixel maps among the images.
         other = path.name.startswith(".") or path.stem.endswith("_superpixels")
-        if other or path.suffix.lower() not in IMAGE_SUFFIXES:
+        if other or path.suffix.lower() not in suffixes:
             continue
         # macOS hands out decomposed accents; an index written elsewhere has composed ones.
         stem = unicodedata.normalize("NFC", path.stem)
@@ -234,7 +233,7 @@ def _prepare(destination: Path, samples: tuple[Sample, ...]) -> Entries:
         if not entries:
             # Marks the folder as ours, so that an export killed half-way can be repeated.
             _write_index(destination, entries)
-        held = _by_id(destination / "images", "")
+        held = _by_id(destination / "images", "", IMAGE_SUFFIXES)
         for sample in samples:
             there = held.get(sample.id)
             if there and (
@@ -259,22 +258,6 @@ def _write_index(destination: Path, entries: Entries) -> None:
     content = json.dumps({**FORMAT, "samples": samples}, indent=1, ensure_ascii=False)
     write_atomic(destination / SPLITS, table.getvalue())
     write_atomic(destination / INDEX, content + "\n")
-
-
-def origin_to_json(origin: Origin | None) -> dict[str, Any] | None:
-    """An origin as plain JSON values."""
-    return None if origin is None else asdict(origin)
-
-
-def origin_from_json(content: Any) -> Origin | None:
-    """The origin that `origin_to_json` described, or TypeError or ValueError."""
-    if content is None:
-        return None
-    if not isinstance(content, dict):
-        raise TypeError("not an object")
-    settings = content.get("settings")
-    origin = Origin(**{**content, "settings": None})
-    return replace(origin, settings=None if settings is None else SampleSettings(**settings))
 
 
 def _position(name: str) -> float:
