@@ -1,6 +1,6 @@
 # Law: every target works in a fresh clone on a bare machine and needs nothing outside it.
 
-PYTHON := .venv/bin/python
+VENV_PYTHON := .venv/bin/python
 IMAGE ?= resources/samples/sample_1_plain.jpg
 
 .DEFAULT_GOAL := help
@@ -10,20 +10,20 @@ help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
 run: setup ## Open the window with a sample image (IMAGE=path for another)
-	@$(PYTHON) -m nca_seg_app "$(IMAGE)"
+	@$(VENV_PYTHON) -m nca_seg_app "$(IMAGE)"
 
 test: setup-dev ## Run all tests, without a display (ARGS='-k word' for some)
-	@QT_QPA_PLATFORM=offscreen $(PYTHON) -m pytest $(ARGS)
+	@QT_QPA_PLATFORM=offscreen $(VENV_PYTHON) -m pytest $(ARGS)
 
 check: setup-dev ## Check formatting, lint, types and import contracts
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy
-	.venv/bin/lint-imports
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: setup-dev ## Put the source into the project's format
-	$(PYTHON) -m ruff format .
-	$(PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+	$(VENV_PYTHON) -m ruff check --fix .
 
 setup: ## Set up .venv to run the program
 	@bash packaging/setup.sh run

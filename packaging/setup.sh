@@ -16,11 +16,11 @@ esac
 
 venv=.venv
 python=$venv/bin/python
-torch="torch>=2.9,<2.14"
-# Everything Qt's window, offscreen and X11 parts ask of a Debian or Ubuntu system.
-qt_packages="libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 libxcb-cursor0
- libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0
- libxcb-xinerama0 libxcb-xkb1 libxkbcommon-x11-0 libwayland-client0 libwayland-cursor0
+# What the Qt wheel expects of a Debian or Ubuntu system: drawing, X11, Wayland.
+qt_packages="libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libfreetype6 libglib2.0-0
+ libx11-6 libx11-xcb1 libxcb-cursor0 libxcb-glx0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1
+ libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1 libxcb-util1
+ libxcb-xfixes0 libxcb-xkb1 libxkbcommon-x11-0 libwayland-client0 libwayland-cursor0
  libwayland-egl1"
 
 say() { printf '%s\n' "$*"; }
@@ -70,11 +70,22 @@ make_venv() {
     "$base" -m venv "$venv"
 }
 
-# Without an NVIDIA card the CPU build of PyTorch is meant: ten times smaller, as fast.
+# The PyTorch that pyproject.toml asks for.
+torch_requirement() {
+    "$python" -c 'import tomllib
+with open("pyproject.toml", "rb") as stream:
+    wanted = tomllib.load(stream)["project"]["dependencies"]
+print(next(line for line in wanted if line.startswith("torch")))'
+}
+
+# Without an NVIDIA card the CPU build of PyTorch is meant: a tenth of the size, and as fast.
 torch_options() {
-    if [ "$(uname -s)" = Linux ] && [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ]; then
-        echo "--extra-index-url https://download.pytorch.org/whl/cpu"
-    fi
+    local index=https://download.pytorch.org/whl/cpu
+    [ "$(uname -s)" = Linux ] && [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ] || return 0
+    # Asked first, since pip retries for minutes where the index is out of reach.
+    "$python" -c 'import sys, urllib.request as request
+request.urlopen(sys.argv[1], timeout=8)' "$index/torch/" 2>/dev/null || return 0
+    echo "--extra-index-url $index"
 }
 
 pip_install() {
@@ -86,17 +97,18 @@ pip_install() {
 install() {
     say "Installing PyTorch (about 200 MB, more with an NVIDIA card): a few minutes the first time …"
     # shellcheck disable=SC2046 # two words or none
-    pip_install --no-deps $(torch_options) "$torch"
+    pip_install --no-deps $(torch_options) "$(torch_requirement)"
     say "Installing Qt and the other libraries (about 200 MB): a minute or two …"
     pip_install --editable "$target"
 }
 
-# Names of the shared libraries Qt wants and the system lacks, one per line.
+# Names of the shared libraries that Qt wants and the system lacks.
 missing_libraries() {
-    local qt
-    qt=$("$python" -c 'import importlib.util as u; print(u.find_spec("PySide6").submodule_search_locations[0])')
-    ldd "$qt"/Qt{Core,Gui,Widgets,Svg}.abi3.so "$qt"/Qt/plugins/platforms/libq{offscreen,xcb}.so \
-        2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u
+    local qt platform platforms="offscreen ${DISPLAY:+xcb} ${WAYLAND_DISPLAY:+wayland}"
+    for qt in "$venv"/lib/python3*/site-packages/PySide6; do
+        ldd "$qt"/Qt{Core,Gui,Widgets,Svg}.abi3.so
+        for platform in $platforms; do ldd "$qt/Qt/plugins/platforms/libq$platform.so"; done
+    done 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u | tr '\n' ' '
 }
 
 install_qt_libraries() {
@@ -105,22 +117,30 @@ install_qt_libraries() {
     # shellcheck disable=SC2086 # a list of words
     apt_install $qt_packages || true
     [ -z "$(missing_libraries)" ] || stop \
-        "Qt needs system libraries that are missing: $(missing_libraries | tr '\n' ' ')" \
+        "Qt needs system libraries that are missing: $(missing_libraries)" \
         "On Debian and Ubuntu type" \
         "    sudo apt install $(echo $qt_packages)" \
         "and try again. Elsewhere install the packages that hold these files."
 }
 
-stamp_text() { pwd && echo "$target" && cat pyproject.toml packaging/setup.sh; }
+# What an installation depends on.
+stamp_text() { pwd && cat pyproject.toml packaging/setup.sh; }
 
-stamp=$venv/installed-$mode
+installed() {
+    local stamp
+    for stamp in "$@"; do
+        stamp_text | cmp -s - "$venv/installed-$stamp" && return
+    done
+    return 1
+}
+
 if ! "$python" -c '' 2>/dev/null || ! new_enough "$python"; then
     make_venv
 fi
-if ! stamp_text | cmp -s - "$stamp"; then
-    started=$SECONDS
+# What is there for development is enough to run.
+if ! installed "$mode" dev; then
     install
-    install_qt_libraries
-    stamp_text >"$stamp"
-    say "Ready after $((SECONDS - started)) s."
+    stamp_text >"$venv/installed-$mode"
+    say "Installed in $SECONDS s."
 fi
+install_qt_libraries
