@@ -16,13 +16,9 @@ from typing import Any, get_args
 from engine.errors import DatasetProblem
 from engine.files import write_atomic
 from engine.images import IMAGE_SUFFIXES
-from engine.records import origin_from_json, origin_to_json
+from engine.masks import mask_name
+from engine.records import is_text, origin_from_json, origin_to_json
 from engine.types import Dataset, Origin, Sample, Split
-
-
-def mask_name(stem: str) -> str:
-    return f"{stem}_segmentation.png"
-
 
 FORMAT = {"format": "nca-seg/dataset", "version": 1}
 INDEX, SPLITS = "dataset.json", "splits.csv"
@@ -145,6 +141,8 @@ def _by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, Pat
         stem = unicodedata.normalize("NFC", path.stem)
         if not stem.lower().endswith(ending):
             continue
+        if not is_text(stem):
+            raise DatasetProblem(path, "has a name with characters that are not text")
         name = stem[: len(stem) - len(ending)]
         if name in found:
             raise DatasetProblem(path, f"has the same id as {found[name].name}")

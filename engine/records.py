@@ -95,6 +95,11 @@ def origin_from_json(content: Any) -> Origin | None:
     return replace(origin, settings=None if settings is None else SampleSettings(**settings))
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written in a record: on Linux it may be any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def modified_ns(path: Path) -> int:
     """When a file was last written, in nanoseconds since 1970; 0 where there is none."""
     try:
