@@ -197,10 +197,10 @@ class MaskDocument(QObject):
 
     # One-shot edits
 
-    def edit(self, text: str, edit: Edit) -> bool:
+    def edit(self, text: str, edit: Edit, note: object = None) -> bool:
         """Apply one edit as one undo step called `text`; False where it changed no pixel."""
         self.rollback()
-        return self.push(text, pack(edit(self.mask_hw)))
+        return self.push(text, pack(edit(self.mask_hw)), note)
 
     def push(self, text: str, packed: PackedPatch | None, note: object = None) -> bool:
         """Apply an edit that was computed and packed elsewhere against this very revision.
@@ -245,9 +245,7 @@ class MaskDocument(QObject):
 
     # Inside
 
-    def _push(
-        self, text: str, packed: PackedPatch, *, written: bool, note: object = None
-    ) -> None:
+    def _push(self, text: str, packed: PackedPatch, *, written: bool, note: object = None) -> None:
         if self._stack.index() == UNDO_STEPS:
             # The oldest step is about to go; what it said about the mask still holds.
             oldest = self._stack.command(0)

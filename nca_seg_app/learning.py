@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from engine.library import ModelEntry
+from engine.study import study_dataset
 from engine.types import TrainSettings, TrainStep
+from nca_seg_app.jobs import Job, TimeLeft
 
 if TYPE_CHECKING:
-    from nca_seg_app.ports import ModelEntry
     from nca_seg_app.session import Session
+
+
+class Curve:
+    """Every step of a training; written by the job's thread, read by any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._steps: list[TrainStep] = []
+
+    def record(self, step: TrainStep) -> None:
+        """Add the newest step."""
+        with self._lock:
+            self._steps.append(step)
+
+    def steps(self) -> tuple[TrainStep, ...]:
+        """The steps so far."""
+        with self._lock:
+            return tuple(self._steps)
 
 
 class Learning(QObject):
@@ -25,43 +49,154 @@ class Learning(QObject):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._session = session
+        self._job: Job | None = None
+        self._keeps = False
+        self._parent: ModelEntry | None = None
+        self._curve = Curve()
+        self._time_left = TimeLeft()
+        self._candidate: Path | None = None
 
     @property
     def running(self) -> bool:
-        raise NotImplementedError
+        """Whether a fine-tuning is under way, pauses included."""
+        return self._job is not None
 
     @property
     def paused(self) -> bool:
-        raise NotImplementedError
+        """Whether it waits."""
+        return self._job is not None and self._job.paused
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
         """Every step of the newest run so far, none left out."""
-        raise NotImplementedError
+        return self._curve.steps()
 
     @property
     def seconds_left(self) -> float | None:
-        raise NotImplementedError
+        """Time the run still needs, or None while that is unknown."""
+        return self._time_left.seconds if self.running else None
 
     @property
-    def candidate(self) -> ModelEntry | None:
-        """The new model that waits for a decision."""
-        raise NotImplementedError
+    def parent_model(self) -> ModelEntry | None:
+        """The model that the newest run started from."""
+        return self._parent
+
+    @property
+    def candidate(self) -> Path | None:
+        """The weights of a new model that waits for a decision, or None."""
+        return self._candidate
 
     def finetune(self, settings: TrainSettings | None = None) -> None:
         """Fine-tune the chosen model on the study's saved masks."""
+        session, study, entry = self._session, self._session.study, self._session.model
+        if study is None or entry is None or session.jobs.current is not None:
+            return
+        if settings is not None:
+            session.change_settings(learn=settings)
+        chosen, device = session.settings.learn, session.settings.device
+        shelf, engine, curve = session.models_held.shelf, session.engine, Curve()
+
+        def stream() -> Iterator[TrainStep]:
+            loaded = shelf.get(entry, device)
+            dataset, folder = study_dataset(study), engine.training_folder(entry)
+            with closing(engine.finetune(loaded.handle, dataset, chosen, folder)) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    curve.record(step)
+                    yield step
+
+        self._keeps, self._parent, self._curve = False, entry, curve
+        self._set_candidate(None)
+        self._time_left = TimeLeft()
+        job = self._job = session.jobs.start(stream)
+        job.progressed.connect(self._show)
+        job.paused_changed.connect(self._note_pause)
+        job.completed.connect(self._complete)
+        job.cancelled.connect(self._stopped)
+        job.failed.connect(self._fail)
+        self.curve_changed.emit()
+        self.running_changed.emit()
+        session.update_state()
 
     def pause(self) -> None:
         """Pause the run, or let it go on."""
+        if self._job is not None:
+            if self._job.paused:
+                self._job.resume()
+            else:
+                self._job.pause()
 
     def stop_and_keep(self) -> None:
         """End the run; the best weights so far become the candidate."""
+        if self._job is not None:
+            self._keeps = True
+            self._job.cancel()
 
     def cancel(self) -> None:
         """End the run and drop what it made."""
+        if self._job is not None:
+            self._keeps = False
+            self._job.cancel()
 
     def accept(self) -> None:
         """Add the candidate to the models, beside its parent, and choose it."""
+        session, candidate, parent = self._session, self._candidate, self._parent
+        if candidate is None or parent is None:
+            return
+
+        def done(entry: ModelEntry) -> None:
+            self._set_candidate(None)
+            session.models_held.add(entry)
+            session.message.emit(f"{entry.name} is in the list beside {parent.name}, and chosen.")
+
+        session.lane.run(lambda: session.engine.install(candidate, parent), done, session.fail)
 
     def discard(self) -> None:
-        """Delete the candidate."""
+        """Drop the candidate; the models stay as they are."""
+        self._set_candidate(None)
+
+    # Inside
+
+    def _set_candidate(self, candidate: Path | None) -> None:
+        if candidate != self._candidate:
+            self._candidate = candidate
+            self.candidate_changed.emit()
+
+    def _show(self, step: TrainStep) -> None:
+        self._time_left.note(step.done, step.total)
+        self.curve_changed.emit()
+
+    def _note_pause(self, paused: bool) -> None:
+        self._time_left.hold(paused)
+        self.running_changed.emit()
+
+    def _complete(self, step: TrainStep | None) -> None:
+        self._keep(step)
+        self._end()
+
+    def _stopped(self, step: TrainStep | None) -> None:
+        if self._keeps:
+            self._keep(step)
+        self._end()
+
+    def _fail(self, error: BaseException) -> None:
+        # What was best before the failure is whole on disk, and worth a decision.
+        steps = self._curve.steps()
+        if steps and steps[-1].best_path is not None:
+            self._keep(steps[-1])
+        self._end()
+        self._session.fail(error)
+
+    def _keep(self, step: TrainStep | None) -> None:
+        if step is not None and step.best_path is not None:
+            self._set_candidate(step.best_path)
+        else:
+            self._session.message.emit(
+                "Stopped before the first validation: there is no new model to keep."
+            )
+
+    def _end(self) -> None:
+        self._job = None
+        self.curve_changed.emit()
+        self.running_changed.emit()
+        self._session.update_state()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
+from engine.library import ModelEntry
 from engine.types import Device
-from nca_seg_app.ports import Engine, ModelEntry
+from nca_seg_app.ports import Engine
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -102,9 +103,13 @@ class Models(QObject):
         if entry is not None:
             self._session.aside.run(
                 lambda: self.shelf.get(entry, device),
-                lambda _: self.chosen_changed.emit(),
+                lambda _: self.note_loaded(),
                 self._session.fail,
             )
+
+    def note_loaded(self) -> None:
+        """Tell the window that the model is on the shelf by now, and where it runs."""
+        self.chosen_changed.emit()
 
     def add(self, entry: ModelEntry) -> None:
         """Put a new model into the list and choose it."""
@@ -126,5 +131,3 @@ class Models(QObject):
             self._session.message.emit(
                 "No model is installed. You can draw by hand, or add a model with nca-seg models."
             )
-
-

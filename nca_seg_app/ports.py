@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine.library import ModelEntry
 from engine.study import Status
 from engine.types import (
     CellStep,
@@ -38,28 +39,18 @@ class Prompts(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelEntry:
-    """A model that can be chosen. `figures` is a short text, as "Dice 0.86 on test"."""
-
-    name: str
-    path: Path
-    architecture: str = ""
-    parent: str = ""
-    size: int = 0
-    figures: str = ""
-
-
-@dataclass(frozen=True)
 class ImageRow:
     """An image as the images panel lists it.
 
     `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is the
-    disagreement of the newest result, in [0, 1], or None. `readable` is False once opening failed.
+    disagreement of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
+    a draft may lie over. `readable` is False once opening failed.
     """
 
     path: Path
     status: Status = "new"
     doubt: float | None = None
+    has_mask: bool = False
     readable: bool = True
 
 
@@ -87,7 +78,7 @@ class Engine:
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: A fresh folder for a fine-tuning of this model.
     training_folder: Callable[[ModelEntry], Path]
-    #: (weights, name) → the model in the list.
-    install: Callable[[Path, str], ModelEntry]
+    #: (weights, model they were fine-tuned from) → the new model, in the list beside its parent.
+    install: Callable[[Path, ModelEntry], ModelEntry]
     #: The folder of sample images.
     sample_folder: Callable[[], Path]

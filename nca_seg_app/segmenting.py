@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.types import CellStep, EnsembleResult, Float, SampleSettings
+from engine import masks
+from engine.library import ModelEntry
+from engine.types import CellStep, EnsembleResult, Float, Origin, SampleSettings
+from nca_seg_app.document import Mask
+from nca_seg_app.jobs import Job, TimeLeft
+from nca_seg_app.keeping import Source
+from nca_seg_app.models import Loaded
 
 if TYPE_CHECKING:
-    from nca_seg_app.ports import ModelEntry
     from nca_seg_app.session import Session
+
+#: A film beyond this leaves diffusion steps out, evenly, rather than fill the memory.
+FILM_BYTES = 768 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,20 +41,60 @@ class FilmStep:
 class Film:
     """Every diffusion step of a run by member; written by the job's thread, read by any."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._steps: dict[int, list[FilmStep]] = {}
+        self._stride = 0
+
     @property
     def members(self) -> int:
         """How many members have steps."""
-        raise NotImplementedError
+        with self._lock:
+            return max(self._steps, default=-1) + 1
 
     def steps(self, member: int) -> tuple[FilmStep, ...]:
         """The steps of `member` so far, first to last."""
-        raise NotImplementedError
+        with self._lock:
+            return tuple(self._steps.get(member, ()))
+
+    def find(self, member: int, timestep: int) -> FilmStep | None:
+        """The step of `member` at `timestep`, or None."""
+        for step in self.steps(member):
+            if step.timestep == timestep:
+                return step
+        return None
+
+    def record(self, event: EnsembleResult) -> None:
+        """Add what every member of the batch did in this step."""
+        step = event.step
+        if not self._stride:
+            whole = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) * event.total
+            self._stride = 1 + whole // FILM_BYTES
+        # A batch's last step is always kept: it is the member's answer.
+        if (step.done - 1) % self._stride and step.done != step.total:
+            return
+        with self._lock:
+            for row, (noisy_hw, clean_hw) in enumerate(
+                zip(step.noisy_nhw, step.clean_nhw, strict=True)
+            ):
+                member = event.first_member + row
+                self._steps.setdefault(member, []).append(
+                    FilmStep(member, step.timestep, noisy_hw, clean_hw)
+                )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run was started with, so that its result can be accounted for and replayed."""
+
+    model: ModelEntry
+    settings: SampleSettings
 
 
 class Segmentation(QObject):
     """The run, its result so far, its film, and what a person does with them."""
 
-    #: `result` is another one, or None.
+    #: `result` is another one, or None; or it was accepted or proposed again.
     result_changed = Signal()
     #: The film grew or is a new one.
     film_changed = Signal()
@@ -56,70 +106,261 @@ class Segmentation(QObject):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._session = session
+        self._job: Job | None = None
+        self._run: Run | None = None
+        self._loaded: Loaded | None = None
+        self._result: EnsembleResult | None = None
+        self._accepted = False
+        self._film = Film()
+        self._time_left = TimeLeft()
+        self._replay = 0
 
     @property
-    def result(self) -> EnsembleResult | None: ...
+    def result(self) -> EnsembleResult | None:
+        """What the members say so far; None before a run and after `discard()`."""
+        return self._result
+
+    @property
+    def proposed(self) -> bool:
+        """Whether the result waits for a decision, and its outline is to be drawn."""
+        return self._result is not None and not self._accepted
 
     @property
     def film(self) -> Film:
         """The film of the newest run; empty before the first."""
-        raise NotImplementedError
+        return self._film
 
     @property
     def running(self) -> bool:
-        raise NotImplementedError
+        """Whether a run is under way, pauses included."""
+        return self._job is not None
 
     @property
     def paused(self) -> bool:
-        raise NotImplementedError
+        """Whether the run waits."""
+        return self._job is not None and self._job.paused
 
     @property
     def progress(self) -> tuple[int, int]:
-        """(done, total) diffusion steps of the run; (0, 0) without one."""
-        raise NotImplementedError
+        """(done, total) diffusion steps of the result at hand; (0, 0) without one."""
+        return (self._result.done, self._result.total) if self._result is not None else (0, 0)
 
     @property
     def seconds_left(self) -> float | None:
         """Time the run still needs, or None while that is unknown."""
-        raise NotImplementedError
+        return self._time_left.seconds if self.running else None
 
     @property
     def threshold(self) -> float:
-        raise NotImplementedError
+        """Mean probability from which a pixel belongs to the proposal."""
+        return self._session.settings.threshold
 
     @property
     def settings(self) -> SampleSettings:
-        """What the result at hand was, or the next run will be, drawn with."""
-        raise NotImplementedError
+        """What the result at hand was, or else the next run will be, drawn with."""
+        return self._run.settings if self._run is not None else self._session.settings.sample
 
     @property
     def model(self) -> ModelEntry | None:
         """The model that drew the result at hand."""
-        raise NotImplementedError
+        return self._run.model if self._run is not None else None
+
+    # The run
 
     def segment(self) -> None:
         """Draw an ensemble for the open image with the chosen model and settings."""
+        session, image, entry = self._session, self._session.image, self._session.model
+        if image is None or entry is None or session.jobs.current is not None:
+            return
+        settings, device = session.settings.sample, session.settings.device
+        shelf, film, engine = session.models_held.shelf, Film(), session.engine
+
+        def stream() -> Iterator[EnsembleResult]:
+            self._loaded = shelf.get(entry, device)
+            with closing(engine.segment(self._loaded.handle, image, settings)) as events:  # type: ignore[type-var]
+                for event in events:
+                    film.record(event)
+                    yield event
+
+        self._run, self._film, self._accepted = Run(entry, settings), film, False
+        self._set_result(None)
+        self.film_changed.emit()
+        self._time_left = TimeLeft()
+        job = self._job = session.jobs.start(stream)
+        # What a dropped job still tells is not wanted: each slot asks whether it is this run's.
+        job.progressed.connect(lambda event: self._show(job, event))
+        job.paused_changed.connect(lambda paused: self._note_pause(job, paused))
+        job.completed.connect(lambda event: self._complete(job, event))
+        job.cancelled.connect(lambda event: self._end(job, event))
+        job.failed.connect(lambda error: self._fail(job, error))
+        self.running_changed.emit()
 
     def pause(self) -> None:
         """Pause the run, or let it go on."""
+        if self._job is not None:
+            if self._job.paused:
+                self._job.resume()
+            else:
+                self._job.pause()
 
     def step(self) -> None:
         """Let a paused run take one diffusion step; a running one pauses."""
+        if self._job is not None:
+            if self._job.paused:
+                self._job.advance()
+            else:
+                self._job.pause()
 
     def cancel(self) -> None:
         """Stop the run; what it has so far stays as the result."""
+        if self._job is not None:
+            self._job.cancel()
+
+    # The decision
 
     def set_threshold(self, threshold: float) -> None:
-        """Move the proposal's outline; in [0, 1]."""
+        """Move the proposal's outline; in [0, 1]. An accepted result is proposed again."""
+        if threshold == self.threshold:
+            return
+        self._session.change_settings(threshold=threshold)
+        self.threshold_changed.emit(threshold)
+        if self._accepted:
+            self._accepted = False
+            self.result_changed.emit()
+            self._session.update_state()
 
     def accept(self, then: Callable[[], None] | None = None) -> None:
         """Make the result the mask, as one undo step; `then` is called when it is done."""
+        result = self._result
+        if result is not None:
+            threshold = self.threshold
+            self._take("Accept result", lambda: result.mask(threshold), then)
 
     def use_member(self, member: int) -> None:
         """Make one member's answer the mask, as one undo step."""
+        result = self._result
+        if result is not None and 0 <= member < len(result.members_nhw):
+            threshold = self.threshold
+            self._take(
+                f"Use member {member + 1}",
+                lambda: result.frame.restore(result.members_nhw[member]) >= threshold,
+            )
 
     def discard(self) -> None:
         """Stop the run and drop the result; the mask stays as it is."""
+        self.cancel()
+        self._forget()
+
+    def reset(self) -> None:
+        """Forget run, result and film, as when another image is opened."""
+        self.discard()
+        self._run, self._film = None, Film()
+        self.film_changed.emit()
 
     def replay(self, member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
-        """Give `done` every cell update of that diffusion step, recomputed in the background."""
+        """Give `done` every cell update of that diffusion step, recomputed in the background.
+
+        A newer call replaces one that has not been answered yet: only the newest is.
+        """
+        session, run, image = self._session, self._run, self._session.image
+        frame = self._film.find(member, timestep)
+        if run is None or image is None or frame is None:
+            return
+        self._replay += 1
+        ticket, device, shelf = self._replay, session.settings.device, session.models_held.shelf
+
+        def work() -> list[CellStep]:
+            cells: list[CellStep] = []
+            if ticket != self._replay:
+                return cells
+            handle = shelf.get(run.model, device).handle
+            for cell in session.engine.replay(
+                handle, image, frame.noisy_hw, timestep, run.settings.seed, member
+            ):
+                cells.append(cell)
+                if ticket != self._replay:
+                    break
+            return cells
+
+        def deliver(cells: list[CellStep]) -> None:
+            if ticket == self._replay:
+                done(cells)
+
+        session.aside.run(work, deliver, session.fail)
+
+    # Inside
+
+    def _take(
+        self, text: str, proposal: Callable[[], Mask], then: Callable[[], None] | None = None
+    ) -> None:
+        self.cancel()
+        run, loaded, threshold = self._run, self._loaded, self.threshold
+        if run is None or loaded is None:
+            return
+        origin = Origin(run.model.name, loaded.fingerprint, run.settings, threshold)
+
+        def finish() -> None:
+            self._accepted = True
+            self.result_changed.emit()
+            self._session.update_state()
+            if then is not None:
+                then()
+
+        # Computed once, though the edit is tried again where a stroke comes between.
+        kept: list[Mask] = []
+
+        def edit(mask_hw: Mask) -> masks.Patch | None:
+            if not kept:
+                kept.append(proposal())
+            return masks.replace(mask_hw, kept[0])
+
+        self._session.edit_aside(text, edit, finish, lambda mask_hw: Source.of(origin, mask_hw))
+
+    def _set_result(self, result: EnsembleResult | None) -> None:
+        self._result = result
+        self.result_changed.emit()
+        self._session.update_state()
+
+    def _forget(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            self.running_changed.emit()
+        self._accepted = False
+        if self._result is not None:
+            self._set_result(None)
+
+    def _show(self, job: Job, result: EnsembleResult) -> None:
+        if job is not self._job:
+            return
+        if self._result is None:
+            self._session.models_held.note_loaded()
+        self._time_left.note(result.done, result.total)
+        self._set_result(result)
+        self.film_changed.emit()
+
+    def _note_pause(self, job: Job, paused: bool) -> None:
+        if job is self._job:
+            self._time_left.hold(paused)
+            self.running_changed.emit()
+
+    def _complete(self, job: Job, result: EnsembleResult | None) -> None:
+        if job is self._job:
+            self._end(job, result)
+            if result is not None:
+                self._session.keeping.note_doubt(result)
+            self.completed.emit()
+
+    def _end(self, job: Job, result: EnsembleResult | None) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        if result is not None and result is not self._result:
+            self._set_result(result)
+            self.film_changed.emit()
+        self.running_changed.emit()
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        if job is self._job:
+            self._end(job, None)
+            self._session.fail(error)

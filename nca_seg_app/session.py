@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from enum import Flag, auto
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine import masks
+from engine.library import ModelEntry
+from engine.study import Study
 from engine.types import Image
-from nca_seg_app.document import MaskDocument
-from nca_seg_app.jobs import Jobs
+from nca_seg_app import settings as settings_files
+from nca_seg_app.document import Edit, Mask, MaskDocument
+from nca_seg_app.editing import edit_aside
+from nca_seg_app.jobs import Jobs, Tasks
+from nca_seg_app.keeping import Keeping, OpenedImage
 from nca_seg_app.learning import Learning
-from nca_seg_app.ports import Engine, ImageRow, ModelEntry, Prompts
+from nca_seg_app.models import Models
+from nca_seg_app.notify import explain
+from nca_seg_app.opening import Opened, Opening
+from nca_seg_app.ports import Engine, ImageRow, Prompts
 from nca_seg_app.segmenting import Segmentation
 from nca_seg_app.settings import Settings
 from nca_seg_app.viewing import Viewing
+
+#: Radius of `smooth()` as a share of the image's shorter side.
+SMOOTH_SHARE = 0.005
 
 
 class Has(Flag):
@@ -44,8 +58,9 @@ class Has(Flag):
 class Session(QObject):
     """What the person is doing. Panels and canvas read its properties and call its verbs.
 
-    Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `viewing` (tool and
-    shown map), `document` (the mask) and `jobs` (long work).
+    Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
+    `viewing` (tool and shown map), `models_held`, `document` (the mask) and `jobs` (long work).
+    `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
 
     state_changed = Signal()
@@ -53,7 +68,7 @@ class Session(QObject):
     image_changed = Signal()
     #: The list of images, their status or doubt, or the place in it.
     images_changed = Signal()
-    #: Another model was chosen.
+    #: Another model was chosen, or it is known where it runs.
     model_changed = Signal()
     #: The list of models.
     models_changed = Signal()
@@ -62,7 +77,7 @@ class Session(QObject):
     message = Signal(str)
     #: A sentence and its copyable details.
     failed = Signal(str, str)
-    #: A save or export reached the disk.
+    #: A save or export reached the disk; carries its path.
     saved = Signal(object)
 
     def __init__(
@@ -73,119 +88,345 @@ class Session(QObject):
         settings_file: Path | None = None,
         parent: QObject | None = None,
     ) -> None:
+        """A session with nothing open. Without `settings_file` settings are not kept."""
         super().__init__(parent)
         self.engine = engine
         self.prompts = prompts
+        self._settings = settings or Settings()
+        self._settings_file = settings_file
+        self._study: Study | None = None
+        self._rows: tuple[ImageRow, ...] = ()
+        self._index = -1
+        self._image: Image | None = None
+        self._document: MaskDocument | None = None
+        self._state = Has.NOTHING
+        self.lane = Tasks(self)
+        self.aside = Tasks(self)
         self.jobs = Jobs(self)
         self.viewing = Viewing(self)
+        self.models_held = Models(self)
         self.segmentation = Segmentation(self)
         self.learning = Learning(self)
-        raise NotImplementedError
+        self.keeping = Keeping(self)
+        self.opening = Opening(self)
+        self._settings_timer = QTimer(self)
+        self._settings_timer.setSingleShot(True)
+        self._settings_timer.setInterval(400)
+        self._settings_timer.timeout.connect(self._write_settings)
+        self.jobs.changed.connect(self.update_state)
+        self.learning.candidate_changed.connect(self.update_state)
+        self.keeping.saved.connect(self.saved)
+        self.models_held.listed.connect(self.models_changed)
+        self.models_held.chosen_changed.connect(self.model_changed)
+        self.model_changed.connect(self.update_state)
+        self.images_changed.connect(self.update_state)
+        self.settings_changed.connect(self.update_state)
+        self.update_state()
 
     # What is open
 
     @property
     def state(self) -> Has:
         """All facts that hold now; an action is enabled when `action.needs in session.state`."""
-        raise NotImplementedError
+        return self._state
 
     @property
     def settings(self) -> Settings:
-        raise NotImplementedError
+        """What a person has chosen."""
+        return self._settings
+
+    @property
+    def study(self) -> Study | None:
+        """The folder under annotation."""
+        return self._study
 
     @property
     def image(self) -> Image | None:
-        raise NotImplementedError
+        """The open image."""
+        return self._image
 
     @property
     def document(self) -> MaskDocument | None:
-        raise NotImplementedError
+        """The mask of the open image."""
+        return self._document
 
     @property
     def images(self) -> tuple[ImageRow, ...]:
-        """The images of the open folder, or the one image, in the order shown."""
-        raise NotImplementedError
+        """The images of the open folder, or those opened, in order."""
+        return self._rows
 
     @property
     def index(self) -> int:
         """The place of the open image in `images`, or -1."""
-        raise NotImplementedError
+        return self._index
+
+    @property
+    def row(self) -> ImageRow | None:
+        """The open image as `images` lists it."""
+        return self._rows[self._index] if self._index >= 0 else None
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the open image."""
+        return self.row.path if self.row is not None else None
 
     @property
     def models(self) -> tuple[ModelEntry, ...]:
-        raise NotImplementedError
+        """The installed models."""
+        return self.models_held.entries
 
     @property
     def model(self) -> ModelEntry | None:
-        raise NotImplementedError
+        """The model that the next run uses."""
+        return self.models_held.chosen
 
     @property
     def device_text(self) -> str:
         """Where the model runs, as "CPU · bf16"; empty until it is known."""
-        raise NotImplementedError
+        return self.models_held.device_text
 
-    # Opening
+    # Opening and closing
 
     def open(self) -> None:
         """Ask for an image and open it."""
+        self.opening.ask("image")
 
     def open_folder(self) -> None:
         """Ask for a folder and open it."""
+        self.opening.ask("folder")
 
     def open_path(self, paths: Path | Sequence[Path]) -> None:
         """Open an image, a folder, or a list of images; nothing changes where that fails."""
+        listed = [paths] if isinstance(paths, Path) else list(paths)
+        if listed:
+            self.opening.open_listed(listed)
+
+    def open_recent(self, place: int = 0) -> None:
+        """Open the file or folder at `place` of the recent ones."""
+        if place < len(self._settings.recent):
+            self.open_path(Path(self._settings.recent[place]))
 
     def open_sample(self) -> None:
         """Open the sample images that come with the program."""
+        self.lane.run(self.engine.sample_folder, self.open_path, self.fail)
 
     def open_row(self, index: int) -> None:
         """Open the image at `index` of `images`."""
+        if 0 <= index < len(self._rows) and index != self._index:
+            self.opening.open_row(index)
 
-    def open_next(self) -> None: ...
+    def open_next(self) -> None:
+        """Open the next image that can be read."""
+        self.opening.open_neighbour(1)
 
-    def open_previous(self) -> None: ...
+    def open_previous(self) -> None:
+        """Open the image before that can be read."""
+        self.opening.open_neighbour(-1)
 
     def close(self) -> bool:
-        """Ask about unsaved work, stop everything and wait; False where the person cancels."""
-        raise NotImplementedError
+        """Ask about unsaved work, stop everything and wait; False where the person stays."""
+        if self.learning.running and not self.prompts.confirm(
+            "Training is under way. Stop it? What it has learned so far will be lost."
+        ):
+            return False
+        document = self._document
+        if document is not None and document.unsaved:
+            document.rollback()
+        if document is not None and document.unsaved:
+            answer = self.prompts.ask_save(self.path.name if self.path else "")
+            if answer == "cancel":
+                return False
+            try:
+                if answer == "save":
+                    self.keeping.save_now()
+            except Exception as error:
+                self.fail(error)
+                return False
+            if answer == "discard":
+                self.keeping.drop_draft()
+        self.segmentation.discard()
+        self.learning.cancel()
+        self.jobs.close()
+        if self._settings_timer.isActive():
+            self._settings_timer.stop()
+            self._write_settings()
+        self.lane.close()
+        self.aside.close()
+        return True
 
     # Models and settings
 
-    def choose_model(self, name: str) -> None: ...
+    def choose_model(self, name: str) -> None:
+        """Use the model called `name` from the next run on."""
+        self.models_held.choose(name)
 
-    def refresh_models(self) -> None: ...
+    def refresh_models(self) -> None:
+        """Look again which models are installed."""
+        self.models_held.refresh()
 
     def warm_up(self) -> None:
         """Load the chosen model in the background, so that the first picture comes at once."""
+        self.models_held.warm_up()
 
-    def change_settings(self, **changes: object) -> None:
+    def change_settings(self, **changes: Any) -> None:
         """Settings with `changes`, kept on disk; ValueError where one is out of range."""
+        changed = dataclasses.replace(self._settings, **changes)
+        if changed != self._settings:
+            self._settings = changed
+            self._settings_timer.start()
+            self.settings_changed.emit()
 
     # The mask
 
-    def undo(self) -> None: ...
+    def undo(self) -> None:
+        """Take the last step back."""
+        if self._document is not None:
+            self._document.undo()
 
-    def redo(self) -> None: ...
+    def redo(self) -> None:
+        """Bring the last undone step back."""
+        if self._document is not None:
+            self._document.redo()
 
-    def fill_holes(self) -> None: ...
+    def fill_holes(self) -> None:
+        """Fill what the outline encloses."""
+        self.edit_aside("Fill holes", masks.fill_holes)
 
-    def keep_largest(self) -> None: ...
+    def keep_largest(self) -> None:
+        """Remove all but the largest connected area."""
+        self.edit_aside("Keep largest", masks.keep_largest)
 
-    def smooth(self) -> None: ...
+    def smooth(self) -> None:
+        """Round the outline a little, in proportion to the image."""
+        if self._image is not None:
+            radius_px = max(1.0, SMOOTH_SHARE * min(self._image.height, self._image.width))
+            self.edit_aside("Smooth", lambda mask_hw: masks.smooth(mask_hw, radius_px))
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Empty the mask."""
+        self.edit_aside("Clear", lambda mask_hw: masks.replace(mask_hw, mask_hw & False))
 
     def save(self) -> None:
         """Write the mask to the study with its origin; `saved` follows."""
+        self.keeping.save()
 
     def save_as(self) -> None:
         """Ask for a file and write the mask there as a PNG."""
+        self.keeping.save_as()
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the saved masks there as a data set."""
+        self.keeping.export_dataset()
 
     def mark_reviewed(self) -> None:
-        """Save, and set the image's status to reviewed."""
+        """Save what is unsaved and set the image's status to reviewed."""
+        self.keeping.mark_reviewed()
 
     def accept_and_next(self) -> None:
-        """Accept the result if there is one, save as reviewed, open the next image."""
+        """Accept the result if one is proposed, save as reviewed, open the next image."""
+        if self.segmentation.proposed:
+            self.segmentation.accept(self._review_and_next)
+        elif Has.MASK in self._state or (self.row is not None and self.row.has_mask):
+            self._review_and_next()
+        else:
+            self.message.emit("There is nothing to accept yet: segment the image or draw first.")
+
+    def edit_aside(
+        self,
+        text: str,
+        edit: Edit,
+        then: Callable[[], None] | None = None,
+        note: Callable[[Mask], object] | None = None,
+    ) -> None:
+        """Apply a slow edit, computed off the main thread, as one undo step called `text`.
+
+        Where the mask changed meanwhile the edit is computed again. `note`, given the new mask,
+        makes the document's note of the step; `then` is called when it is done.
+        """
+        if self._document is not None:
+            edit_aside(self, self._document, text, edit, then, note)
+
+    # For the parts of the session
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the person what went wrong."""
+        self.failed.emit(*explain(error))
+
+    def set_row(self, path: Path, **changes: Any) -> None:
+        """Change what the list says about the image at `path`."""
+        changed = tuple(
+            dataclasses.replace(row, **changes) if row.path == path else row for row in self._rows
+        )
+        if changed != self._rows:
+            self._rows = changed
+            self.images_changed.emit()
+
+    def update_state(self) -> None:
+        """Look at the facts again; `state_changed` follows where one is another."""
+        document, segmentation, job = self._document, self.segmentation, self.jobs.current
+        facts = {
+            Has.IMAGE: self._image is not None,
+            Has.MODEL: self.model is not None,
+            Has.IDLE: job is None,
+            Has.RUNNING: segmentation.running,
+            Has.PAUSED: segmentation.paused,
+            Has.LEARNING: self.learning.running,
+            Has.CANDIDATE: self.learning.candidate is not None,
+            Has.RESULT: segmentation.result is not None,
+            Has.MASK: document is not None and not document.is_empty,
+            Has.UNSAVED: document is not None and document.unsaved,
+            Has.STUDY: self._study is not None,
+            Has.SAVED_MASKS: any(row.has_mask for row in self._rows),
+            Has.CAN_UNDO: document is not None and document.can_undo,
+            Has.CAN_REDO: document is not None and document.can_redo,
+            Has.NEXT: self.opening.neighbour(1) is not None,
+            Has.PREVIOUS: self.opening.neighbour(-1) is not None,
+            Has.RECENT: bool(self._settings.recent),
+        }
+        state = Has.NOTHING
+        for fact, holds in facts.items():
+            if holds:
+                state |= fact
+        if state != self._state:
+            self._state = state
+            self.state_changed.emit()
+
+    def adopt_study(self, opened: Opened) -> None:
+        """Take over a folder, or images, that have just been read."""
+        self._study, self._rows = opened.study, opened.rows
+        self.adopt(opened.index, opened.opened)
+        whole = opened.study.folder if len(opened.rows) > 1 else opened.rows[0].path
+        self.change_settings(recent=self._settings.opened(whole).recent)
+        if not opened.study.is_beside_images:
+            self.message.emit(
+                f"This folder cannot be written; masks go to {opened.study.masks_folder}."
+            )
+        if opened.refused:
+            self.fail(opened.refused[0])
+
+    def adopt(self, index: int, opened: OpenedImage) -> None:
+        """Take over an image that has just been read, in place of the open one."""
+        self.segmentation.reset()
+        self.viewing.show(None)
+        self.viewing.pick(None)
+        old, document = self._document, opened.document(self)
+        self._index, self._image, self._document = index, opened.image, document
+        document.history_changed.connect(self.update_state)
+        self.keeping.begin(document, opened)
+        self.image_changed.emit()
+        self.images_changed.emit()
+        self.update_state()
+        if document.unsaved:
+            self.message.emit("Recovered what was drawn and not saved; undo gives the saved mask.")
+        if old is not None:
+            old.deleteLater()
+
+    # Inside
+
+    def _review_and_next(self) -> None:
+        self.keeping.mark_reviewed(self.open_next)
+
+    def _write_settings(self) -> None:
+        settings, file = self._settings, self._settings_file
+        if file is not None:
+            self.lane.run(lambda: settings_files.save(settings, file), None, self.fail)

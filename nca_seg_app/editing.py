@@ -1,0 +1,50 @@
+"""A slow edit is computed beside the person's drawing and never written over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+
+from nca_seg_app.document import Edit, Mask, MaskDocument, PackedPatch, pack
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+#: How long to wait for a stroke to end before looking again.
+STROKE_MS = 30
+
+
+def edit_aside(
+    session: Session,
+    document: MaskDocument,
+    text: str,
+    edit: Edit,
+    then: Callable[[], None] | None,
+    note: Callable[[Mask], object] | None,
+) -> None:
+    """Compute `edit` in the session's lane and push it as one undo step; see Session.edit_aside."""
+    revision, mask_hw = document.revision, document.mask_hw.copy()
+
+    def work() -> tuple[PackedPatch | None, object]:
+        packed = pack(edit(mask_hw))
+        if packed is None or note is None:
+            return packed, None
+        packed.flip(mask_hw)
+        return packed, note(mask_hw)
+
+    def done(edited: tuple[PackedPatch | None, object]) -> None:
+        if document is not session.document:
+            return
+        if document.drawing:
+            QTimer.singleShot(STROKE_MS, document, lambda: done(edited))
+        elif document.revision != revision:
+            edit_aside(session, document, text, edit, then, note)
+        else:
+            if not document.push(text, *edited):
+                session.message.emit(f"{text}: the mask is like that already.")
+            if then is not None:
+                then()
+
+    session.lane.run(work, done, session.fail)

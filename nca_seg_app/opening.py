@@ -1,0 +1,195 @@
+"""A path becomes an image with its study, off the main thread, or an error that changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+
+from engine.errors import EngineError, UnreadableImage
+from engine.images import read_image
+from engine.study import Study
+from nca_seg_app.keeping import OpenedImage, read_opened, with_annotation
+from nca_seg_app.ports import ImageRow, PathKind
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A study with its images, and the one at `index` read. `refused` could not be read."""
+
+    study: Study
+    rows: tuple[ImageRow, ...]
+    index: int
+    opened: OpenedImage
+    refused: tuple[EngineError, ...] = ()
+
+
+def open_listed(paths: list[Path]) -> Opened:
+    """What opening a folder, an image, or several images gives.
+
+    A folder opens at its first image that is not reviewed. Several images may only lie in one
+    folder; others are refused, as are those that cannot be read before the first that can.
+    Raises EngineError or OSError where nothing can be opened.
+    """
+    first = paths[0]
+    if first.is_dir():
+        study = Study.open(first)
+        rows = _rows(study)
+        if not rows:
+            raise UnreadableImage(first, "there are no images in this folder")
+        order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
+        return _first_readable(study, rows, order)
+    # Read before a study is made, so that a bad file leaves no trace.
+    refused: list[EngineError] = []
+    for path in paths:
+        try:
+            image = read_image(path)
+        except UnreadableImage as error:
+            refused.append(error)
+            continue
+        break
+    else:
+        raise refused[0]
+    study = Study.open(path.parent)
+    known = {row.path.name: row for row in _rows(study)}
+    rows = tuple(
+        known.get(each.name, ImageRow(study.folder / each.name))
+        for each in paths
+        if each.parent.resolve() == path.parent.resolve()
+        and each not in {error.path for error in refused if isinstance(error, UnreadableImage)}
+    )
+    refused += [
+        UnreadableImage(each, "it lies in another folder than the first one")
+        for each in paths
+        if each.parent.resolve() != path.parent.resolve()
+    ]
+    opened = with_annotation(study, image, rows[0].path)
+    return Opened(study, rows, 0, opened, tuple(refused))
+
+
+def _first_readable(study: Study, rows: tuple[ImageRow, ...], order: list[int]) -> Opened:
+    refused: list[EngineError] = []
+    listed = list(rows)
+    for place in order:
+        try:
+            opened = read_opened(study, rows[place].path)
+        except EngineError as error:
+            refused.append(error)
+            listed[place] = dataclasses.replace(rows[place], readable=False)
+            continue
+        return Opened(study, tuple(listed), place, opened, tuple(refused))
+    raise refused[0]
+
+
+def _rows(study: Study) -> tuple[ImageRow, ...]:
+    return tuple(
+        ImageRow(each.path, each.status, each.disagreement, each.saved_at is not None)
+        for each in study.images()
+    )
+
+
+class Opening(QObject):
+    """The way from a wish to open something to the session having it, unsaved work first."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._ticket = 0
+
+    def ask(self, kind: PathKind) -> None:
+        """Ask for an image or a folder and open it."""
+        session = self._session
+        recent = [Path(each) for each in session.settings.recent[:1]]
+        start = session.study.folder if session.study else (recent or [Path.home()])[0]
+        chosen = session.prompts.ask_path(kind, start)
+        if chosen is not None:
+            self.open_listed([chosen])
+
+    def open_listed(self, paths: list[Path]) -> None:
+        """Open a folder, an image, or several images."""
+        session = self._session
+        self.when_safe(
+            lambda: self._begin(lambda: open_listed(paths), session.adopt_study, session.fail)
+        )
+
+    def open_row(self, index: int) -> None:
+        """Open the image at `index` of the list."""
+        session, path = self._session, self._session.images[index].path
+        study = session.study
+        if study is None:
+            return
+
+        def refuse(error: BaseException) -> None:
+            # So that stepping through the images does not stop here for ever.
+            session.set_row(path, readable=False)
+            session.fail(error)
+
+        def adopt(opened: OpenedImage) -> None:
+            session.adopt(index, opened)
+
+        self.when_safe(lambda: self._begin(lambda: read_opened(study, path), adopt, refuse))
+
+    def neighbour(self, step: int) -> int | None:
+        """The place of the next (1) or previous (-1) image that can be read, or None."""
+        rows, index = self._session.images, self._session.index
+        if index < 0:
+            return None
+        places = range(index + step, len(rows) if step > 0 else -1, step)
+        return next((place for place in places if rows[place].readable), None)
+
+    def open_neighbour(self, step: int) -> None:
+        """Open the next (1) or previous (-1) image that can be read."""
+        index = self.neighbour(step)
+        if index is not None:
+            self.open_row(index)
+        elif self._session.images:
+            self._session.message.emit(
+                "This is the last image." if step > 0 else "This is the first image."
+            )
+
+    def when_safe(self, go: Callable[[], None]) -> None:
+        """Call `go` once unsaved changes are saved or let go; not where the person stays."""
+        session, document = self._session, self._session.document
+        if document is not None:
+            document.rollback()
+        if document is None or not document.unsaved:
+            go()
+            return
+        answer = session.prompts.ask_save(session.path.name if session.path else "")
+        if answer == "save":
+            session.keeping.save(go)
+        elif answer == "discard":
+            session.keeping.drop_draft()
+            go()
+
+    def _begin(
+        self,
+        work: Callable[[], Any],
+        adopt: Callable[[Any], None],
+        refuse: Callable[[BaseException], None],
+    ) -> None:
+        self._ticket += 1
+        ticket, document = self._ticket, self._session.document
+        revision = document.revision if document is not None else 0
+
+        def done(opened: Any) -> None:
+            if ticket != self._ticket:
+                return
+            if document is not None and document.revision != revision:
+                # Drawn on while the other image was read.
+                self.when_safe(lambda: adopt(opened))
+            else:
+                adopt(opened)
+
+        def failed(error: BaseException) -> None:
+            if ticket == self._ticket:
+                refuse(error)
+
+        self._session.lane.run(work, done, failed)
