@@ -61,7 +61,11 @@ def pack(patch: Patch | None) -> PackedPatch | None:
     left, right = int(columns[0]), int(columns[-1]) + 1
     bits = np.packbits(flips_hw[top:bottom, left:right])
     return PackedPatch(
-        patch.top + top, patch.left + left, bottom - top, right - left, zlib.compress(bits, 1)
+        patch.top + top,
+        patch.left + left,
+        bottom - top,
+        right - left,
+        zlib.compress(bits.tobytes(), 1),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.dataset import export_dataset
+from engine.errors import EngineError
 from engine.images import read_image
 from engine.masks import mask_name, replace, write_mask
 from engine.study import Status, Study
@@ -25,18 +26,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a mask came from, and the mask as it came, packed to one bit a pixel."""
+    """Where a mask came from, None if not known, and the mask as it came, packed to one bit a pixel."""
 
-    origin: Origin
+    origin: Origin | None
     bits: bytes
 
     @classmethod
-    def of(cls, origin: Origin, mask_hw: Mask) -> Source:
+    def of(cls, origin: Origin | None, mask_hw: Mask) -> Source:
         """The source of a mask that is `mask_hw` at this moment."""
-        return cls(origin, zlib.compress(np.packbits(mask_hw), 1))
+        return cls(origin, zlib.compress(np.packbits(mask_hw).tobytes(), 1))
 
-    def origin_of(self, mask_hw: Mask) -> Origin:
-        """The origin of what the mask has become; counts the pixels changed since."""
+    def origin_of(self, mask_hw: Mask) -> Origin | None:
+        """The origin of what the mask has become; counts the pixels changed since.
+
+        What is not known stays so.
+        """
+        if self.origin is None:
+            return None
         packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
         first = np.unpackbits(packed, count=mask_hw.size).view(np.bool_)
         changed = int(np.count_nonzero(first != mask_hw.ravel()))
@@ -48,6 +54,7 @@ class OpenedImage:
     """An image as it comes from the disk, with what was drawn on it before.
 
     `source` describes `mask_hw`; `draft_source` describes `draft_hw`, a newer unsaved mask.
+    `trouble` tells why a draft could not be used.
     """
 
     image: Image
@@ -56,6 +63,7 @@ class OpenedImage:
     draft_hw: Mask | None = None
     draft_source: Source | None = None
     reviewed: bool = False
+    trouble: EngineError | None = None
 
     def document(self, parent: QObject) -> MaskDocument:
         """The mask to edit: a draft lies over the saved mask as an undoable, unsaved step."""
@@ -77,14 +85,18 @@ def read_opened(study: Study, path: Path) -> OpenedImage:
 def with_annotation(study: Study, image: Image, path: Path) -> OpenedImage:
     """An image already read, with its mask and, where it holds something newer, its draft."""
     shape = (image.height, image.width)
-    saved, draft = study.load(path, shape), study.load_draft(path, shape)
     opened = OpenedImage(image)
+    saved = study.load(path, shape)
     if saved is not None:
-        source = Source.of(saved.origin or Origin(), saved.mask_hw)
-        opened = dataclasses.replace(opened, mask_hw=saved.mask_hw, source=source)
-        opened = dataclasses.replace(opened, reviewed=saved.reviewed)
+        source, reviewed = Source.of(saved.record.origin, saved.mask_hw), saved.record.reviewed
+        opened = OpenedImage(image, saved.mask_hw, source, reviewed=reviewed)
+    try:
+        draft = study.load_draft(path, shape)
+    except EngineError as error:
+        # A draft is not worth keeping anyone from the image, but its loss must be told.
+        return dataclasses.replace(opened, trouble=error)
     if draft is not None and draft.newer:
-        source = Source.of(draft.origin or Origin(), draft.mask_hw)
+        source = Source.of(draft.record.origin, draft.mask_hw)
         opened = dataclasses.replace(opened, draft_hw=draft.mask_hw, draft_source=source)
     return opened
 
@@ -261,7 +273,7 @@ class Keeping(QObject):
             self._timer.start(round(self._session.settings.autosave_s * 1000))
 
 
-def _origin(source: object, mask_hw: Mask) -> Origin:
+def _origin(source: object, mask_hw: Mask) -> Origin | None:
     """Where the mask came from; without a source, from a person's hand alone."""
     if isinstance(source, Source):
         return source.origin_of(mask_hw)

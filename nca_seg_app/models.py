@@ -122,7 +122,8 @@ class Models(QObject):
         self._entries = entries
         wanted = self._session.settings.model
         named = [entry for entry in entries if entry.name == wanted]
-        chosen = (named or list(entries) or [None])[0]
+        usable = (*named, *entries)
+        chosen = usable[0] if usable else None
         self.listed.emit()
         if chosen != self._chosen:
             self._chosen = chosen

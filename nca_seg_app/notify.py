@@ -1,4 +1,4 @@
-"""An error becomes what happened, what it means for the work, and what to do; details stay apart."""
+"""An error becomes what happened, what it means for the work, and what to do, in that order."""
 
 from __future__ import annotations
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine import library
+from engine.files import write_atomic
+from engine.images import IMAGE_SUFFIXES
 from engine.library import ModelEntry
 from engine.study import Status
 from engine.types import (
@@ -82,3 +86,76 @@ class Engine:
     install: Callable[[Path, ModelEntry], ModelEntry]
     #: The folder of sample images.
     sample_folder: Callable[[], Path]
+
+
+def real_engine() -> Engine:
+    """The engine itself. Nothing of it that needs torch is imported before it is called."""
+    return Engine(
+        installed=library.installed,
+        load_model=_load_model,
+        fingerprint=lambda handle: str(handle.fingerprint),
+        device_text=_device_text,
+        segment=_segment,
+        replay=_replay,
+        finetune=_finetune,
+        training_folder=lambda entry: (
+            library.home_folder() / "training" / library.unused_name(entry.name)
+        ),
+        install=_install,
+        sample_folder=_sample_folder,
+    )
+
+
+def _load_model(path: Path, device: Device) -> Any:
+    from engine.checkpoint import load
+
+    return load(path, device)
+
+
+def _device_text(device: Device) -> str:
+    from engine.device import choose
+
+    chosen = choose(device)
+    precision = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+    return f"{chosen.name.upper()} · {precision.get(chosen.precision, chosen.precision)}"
+
+
+def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+    from engine.ensemble import segment
+
+    return segment(model, image, settings)
+
+
+def _replay(
+    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+) -> Iterator[CellStep]:
+    from engine.ensemble import replay
+
+    return replay(model, image, noisy_hw, timestep, seed, member)
+
+
+def _finetune(
+    model: Any, dataset: Dataset, settings: TrainSettings, folder: Path
+) -> Iterator[TrainStep]:
+    from engine.training import finetune
+
+    return finetune(model, dataset, settings, folder)
+
+
+def _install(weights: Path, parent: ModelEntry) -> ModelEntry:
+    name = library.unused_name(parent.name)
+    target = library.models_folder() / f"{name}{library.SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, weights.read_bytes())
+    return library.find(target)
+
+
+def _sample_folder() -> Path:
+    # A copy: masks are written beside the images, and the program's own folder is not the place.
+    target = library.home_folder() / "samples"
+    target.mkdir(parents=True, exist_ok=True)
+    for source in sorted(Path(str(resources.files("resources"))).glob("samples/*")):
+        copy = target / source.name
+        if source.suffix.lower() in IMAGE_SUFFIXES and not copy.exists():
+            write_atomic(copy, source.read_bytes())
+    return target

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from engine import masks
 from engine.library import ModelEntry
-from engine.types import CellStep, EnsembleResult, Float, Origin, SampleSettings
+from engine.types import CellStep, EnsembleResult, Float, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
 from nca_seg_app.jobs import Job, TimeLeft
 from nca_seg_app.keeping import Source
@@ -310,7 +310,7 @@ class Segmentation(QObject):
         # Computed once, though the edit is tried again where a stroke comes between.
         kept: list[Mask] = []
 
-        def edit(mask_hw: Mask) -> masks.Patch | None:
+        def edit(mask_hw: Mask) -> Patch | None:
             if not kept:
                 kept.append(proposal())
             return masks.replace(mask_hw, kept[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from enum import Flag, auto
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +25,13 @@ from nca_seg_app.opening import Opened, Opening
 from nca_seg_app.ports import Engine, ImageRow, Prompts
 from nca_seg_app.segmenting import Segmentation
 from nca_seg_app.settings import Settings
+from nca_seg_app.state import Has, facts
 from nca_seg_app.viewing import Viewing
+
+__all__ = ["Has", "Session"]
 
 #: Radius of `smooth()` as a share of the image's shorter side.
 SMOOTH_SHARE = 0.005
-
-
-class Has(Flag):
-    """Facts about the session that actions need."""
-
-    NOTHING = 0
-    IMAGE = auto()
-    MODEL = auto()
-    IDLE = auto()  # no job runs
-    RUNNING = auto()  # a segmentation runs, paused or not
-    PAUSED = auto()  # the running segmentation waits
-    LEARNING = auto()  # a fine-tuning runs
-    CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
-    RESULT = auto()  # the model has a proposal
-    MASK = auto()  # the document's mask is not empty
-    UNSAVED = auto()
-    STUDY = auto()
-    SAVED_MASKS = auto()  # the study holds masks to learn from
-    CAN_UNDO = auto()
-    CAN_REDO = auto()
-    NEXT = auto()
-    PREVIOUS = auto()
-    RECENT = auto()
 
 
 class Session(QObject):
@@ -363,30 +342,7 @@ class Session(QObject):
 
     def update_state(self) -> None:
         """Look at the facts again; `state_changed` follows where one is another."""
-        document, segmentation, job = self._document, self.segmentation, self.jobs.current
-        facts = {
-            Has.IMAGE: self._image is not None,
-            Has.MODEL: self.model is not None,
-            Has.IDLE: job is None,
-            Has.RUNNING: segmentation.running,
-            Has.PAUSED: segmentation.paused,
-            Has.LEARNING: self.learning.running,
-            Has.CANDIDATE: self.learning.candidate is not None,
-            Has.RESULT: segmentation.result is not None,
-            Has.MASK: document is not None and not document.is_empty,
-            Has.UNSAVED: document is not None and document.unsaved,
-            Has.STUDY: self._study is not None,
-            Has.SAVED_MASKS: any(row.has_mask for row in self._rows),
-            Has.CAN_UNDO: document is not None and document.can_undo,
-            Has.CAN_REDO: document is not None and document.can_redo,
-            Has.NEXT: self.opening.neighbour(1) is not None,
-            Has.PREVIOUS: self.opening.neighbour(-1) is not None,
-            Has.RECENT: bool(self._settings.recent),
-        }
-        state = Has.NOTHING
-        for fact, holds in facts.items():
-            if holds:
-                state |= fact
+        state = facts(self)
         if state != self._state:
             self._state = state
             self.state_changed.emit()
@@ -401,8 +357,8 @@ class Session(QObject):
             self.message.emit(
                 f"This folder cannot be written; masks go to {opened.study.masks_folder}."
             )
-        if opened.refused:
-            self.fail(opened.refused[0])
+        for error in opened.refused[:1]:
+            self.fail(error)
 
     def adopt(self, index: int, opened: OpenedImage) -> None:
         """Take over an image that has just been read, in place of the open one."""
@@ -418,6 +374,8 @@ class Session(QObject):
         self.update_state()
         if document.unsaved:
             self.message.emit("Recovered what was drawn and not saved; undo gives the saved mask.")
+        if opened.trouble is not None:
+            self.fail(opened.trouble)
         if old is not None:
             old.deleteLater()
 
