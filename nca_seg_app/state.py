@@ -1,0 +1,61 @@
+"""What holds now is computed from the session in one place; nothing else decides enablement."""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+
+class Has(Flag):
+    """Facts about the session that actions need."""
+
+    NOTHING = 0
+    IMAGE = auto()
+    MODEL = auto()
+    IDLE = auto()  # no job runs
+    RUNNING = auto()  # a segmentation runs, paused or not
+    PAUSED = auto()  # the running segmentation waits
+    LEARNING = auto()  # a fine-tuning runs
+    CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
+    RESULT = auto()  # the model has a proposal
+    MASK = auto()  # the document's mask is not empty
+    UNSAVED = auto()
+    STUDY = auto()
+    SAVED_MASKS = auto()  # the study holds masks to learn from
+    CAN_UNDO = auto()
+    CAN_REDO = auto()
+    NEXT = auto()
+    PREVIOUS = auto()
+    RECENT = auto()
+
+
+def facts(session: Session) -> Has:
+    """Everything that holds for the session now."""
+    document, segmentation, learning = session.document, session.segmentation, session.learning
+    holds = {
+        Has.IMAGE: session.image is not None,
+        Has.MODEL: session.model is not None,
+        Has.IDLE: session.jobs.current is None,
+        Has.RUNNING: segmentation.running,
+        Has.PAUSED: segmentation.paused,
+        Has.LEARNING: learning.running,
+        Has.CANDIDATE: learning.candidate is not None,
+        Has.RESULT: segmentation.result is not None,
+        Has.MASK: document is not None and not document.is_empty,
+        Has.UNSAVED: document is not None and document.unsaved,
+        Has.STUDY: session.study is not None,
+        Has.SAVED_MASKS: any(row.has_mask for row in session.images),
+        Has.CAN_UNDO: document is not None and document.can_undo,
+        Has.CAN_REDO: document is not None and document.can_redo,
+        Has.NEXT: session.opening.neighbour(1) is not None,
+        Has.PREVIOUS: session.opening.neighbour(-1) is not None,
+        Has.RECENT: bool(session.settings.recent),
+    }
+    state = Has.NOTHING
+    for fact, true in holds.items():
+        if true:
+            state |= fact
+    return state
