@@ -1,0 +1,90 @@
+"""Image to model grid and back: scaled to the model's area, neither stretched nor padded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+#: Sides of a grid are multiples of this, so that two levels with factor 4 fit.
+GRID_MULTIPLE = 4
+#: The smallest side of a grid: two cells at the coarse level, which reflect padding needs.
+GRID_MINIMUM = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The way between an image of `height` × `width` pixels and a grid of about `size`² cells.
+
+    The grid keeps the image's proportions as nearly as sides that are multiples of four allow.
+    Laws: `restore(apply(x))` has the shape of `x` for every size from 1×1 up, and a constant
+    stays that constant.
+    """
+
+    height: int
+    width: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"an image of {self.height}×{self.width} pixels has no area")
+        if self.size < GRID_MINIMUM:
+            raise ValueError(f"size {self.size} is below {GRID_MINIMUM}")
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) of the image in pixels."""
+        return self.height, self.width
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the grid: area near `size`², sides multiples of four.
+
+        An image longer than 4:1 gets a grid of 4:1, so that neither side falls below the minimum.
+        """
+        # From the longer side, so that an image on its side gets the same grid on its side.
+        stretch = math.sqrt(min(4.0, max(self.image_shape) / min(self.image_shape)))
+        long, short = self._side(self.size * stretch), self._side(self.size / stretch)
+        return (long, short) if self.height > self.width else (short, long)
+
+    @staticmethod
+    def _side(cells: float) -> int:
+        return max(GRID_MINIMUM, GRID_MULTIPLE * round(cells / GRID_MULTIPLE))
+
+    def apply(self, pixels_hwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Picture on the grid, (3, rows, columns) float32 in [0, 1], from uint8 (height, width, 3).
+
+        Downscaling is antialiased (box filter first, so that a camera image costs little).
+        """
+        self._expect(pixels_hwc.shape[:2], self.image_shape)
+        rows, columns = self.grid_shape
+        picture = PillowImage.fromarray(pixels_hwc)
+        scaled = picture.resize(
+            (columns, rows), PillowImage.Resampling.BILINEAR, reducing_gap=3.0
+        )
+        grid_hwc = np.asarray(scaled, dtype=np.float32) / np.float32(255)
+        return np.ascontiguousarray(grid_hwc.transpose(2, 0, 1))
+
+    def apply_mask(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Share of each grid cell that is lesion, (rows, columns) float32 in [0, 1]."""
+        self._expect(mask_hw.shape, self.image_shape)
+        rows, columns = self.grid_shape
+        picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
+        # The gap also keeps Pillow's 8-bit weights exact on images of very many rows or columns.
+        scaled = picture.resize((columns, rows), PillowImage.Resampling.BOX, reducing_gap=3.0)
+        return np.asarray(scaled, dtype=np.float32) / np.float32(255)
+
+    def restore(self, grid_hw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A grid map, (rows, columns), at the image's own size, (height, width), bilinear."""
+        self._expect(grid_hw.shape, self.grid_shape)
+        picture = PillowImage.fromarray(np.ascontiguousarray(grid_hw, dtype=np.float32))
+        scaled = picture.resize((self.width, self.height), PillowImage.Resampling.BILINEAR)
+        return np.asarray(scaled, dtype=np.float32)
+
+    @staticmethod
+    def _expect(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+        if tuple(shape) != wanted:
+            raise ValueError(f"expected {wanted[0]}×{wanted[1]}, got {'×'.join(map(str, shape))}")

@@ -1,0 +1,380 @@
+"""Laws of mask edits and mask files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image as PillowImage
+from scipy import ndimage
+
+from engine import masks
+from engine.errors import UnreadableMask
+from engine.types import Patch
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+mask_shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
+any_mask = hnp.arrays(bool, mask_shapes)
+coordinates = st.floats(-10, 40, width=32) | st.integers(-5, 30).map(float)
+any_points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=5).map(np.array)
+radii = st.floats(0, 12, width=32) | st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0])
+
+
+def law(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """A test for all of the strategies' values; a busy machine may take its time."""
+    return lambda test: settings(deadline=None)(given(*strategies)(test))
+
+
+def edited(mask_hw: Mask, patch: Patch | None) -> Mask:
+    """A copy of the mask with the patch written into it."""
+    after_hw = mask_hw.copy()
+    if patch is not None:
+        masks.apply(after_hw, patch)
+    return after_hw
+
+
+def disc(height: int, width: int, row: float, column: float, radius_px: float) -> Mask:
+    """The pixels whose centres lie in a disc."""
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    return np.asarray((rows - row) ** 2 + (columns - column) ** 2 <= radius_px**2)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[Mask, Patch | None]:
+    """A mask, and one edit of it."""
+    mask_hw, value = draw(any_mask), draw(st.booleans())
+    edit = draw(
+        st.sampled_from(["stroke", "polygon", "fill_holes", "keep_largest", "smooth", "replace"])
+    )
+    match edit:
+        case "stroke":
+            return mask_hw, masks.stroke(mask_hw, draw(any_points), draw(radii), value)
+        case "polygon":
+            return mask_hw, masks.polygon(mask_hw, draw(any_points), value)
+        case "smooth":
+            return mask_hw, masks.smooth(mask_hw, draw(st.floats(0.5, 6)))
+        case "replace":
+            return mask_hw, masks.replace(mask_hw, draw(hnp.arrays(bool, mask_hw.shape)))
+        case "fill_holes":
+            return mask_hw, masks.fill_holes(mask_hw)
+    return mask_hw, masks.keep_largest(mask_hw)
+
+
+@law(edits())
+def test_a_patch_is_undone_and_done_again(edit: tuple[Mask, Patch | None]) -> None:
+    before_hw, patch = edit
+    if patch is None:
+        return
+    mask_hw = before_hw.copy()
+    masks.apply(mask_hw, patch)
+    after_hw = mask_hw.copy()
+    assert not np.array_equal(after_hw, before_hw)
+    masks.revert(mask_hw, patch)
+    assert np.array_equal(mask_hw, before_hw)
+    masks.apply(mask_hw, patch)
+    assert np.array_equal(mask_hw, after_hw)
+
+
+@law(edits())
+def test_a_patch_is_tight_and_cannot_be_changed(edit: tuple[Mask, Patch | None]) -> None:
+    _, patch = edit
+    if patch is None:
+        return
+    changed_hw = patch.before_hw != patch.after_hw
+    assert all(changed_hw[side].any() for side in (0, -1))
+    assert all(changed_hw[:, side].any() for side in (0, -1))
+    with pytest.raises(ValueError, match="read-only"):
+        patch.after_hw[0, 0] = True
+
+
+@law(any_mask, any_points, radii, st.booleans())
+def test_an_edit_leaves_its_input_alone_and_is_nothing_the_second_time(
+    mask_hw: Mask, points_rc: np.ndarray[Any, Any], radius_px: float, value: bool
+) -> None:
+    untouched_hw = mask_hw.copy()
+    for edit in (
+        lambda mask: masks.stroke(mask, points_rc, radius_px, value),
+        lambda mask: masks.polygon(mask, points_rc, value),
+        masks.fill_holes,
+        masks.keep_largest,
+        lambda mask: masks.replace(mask, untouched_hw),
+    ):
+        after_hw = edited(mask_hw, edit(mask_hw))
+        assert np.array_equal(mask_hw, untouched_hw)
+        assert edit(after_hw) is None
+
+
+@law(mask_shapes, any_points, radii)
+def test_a_stroke_covers_what_is_within_its_radius_of_the_line(
+    shape: tuple[int, int], points_rc: np.ndarray[Any, Any], radius_px: float
+) -> None:
+    covered_hw = edited(
+        np.zeros(shape, bool), masks.stroke(np.zeros(shape, bool), points_rc, radius_px, True)
+    )
+    erased_hw = edited(
+        np.ones(shape, bool), masks.stroke(np.ones(shape, bool), points_rc, radius_px, False)
+    )
+    assert np.array_equal(covered_hw, ~erased_hw)
+    segments = list(zip(points_rc[:-1], points_rc[1:], strict=True)) or [(points_rc[0],) * 2]
+    for row, column in np.ndindex(shape):
+        centre_rc = np.array([row + 0.5, column + 0.5])
+        distances_px = []
+        for start_rc, end_rc in segments:
+            along_rc = end_rc - start_rc
+            squared = float(along_rc @ along_rc)
+            share = np.clip((centre_rc - start_rc) @ along_rc / squared, 0, 1) if squared else 0
+            distances_px.append(float(np.linalg.norm(centre_rc - start_rc - share * along_rc)))
+        distance_px = min(distances_px)
+        if abs(distance_px - radius_px) > 1e-6:
+            assert covered_hw[row, column] == (distance_px < radius_px), (row, column)
+
+
+def test_a_long_stroke_covers_what_short_ones_cover() -> None:
+    mask_hw = np.zeros((1500, 2000), bool)
+    ends_rc = np.array([[-50.0, 30.0], [1480.3, 1990.7]])
+    whole_hw = edited(mask_hw, masks.stroke(mask_hw, ends_rc, 7.3, True))
+    rows, columns = np.mgrid[:1500, :2000] + 0.5
+    along_rc = ends_rc[1] - ends_rc[0]
+    offset_rows, offset_columns = rows - ends_rc[0, 0], columns - ends_rc[0, 1]
+    share = (offset_rows * along_rc[0] + offset_columns * along_rc[1]) / (along_rc @ along_rc)
+    share = share.clip(0, 1)
+    distance_px = np.hypot(offset_rows - share * along_rc[0], offset_columns - share * along_rc[1])
+    assert np.array_equal(whole_hw, distance_px <= 7.3)
+
+
+@pytest.mark.parametrize("radius_px", [3, 40, 150])
+def test_a_brush_on_a_camera_image_is_quick(radius_px: float) -> None:
+    mask_hw = np.zeros((4000, 6000), bool)
+    points_rc = np.array([[2000.0, 3000.0], [2011.0, 3008.0]])
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        assert masks.stroke(mask_hw, points_rc, radius_px, True) is not None
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.005
+
+
+@law(
+    mask_shapes, st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=7).map(np.array)
+)
+def test_a_polygon_covers_the_centres_inside_it(
+    shape: tuple[int, int], vertices_rc: np.ndarray[Any, Any]
+) -> None:
+    mask_hw = np.zeros(shape, bool)
+    filled_hw = edited(mask_hw, masks.polygon(mask_hw, vertices_rc, True))
+    ends_rc = np.roll(vertices_rc, -1, axis=0)
+    for row, column in np.ndindex(shape):
+        inside, near = False, False
+        for (row_a, column_a), (row_b, column_b) in zip(vertices_rc, ends_rc, strict=True):
+            if (row_a > row + 0.5) != (row_b > row + 0.5):
+                share = (row + 0.5 - row_a) / (row_b - row_a)
+                crossing = column_a + share * (column_b - column_a)
+                inside ^= crossing < column + 0.5
+                near |= abs(crossing - column - 0.5) < 1e-6
+            near |= min(abs(row_a - row - 0.5), abs(row_b - row - 0.5)) < 1e-6
+        if not near:
+            assert filled_hw[row, column] == inside, (row, column)
+
+
+def test_a_polygon_with_whole_vertices_is_a_slice() -> None:
+    mask_hw = np.zeros((10, 12), bool)
+    vertices_rc = np.array([[2, 3], [2, 9], [7, 9], [7, 3]], float)
+    wanted_hw = np.zeros_like(mask_hw)
+    wanted_hw[2:7, 3:9] = True
+    assert np.array_equal(edited(mask_hw, masks.polygon(mask_hw, vertices_rc, True)), wanted_hw)
+
+
+@law(any_mask)
+def test_fill_holes_adds_exactly_what_is_enclosed(mask_hw: Mask) -> None:
+    after_hw = edited(mask_hw, masks.fill_holes(mask_hw))
+    assert np.array_equal(after_hw, ndimage.binary_fill_holes(mask_hw))
+
+
+@law(any_mask)
+def test_keep_largest_leaves_one_island_and_none_was_larger(mask_hw: Mask) -> None:
+    after_hw = edited(mask_hw, masks.keep_largest(mask_hw))
+    islands_hw, count = ndimage.label(mask_hw, np.ones((3, 3)))
+    if not count:
+        assert not after_hw.any()
+        return
+    number = islands_hw[after_hw].max()
+    assert np.array_equal(after_hw, islands_hw == number)
+    assert after_hw.sum() == np.bincount(islands_hw.ravel())[1:].max()
+
+
+def test_smooth_takes_the_roughness_and_keeps_the_area() -> None:
+    generator = np.random.default_rng(0)
+    smooth_hw = disc(300, 400, 150.3, 200.7, 90)
+    angles = np.arctan2(*(np.mgrid[:300, :400] + 0.5 - np.array([150.3, 200.7])[:, None, None]))
+    teeth_hw = disc(300, 400, 150.3, 200.7, 96) & (np.sin(40 * angles) > 0)
+    rough_hw = (smooth_hw | teeth_hw) & (generator.random(smooth_hw.shape) > 0.02)
+    after_hw = edited(rough_hw, masks.smooth(rough_hw, 4))
+    assert abs(int(after_hw.sum()) - int(rough_hw.sum())) < 0.01 * rough_hw.sum()
+    assert ndimage.label(~after_hw)[1] == 1
+
+    def perimeter_px(mask_hw: Mask) -> int:
+        return int((mask_hw[1:] != mask_hw[:-1]).sum() + (mask_hw[:, 1:] != mask_hw[:, :-1]).sum())
+
+    assert perimeter_px(after_hw) < 0.6 * perimeter_px(rough_hw)
+    assert perimeter_px(after_hw) < 1.05 * perimeter_px(disc(300, 400, 150.3, 200.7, 93))
+
+
+@law(st.integers(0, 1), st.integers(1, 7))
+def test_smooth_leaves_straight_lesions_at_the_border_alone(axis: int, radius_px: int) -> None:
+    half_hw = np.arange(60)[:, None] < np.full(80, 25)
+    half_hw = half_hw if axis == 0 else half_hw.T
+    assert masks.smooth(half_hw, radius_px) is None
+    assert masks.smooth(np.ones_like(half_hw), radius_px) is None
+    assert masks.smooth(np.zeros_like(half_hw), radius_px) is None
+
+
+@law(any_mask)
+def test_outlines_are_closed_and_enclose_the_area(mask_hw: Mask) -> None:
+    area = 0.0
+    for contour_rc in masks.outline(mask_hw):
+        assert np.array_equal(contour_rc[0], contour_rc[-1])
+        assert (contour_rc >= 0).all()
+        assert (contour_rc <= mask_hw.shape).all()
+        rows, columns = contour_rc.T
+        area += float(np.sum(rows[:-1] * columns[1:] - rows[1:] * columns[:-1])) / 2
+    # Each corner is cut by an eighth of a pixel; outer and inner contours run in opposite ways.
+    padded_hw = np.pad(mask_hw, 1).astype(int)
+    blocks = padded_hw[1:, 1:] + padded_hw[:-1, 1:] + padded_hw[1:, :-1] + padded_hw[:-1, :-1]
+    diagonal = (blocks == 2) & (padded_hw[1:, 1:] == padded_hw[:-1, :-1])
+    cut = (blocks == 1).sum() - (blocks == 3).sum() - 2 * diagonal.sum()
+    assert abs(area) == pytest.approx(mask_hw.sum() - cut / 8)
+
+
+def test_an_outline_runs_along_the_border_of_the_image() -> None:
+    (contour_rc,) = masks.outline(np.ones((5, 8), bool))
+    on_border = (contour_rc == 0) | (contour_rc == [5, 8])
+    assert on_border.any(axis=1).all()
+    (slope_rc,) = masks.outline(np.tile(np.linspace(0, 1, 11), (4, 1)) * 0.9)
+    inner = slope_rc[(slope_rc[:, 0] > 0) & (slope_rc[:, 0] < 4) & (slope_rc[:, 1] < 10)]
+    np.testing.assert_allclose(inner[:, 1], 0.5 / 0.09 + 0.5)
+
+
+def test_senseless_edits_are_refused() -> None:
+    mask_hw = np.zeros((5, 5), bool)
+    with pytest.raises(ValueError, match="radius_px"):
+        masks.stroke(mask_hw, np.zeros((1, 2)), float("nan"), True)
+    with pytest.raises(ValueError, match="points"):
+        masks.polygon(mask_hw, np.full((3, 2), np.inf), True)
+    with pytest.raises(ValueError, match="replace"):
+        masks.replace(mask_hw, np.zeros((5, 6), bool))
+    with pytest.raises(ValueError, match="bool"):
+        masks.write_mask(Path("never.png"), np.zeros((5, 5)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="outside"):
+        masks.apply(mask_hw, Patch(4, 4, np.zeros((2, 2), bool), np.ones((2, 2), bool)))
+
+
+# --- files
+
+
+@settings(deadline=None, max_examples=25)
+@given(mask_hw=any_mask)
+def test_a_mask_comes_back_from_its_file(
+    tmp_path_factory: pytest.TempPathFactory, mask_hw: Mask
+) -> None:
+    path = tmp_path_factory.mktemp("masks") / masks.mask_name("Fläche 1")
+    masks.write_mask(path, mask_hw)
+    assert np.array_equal(masks.read_mask(path, mask_hw.shape), mask_hw)
+    with PillowImage.open(path) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "L")
+        assert set(np.unique(np.asarray(picture))) <= {0, 255}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def saved_masks(folder: Path, mask_hw: Mask) -> dict[str, Path]:
+    """The same mask as many programs write it."""
+    grey = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
+    ones = mask_hw.astype(np.uint8)
+    coloured = PillowImage.fromarray(ones)
+    coloured.putpalette([0, 0, 0, 128, 0, 0])
+    tricolour = grey.copy()
+    tricolour.putpalette([value for value in range(256) for _ in range(3)])
+    clear = PillowImage.merge("RGBA", [PillowImage.new("L", grey.size, 255)] * 3 + [grey])
+    opaque = grey.convert("RGBA")
+    smoothed = grey.resize((grey.width * 4, grey.height * 4), PillowImage.Resampling.BICUBIC)
+    pictures = {
+        "0 and 255": grey,
+        "0 and 1": PillowImage.fromarray(ones),
+        "1 bit": grey.convert("1"),
+        "palette in colours": coloured,
+        "palette of greys": tricolour,
+        "RGB": grey.convert("RGB"),
+        "RGBA": opaque,
+        "white on transparent": clear,
+        "grey and alpha": grey.convert("LA"),
+        "16 bit": PillowImage.fromarray(mask_hw.astype(np.uint16) * np.uint16(65535)),
+        "16 bit, 0 and 1": PillowImage.fromarray(mask_hw.astype(np.uint16)),
+        "16 bit, 0 and 255": PillowImage.fromarray(mask_hw.astype(np.uint16) * np.uint16(255)),
+        "antialiased": smoothed.resize(grey.size, PillowImage.Resampling.BILINEAR),
+    }
+    paths = {}
+    for name, picture in pictures.items():
+        paths[name] = folder / f"{name}.png"
+        picture.save(paths[name])
+    for name, picture in {"JPEG": grey, "TIFF": grey.convert("1"), "BMP": grey}.items():
+        paths[name] = folder / f"{name}.{name.lower()}"
+        picture.save(paths[name])
+    paths["float TIFF"] = folder / "float.tif"
+    PillowImage.fromarray(mask_hw.astype(np.float32)).save(paths["float TIFF"])
+    return paths
+
+
+def test_masks_of_other_programs_are_read(tmp_path: Path) -> None:
+    mask_hw = disc(90, 120, 40.2, 60.3, 25.5)
+    for name, path in saved_masks(tmp_path, mask_hw).items():
+        assert np.array_equal(masks.read_mask(path, (90, 120)), mask_hw), name
+
+
+def test_what_is_not_this_images_mask_is_refused(tmp_path: Path) -> None:
+    labels_hw = np.zeros((40, 50), np.uint8)
+    labels_hw[5:20, 5:20], labels_hw[20:35, 20:40] = 1, 2
+    colours_hwc = np.zeros((40, 50, 3), np.uint8)
+    colours_hwc[5:20, 5:20, 0] = 255
+    refused = {
+        "labels.png": (labels_hw, "greys end at 2"),
+        "trimap.png": (labels_hw * np.uint8(127), "several labels"),
+        "dark.png": (labels_hw * np.uint8(40), "greys end at 80"),
+        "colours.png": (colours_hwc, "colour picture"),
+    }
+    for name, (pixels, reason) in refused.items():
+        PillowImage.fromarray(pixels).save(tmp_path / name)
+        with pytest.raises(UnreadableMask, match=reason) as caught:
+            masks.read_mask(tmp_path / name)
+        assert caught.value.path == tmp_path / name
+    masks.write_mask(tmp_path / "other.png", np.ones((40, 50), bool))
+    with pytest.raises(UnreadableMask, match="50×40 pixels, its image has 60×40"):
+        masks.read_mask(tmp_path / "other.png", (40, 60))
+    (tmp_path / "text.png").write_text("no mask")
+    with pytest.raises(UnreadableMask, match="text file"):
+        masks.read_mask(tmp_path / "text.png")
+    with pytest.raises(UnreadableMask, match="no such file"):
+        masks.read_mask(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("spelling", ["_segmentation", "_Segmentation"])
+def test_masks_are_found_in_both_spellings(tmp_path: Path, spelling: str) -> None:
+    assert masks.find_mask(tmp_path, "ISIC_1") is None
+    path = tmp_path / f"ISIC_1{spelling}.png"
+    masks.write_mask(path, np.ones((3, 3), bool))
+    assert masks.find_mask(tmp_path, "ISIC_1") == path
+    assert masks.find_mask(tmp_path, "ISIC_2") is None
+
+
+def test_expert_masks_are_read_and_their_pictures_are_refused(isic2018: Path) -> None:
+    for mask_path in sorted((isic2018 / "masks").iterdir())[:3]:
+        assert masks.read_mask(mask_path, (512, 512)).shape == (512, 512)
+    for image_path in sorted((isic2018 / "images").iterdir())[:3]:
+        with pytest.raises(UnreadableMask, match="colour picture"):
+            masks.read_mask(image_path)
