@@ -62,9 +62,7 @@ class Frame:
         self._expect(pixels_hwc.shape[:2], self.image_shape)
         rows, columns = self.grid_shape
         picture = PillowImage.fromarray(pixels_hwc)
-        scaled = picture.resize(
-            (columns, rows), PillowImage.Resampling.BILINEAR, reducing_gap=3.0
-        )
+        scaled = picture.resize((columns, rows), PillowImage.Resampling.BILINEAR, reducing_gap=3.0)
         grid_hwc = np.asarray(scaled, dtype=np.float32) / np.float32(255)
         return np.ascontiguousarray(grid_hwc.transpose(2, 0, 1))
 

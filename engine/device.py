@@ -1,0 +1,70 @@
+"""Which device and precision a network runs with, and why; asked once per model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from engine.types import Device, ModelSpec
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """`name` is "cpu" or "cuda", `precision` "float32" or "bfloat16"; `reason` says why."""
+
+    name: str
+    precision: str
+    reason: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def __str__(self) -> str:
+        return f"{self.name.upper()} {'bf16' if self.precision == 'bfloat16' else 'float32'}"
+
+
+def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
+    """The device to run on: CUDA where it works, else the CPU.
+
+    bfloat16 is chosen where the processor multiplies it in hardware; elsewhere it is emulated and
+    many times slower than float32. Raises ValueError for "cuda" where there is none.
+    """
+    reason = _why_not_cuda()
+    if device == "cuda" and reason:
+        raise ValueError(f"CUDA cannot be used: {reason}")
+    if device != "cpu" and not reason:
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        found = DeviceChoice("cuda", "bfloat16" if fast else "float32", "a CUDA device was found")
+    else:
+        fast = multiplies_bfloat16()
+        why = reason if device == "auto" else "the CPU was asked for"
+        found = DeviceChoice("cpu", "bfloat16" if fast else "float32", why)
+    if precision == "auto":
+        return found
+    return DeviceChoice(found.name, precision, found.reason)
+
+
+def _why_not_cuda() -> str:
+    if not torch.backends.cuda.is_built():
+        return "this build of torch has no CUDA"
+    if not torch.cuda.is_available():
+        return "no CUDA device or driver was found"
+    return ""
+
+
+def multiplies_bfloat16() -> bool:
+    """True where the processor has AMX or AVX512 instructions for bfloat16."""
+    known = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in known)
+
+
+def members_at_once(spec: ModelSpec, device: str) -> int:
+    """How many members to draw together: what fills the device without a wait for the first.
+
+    On the CPU a batch helps only while a grid is small, since caches are.
+    """
+    cells = spec.size**2
+    budget = 128 * 128 if device == "cpu" else 10 * 256 * 256
+    return max(1, min(16, budget // cells))

@@ -1,0 +1,73 @@
+"""The whole path from an image to an ensemble's masks, and the replay of any step of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from engine.device import members_at_once
+from engine.errors import OutOfMemory
+from engine.framing import Frame
+from engine.model import Model
+from engine.sampling import Denoises, denoise
+from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
+
+
+@torch.no_grad()
+def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+    """The ensemble as it forms: one event per diffusion step of each batch of members.
+
+    Every event is usable: members still being drawn count with what they believe now. Raises
+    OutOfMemory, naming a smaller batch that may fit.
+    """
+    frame = Frame(image.height, image.width, model.spec.size)
+    image_chw = frame.apply(image.pixels_hwc)
+    batch = settings.batch_size or members_at_once(model.spec, model.device.name)
+    firsts = range(0, settings.members, batch)
+    steps = min(settings.steps, model.spec.timesteps)
+    finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)
+    done = 0
+    for first in firsts:
+        members = range(first, min(first + batch, settings.members))
+        try:
+            for step in denoise(model, image_chw, settings, members):
+                done += 1
+                members_nhw = np.concatenate([finished, step.clean_nhw])
+                yield EnsembleResult(
+                    done=done,
+                    total=len(firsts) * steps,
+                    frame=frame,
+                    members_nhw=members_nhw,
+                    finished=len(members_nhw) if step.done == step.total else first,
+                    first_member=first,
+                    step=step,
+                )
+        except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+            raise OutOfMemory(len(members), model.spec.size, len(members) // 2) from error
+        finished = members_nhw
+
+
+@torch.no_grad()
+def replay(
+    model: Model, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+) -> Iterator[CellStep]:
+    """Every channel of the automaton at every cell update of one diffusion step of one member.
+
+    `noisy_hw` is the x_t that the step was given (`DenoiseStep.noisy_nhw`), so the replay is the
+    step itself again. States are float32 (channels, rows, columns).
+    """
+    frame = Frame(image.height, image.width, model.spec.size)
+    image_chw = frame.apply(image.pixels_hwc)
+    levels = len(model.network.levels)
+    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
+    for done, moment in enumerate(moments, start=1):
+        yield CellStep(
+            done=done,
+            total=levels * (model.spec.updates + 1),
+            level=moment.level,
+            update=moment.update,
+            state_chw=moment.state_nchw[0].float().cpu().contiguous().numpy().copy(),
+            fires_hw=moment.fires_n1hw[0, 0].cpu().numpy().copy(),
+        )

@@ -1,0 +1,61 @@
+"""Errors carry facts, not sentences: the window and the command line write the sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class EngineError(Exception):
+    """Any failure the engine foresees; everything else is a defect."""
+
+
+class _FileProblem(EngineError):
+    """A file that cannot be used, and why."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path = Path(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
+
+
+class UnreadableImage(_FileProblem):
+    """An image file that cannot be read."""
+
+
+class UnreadableMask(_FileProblem):
+    """A mask file that cannot be read, or does not fit its image."""
+
+
+class UnreadableModel(_FileProblem):
+    """A model file that is not one of ours, is damaged, or is from a newer version."""
+
+
+class DatasetProblem(_FileProblem):
+    """A data set folder whose content contradicts itself or is missing."""
+
+
+class StudyProblem(_FileProblem):
+    """A study folder that cannot be opened or written."""
+
+
+class UnknownArchitecture(EngineError):
+    """An architecture, or model name, that is not known here."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(f"{name!r} is not one of {', '.join(self.known)}")
+
+
+class OutOfMemory(EngineError):
+    """A run that did not fit into memory.
+
+    `smaller` is a batch size that may fit, or 0 if a single member did not.
+    """
+
+    def __init__(self, members: int, size: int, smaller: int) -> None:
+        self.members = members
+        self.size = size
+        self.smaller = smaller
+        super().__init__(f"{members} members at {size} px do not fit into memory")

@@ -1,0 +1,90 @@
+"""A network ready to run: weights, spec, device and precision behind one small door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine import noise
+from engine.device import DeviceChoice
+from engine.diffusion import alpha_bars, clean_from, network_input
+from engine.models.nca import NOISE, Automaton, Fires, Moment
+from engine.types import Float, ModelSpec
+
+#: x_t (n, 1, rows, columns) and t → the clean mask believed in, in [−mask_scale, mask_scale].
+Denoiser = Callable[[Tensor, int], Tensor]
+
+
+class Model:
+    """A trained network as the sampler and the window hold it; an opaque handle outside.
+
+    Parameters
+    ----------
+    network : its parameters are moved to the device and no longer trained.
+    fingerprint : hash of the weights, or "" for a network that is not from a file.
+    """
+
+    def __init__(self, network: Automaton, device: DeviceChoice, fingerprint: str = "") -> None:
+        self.spec: ModelSpec = network.spec
+        self.device = device
+        self.fingerprint = fingerprint
+        self.network = network.to(device.name).to(memory_format=torch.channels_last).eval()
+        self.network.requires_grad_(False)
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        """What the sampler asks at each step, for some members of one image.
+
+        `image_chw` is float32 (3, rows, columns) in [0, 1]. The firing of every member's cells
+        comes from its own address, so a member's answer does not depend on the others.
+        """
+        image = self._image(image_chw).expand(len(members), -1, -1, -1)
+        bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
+
+        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+            bar = float(bars[timestep])
+            given, time = self._given(noisy_n1hw, timestep)
+            with self._precision():
+                state = self.network(image, given, time, self._fires(seed, members, timestep))
+            output = state[:, NOISE : NOISE + 1].float()
+            return clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
+
+        return believe
+
+    def evolve(
+        self, image_chw: Float, noisy_hw: Float, timestep: int, seed: int, member: int
+    ) -> Iterator[Moment]:
+        """Every moment of the automaton in one step of one member, replayed from its x_t."""
+        noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
+        given, time = self._given(noisy, timestep)
+        with self._precision():
+            yield from self.network.evolve(
+                self._image(image_chw), given, time, self._fires(seed, [member], timestep)
+            )
+
+    def _image(self, image_chw: Float) -> Tensor:
+        tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))
+        return (tensor * 2 - 1)[None].to(self.device.name)
+
+    def _given(self, noisy_n1hw: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+        spec = self.spec
+        bar = float(alpha_bars(spec.schedule, spec.timesteps)[timestep])
+        time = torch.full((len(noisy_n1hw),), timestep / spec.timesteps, device=noisy_n1hw.device)
+        return network_input(noisy_n1hw, bar, spec.mask_scale), time
+
+    def _fires(self, seed: int, members: Sequence[int], timestep: int) -> Fires:
+        probability = self.spec.fire_probability
+
+        def fires(level: int, update: int, shape: tuple[int, int]) -> Tensor:
+            drawn = noise.fires(seed, members, timestep, level, update, shape, probability)
+            return drawn.to(self.device.name)
+
+        return fires
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(
+            self.device.name, torch.bfloat16, enabled=self.device.precision == "bfloat16"
+        )

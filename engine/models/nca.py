@@ -1,0 +1,142 @@
+"""The automaton as the paper has it: one cell, one level, two levels; the definition that trains.
+
+State channels, in this order: noise estimate | R G B | x_t | hidden … | t. All begin at zero but
+the image, x_t and t. One update: attend (where the model has attention), perceive, think, act, and
+add the change in the cells that fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor, nn
+
+from engine.models.cbam import CBAM
+from engine.types import ModelSpec
+
+NOISE, RED, BLUE, NOISY, TIME = 0, 1, 3, 4, -1
+
+#: Which cells fire: (level, update, (rows, columns)) → bool (n, 1, rows, columns).
+Fires = Callable[[int, int, tuple[int, int]], Tensor]
+
+
+class Moment(NamedTuple):
+    """The state (n, channels, rows, columns) after one update of one level, and who fired in it."""
+
+    level: int
+    update: int
+    state_nchw: Tensor
+    fires_n1hw: Tensor
+
+
+class Cell(nn.Module):
+    """The update every cell obeys: 3×3 neighbourhood in, change of the cell's own state out.
+
+    Perception is the state itself beside two 3×3 convolutions of it (here one convolution with
+    twice the outputs; reflect padding), so 3 × channels numbers; an MLP with leaky ReLU turns them
+    into a change. Its last layer begins at zero: an untrained cell changes nothing.
+    """
+
+    def __init__(self, channels: int, hidden: int, attention: bool) -> None:
+        super().__init__()
+        self.attention = CBAM(channels) if attention else None
+        self.perceive = nn.Conv2d(channels, 2 * channels, 3)
+        self.think = nn.Linear(3 * channels, hidden)
+        self.act = nn.Linear(hidden, channels, bias=False)
+        nn.init.zeros_(self.act.weight)
+
+    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
+        """The state after one update. Only firing cells pass through the MLP; others stay."""
+        n, channels, rows, columns = state_nchw.shape
+        attended = state_nchw if self.attention is None else self.attention(state_nchw)
+        neighbours = self.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
+        firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
+        # index_select, not indexing: its gradient is many times cheaper on the CPU.
+        perceived = torch.cat(
+            [
+                _cells(attended).index_select(0, firing).to(neighbours.dtype),
+                _cells(neighbours).index_select(0, firing),
+            ],
+            dim=1,
+        )
+        change = self.act(F.leaky_relu(self.think(perceived)))
+        cells = _cells(state_nchw).index_add(0, firing, change.to(state_nchw.dtype))
+        return cells.view(n, rows, columns, channels).permute(0, 3, 1, 2)
+
+
+def _cells(state_nchw: Tensor) -> Tensor:
+    """The cells of a grid as rows, (n × rows × columns, channels); free in channels-last memory."""
+    return state_nchw.permute(0, 2, 3, 1).reshape(-1, state_nchw.shape[1])
+
+
+class Automaton(nn.Module):
+    """One or two levels of cells that turn (image, x_t, t) into the prediction of channel 0.
+
+    With two levels the first runs on the image reduced by `spec.factor`; its whole state is carried
+    up (bilinear), image, x_t and t are put back at full size, and the second level refines it.
+    """
+
+    def __init__(self, spec: ModelSpec, *, levels: int, attention: bool) -> None:
+        super().__init__()
+        self.spec = spec
+        self.levels = nn.ModuleList(
+            Cell(spec.channels, spec.hidden, attention) for _ in range(levels)
+        )
+
+    def begin(self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor) -> Tensor:
+        """The first state: zeros, the image in [−1, 1], x_t at unit variance, t / timesteps."""
+        n, _, rows, columns = image_n3hw.shape
+        state = image_n3hw.new_zeros(n, rows, columns, self.spec.channels).permute(0, 3, 1, 2)
+        return self._given(state, image_n3hw, noisy_n1hw, time_n)
+
+    @staticmethod
+    def _given(state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
+        time = time_n[:, None, None, None].expand_as(noisy).to(state.dtype)
+        parts = [state[:, :RED], image, noisy, state[:, NOISY + 1 : TIME], time]
+        return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+
+    def evolve(
+        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+    ) -> Iterator[Moment]:
+        """Every moment from the first state of the first level to the last update of the last.
+
+        `update` 0 is a level's first state, where nobody has fired yet.
+        """
+        carried: Tensor | None = None
+        factors = [self.spec.factor ** (len(self.levels) - 1 - i) for i in range(len(self.levels))]
+        for level, (cell, factor) in enumerate(zip(self.levels, factors, strict=True), start=1):
+            image, noisy = _reduce(image_n3hw, factor), _reduce(noisy_n1hw, factor)
+            if carried is None:
+                state = self.begin(image, noisy, time_n)
+            else:
+                state = self._given(_enlarge(carried, image.shape[2:]), image, noisy, time_n)
+            nobody = torch.zeros_like(noisy, dtype=torch.bool)
+            yield Moment(level, 0, state, nobody)
+            for update in range(1, self.spec.updates + 1):
+                fires_n1hw = fires(level, update, (image.shape[2], image.shape[3]))
+                state = cell(state, fires_n1hw)
+                yield Moment(level, update, state, fires_n1hw)
+            carried = state
+
+    def forward(
+        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+    ) -> Tensor:
+        """The last state, (n, channels, rows, columns)."""
+        for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires):
+            state = moment.state_nchw
+        return state
+
+
+def _reduce(picture_nchw: Tensor, factor: int) -> Tensor:
+    """The picture at 1 / factor of its size, mean of each block; sides are at least 2 cells."""
+    if factor == 1:
+        return picture_nchw
+    rows, columns = (max(2, side // factor) for side in picture_nchw.shape[2:])
+    return F.adaptive_avg_pool2d(picture_nchw, (rows, columns))
+
+
+def _enlarge(state_nchw: Tensor, shape: torch.Size) -> Tensor:
+    return F.interpolate(state_nchw, size=tuple(shape), mode="bilinear", align_corners=False)

@@ -1,0 +1,60 @@
+"""Random numbers by address, not by call order: the same place in a run always draws the same.
+
+An address is (seed, member, purpose, timestep, level, update). Draws are made on the CPU, one
+member at a time, so that neither the batch nor the device changes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a draw is for; part of its address."""
+
+    START = 1
+    ANCESTRAL = 2
+    FIRES = 3
+
+
+def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
+    """A generator at one address; `place` is up to three integers (timestep, level, update)."""
+    address = struct.pack("<6q", seed, member, purpose, *(*place, 0, 0, 0)[:3])
+    digest = hashlib.blake2b(address, digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def normal(
+    seed: int, members: Sequence[int], purpose: Purpose, timestep: int, shape: tuple[int, int]
+) -> Tensor:
+    """Standard normal numbers, float32 (members, 1, rows, columns) on the CPU."""
+    draws = [
+        torch.randn(1, *shape, generator=generator(seed, member, purpose, timestep))
+        for member in members
+    ]
+    return torch.stack(draws)
+
+
+def fires(
+    seed: int,
+    members: Sequence[int],
+    timestep: int,
+    level: int,
+    update: int,
+    shape: tuple[int, int],
+    probability: float,
+) -> Tensor:
+    """Which cells fire, bool (members, 1, rows, columns) on the CPU; all of them at 1.0."""
+    draws = [
+        torch.rand(
+            1, *shape, generator=generator(seed, member, Purpose.FIRES, timestep, level, update)
+        )
+        for member in members
+    ]
+    return torch.stack(draws) < probability

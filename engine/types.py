@@ -1,0 +1,356 @@
+"""The frozen values that cross the engine's border; importing them never loads torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.framing import Frame
+
+Float = NDArray[np.float32]
+Sampler = Literal["ddim", "ddpm"]
+Prediction = Literal["noise", "clean", "velocity"]
+ScheduleName = Literal["cosine", "linear"]
+Device = Literal["auto", "cpu", "cuda"]
+Split = Literal["train", "val", "test"]
+
+
+def setting(
+    default: Any,
+    label: str,
+    help: str,  # noqa: A002 - the field's own word for it
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that describes itself once, for the form, the flag and the help page."""
+    return field(
+        default=default,
+        metadata={
+            "label": label,
+            "help": help,
+            "low": low,
+            "high": high,
+            "unit": unit,
+            "choices": choices,
+        },
+    )
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError, naming the field, where a setting is outside what its metadata says."""
+    for described in dataclasses.fields(settings):
+        value, metadata = getattr(settings, described.name), described.metadata
+        if metadata.get("choices") and value not in metadata["choices"]:
+            raise ValueError(f"{described.name} must be one of {', '.join(metadata['choices'])}")
+        low, high = metadata.get("low"), metadata.get("high")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"{described.name} is {value}, outside {low} to {high}")
+
+
+def frozen_array(array: NDArray[Any]) -> None:
+    """Make an array read-only: events and values are never changed after they are born."""
+    array.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture as every part of the program sees it.
+
+    `pixels_hwc` is uint8 (height, width, 3), sRGB, upright, read-only. `spacing_mm` is the side of
+    a pixel in millimetres where the file says so.
+    """
+
+    pixels_hwc: NDArray[np.uint8]
+    path: Path | None = None
+    spacing_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels_hwc.dtype != np.uint8 or self.pixels_hwc.ndim != 3:
+            raise ValueError("pixels_hwc must be uint8 (height, width, 3)")
+        if self.pixels_hwc.shape[2] != 3 or 0 in self.pixels_hwc.shape:
+            raise ValueError(f"pixels_hwc has shape {self.pixels_hwc.shape}")
+        frozen_array(self.pixels_hwc)
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels_hwc.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels_hwc.shape[1])
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything needed to build a network and to run diffusion with it, but its weights.
+
+    `predicts` says what channel 0 means: the noise (eq. 2), the clean mask as a logit, or the
+    velocity. The mask enters diffusion as ±`mask_scale`. `size` is the side in cells of the square
+    whose area the model's grid has. `training` records how the weights came to be; `parent` is the
+    fingerprint of the model it was fine-tuned from.
+    """
+
+    name: str
+    architecture: str
+    channels: int = 64
+    hidden: int = 512
+    updates: int = 10
+    fire_probability: float = 0.5
+    factor: int = 4
+    predicts: Prediction = "noise"
+    schedule: ScheduleName = "cosine"
+    timesteps: int = 100
+    mask_scale: float = 1.0
+    size: int = 256
+    parent: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.channels < 7 or self.hidden < 1 or self.updates < 1 or self.factor < 1:
+            raise ValueError("channels must be at least 7; hidden, updates and factor at least 1")
+        if not 0 < self.fire_probability <= 1:
+            raise ValueError(f"fire_probability is {self.fire_probability}, outside (0, 1]")
+        if self.timesteps < 2 or not 0 < self.mask_scale <= 1:
+            raise ValueError("timesteps must be at least 2 and mask_scale in (0, 1]")
+        if self.predicts not in ("noise", "clean", "velocity"):
+            raise ValueError(f"predicts is {self.predicts!r}")
+        if self.schedule not in ("cosine", "linear"):
+            raise ValueError(f"schedule is {self.schedule!r}")
+        if self.size < 8 or self.size % 4:
+            raise ValueError(f"size {self.size} must be a multiple of 4 from 8 up")
+        object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How an ensemble is drawn. Member k of seed s is the same answer whatever else is asked."""
+
+    sampler: Sampler = setting(
+        "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
+    )
+    steps: int = setting(
+        10, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
+    )
+    members: int = setting(
+        10, "Members", "Independent answers in the ensemble.", low=1, high=1000, unit="members"
+    )
+    seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
+    batch_size: int = setting(
+        0, "Batch", "Members drawn at a time; 0 lets the program choose.", low=0, high=1000
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, eq=False)
+class DenoiseStep:
+    """One diffusion step of the members of one batch, on the grid.
+
+    `noisy_nhw` is x_t as the network was given it at `timestep` (mask units, ±mask_scale plus
+    noise): the stored x_t from which this very step can be replayed. `clean_nhw` is the mask the
+    network believed in there, as a probability in [0, 1].
+    """
+
+    done: int
+    total: int
+    timestep: int
+    noisy_nhw: Float
+    clean_nhw: Float
+
+    def __post_init__(self) -> None:
+        if self.noisy_nhw.shape != self.clean_nhw.shape or self.noisy_nhw.ndim != 3:
+            raise ValueError("noisy_nhw and clean_nhw must have one (members, rows, columns) shape")
+        frozen_array(self.noisy_nhw)
+        frozen_array(self.clean_nhw)
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleResult:
+    """What the members say so far; the last one is the answer.
+
+    `members_nhw` are probabilities in [0, 1] on the grid: the first `finished` are final, the rest
+    are what members still being drawn believe now. `first_member` is the number of the first member
+    of the batch that `step` shows. `done` counts diffusion steps over all batches.
+    """
+
+    done: int
+    total: int
+    frame: Frame
+    members_nhw: Float
+    finished: int
+    first_member: int
+    step: DenoiseStep
+
+    def __post_init__(self) -> None:
+        if self.members_nhw.ndim != 3 or self.members_nhw.shape[1:] != self.frame.grid_shape:
+            raise ValueError(f"members_nhw has shape {self.members_nhw.shape}")
+        frozen_array(self.members_nhw)
+
+    @property
+    def mean_hw(self) -> Float:
+        """Mean probability on the grid, [0, 1]."""
+        mean: Float = self.members_nhw.mean(axis=0, dtype=np.float32)
+        return mean
+
+    @property
+    def variance_hw(self) -> Float:
+        """Population variance of the members on the grid, [0, 0.25]."""
+        variance: Float = self.members_nhw.var(axis=0, dtype=np.float32)
+        return variance
+
+    def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
+        """Mean probability at or above `threshold`, at the image's own size."""
+        return self.frame.restore(self.mean_hw) >= threshold
+
+    @property
+    def disagreement(self) -> float:
+        """One number for how much the members disagree: 1 − mean pairwise Dice, in [0, 1].
+
+        Computed on member masks cut at 0.5; two empty masks agree fully. One member: 0.
+        """
+        masks = (self.members_nhw >= 0.5).reshape(len(self.members_nhw), -1).astype(np.float32)
+        if len(masks) < 2:
+            return 0.0
+        areas = masks.sum(axis=1)
+        shared = masks @ masks.T
+        totals = areas[:, None] + areas[None, :]
+        dice = np.where(totals > 0, 2 * shared / np.maximum(totals, 1), 1.0)
+        above = np.triu_indices(len(masks), k=1)
+        return float(1.0 - dice[above].mean())
+
+
+@dataclass(frozen=True, eq=False)
+class CellStep:
+    """The automaton after one cell update: state (channels, rows, columns) and who fired.
+
+    `update` 0 is the state before any update (nobody fired). Level 1 is the reduced grid.
+    """
+
+    done: int
+    total: int
+    level: int
+    update: int
+    state_chw: Float
+    fires_hw: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        frozen_array(self.state_chw)
+        frozen_array(self.fires_hw)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A rectangle of a mask before and after an edit; bool, both of one shape."""
+
+    top: int
+    left: int
+    before_hw: NDArray[np.bool_]
+    after_hw: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.before_hw.shape != self.after_hw.shape or self.before_hw.ndim != 2:
+            raise ValueError("before_hw and after_hw must have one (rows, columns) shape")
+        frozen_array(self.before_hw)
+        frozen_array(self.after_hw)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a mask came from: a model's result, a person's hand, or both.
+
+    `model` and `fingerprint` are empty for a mask drawn by hand alone. `pixels_changed` counts
+    pixels that differ from the accepted result.
+    """
+
+    model: str = ""
+    fingerprint: str = ""
+    settings: SampleSettings | None = None
+    threshold: float = 0.5
+    pixels_changed: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An annotation in a data set."""
+
+    id: str
+    image_path: Path
+    mask_path: Path
+    split: Split
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of samples: `images/`, `masks/` and a split for each."""
+
+    root: Path
+    samples: tuple[Sample, ...]
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """The samples of one split, in order of id."""
+        return tuple(sample for sample in self.samples if sample.split == name)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained, from the start or from another model."""
+
+    steps: int = setting(
+        300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps"
+    )
+    batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
+    size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
+    learning_rate: float = setting(
+        3e-4, "Learning rate", "Peak of the cosine schedule.", low=0.0, high=1.0
+    )
+    weight_decay: float = setting(0.01, "Weight decay", "AdamW's.", low=0.0, high=10.0)
+    ema: float = setting(
+        0.995, "Averaging", "Decay of the weights' moving average.", low=0.0, high=0.99999
+    )
+    rgb_weight: float = setting(
+        0.3, "RGB loss", "Weight of L_RGB (eq. 5 has 1).", low=0.0, high=10.0
+    )
+    validate_every: int = setting(
+        50, "Validate every", "Steps between validations.", low=1, high=1_000_000, unit="steps"
+    )
+    validation_images: int = setting(
+        64, "Validation images", "At most this many per validation.", low=1, high=100_000
+    )
+    augment: bool = setting(True, "Augment", "Vary position, shape, colour and sharpness.")
+    seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.size % 4:
+            raise ValueError(f"size {self.size} must be a multiple of 4")
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One optimizer step: its loss, and where the best weights so far lie.
+
+    `validation_dice` is set on the steps that validated; `best_dice` and `best_path` once one has.
+    The best file is complete whenever its path is seen.
+    """
+
+    done: int
+    total: int
+    loss: float
+    learning_rate: float
+    samples_per_s: float
+    validation_dice: float | None
+    best_dice: float | None
+    best_path: Path | None
