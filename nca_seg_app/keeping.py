@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a mask came from, None if not known, and the mask as it came, packed to one bit a pixel."""
+    """Where a mask came from (None: not known), and the mask as it came, one bit a pixel."""
 
     origin: Origin | None
     bits: bytes

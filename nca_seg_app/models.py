@@ -48,7 +48,7 @@ class Shelf:
                 # First let go of the old one, or both lie in memory.
                 self._loaded = None
                 handle = self._engine.load_model(entry.path, device)
-                text = self._engine.device_text(device)
+                text = self._engine.device_text(handle)
                 self._loaded = Loaded(handle, self._engine.fingerprint(handle), text)
                 self._key = key
             return self._loaded

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from engine import library
 from engine.files import write_atomic
+from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES
 from engine.library import ModelEntry
 from engine.study import Status
@@ -72,8 +73,8 @@ class Engine:
     load_model: Callable[[Path, Device], Any]
     #: The hash of a handle's weights.
     fingerprint: Callable[[Any], str]
-    #: Where a device choice leads, as "CPU · bf16".
-    device_text: Callable[[Device], str]
+    #: Where a handle runs, as "CPU · bf16".
+    device_text: Callable[[Any], str]
     #: (handle, image, settings) → a growing ensemble.
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
     #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
@@ -98,9 +99,7 @@ def real_engine() -> Engine:
         segment=_segment,
         replay=_replay,
         finetune=_finetune,
-        training_folder=lambda entry: (
-            library.home_folder() / "training" / library.unused_name(entry.name)
-        ),
+        training_folder=lambda entry: home_folder() / "training" / library.unused_name(entry.name),
         install=_install,
         sample_folder=_sample_folder,
     )
@@ -112,12 +111,9 @@ def _load_model(path: Path, device: Device) -> Any:
     return load(path, device)
 
 
-def _device_text(device: Device) -> str:
-    from engine.device import choose
-
-    chosen = choose(device)
-    precision = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
-    return f"{chosen.name.upper()} · {precision.get(chosen.precision, chosen.precision)}"
+def _device_text(model: Any) -> str:
+    name, precision = model.device.name, model.device.precision
+    return f"{name.upper()} · {'bf16' if precision == 'bfloat16' else precision}"
 
 
 def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
@@ -152,7 +148,7 @@ def _install(weights: Path, parent: ModelEntry) -> ModelEntry:
 
 def _sample_folder() -> Path:
     # A copy: masks are written beside the images, and the program's own folder is not the place.
-    target = library.home_folder() / "samples"
+    target = home_folder() / "samples"
     target.mkdir(parents=True, exist_ok=True)
     for source in sorted(Path(str(resources.files("resources"))).glob("samples/*")):
         copy = target / source.name

@@ -1,0 +1,207 @@
+"""Laws: one outcome, last, after the stream is closed; the newest event; no backlog."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from nca_seg_app.jobs import Job, Jobs, Tasks, TimeLeft
+
+
+class Steps:
+    """A stream of `total` numbers that can be held, that fails, and that knows it was closed."""
+
+    def __init__(self, total: int, holds_at: int = -1, fails_at: int = -1) -> None:
+        self.total = total
+        self.holds_at = holds_at
+        self.fails_at = fails_at
+        self.gate = threading.Event()
+        self.reached = threading.Event()
+        self.closed = False
+        self.thread = 0
+
+    def __call__(self) -> Iterator[int]:
+        try:
+            self.thread = threading.get_ident()
+            for number in range(1, self.total + 1):
+                if number == self.holds_at:
+                    self.reached.set()
+                    assert self.gate.wait(20)
+                if number == self.fails_at:
+                    raise OSError("the disk is full")
+                yield number
+        finally:
+            self.closed = True
+
+
+class Heard:
+    """Everything a job told, in order, and whether the stream was closed by then."""
+
+    def __init__(self, job: Job, steps: Steps) -> None:
+        self.told: list[tuple[str, Any, bool]] = []
+        for name in ("progressed", "completed", "cancelled", "failed"):
+            signal = getattr(job, name)
+            signal.connect(lambda value, name=name: self.told.append((name, value, steps.closed)))
+
+    @property
+    def outcomes(self) -> list[tuple[str, Any, bool]]:
+        return [each for each in self.told if each[0] != "progressed"]
+
+
+@pytest.fixture()
+def jobs(qtbot: QtBot) -> Iterator[Jobs]:
+    made = Jobs()
+    yield made
+    made.close()
+
+
+def test_a_stream_runs_elsewhere_and_completes_with_its_last_event(
+    qtbot: QtBot, jobs: Jobs
+) -> None:
+    steps = Steps(50)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    qtbot.waitUntil(lambda: jobs.current is None)
+    assert heard.outcomes == [("completed", 50, True)]
+    assert heard.told[-1][0] == "completed"
+    assert steps.thread != threading.get_ident()
+    numbers = [value for _, value, _ in heard.told]
+    assert numbers == sorted(numbers)
+
+
+def test_a_slow_window_sees_the_newest_event_and_no_backlog(qtbot: QtBot, jobs: Jobs) -> None:
+    steps = Steps(400, holds_at=400)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    assert steps.reached.wait(20)
+    # The window was busy all the while: no event loop has run.
+    qtbot.waitUntil(lambda: bool(heard.told))
+    assert heard.told == [("progressed", 399, False)]
+    steps.gate.set()
+    qtbot.waitUntil(lambda: jobs.current is None)
+
+
+def test_cancelling_closes_the_stream_within_a_step(qtbot: QtBot, jobs: Jobs) -> None:
+    steps = Steps(10, holds_at=4)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    assert steps.reached.wait(20)
+    job.cancel()
+    assert job.stopping
+    steps.gate.set()
+    qtbot.waitUntil(lambda: jobs.current is None)
+    assert heard.outcomes == [("cancelled", 4, True)]
+
+
+def test_a_failure_is_told_once_with_its_error(qtbot: QtBot, jobs: Jobs) -> None:
+    steps = Steps(10, fails_at=3)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    qtbot.waitUntil(lambda: jobs.current is None)
+    ((name, error, closed),) = heard.outcomes
+    assert (name, str(error), closed) == ("failed", "the disk is full", True)
+
+
+def test_a_stream_that_cannot_be_made_fails(qtbot: QtBot, jobs: Jobs) -> None:
+    def factory() -> Iterator[int]:
+        raise MemoryError
+
+    heard: list[BaseException] = []
+    jobs.start(factory).failed.connect(heard.append)
+    qtbot.waitUntil(lambda: jobs.current is None)
+    assert isinstance(heard[0], MemoryError)
+
+
+def test_a_paused_stream_waits_and_takes_single_steps(qtbot: QtBot, jobs: Jobs) -> None:
+    steps = Steps(10, holds_at=3)
+    job = jobs.start(steps)
+    assert steps.reached.wait(20)
+    job.pause()
+    steps.gate.set()
+    qtbot.waitUntil(lambda: job.latest == 3)
+    qtbot.wait(50)
+    assert (job.latest, job.paused) == (3, True)
+    job.advance()
+    job.advance()
+    qtbot.waitUntil(lambda: job.latest == 5)
+    qtbot.wait(50)
+    assert job.latest == 5
+    with qtbot.waitSignal(job.completed):
+        job.resume()
+
+
+def test_a_paused_stream_can_be_cancelled(qtbot: QtBot, jobs: Jobs) -> None:
+    job = jobs.start(Steps(10))
+    job.pause()
+    with qtbot.waitSignal(job.finished):
+        job.cancel()
+
+
+def test_only_one_job_runs_and_the_next_may_start_when_it_ended(qtbot: QtBot, jobs: Jobs) -> None:
+    steps = Steps(3, holds_at=2)
+    jobs.start(steps)
+    with pytest.raises(RuntimeError):
+        jobs.start(Steps(3))
+    steps.gate.set()
+    qtbot.waitUntil(lambda: jobs.current is None)
+    with qtbot.waitSignal(jobs.start(Steps(3)).completed):
+        pass
+
+
+def test_closing_cancels_waits_and_tells_the_outcome(qtbot: QtBot) -> None:
+    jobs, steps = Jobs(), Steps(1_000_000)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    qtbot.waitUntil(lambda: job.latest is not None)
+    jobs.close()
+    assert [(name, closed) for name, _, closed in heard.outcomes] == [("cancelled", True)]
+    assert jobs.current is None
+
+
+def test_tasks_run_in_order_elsewhere_and_deliver_here(qtbot: QtBot) -> None:
+    tasks, order = Tasks(), []
+    heard: list[Any] = []
+    here = threading.get_ident()
+
+    def work(number: int) -> int:
+        time.sleep(0.02 if number == 0 else 0)
+        order.append(number)
+        return threading.get_ident()
+
+    for number in range(3):
+        tasks.run(lambda number=number: work(number), lambda thread: heard.append(thread != here))
+    tasks.run(lambda: 1 / 0, None, lambda error: heard.append(type(error)))
+    qtbot.waitUntil(lambda: len(heard) == 4)
+    assert order == [0, 1, 2]
+    assert heard == [True, True, True, ZeroDivisionError]
+    assert tasks.pending == 0
+    tasks.close()
+
+
+def test_closing_tasks_finishes_the_work_but_tells_nobody(qtbot: QtBot) -> None:
+    tasks, done = Tasks(), []
+    tasks.run(lambda: done.append("written"), lambda _: done.append("told"))
+    tasks.close()
+    qtbot.wait(20)
+    assert done == ["written"]
+
+
+def test_time_left_follows_the_pace_and_leaves_pauses_out() -> None:
+    now = [100.0]
+    left = TimeLeft(lambda: now[0])
+    left.note(1, 10)
+    assert left.seconds is None
+    now[0] += 2
+    left.note(2, 10)
+    assert left.seconds == pytest.approx(16)
+    left.hold(True)
+    now[0] += 1000
+    left.hold(False)
+    now[0] += 2
+    left.note(3, 10)
+    assert left.seconds == pytest.approx(14)

@@ -1,0 +1,215 @@
+"""Small real stand-ins: a model that knows the answer, one that fails, a person who answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from engine.framing import Frame
+from engine.library import ModelEntry
+from engine.types import (
+    CellStep,
+    Dataset,
+    DenoiseStep,
+    Device,
+    EnsembleResult,
+    Float,
+    Image,
+    ModelSpec,
+    SampleSettings,
+    TrainSettings,
+    TrainStep,
+)
+from nca_seg_app.ports import Answer, Engine, PathKind
+
+
+def disk(shape: tuple[int, int], radius: float = 0.3) -> NDArray[np.bool_]:
+    """A disk in the middle, (rows, columns) bool; `radius` is a share of the shorter side."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    row, column = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    distance_squared = (rows - row) ** 2 + (columns - column) ** 2
+    return np.asarray(distance_squared <= (radius * min(shape)) ** 2)
+
+
+def write_image(path: Path, shape: tuple[int, int] = (48, 64)) -> Path:
+    """A picture of a dark disk on pale skin, written to `path`."""
+    pixels_hwc = np.full((*shape, 3), (220, 180, 160), np.uint8)
+    pixels_hwc[disk(shape)] = (90, 60, 50)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(pixels_hwc).save(path)
+    return path
+
+
+def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
+    """A picture of a dark disk that lies nowhere on disk."""
+    pixels_hwc = np.full((*shape, 3), 200, np.uint8)
+    pixels_hwc[disk(shape)] = 60
+    return Image(pixels_hwc)
+
+
+@dataclass
+class OracleModel:
+    """A loaded model that knows the answer: a disk, of another radius for each member.
+
+    It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
+    """
+
+    size: int = 16
+    holds_at: int = -1
+    fails_at: int = -1
+    error: Exception = field(default_factory=lambda: RuntimeError("the model broke"))
+    gate: threading.Event = field(default_factory=threading.Event)
+    closed: threading.Event = field(default_factory=threading.Event)
+    threads: set[int] = field(default_factory=set)
+
+    def truth(self, frame: Frame, member: int) -> Float:
+        """What member `member` comes to believe, on the grid, in [0, 1]."""
+        return disk(frame.grid_shape, 0.25 + 0.02 * (member % 3)).astype(np.float32)
+
+    def segment(self, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+        """An ensemble whose members come nearer to the truth with each step."""
+        frame = Frame(image.height, image.width, self.size)
+        batch = settings.batch_size or 2
+        firsts = range(0, settings.members, batch)
+        finished = np.zeros((0, *frame.grid_shape), np.float32)
+        done = 0
+        try:
+            for first in firsts:
+                members = range(first, min(first + batch, settings.members))
+                truth_nhw = np.stack([self.truth(frame, member) for member in members])
+                for step in range(1, settings.steps + 1):
+                    self._obey(done)
+                    done += 1
+                    share = np.float32(step / settings.steps)
+                    clean_nhw = 0.5 + (truth_nhw - 0.5) * share
+                    noisy_nhw = clean_nhw * 2 - 1
+                    timestep = (settings.steps - step) * 10
+                    members_nhw = np.concatenate([finished, clean_nhw])
+                    last = step == settings.steps
+                    yield EnsembleResult(
+                        done,
+                        len(firsts) * settings.steps,
+                        frame,
+                        members_nhw,
+                        len(members_nhw) if last else first,
+                        first,
+                        DenoiseStep(step, settings.steps, timestep, noisy_nhw, clean_nhw),
+                    )
+                finished = members_nhw
+        finally:
+            self.closed.set()
+
+    def replay(
+        self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+    ) -> Iterator[CellStep]:
+        """Three cell updates of seven channels; channel 4 is x_t, channel 6 the timestep."""
+        for update in range(4):
+            state_chw = np.zeros((7, *noisy_hw.shape), np.float32)
+            state_chw[0], state_chw[4], state_chw[6] = update, noisy_hw, timestep
+            fires_hw = np.full(noisy_hw.shape, update > 0)
+            yield CellStep(update + 1, 4, 2, update, state_chw, fires_hw)
+
+    def finetune(
+        self, dataset: Dataset, settings: TrainSettings, folder: Path
+    ) -> Iterator[TrainStep]:
+        """Losses that fall; a new best file at each validation."""
+        folder.mkdir(parents=True, exist_ok=True)
+        best_dice: float | None = None
+        best_path: Path | None = None
+        try:
+            for done in range(1, settings.steps + 1):
+                self._obey(done - 1)
+                validation_dice = None
+                if done % settings.validate_every == 0 or done == settings.steps:
+                    validation_dice = best_dice = 1 - 1 / (1 + done)
+                    best_path = folder / "best.safetensors"
+                    best_path.write_bytes(f"{len(dataset.samples)} samples, {done}".encode())
+                loss = 1 / done
+                yield TrainStep(
+                    done,
+                    settings.steps,
+                    loss,
+                    settings.learning_rate,
+                    10.0,
+                    validation_dice,
+                    best_dice,
+                    best_path,
+                )
+        finally:
+            self.closed.set()
+
+    def _obey(self, done: int) -> None:
+        self.threads.add(threading.get_ident())
+        if done == self.holds_at and not self.gate.wait(20):
+            raise TimeoutError("nobody opened the gate")
+        if done == self.fails_at:
+            raise self.error
+
+
+@dataclass
+class Person:
+    """Answers questions with what was prepared, and remembers them."""
+
+    save: Answer = "cancel"
+    path: Path | None = None
+    agrees: bool = True
+    asked: list[str] = field(default_factory=list)
+
+    def ask_save(self, name: str) -> Answer:
+        self.asked.append(f"save {name}")
+        return self.save
+
+    def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
+        self.asked.append(f"path {kind} {suggestion.name}")
+        return self.path
+
+    def confirm(self, question: str) -> bool:
+        self.asked.append(question)
+        return self.agrees
+
+
+def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
+    """An installed model: a file in `folder` that only the fake engine can load."""
+    path = folder / f"{name}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"weights of " + name.encode())
+    spec = ModelSpec(name, "multicbam", size=16)
+    return ModelEntry(name, path, spec, f"print of {name}", False, path.stat().st_size)
+
+
+def fake_engine(
+    folder: Path, model: OracleModel | None = None, load: Callable[[Path], Any] | None = None
+) -> Engine:
+    """An engine without torch: `model` is what every installed file turns out to hold."""
+    oracle = model or OracleModel()
+    entry = model_entry(folder / "models")
+
+    def load_model(path: Path, device: Device) -> Any:
+        return load(path) if load is not None else oracle
+
+    def install(weights: Path, parent: ModelEntry) -> ModelEntry:
+        name = f"{parent.name}+1"
+        path = folder / "models" / f"{name}.safetensors"
+        path.write_bytes(weights.read_bytes())
+        return dataclasses.replace(parent, name=name, path=path)
+
+    return Engine(
+        installed=lambda: (entry,),
+        load_model=load_model,
+        fingerprint=lambda handle: "abc123",
+        device_text=lambda handle: "CPU · fake",
+        segment=lambda handle, image, settings: handle.segment(image, settings),
+        replay=lambda handle, *rest: handle.replay(*rest),
+        finetune=lambda handle, *rest: handle.finetune(*rest),
+        training_folder=lambda parent: folder / "training" / parent.name,
+        install=install,
+        sample_folder=lambda: write_image(folder / "samples" / "sample.png").parent,
+    )
