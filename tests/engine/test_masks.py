@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_a_stroke_covers_what_is_within_its_radius_of_the_line(
         np.ones(shape, bool), masks.stroke(np.ones(shape, bool), points_rc, radius_px, False)
     )
     assert np.array_equal(covered_hw, ~erased_hw)
-    segments = list(zip(points_rc[:-1], points_rc[1:], strict=True)) or [(points_rc[0],) * 2]
+    segments = list(pairwise(points_rc)) or [(points_rc[0],) * 2]
     for row, column in np.ndindex(shape):
         centre_rc = np.array([row + 0.5, column + 0.5])
         distances_px = []
