@@ -343,7 +343,8 @@ class TrainStep:
     """One optimizer step: its loss, and where the best weights so far lie.
 
     `validation_dice` is set on the steps that validated; `best_dice` and `best_path` once one has.
-    The best file is complete whenever its path is seen.
+    The best file is complete whenever its path is seen. `start_dice` is the validation Dice of the
+    weights the run began from, where it began from a model's.
     """
 
     done: int
@@ -354,3 +355,4 @@ class TrainStep:
     validation_dice: float | None
     best_dice: float | None
     best_path: Path | None
+    start_dice: float | None = None
