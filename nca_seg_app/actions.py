@@ -1,0 +1,239 @@
+"""Every command is one row of this table; menus, shortcuts, help page and tests derive from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from nca_seg_app.session import Has, Session
+from nca_seg_app.settings import Settings
+from nca_seg_app.viewing import Tool
+
+#: Menus in the order of the menu bar.
+MENUS = ("File", "Edit", "View", "Run", "Tools", "Study", "Help")
+BRUSH_FACTOR = 1.25
+
+
+@dataclass(frozen=True)
+class Action:
+    """A command. It is enabled exactly when `needs in session.state`.
+
+    `shortcuts` are Qt's portable names, the first one the usual one. `group` parts a menu by
+    separators. `checked` makes it a check mark that shows what the session says. `icon` names a
+    picture without folder and suffix, or is empty.
+    """
+
+    id: str
+    menu: str
+    text: str
+    method: Callable[[Session], object]
+    shortcuts: tuple[str, ...] = ()
+    needs: Has = Has.NOTHING
+    tip: str = ""
+    icon: str = ""
+    group: int = 0
+    checked: Callable[[Session], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """Something done with the mouse or a held key, for the help page."""
+
+    keys: str
+    what: str
+
+
+GESTURES = (
+    Gesture("Drag with brush", "add to the mask; Shift or right button takes away"),
+    Gesture("Ctrl+wheel", "size of brush and eraser"),
+    Gesture("Wheel", "zoom at the pointer"),
+    Gesture("Middle button", "pan"),
+    Gesture("Hold Space", "the bare image"),
+    Gesture("Double click with polygon", "close the polygon"),
+)
+
+
+def _tool(tool: Tool) -> Callable[[Session], object]:
+    return lambda session: session.viewing.choose_tool(tool)
+
+
+def _has_tool(tool: Tool) -> Callable[[Session], bool]:
+    return lambda session: session.viewing.tool == tool
+
+
+def _toggle(name: str) -> Callable[[Session], object]:
+    return lambda session: session.change_settings(**{name: not getattr(session.settings, name)})
+
+
+def _is_on(name: str) -> Callable[[Session], bool]:
+    return lambda session: bool(getattr(session.settings, name))
+
+
+def _resize_brush(factor: float) -> Callable[[Session], object]:
+    (limits,) = (each.metadata for each in fields(Settings) if each.name == "brush_radius_px")
+
+    def resize(session: Session) -> None:
+        wanted_px = session.settings.brush_radius_px * factor
+        session.change_settings(brush_radius_px=min(limits["high"], max(limits["low"], wanted_px)))
+
+    return resize
+
+
+def _discard(session: Session) -> None:
+    # Escape means the nearest thing that can be given up: the stroke, then the proposal.
+    if session.document is not None and session.document.drawing:
+        session.document.rollback()
+    else:
+        session.segmentation.discard()
+
+
+_ON_MASK = Has.IMAGE | Has.MASK
+
+# fmt: off
+ACTIONS: tuple[Action, ...] = (
+    Action("file.open", "File", "&Open Image…", Session.open, ("Ctrl+O",),
+           tip="Open a picture to outline.", icon="open"),
+    Action("file.open_folder", "File", "Open &Folder…", Session.open_folder, ("Ctrl+Shift+O",),
+           tip="Open all pictures of a folder.", icon="folder"),
+    Action("file.open_last", "File", "Open &Last", Session.open_recent, needs=Has.RECENT,
+           tip="Open what was opened last."),
+    Action("file.open_sample", "File", "Open Sa&mples", Session.open_sample,
+           tip="Open the sample pictures that come with the program.", icon="sample"),
+    Action("file.save", "File", "&Save", Session.save, ("Ctrl+S",), Has.IMAGE | Has.UNSAVED,
+           "Save the mask in the folder of its image.", "save", 1),
+    Action("file.save_as", "File", "&Export Mask…", Session.save_as, ("Ctrl+Shift+S",), Has.IMAGE,
+           "Write the mask to a PNG file of your choice.", group=1),
+    Action("file.export_dataset", "File", "Export &Data Set…", Session.export_dataset, ("Ctrl+E",),
+           Has.STUDY | Has.SAVED_MASKS, "Copy images and saved masks to a data set folder.",
+           "export", 1),
+    Action("file.preferences", "File", "&Preferences…",
+           lambda session: session.viewing.ask_window("preferences"), ("Ctrl+,",),
+           tip="Theme, device and drafts.", group=2),
+    Action("file.quit", "File", "&Quit", lambda session: session.viewing.ask_window("quit"),
+           ("Ctrl+Q",), tip="Leave; unsaved changes are asked about.", group=3),
+
+    Action("edit.undo", "Edit", "&Undo", Session.undo, ("Ctrl+Z",), Has.CAN_UNDO,
+           "Take the last change of the mask back.", "undo"),
+    Action("edit.redo", "Edit", "&Redo", Session.redo, ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
+           "Bring the last undone change back.", "redo"),
+    Action("edit.fill_holes", "Edit", "&Fill Holes", Session.fill_holes, ("Ctrl+H",), _ON_MASK,
+           "Fill what the outline encloses.", "fill-holes", 1),
+    Action("edit.keep_largest", "Edit", "&Keep Largest Area", Session.keep_largest, ("Ctrl+L",),
+           _ON_MASK, "Remove all but the largest area.", "keep-largest", 1),
+    Action("edit.smooth", "Edit", "&Smooth Outline", Session.smooth, ("Ctrl+M",), _ON_MASK,
+           "Round the outline a little.", "smooth", 1),
+    Action("edit.clear", "Edit", "&Clear Mask", Session.clear, ("Ctrl+Backspace",), _ON_MASK,
+           "Empty the mask.", "clear", 2),
+
+    Action("view.fit", "View", "&Fit to Window",
+           lambda session: session.viewing.fit_requested.emit(), ("F",), Has.IMAGE,
+           "Show the whole image.", "fit"),
+    Action("view.actual_size", "View", "&Actual Size",
+           lambda session: session.viewing.actual_size_requested.emit(), ("1",), Has.IMAGE,
+           "One pixel of the image is one of the screen.", "actual-size"),
+    Action("view.zoom_in", "View", "Zoom &In",
+           lambda session: session.viewing.zoom_requested.emit(1.25), ("Ctrl++", "Ctrl+="),
+           Has.IMAGE, "Magnify."),
+    Action("view.zoom_out", "View", "Zoom &Out",
+           lambda session: session.viewing.zoom_requested.emit(0.8), ("Ctrl+-",), Has.IMAGE,
+           "Show more of the image."),
+    Action("view.outline", "View", "Ou&tline", _toggle("show_outline"), ("X",),
+           tip="Show or hide the outline.", icon="outline", group=1,
+           checked=_is_on("show_outline")),
+    Action("view.fill", "View", "Fi&ll", _toggle("show_fill"), ("Z",),
+           tip="Show or hide the tint inside the outline.", icon="fill", group=1,
+           checked=_is_on("show_fill")),
+    Action("view.variance", "View", "&Variance", _toggle("show_variance"), ("V",),
+           tip="Show where the members disagree.", icon="variance", group=1,
+           checked=_is_on("show_variance")),
+    Action("view.next_doubt", "View", "Next &Doubtful Stretch",
+           lambda session: session.viewing.next_doubt_requested.emit(), ("N",),
+           Has.IMAGE | Has.RESULT, "Go to the next stretch of border the members disagree on.",
+           "next-doubt", 2),
+
+    Action("run.segment", "Run", "&Segment", lambda session: session.segmentation.segment(),
+           ("Ctrl+R",), Has.IMAGE | Has.MODEL | Has.IDLE, "Let the model outline the lesion.",
+           "segment"),
+    Action("run.pause", "Run", "&Pause or Go On", lambda session: session.segmentation.pause(),
+           ("K",), Has.RUNNING, "Hold the run, or let it go on.", "pause"),
+    Action("run.step", "Run", "Single S&tep", lambda session: session.segmentation.step(), (".",),
+           Has.RUNNING, "Pause, then take one diffusion step at a time.", "step"),
+    Action("run.cancel", "Run", "St&op", lambda session: session.segmentation.cancel(),
+           ("Ctrl+.",), Has.RUNNING, "Stop the run; what it has so far stays.", "stop"),
+    Action("run.accept", "Run", "&Accept Result", lambda session: session.segmentation.accept(),
+           ("Return", "Enter"), Has.IMAGE | Has.RESULT,
+           "Make the result the mask; undo takes it back.", "accept", 1),
+    Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.RESULT,
+           "Drop the result; the mask stays.", "discard", 1),
+    Action("run.accept_and_next", "Run", "Accept and &Next", Session.accept_and_next,
+           ("Ctrl+Return", "Ctrl+Enter"), Has.IMAGE,
+           "Accept, save as reviewed, and open the next image.", "accept-next", 1),
+
+    Action("tools.pan", "Tools", "&Pan", _tool("pan"), ("H",), tip="Move the image.", icon="pan",
+           checked=_has_tool("pan")),
+    Action("tools.brush", "Tools", "&Brush", _tool("brush"), ("B",), Has.IMAGE,
+           "Paint the mask; Shift or right button erases.", "brush", checked=_has_tool("brush")),
+    Action("tools.eraser", "Tools", "&Eraser", _tool("eraser"), ("E",), Has.IMAGE,
+           "Take paint away.", "eraser", checked=_has_tool("eraser")),
+    Action("tools.polygon", "Tools", "P&olygon", _tool("polygon"), ("P",), Has.IMAGE,
+           "Set corners; double click fills the polygon.", "polygon",
+           checked=_has_tool("polygon")),
+    Action("tools.smaller", "Tools", "&Smaller Brush", _resize_brush(1 / BRUSH_FACTOR), ("[",),
+           tip="Make brush and eraser smaller.", group=1),
+    Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),
+           tip="Make brush and eraser larger.", group=1),
+
+    Action("study.next", "Study", "&Next Image", Session.open_next, ("D", "PgDown"), Has.NEXT,
+           "Open the next image of the folder.", "next"),
+    Action("study.previous", "Study", "&Previous Image", Session.open_previous, ("A", "PgUp"),
+           Has.PREVIOUS, "Open the image before.", "previous"),
+    Action("study.mark_reviewed", "Study", "Mark as &Reviewed", Session.mark_reviewed,
+           ("Ctrl+D",), Has.IMAGE | Has.STUDY, "Save, and mark the image as done.", "reviewed"),
+    Action("study.finetune", "Study", "&Fine-tune Model",
+           lambda session: session.learning.finetune(), ("Ctrl+T",),
+           Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,
+           "Let the model learn from the saved masks.", "learn", 1),
+    Action("study.stop_learning", "Study", "Stop and &Keep Best",
+           lambda session: session.learning.stop_and_keep(), needs=Has.LEARNING,
+           tip="End the training; the best model so far is offered.", group=1),
+    Action("study.cancel_learning", "Study", "&Cancel Training",
+           lambda session: session.learning.cancel(), needs=Has.LEARNING,
+           tip="End the training and drop what it made.", group=1),
+
+    Action("help.shortcuts", "Help", "&Shortcuts",
+           lambda session: session.viewing.ask_window("help"), ("F1",),
+           tip="All commands and their keys.", icon="help"),
+    Action("help.about", "Help", "&About", lambda session: session.viewing.ask_window("about"),
+           tip="Version, papers and licence. Research use only."),
+)
+# fmt: on
+
+
+def find_action(action_id: str) -> Action:
+    """The action called `action_id`. KeyError where there is none."""
+    for action in ACTIONS:
+        if action.id == action_id:
+            return action
+    raise KeyError(action_id)
+
+
+def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
+    """The help page: for each menu its (command, keys, what it does), then mouse and held keys."""
+    pages = [
+        (
+            menu,
+            tuple(
+                (plain_text(action), ", ".join(action.shortcuts), action.tip)
+                for action in ACTIONS
+                if action.menu == menu
+            ),
+        )
+        for menu in MENUS
+    ]
+    gestures = tuple((gesture.what, gesture.keys, "") for gesture in GESTURES)
+    return (*pages, ("Mouse", gestures))
+
+
+def plain_text(action: Action) -> str:
+    """The action's text without mnemonic and dots."""
+    return action.text.replace("&", "").rstrip("…")

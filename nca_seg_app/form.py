@@ -1,0 +1,146 @@
+"""A form is made from a settings dataclass alone: its fields say label, range, unit and help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QWidget,
+)
+
+LARGEST = 2**31 - 1
+
+
+class Form(QWidget):
+    """A row for each setting; `value()` is always one that its dataclass accepts.
+
+    Fields without a label, and those not in `only` where that is given, keep their value and have
+    no row.
+    """
+
+    #: The settings, whenever a person has changed them to others that hold.
+    changed = Signal(object)
+
+    def __init__(
+        self, settings: Any, only: tuple[str, ...] = (), parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._value = settings
+        self._setters: dict[str, Callable[[Any], None]] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for each in dataclasses.fields(settings):
+            if each.metadata.get("label") and (not only or each.name in only):
+                editor = self._editor(each, getattr(settings, each.name))
+                editor.setObjectName(each.name)
+                editor.setAccessibleName(each.metadata["label"])
+                editor.setToolTip(each.metadata["help"])
+                layout.addRow(each.metadata["label"], editor)
+                layout.labelForField(editor).setToolTip(each.metadata["help"])
+        self._problem = QLabel(self)
+        self._problem.setWordWrap(True)
+        self._problem.hide()
+        layout.addRow(self._problem)
+
+    def value(self) -> Any:
+        """The settings as the form shows them, or the last that held."""
+        return self._value
+
+    def set_value(self, settings: Any) -> None:
+        """Show `settings`; `changed` is not emitted."""
+        self._value = settings
+        for name, show in self._setters.items():
+            show(getattr(settings, name))
+        self._problem.hide()
+
+    def problem(self) -> str:
+        """Why what is shown does not hold, or ""."""
+        return self._problem.text() if not self._problem.isHidden() else ""
+
+    def _take(self, name: str, value: Any) -> None:
+        if value == getattr(self._value, name) and self._problem.isHidden():
+            return
+        try:
+            self._value = dataclasses.replace(self._value, **{name: value})
+        except ValueError as error:
+            self._problem.setText(str(error))
+            self._problem.show()
+            return
+        self._problem.hide()
+        self.changed.emit(self._value)
+
+    def _editor(self, described: dataclasses.Field[Any], value: Any) -> QWidget:
+        metadata, name = described.metadata, described.name
+        if metadata["choices"]:
+            return self._choice(name, metadata["choices"], value)
+        if isinstance(value, bool):
+            return self._check(name, value)
+        if isinstance(value, int):
+            return self._whole(name, metadata, value)
+        if isinstance(value, float):
+            return self._decimal(name, metadata, value)
+        return self._line(name, str(value))
+
+    def _choice(self, name: str, choices: tuple[str, ...], value: str) -> QWidget:
+        box = QComboBox()
+        for choice in choices:
+            box.addItem(choice, choice)
+        box.setCurrentIndex(choices.index(value))
+        box.currentIndexChanged.connect(lambda index: self._take(name, choices[index]))
+        self._setters[name] = lambda shown: _quietly(box, box.setCurrentIndex, choices.index(shown))
+        return box
+
+    def _check(self, name: str, value: bool) -> QWidget:
+        box = QCheckBox()
+        box.setChecked(value)
+        box.toggled.connect(lambda checked: self._take(name, checked))
+        self._setters[name] = lambda shown: _quietly(box, box.setChecked, shown)
+        return box
+
+    def _whole(self, name: str, metadata: Any, value: int) -> QWidget:
+        box = QSpinBox()
+        low, high = metadata["low"], metadata["high"]
+        box.setRange(-LARGEST if low is None else int(low), LARGEST if high is None else int(high))
+        box.setSuffix(f" {metadata['unit']}" if metadata["unit"] else "")
+        # Halfway through typing a number nothing is meant yet.
+        box.setKeyboardTracking(False)
+        box.setValue(value)
+        box.valueChanged.connect(lambda number: self._take(name, number))
+        self._setters[name] = lambda shown: _quietly(box, box.setValue, shown)
+        return box
+
+    def _decimal(self, name: str, metadata: Any, value: float) -> QWidget:
+        box = QDoubleSpinBox()
+        low, high = metadata["low"], metadata["high"]
+        decimals = 2 if value == 0 or (abs(value) >= 0.1 and round(value, 2) == value) else 6
+        box.setDecimals(decimals)
+        box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        box.setRange(-1e9 if low is None else low, 1e9 if high is None else high)
+        box.setSuffix(f" {metadata['unit']}" if metadata["unit"] else "")
+        box.setKeyboardTracking(False)
+        box.setValue(value)
+        box.valueChanged.connect(lambda number: self._take(name, number))
+        self._setters[name] = lambda shown: _quietly(box, box.setValue, shown)
+        return box
+
+    def _line(self, name: str, value: str) -> QWidget:
+        line = QLineEdit(value)
+        line.editingFinished.connect(lambda: self._take(name, line.text()))
+        self._setters[name] = lambda shown: _quietly(line, line.setText, shown)
+        return line
+
+
+def _quietly(widget: QWidget, show: Callable[[Any], object], value: Any) -> None:
+    blocked = widget.blockSignals(True)
+    show(value)
+    widget.blockSignals(blocked)
