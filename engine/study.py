@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from engine.dataset import assign_splits
 from engine.errors import StudyProblem, UnreadableImage
+from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES, list_images
-from engine.library import home_folder
 from engine.masks import find_mask, mask_name, read_mask, write_mask
 from engine.records import (
     Record,

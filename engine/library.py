@@ -1,0 +1,147 @@
+"""Models are files: the shipped ones stay, a person's own can be dropped but not lost."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from engine.checkpoint import fingerprint, read
+from engine.errors import UnknownArchitecture, UnreadableModel
+from engine.folders import home_folder
+from engine.types import ModelSpec
+
+SUFFIX = ".safetensors"
+#: File names that Windows keeps for devices, whatever their suffix.
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be loaded. `name` is its file's name without suffix, unique in the list."""
+
+    name: str
+    path: Path
+    spec: ModelSpec
+    fingerprint: str
+    shipped: bool
+    size_bytes: int
+
+
+def models_folder() -> Path:
+    """Where a person's own models lie; it need not exist yet."""
+    return home_folder() / "models"
+
+
+def installed() -> tuple[ModelEntry, ...]:
+    """The models that can be loaded: shipped ones first, then by name.
+
+    The first shipped one is the default.
+    """
+    return _scan()[0]
+
+
+def broken() -> tuple[UnreadableModel, ...]:
+    """The installed files that cannot be used, each with its reason."""
+    return _scan()[1]
+
+
+def find(name: str | Path = "") -> ModelEntry:
+    """The model of a name, or of a path to a model file; the default model for "".
+
+    Raises UnknownArchitecture with the names that are known, or UnreadableModel.
+    """
+    if str(name).endswith(SUFFIX):
+        path = Path(name)
+        return _entry(path, path.parent.resolve() == _shipped_folder().resolve())
+    entries, problems = _scan()
+    for entry in entries:
+        if entry.name == str(name) or not str(name):
+            return entry
+    for problem in problems:
+        if problem.path.stem == str(name):
+            raise problem
+    raise UnknownArchitecture(str(name), [entry.name for entry in entries])
+
+
+def parent(entry: ModelEntry) -> ModelEntry | None:
+    """The installed model that this one was fine-tuned from; None where there is none."""
+    for other in installed():
+        if entry.spec.parent and other.fingerprint == entry.spec.parent:
+            return other
+    return None
+
+
+def unused_name(base: str) -> str:
+    """A free name for a model made from `base`: "lesion" gives "lesion+1", that "lesion+2"."""
+    safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", base).strip(" .")[:80]
+    stem = re.sub(r"(\+\d+)+$", "", safe) or "model"
+    if RESERVED.fullmatch(stem):
+        stem = f"model-{stem}"
+    # Some file systems take "A" and "a" for one name.
+    taken = {path.stem.casefold() for path, _ in _files(also_discarded=True)}
+    number = 1
+    while f"{stem}+{number}".casefold() in taken:
+        number += 1
+    return f"{stem}+{number}"
+
+
+def remove(name: str) -> Path:
+    """Where a person's own model now lies, out of the list; a broken one too.
+
+    Raises UnreadableModel for a shipped one, UnknownArchitecture for a name that is not there.
+    """
+    files = list(_files())
+    for path, shipped in files:
+        if path.stem != name:
+            continue
+        if shipped:
+            raise UnreadableModel(path, "is part of the program and stays")
+        target = path.parent / "discarded" / path.name
+        if target.exists():
+            target = target.with_name(f"{path.stem}-{time.time_ns()}{SUFFIX}")
+        try:
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+        except OSError as error:
+            raise UnreadableModel(path, error.strerror or str(error)) from error
+        return target
+    raise UnknownArchitecture(name, [path.stem for path, _ in files])
+
+
+def _shipped_folder() -> Path:
+    # The package is always installed as files: Qt reads its icons by path as well.
+    return Path(str(resources.files("resources")))
+
+
+def _files(also_discarded: bool = False) -> list[tuple[Path, bool]]:
+    """Every model file, shipped ones first, and whether it is shipped."""
+    shipped = _shipped_folder()
+    own = [models_folder(), *([models_folder() / "discarded"] if also_discarded else [])]
+    return [
+        (path, folder == shipped)
+        for folder in (shipped, *own)
+        for path in sorted(folder.glob(f"*{SUFFIX}"))
+        if not path.name.startswith(".")
+    ]
+
+
+def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
+    entries: dict[str, ModelEntry] = {}
+    problems = []
+    for path, shipped in _files():
+        try:
+            entry = _entry(path, shipped)
+            if entry.name in entries:
+                raise UnreadableModel(path, "has the name of a model that is part of the program")
+            entries[entry.name] = entry
+        except UnreadableModel as error:
+            problems.append(error)
+    return tuple(entries.values()), tuple(problems)
+
+
+def _entry(path: Path, shipped: bool) -> ModelEntry:
+    spec, arrays = read(path)
+    return ModelEntry(path.stem, path, spec, fingerprint(arrays), shipped, path.stat().st_size)

@@ -1,0 +1,159 @@
+"""Law: models are found, named and dropped without ever losing one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import checkpoint, library
+from engine.errors import UnknownArchitecture, UnreadableModel
+from engine.types import ModelSpec
+
+
+def make_model(path: Path, parent: str = "", weight: float = 0.0) -> Path:
+    """A tiny model file as the engine writes it; its one weight makes its fingerprint."""
+    spec = ModelSpec(
+        name=path.stem, architecture="basic", channels=8, hidden=4, size=16, parent=parent
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write(path, {"weight": np.full(3, weight, dtype=np.float32)}, spec)
+    return path
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the folder of shipped models, with one model "lesion"."""
+    folder = tmp_path / "program"
+    monkeypatch.setattr(library, "_shipped_folder", lambda: folder)
+    return make_model(folder / "lesion.safetensors")
+
+
+def names() -> list[str]:
+    return [entry.name for entry in library.installed()]
+
+
+def test_models_folder_is_below_home(own_folders: Path) -> None:
+    assert library.models_folder() == own_folders / "nca-seg" / "models"
+
+
+def test_nothing_but_the_shipped_models_at_first(shipped: Path) -> None:
+    (entry,) = library.installed()
+    assert (entry.name, entry.path, entry.shipped) == ("lesion", shipped, True)
+    assert entry.spec.channels == 8
+    assert entry.size_bytes == shipped.stat().st_size
+    assert entry.fingerprint == checkpoint.fingerprint(checkpoint.read(shipped)[1])
+    assert library.broken() == ()
+
+
+def test_own_models_follow_the_shipped_one(shipped: Path) -> None:
+    make_model(library.models_folder() / "b.safetensors", weight=1)
+    make_model(library.models_folder() / "a.safetensors", weight=2)
+    (library.models_folder() / ".c.safetensors.12.part").write_bytes(b"half")
+    (library.models_folder() / "notes.txt").write_text("not a model")
+    assert names() == ["lesion", "a", "b"]
+    assert [entry.shipped for entry in library.installed()] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 99, b"\x02\0\0\0\0\0\0\0{}"], ids=["empty", "noise", "bare"]
+)
+def test_broken_files_are_told_apart(shipped: Path, content: bytes) -> None:
+    make_model(library.models_folder() / "good.safetensors")
+    bad = library.models_folder() / "bad.safetensors"
+    bad.write_bytes(content)
+    assert names() == ["lesion", "good"]
+    (problem,) = library.broken()
+    assert problem.path == bad
+    assert problem.reason
+    with pytest.raises(UnreadableModel):
+        library.find("bad")
+    library.remove("bad")
+    assert library.broken() == ()
+
+
+def test_model_that_hides_behind_a_shipped_name_is_told(shipped: Path) -> None:
+    own = make_model(library.models_folder() / "lesion.safetensors", weight=1)
+    (entry,) = library.installed()
+    assert entry.path == shipped
+    assert [problem.path for problem in library.broken()] == [own]
+
+
+def test_find_by_name_path_and_default(shipped: Path, tmp_path: Path) -> None:
+    own = make_model(library.models_folder() / "mine+1.safetensors")
+    elsewhere = make_model(tmp_path / "elsewhere.safetensors")
+    assert library.find().path == shipped
+    assert library.find("mine+1").path == own
+    assert library.find(elsewhere).name == "elsewhere"
+    assert library.find(str(shipped)).shipped
+    with pytest.raises(UnknownArchitecture) as caught:
+        library.find("nothing")
+    assert caught.value.known == ("lesion", "mine+1")
+    with pytest.raises(UnreadableModel):
+        library.find(tmp_path / "missing.safetensors")
+
+
+def test_parent_is_known_by_its_weights(shipped: Path) -> None:
+    child = library.models_folder() / "lesion+1.safetensors"
+    make_model(child, parent=library.find().fingerprint, weight=1)
+    found = library.parent(library.find("lesion+1"))
+    assert found is not None
+    assert found.name == "lesion"
+    assert library.parent(found) is None
+
+
+def test_names_are_never_used_twice(shipped: Path) -> None:
+    used = []
+    for _ in range(3):
+        name = library.unused_name(used[-1] if used else "lesion")
+        make_model(library.models_folder() / f"{name}.safetensors")
+        used.append(name)
+    assert used == ["lesion+1", "lesion+2", "lesion+3"]
+    library.remove("lesion+3")
+    assert library.unused_name("lesion") == "lesion+4"
+    assert library.unused_name("LESION+1") == "LESION+4"
+
+
+@pytest.mark.parametrize(
+    "base", ["../../etc/passwd", "a/b\\c:d", "", "...", "con", "nul.x", "x" * 400, "läsion\n", "+1"]
+)
+def test_names_are_safe_on_every_file_system(shipped: Path, base: str) -> None:
+    name = library.unused_name(base)
+    assert name
+    assert len(name) < 100
+    assert not set(name) & set('<>:"/\\|?*\n\0')
+    assert name.split(".")[0].split("+")[0].lower() not in ("", "con", "nul")
+    path = make_model(library.models_folder() / f"{name}.safetensors")
+    assert path.parent == library.models_folder()
+    assert library.find(name).path == path
+
+
+def test_removed_models_are_kept_aside(shipped: Path) -> None:
+    contents = set()
+    for seed in range(2):
+        path = make_model(library.models_folder() / "mine.safetensors", weight=seed)
+        contents.add(path.read_bytes())
+        kept = library.remove("mine")
+        assert not path.exists()
+        assert kept.parent == library.models_folder() / "discarded"
+        assert names() == ["lesion"]
+    discarded = (library.models_folder() / "discarded").iterdir()
+    assert {path.read_bytes() for path in discarded} == contents
+
+
+def test_shipped_and_unknown_models_are_not_removed(shipped: Path) -> None:
+    with pytest.raises(UnreadableModel):
+        library.remove("lesion")
+    assert shipped.exists()
+    with pytest.raises(UnknownArchitecture):
+        library.remove("nothing")
+
+
+def test_importing_loads_no_torch() -> None:
+    script = (
+        "import sys, engine.dataset, engine.study, engine.library; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True)
