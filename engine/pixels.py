@@ -25,21 +25,31 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 def in_rgb(picture: PillowImage.Image) -> PillowImage.Image:
     """A picture from `decoded`, upright, mode RGB, in sRGB. Raises ValueError with a reason."""
-    upright, mode = 1, picture.mode
+    upright = 1
     # Damaged EXIF costs the orientation, not the picture. (Pillow turns TIFFs itself.)
     with suppress(Exception):
         upright = picture.getexif().get(0x0112, 1)
-    if mode == "F" or mode.startswith("I"):
-        rgb = PillowImage.fromarray(_grey8(picture)).convert("RGB")
-    elif picture.has_transparency_data:
-        rgb = _on_black(picture)
-    elif mode in ("RGB", "CMYK"):
-        rgb = _in_srgb(picture)
-    elif mode in ("1", "L", "P", "YCbCr", "RGBX"):
-        rgb = picture.convert("RGB")
-    else:
-        raise ValueError(f"its colour mode {mode} is not supported")
+    try:
+        rgb = _as_rgb(picture)
+    except (ValueError, MemoryError):
+        raise
+    # Damage that decoding let through: a palette without colours fails an assertion of Pillow's.
+    except Exception as error:
+        raise ValueError("the file is damaged") from error
     return rgb.transpose(_UPRIGHT[upright]) if upright in _UPRIGHT else rgb
+
+
+def _as_rgb(picture: PillowImage.Image) -> PillowImage.Image:
+    mode = picture.mode
+    if mode == "F" or mode.startswith("I"):
+        return PillowImage.fromarray(_grey8(picture)).convert("RGB")
+    if picture.has_transparency_data:
+        return _on_black(picture)
+    if mode in ("RGB", "CMYK"):
+        return _in_srgb(picture)
+    if mode in ("1", "L", "P", "YCbCr", "RGBX"):
+        return picture.convert("RGB")
+    raise ValueError(f"its colour mode {mode} is not supported")
 
 
 def _grey8(picture: PillowImage.Image) -> NDArray[np.uint8]:

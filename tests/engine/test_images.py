@@ -111,8 +111,7 @@ def wide_profile() -> bytes:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    name = "sRGB".encode("utf-16-be")
-    return bytes(profile).replace(b"sRGB", b"swap").replace(name, "swap".encode("utf-16-be"))
+    return bytes(profile).replace(b"s\0R\0G\0B", b"s\0w\0a\0p").replace(b"sRGB", b"swap")
 
 
 def flipped_in_the_middle(content: bytes) -> bytes:
@@ -121,8 +120,7 @@ def flipped_in_the_middle(content: bytes) -> bytes:
 
 
 def many_scans(content: bytes) -> bytes:
-    last = content.rfind(b"\xff\xda")
-    return content[:-2] + content[last:-2] * 500 + content[-2:]
+    return content[:-2] + content[content.rfind(b"\xff\xda") : -2] * 500 + content[-2:]
 
 
 def pages(path: Path) -> None:
@@ -171,7 +169,7 @@ READ: dict[str, tuple[Callable[[Path], None], Pixels, int]] = {
     "palette, some transparent.png": (saved(BANDS, "PNG", transparency=bytes([0] + [255] * 15)),
         np.where((np.asarray(BANDS) == 0)[..., None], 0, BANDS_RGB), 0),
     "one colour transparent.png": (saved(PICTURE, "PNG", transparency=tuple(COLOUR[0, 0].tolist())),
-        np.where((COLOUR == COLOUR[0, 0]).all(-1, keepdims=True), 0, COLOUR), 0),
+        np.where((COLOUR[0, 0] == COLOUR).all(-1, keepdims=True), 0, COLOUR), 0),
     "half transparent.png": (saved(with_alpha(128), "PNG"), half_seen(128), 1),
     "half cut away.tif": (saved(with_alpha(0), "TIFF"), half_seen(0), 0),
     "alpha all zero.png": (
@@ -270,6 +268,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "32 bit.tif": (tif(np.ones((9, 9), np.int32)), "full scale"),
     "float colour.tif": (tif(COLOUR / np.float32(255), photometric="rgb"),
         "not supported"),
+    "no palette.png": (written(png(8, 8, png_chunk(b"IDAT", zlib.compress(bytes(72))),
+        colour=3)), "damaged"),
     "lab.tif": (saved(PillowImage.new("LAB", (9, 9)), "TIFF"), "LAB is not supported"),
 }  # fmt: skip
 
