@@ -247,7 +247,8 @@ class Study:
         if not draft_ns:
             return False
         mask_path, owner = self._mask(image_path)
-        return owner is not None or draft_ns > modified_ns(mask_path)
+        # File times tick slowly: of two equal ones, better offer a draft than lose one.
+        return owner is not None or draft_ns >= modified_ns(mask_path)
 
     def _listed(self, path: Path, row: tuple[Any, ...] | None) -> StudyImage:
         status, origin, saved_at, disagreement, _ = row or ("new", None, None, None, "")

@@ -135,7 +135,7 @@ def test_draft_until_saved(folder: Path) -> None:
 
 def test_draft_after_a_saved_mask_leaves_it_alone(folder: Path) -> None:
     study = Study.open(folder)
-    age(study.save(folder / "a.png", make_mask(), ORIGIN), 60)
+    study.save(folder / "a.png", make_mask(), ORIGIN)
     study.save_draft(folder / "a.png", make_mask(1, 2), None)
     assert statuses(study)["a.png"] == "draft"
     loaded = study.load(folder / "a.png", SHAPE)
