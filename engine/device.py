@@ -47,7 +47,7 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
 
 
 def _why_not_cuda() -> str:
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return "this build of torch has no CUDA"
     if not torch.cuda.is_available():
         return "no CUDA device or driver was found"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def walk(timesteps: int, steps: int) -> list[tuple[int, int]]:
     if not 1 <= steps <= timesteps:
         raise ValueError(f"steps is {steps}, outside 1 to {timesteps}")
     stops = [round(timesteps * (steps - i) / steps) for i in range(steps + 1)]
-    return list(zip(stops[:-1], stops[1:], strict=True))
+    return list(pairwise(stops))
 
 
 def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:

@@ -32,7 +32,7 @@ class Model:
         self.spec: ModelSpec = network.spec
         self.device = device
         self.fingerprint = fingerprint
-        self.network = network.to(device.name).to(memory_format=torch.channels_last).eval()
+        self.network = network.to(device.name).eval()
         self.network.requires_grad_(False)
 
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:

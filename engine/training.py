@@ -36,7 +36,15 @@ from engine.models import build
 from engine.models.nca import Automaton
 from engine.noise import Purpose, generator
 from engine.sampling import denoise
-from engine.types import Dataset, Device, ModelSpec, Sample, SampleSettings, TrainSettings, TrainStep
+from engine.types import (
+    Dataset,
+    Device,
+    ModelSpec,
+    Sample,
+    SampleSettings,
+    TrainSettings,
+    TrainStep,
+)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -92,21 +100,18 @@ def train(
 
 
 def finetune(
-    parent: Path,
-    name: str,
-    dataset: Dataset,
-    settings: TrainSettings,
-    folder: Path,
-    device: Device = "auto",
+    model: Model, dataset: Dataset, settings: TrainSettings, folder: Path
 ) -> Iterator[TrainStep]:
-    """Optimizer steps from the model in the file `parent`; the result is a child called `name`.
+    """Optimizer steps from a loaded model towards its child; the model itself stays as it is.
 
-    The child keeps the parent's grid size. Raises what `train` raises, and UnreadableModel.
+    The child keeps the parent's grid size and device, and records the parent's fingerprint. Raises
+    what `train` raises.
     """
-    spec, arrays = checkpoint.read(parent)
-    child = replace(spec, name=name, parent=checkpoint.fingerprint(arrays))
-    settings = replace(settings, size=spec.size)
-    yield from train(child, dataset, settings, folder, start=arrays, device=device)
+    child = replace(model.spec, parent=model.fingerprint)
+    settings = replace(settings, size=model.spec.size)
+    start = _arrays(model.network)
+    device: Device = "cuda" if model.device.name == "cuda" else "cpu"
+    yield from train(child, dataset, settings, folder, start=start, device=device)
 
 
 class _Run:
@@ -126,7 +131,7 @@ class _Run:
             self.network, self.average = build(spec), build(spec)
         if start is not None:
             _fill(self.network, start, folder)
-        self.network.to(device.name).to(memory_format=torch.channels_last)
+        self.network.to(device.name)
         self.average.load_state_dict(self.network.state_dict())
         self.judge = Model(self.average, device)
         self.optimizer = torch.optim.AdamW(
@@ -228,9 +233,7 @@ class _Run:
     def _follow(self) -> None:
         # Young averages follow faster, so that the first weights are soon forgotten.
         decay = min(self.settings.ema, (1 + self.done) / (10 + self.done))
-        for mean, weight in zip(
-            self.average.parameters(), self.network.parameters(), strict=True
-        ):
+        for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(weight.detach(), 1 - decay)
 
     def _judge(self, references: list[tuple[NDArray[Any], NDArray[Any]]]) -> float | None:
@@ -309,7 +312,7 @@ def _picture(sample: Sample, size: int) -> Tensor:
 def _reference(sample: Sample, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Picture float32 (3, rows, columns) in [0, 1] and mask bool (rows, columns) on the grid."""
     picture = _picture(sample, size).numpy()
-    return picture[:3].astype(np.float32) / 255, picture[3] >= 128
+    return picture[:3].astype(np.float32) / np.float32(255), picture[3] >= 128
 
 
 def _record(spec: ModelSpec, settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:

@@ -53,9 +53,10 @@ def check_settings(settings: Any) -> None:
         if metadata.get("choices") and value not in metadata["choices"]:
             raise ValueError(f"{described.name} must be one of {', '.join(metadata['choices'])}")
         low, high = metadata.get("low"), metadata.get("high")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"{described.name} is {value}, outside {low} to {high}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{described.name} is {value}, outside {low} to {high}")
 
 
 def frozen_array(array: NDArray[Any]) -> None:
@@ -308,9 +309,7 @@ class Dataset:
 class TrainSettings:
     """How a network is trained, from the start or from another model."""
 
-    steps: int = setting(
-        300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps"
-    )
+    steps: int = setting(300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps")
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
     size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
     learning_rate: float = setting(
