@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -56,6 +57,7 @@ class Learning(QObject):
         self._curve = Curve()
         self._time_left = TimeLeft()
         self._candidate: Path | None = None
+        self._folder: Path | None = None
 
     @property
     def running(self) -> bool:
@@ -95,18 +97,17 @@ class Learning(QObject):
         if settings is not None:
             session.change_settings(learn=settings)
         chosen, device = session.settings.learn, session.settings.device
-        shelf, engine, curve = session.models_held.shelf, session.engine, Curve()
+        engine, curve, folder = session.engine, Curve(), session.engine.training_folder(entry)
 
         def stream() -> Iterator[TrainStep]:
-            loaded = shelf.get(entry, device)
-            dataset, folder = study_dataset(study), engine.training_folder(entry)
-            with closing(engine.finetune(loaded.handle, dataset, chosen, folder)) as steps:  # type: ignore[type-var]
+            steps_made = engine.finetune(entry, study_dataset(study), chosen, folder, device)
+            with closing(steps_made) as steps:  # type: ignore[type-var]
                 for step in steps:
                     curve.record(step)
                     yield step
 
-        self._keeps, self._parent, self._curve = False, entry, curve
-        self._set_candidate(None)
+        self.discard()
+        self._keeps, self._parent, self._curve, self._folder = False, entry, curve, folder
         self._time_left = TimeLeft()
         job = self._job = session.jobs.start(stream)
         job.progressed.connect(self._show)
@@ -145,7 +146,7 @@ class Learning(QObject):
             return
 
         def done(entry: ModelEntry) -> None:
-            self._set_candidate(None)
+            self.discard()
             session.models_held.add(entry)
             session.message.emit(f"{entry.name} is in the list beside {parent.name}, and chosen.")
 
@@ -153,7 +154,9 @@ class Learning(QObject):
 
     def discard(self) -> None:
         """Drop the candidate; the models stay as they are."""
-        self._set_candidate(None)
+        if self._candidate is not None:
+            self._set_candidate(None)
+            self._clean_up()
 
     # Inside
 
@@ -161,6 +164,12 @@ class Learning(QObject):
         if candidate != self._candidate:
             self._candidate = candidate
             self.candidate_changed.emit()
+
+    def _clean_up(self) -> None:
+        """Remove what the run left on disk; an accepted model has its own copy."""
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            self._session.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     def _show(self, step: TrainStep) -> None:
         self._time_left.note(step.done, step.total)
@@ -177,6 +186,8 @@ class Learning(QObject):
     def _stopped(self, step: TrainStep | None) -> None:
         if self._keeps:
             self._keep(step)
+        else:
+            self._clean_up()
         self._end()
 
     def _fail(self, error: BaseException) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -79,8 +80,8 @@ class Engine:
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
     #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
     replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
-    #: (handle, data set, settings, folder for the new files) → one event a step.
-    finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
+    #: (parent, data set, settings, folder for the new files, device) → one event a step.
+    finetune: Callable[[ModelEntry, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]]
     #: A fresh folder for a fine-tuning of this model.
     training_folder: Callable[[ModelEntry], Path]
     #: (weights, model they were fine-tuned from) → the new model, in the list beside its parent.
@@ -99,7 +100,7 @@ def real_engine() -> Engine:
         segment=_segment,
         replay=_replay,
         finetune=_finetune,
-        training_folder=lambda entry: home_folder() / "training" / library.unused_name(entry.name),
+        training_folder=_training_folder,
         install=_install,
         sample_folder=_sample_folder,
     )
@@ -131,11 +132,17 @@ def _replay(
 
 
 def _finetune(
-    model: Any, dataset: Dataset, settings: TrainSettings, folder: Path
+    parent: ModelEntry, dataset: Dataset, settings: TrainSettings, folder: Path, device: Device
 ) -> Iterator[TrainStep]:
     from engine.training import finetune
 
-    return finetune(model, dataset, settings, folder)
+    name = library.unused_name(parent.name)
+    return finetune(parent.path, name, dataset, settings, folder, device)
+
+
+def _training_folder(parent: ModelEntry) -> Path:
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    return home_folder() / "training" / f"{library.unused_name(parent.name)}-{moment}"
 
 
 def _install(weights: Path, parent: ModelEntry) -> ModelEntry:

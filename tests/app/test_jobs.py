@@ -53,7 +53,7 @@ class Heard:
         return [each for each in self.told if each[0] != "progressed"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def jobs(qtbot: QtBot) -> Iterator[Jobs]:
     made = Jobs()
     yield made

@@ -1,0 +1,65 @@
+"""Laws: a form shows every described setting, and its value is always one that holds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
+from pytestqt.qtbot import QtBot
+
+from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.form import Form
+from nca_seg_app.settings import Settings
+
+
+@pytest.mark.parametrize("settings", [SampleSettings(), TrainSettings(), Settings()])
+def test_every_described_setting_has_an_editor_with_its_value(
+    qtbot: QtBot, settings: object
+) -> None:
+    form = Form(settings)
+    qtbot.addWidget(form)
+    for each in dataclasses.fields(settings):  # type: ignore[arg-type]
+        editor = form.findChild(QWidget, each.name)
+        assert (editor is not None) == bool(each.metadata.get("label")), each.name
+        if isinstance(editor, (QSpinBox, QDoubleSpinBox)):
+            assert editor.value() == getattr(settings, each.name), each.name
+    assert form.value() == settings
+
+
+def test_a_change_is_told_and_setting_a_value_is_not(qtbot: QtBot) -> None:
+    form = Form(SampleSettings())
+    qtbot.addWidget(form)
+    heard: list[SampleSettings] = []
+    form.changed.connect(heard.append)
+    form.findChild(QSpinBox, "steps").setValue(33)
+    form.findChild(QComboBox, "sampler").setCurrentText("ddpm")
+    assert heard[-1] == form.value() == SampleSettings(steps=33, sampler="ddpm")
+    assert len(heard) == 2
+    form.set_value(SampleSettings(seed=4))
+    assert len(heard) == 2
+    assert form.findChild(QSpinBox, "seed").value() == 4
+    assert form.value() == SampleSettings(seed=4)
+
+
+def test_a_value_that_does_not_hold_is_explained_and_not_taken(qtbot: QtBot) -> None:
+    form = Form(TrainSettings())
+    qtbot.addWidget(form)
+    heard: list[TrainSettings] = []
+    form.changed.connect(heard.append)
+    form.findChild(QSpinBox, "size").setValue(63)
+    assert "multiple of 4" in form.problem()
+    assert not heard
+    assert form.value() == TrainSettings()
+    form.findChild(QSpinBox, "size").setValue(32)
+    assert form.problem() == ""
+    form.findChild(QCheckBox, "augment").setChecked(False)
+    assert form.value() == TrainSettings(size=32, augment=False)
+
+
+def test_only_the_named_settings_have_rows(qtbot: QtBot) -> None:
+    form = Form(SampleSettings(seed=9), only=("steps", "members"))
+    qtbot.addWidget(form)
+    assert form.findChild(QWidget, "seed") is None
+    form.findChild(QSpinBox, "members").setValue(2)
+    assert form.value() == SampleSettings(members=2, seed=9)
