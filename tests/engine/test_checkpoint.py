@@ -1,0 +1,110 @@
+"""A model file gives back what was written, or says in one sentence why it cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from engine import checkpoint
+from engine.errors import UnreadableModel
+from tests.oracles import lively_model
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, lively_model())
+    return path
+
+
+def test_weights_and_spec_come_back(stored: Path) -> None:
+    model, original = checkpoint.load(stored, "cpu", "float32"), lively_model()
+    assert model.spec == original.spec
+    theirs = original.network.state_dict()
+    for name, tensor in model.network.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), theirs[name].numpy())
+
+
+def test_the_fingerprint_follows_the_weights_not_the_name(stored: Path, tmp_path: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    other = tmp_path / "other.safetensors"
+    checkpoint.write(other, arrays, replace(spec, name="other"))
+    assert checkpoint.load(other).fingerprint == checkpoint.load(stored).fingerprint
+    changed = {name: array + 1e-3 for name, array in arrays.items()}
+    assert checkpoint.fingerprint(changed) != checkpoint.fingerprint(arrays)
+
+
+def test_reading_a_spec_loads_no_torch(stored: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from engine.checkpoint import read_spec;"
+        "print(read_spec(Path(sys.argv[1])).architecture, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(stored)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["multicbam", "False"]
+
+
+def damaged(stored: Path, kind: str) -> Path:
+    path = stored.with_name(f"{kind}.safetensors")
+    spec, arrays = checkpoint.read(stored)
+    header = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "spec": {}}
+    match kind:
+        case "absent":
+            pass
+        case "empty":
+            path.write_bytes(b"")
+        case "truncated":
+            path.write_bytes(stored.read_bytes()[:-100])
+        case "text":
+            path.write_text("not a model", encoding="utf-8")
+        case "foreign":
+            save_file(arrays, path)
+        case "newer":
+            save_file(arrays, path, {"nca-seg": json.dumps({**header, "version": 99})})
+        case "other format":
+            save_file(arrays, path, {"nca-seg": json.dumps({**header, "format": "x/y"})})
+        case "no spec":
+            save_file(arrays, path, {"nca-seg": json.dumps(header)})
+        case "not json":
+            save_file(arrays, path, {"nca-seg": "{"})
+        case "wrong shape":
+            checkpoint.write(path, arrays, replace(spec, hidden=33))
+        case "unknown network":
+            checkpoint.write(path, arrays, replace(spec, architecture="unet"))
+        case "not a number":
+            checkpoint.write(path, {n: a * np.float32("nan") for n, a in arrays.items()}, spec)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    {
+        "absent": "no such file",
+        "empty": "not a whole safetensors file",
+        "truncated": "not a whole safetensors file",
+        "text": "not a whole safetensors file",
+        "foreign": "without a description",
+        "newer": "newer than we read",
+        "other format": "its format is 'x/y'",
+        "no spec": "description is damaged",
+        "not json": "description is damaged",
+        "wrong shape": "do not fit its description",
+        "unknown network": "do not fit its description",
+        "not a number": "not all finite",
+    }.items(),
+)
+def test_what_cannot_be_used_is_refused_with_its_reason(
+    stored: Path, kind: str, reason: str
+) -> None:
+    path = damaged(stored, kind)
+    with pytest.raises(UnreadableModel, match=reason) as caught:
+        checkpoint.load(path)
+    assert caught.value.path == path

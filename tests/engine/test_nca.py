@@ -1,0 +1,123 @@
+"""Laws of the automaton, and the paper's parameter counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine import presets
+from engine.errors import UnknownArchitecture
+from engine.models import ARCHITECTURES, build
+from engine.models.nca import Cell
+from tests.oracles import tiny_spec
+
+COUNTS = {"basic": 139_648, "cbam": 206_118, "multi": 410_880, "multicbam": 412_236}
+
+
+@pytest.mark.parametrize(("architecture", "count"), COUNTS.items())
+def test_the_presets_have_the_papers_parameter_counts(architecture: str, count: int) -> None:
+    spec = presets.preset(architecture)
+    assert sum(parameter.numel() for parameter in build(spec).parameters()) == count
+    assert presets.parameter_count(spec) == count
+
+
+def test_an_unknown_architecture_is_refused_by_name() -> None:
+    with pytest.raises(UnknownArchitecture, match="'unet' is not one of"):
+        build(tiny_spec(architecture="multicbam").__class__("x", "unet"))
+
+
+def some(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def lively_cell(attention: bool = True) -> Cell:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        cell = Cell(16, 32, attention)
+        torch.nn.init.normal_(cell.act.weight, std=0.3)
+    return cell
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_an_untrained_cell_changes_nothing(attention: bool) -> None:
+    state = some((2, 16, 9, 11))
+    after = Cell(16, 32, attention)(state, torch.ones(2, 1, 9, 11, dtype=torch.bool))
+    assert torch.equal(after, state)
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_only_cells_that_fire_change(attention: bool) -> None:
+    state, cell = some((2, 16, 9, 11)), lively_cell(attention)
+    nobody = torch.zeros(2, 1, 9, 11, dtype=torch.bool)
+    assert torch.equal(cell(state, nobody), state)
+    some_fire = some((2, 1, 9, 11), seed=1) > 0
+    moved = (cell(state, some_fire) != state).any(dim=1, keepdim=True)
+    assert torch.equal(moved, some_fire)
+
+
+def test_the_cell_is_the_papers_rule_written_out() -> None:
+    """Dense, with the two convolutions apart: what `Cell` computes for firing cells alone."""
+    cell, state = lively_cell(), some((1, 16, 8, 10))
+    fires = some((1, 1, 8, 10), seed=2) > 0
+    assert cell.attention is not None
+    attended = cell.attention(state)
+    padded = torch.nn.functional.pad(attended, (1, 1, 1, 1), mode="reflect")
+    convolve = torch.nn.functional.conv2d
+    first = convolve(padded, cell.perceive.weight[:16], cell.perceive.bias[:16])  # type: ignore[index]
+    second = convolve(padded, cell.perceive.weight[16:], cell.perceive.bias[16:])  # type: ignore[index]
+    perceived = torch.cat([attended, first, second], dim=1).permute(0, 2, 3, 1)
+    hidden = torch.nn.functional.leaky_relu(cell.think(perceived))
+    change = cell.act(hidden).permute(0, 3, 1, 2)
+    torch.testing.assert_close(cell(state, fires), state + change * fires)
+
+
+def test_the_state_begins_with_the_given_and_zeros() -> None:
+    network = build(tiny_spec())
+    image, noisy = some((2, 3, 16, 12)), some((2, 1, 16, 12), seed=1)
+    state = network.begin(image, noisy, torch.tensor([0.25, 1.0]))
+    assert torch.equal(state[:, 1:4], image)
+    assert torch.equal(state[:, 4:5], noisy)
+    assert torch.equal(state[:, -1, 0, 0], torch.tensor([0.25, 1.0]))
+    assert not state[:, 0].any()
+    assert not state[:, 5:-1].any()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("shape", [(8, 8), (8, 32), (20, 12), (13, 9)])
+def test_every_grid_from_eight_by_eight_works(architecture: str, shape: tuple[int, int]) -> None:
+    network = build(tiny_spec(architecture))
+    seen: list[tuple[int, int, tuple[int, int]]] = []
+
+    def fires(level: int, update: int, grid: tuple[int, int]) -> Tensor:
+        seen.append((level, update, grid))
+        return torch.ones(1, 1, *grid, dtype=torch.bool)
+
+    state = network(some((1, 3, *shape)), some((1, 1, *shape)), torch.ones(1), fires)
+    assert state.shape == (1, 16, *shape)
+    assert torch.isfinite(state).all()
+    levels = 2 if architecture.startswith("multi") else 1
+    assert [(level, update) for level, update, _ in seen] == [
+        (level, update) for level in range(1, levels + 1) for update in (1, 2, 3)
+    ]
+    assert seen[-1][2] == shape
+    if levels == 2:
+        assert seen[0][2] == (max(2, shape[0] // 4), max(2, shape[1] // 4))
+
+
+def test_the_second_level_gets_the_full_size_picture_and_what_the_first_learned() -> None:
+    network = build(tiny_spec())
+    torch.nn.init.constant_(network.levels[0].act.weight, 0.1)  # type: ignore[union-attr,arg-type]
+    image, noisy = some((1, 3, 16, 16)), some((1, 1, 16, 16), seed=1)
+
+    def fires(_level: int, _update: int, grid: tuple[int, int]) -> Tensor:
+        return torch.ones(1, 1, *grid, dtype=torch.bool)
+
+    moments = list(network.evolve(image, noisy, torch.ones(1), fires))
+    assert [(m.level, m.update) for m in moments] == [(i, j) for i in (1, 2) for j in range(4)]
+    handed_over = moments[4].state_nchw
+    assert torch.equal(handed_over[:, 1:4], image)
+    assert torch.equal(handed_over[:, 4:5], noisy)
+    assert bool((handed_over[:, -1] == 1).all())
+    assert bool(handed_over[:, 0].any())
+    assert bool(handed_over[:, 5:-1].any())

@@ -1,0 +1,144 @@
+"""Training learns, repeats itself, resumes where it stopped, and keeps its best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine import checkpoint
+from engine.augment import recolour, square
+from engine.errors import DatasetProblem, UnreadableModel
+from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
+from engine.training import BEST, STATE, finetune, train
+from engine.types import Dataset, TrainSettings, TrainStep
+from tests.oracles import lively_model, tiny_spec
+from tests.samples import drawn_dataset
+
+BRIEF = TrainSettings(steps=6, batch_size=4, size=16, learning_rate=3e-3, validate_every=3)
+
+
+def losses(steps: list[TrainStep]) -> list[float]:
+    return [step.loss for step in steps]
+
+
+def test_thirty_steps_halve_the_loss_on_drawn_disks(tmp_path: Path) -> None:
+    settings = replace(BRIEF, steps=30, learning_rate=1e-2, augment=False, batch_size=8)
+    steps = list(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run"))
+    assert np.mean(losses(steps)[-4:]) < 0.5 * np.mean(losses(steps)[:2])
+
+
+@pytest.mark.parametrize("predicts", ["noise", "velocity", "clean"])
+def test_two_runs_of_a_seed_agree(predicts: str, tmp_path: Path) -> None:
+    spec, dataset = tiny_spec(predicts=predicts), drawn_dataset(tmp_path)
+    first = list(train(spec, dataset, BRIEF, tmp_path / "a"))
+    again = list(train(spec, dataset, BRIEF, tmp_path / "b"))
+    other = list(train(spec, dataset, replace(BRIEF, seed=1), tmp_path / "c"))
+    np.testing.assert_allclose(losses(first), losses(again), rtol=1e-5)
+    assert losses(first) != pytest.approx(losses(other), rel=1e-3)
+
+
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path)
+    whole = list(train(tiny_spec(), dataset, BRIEF, tmp_path / "whole"))
+    stream = train(tiny_spec(), dataset, BRIEF, tmp_path / "parts")
+    part = [next(stream) for _ in range(3)]
+    stream.close()  # type: ignore[attr-defined]
+    rest = list(train(tiny_spec(), dataset, BRIEF, tmp_path / "parts", resume=True))
+    assert [step.done for step in rest] == [4, 5, 6]
+    np.testing.assert_allclose(losses(part + rest), losses(whole), rtol=1e-4)
+    _, mine = checkpoint.read(tmp_path / "parts" / BEST)
+    _, theirs = checkpoint.read(tmp_path / "whole" / BEST)
+    for name in theirs:
+        np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-3, atol=1e-5)
+
+
+def test_the_best_file_is_a_model_with_a_record(tmp_path: Path) -> None:
+    *_, last = train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run")
+    assert last.best_path == tmp_path / "run" / BEST
+    spec = checkpoint.read_spec(last.best_path)
+    assert spec.size == 16
+    assert spec.training["validation_dice"] == pytest.approx(last.best_dice)
+    assert spec.training["train_images"] == 6
+    assert checkpoint.load(last.best_path).spec == spec
+
+
+def test_a_fine_tuned_child_begins_at_its_parent_and_leaves_it_alone(tmp_path: Path) -> None:
+    parent = lively_model()
+    before = {name: tensor.clone() for name, tensor in parent.network.state_dict().items()}
+    steps = list(finetune(parent, drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
+    after = parent.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert steps[0].start_dice is not None
+    assert steps[-1].best_path is not None
+    spec, arrays = checkpoint.read(steps[-1].best_path)
+    assert spec.parent == parent.fingerprint
+    assert spec.size == parent.spec.size
+    assert any(not np.array_equal(arrays[name], before[name].numpy()) for name in before)
+
+
+def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path)
+    unjudged = Dataset(dataset.root, dataset.split("train"))
+    *_, last = train(tiny_spec(), unjudged, BRIEF, tmp_path / "run")
+    assert last.best_dice is None
+    assert last.best_path is not None
+    assert checkpoint.read_spec(last.best_path).training["steps_done"] == 6
+
+
+def test_problems_are_told_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(DatasetProblem, match="no samples to train on"):
+        next(train(tiny_spec(), Dataset(tmp_path, ()), BRIEF, tmp_path / "run"))
+    dataset = drawn_dataset(tmp_path)
+    with pytest.raises(UnreadableModel, match="no run can go on"):
+        next(train(tiny_spec(), dataset, BRIEF, tmp_path / "new", resume=True))
+    (tmp_path / "new" / STATE).write_bytes(b"half a file")
+    with pytest.raises(UnreadableModel, match="no run can go on"):
+        next(train(tiny_spec(), dataset, BRIEF, tmp_path / "new", resume=True))
+
+
+def test_the_losses_are_the_papers() -> None:
+    spec = tiny_spec(predicts="noise")
+    draws = torch.Generator().manual_seed(0)
+    state = torch.randn(2, 16, 8, 8, generator=draws)
+    share = (torch.rand(2, 1, 8, 8, generator=draws) > 0.5).float()
+    noise = torch.randn(2, 1, 8, 8, generator=draws)
+    signed = 2 * share - 1
+    l_n = ((state[:, :1] - noise) ** 2).mean()
+    l_rgb = sum(((state[:, i : i + 1] - signed) ** 2).mean() for i in (1, 2, 3))
+    torch.testing.assert_close(noise_loss(state[:, :1], noise), l_n)
+    torch.testing.assert_close(rgb_loss(state[:, 1:4], signed), l_rgb)
+    bar = torch.full((2, 1, 1, 1), 0.5)
+    torch.testing.assert_close(total_loss(state, share, noise, bar, spec, 1.0), l_n + l_rgb)
+
+
+def test_the_mask_loss_is_small_for_the_truth_and_large_for_its_opposite() -> None:
+    share = torch.zeros(1, 1, 8, 8)
+    share[..., :4] = 1
+    logit = 20 * (2 * share - 1)
+    assert float(mask_loss(logit, share)) < 0.01
+    assert float(mask_loss(-logit, share)) > 5
+
+
+def test_picture_and_mask_change_together() -> None:
+    picture = torch.zeros(4, 40, 60)
+    picture[:, 10:30, 20:45] = 1
+    for seed in range(5):
+        view = square(picture, 24, torch.Generator().manual_seed(seed))
+        assert view.shape == (4, 24, 24)
+        for channel in range(3):
+            torch.testing.assert_close(view[channel], view[3])
+    plain = square(picture, 24, None)
+    assert float(plain[3].mean()) == pytest.approx(20 * 25 / 2400, abs=0.03)
+
+
+def test_recolouring_stays_in_range_and_varies() -> None:
+    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    first = recolour(image, torch.Generator().manual_seed(1))
+    second = recolour(image, torch.Generator().manual_seed(2))
+    assert float(first.min()) >= 0
+    assert float(first.max()) <= 1
+    assert not torch.allclose(first, second)

@@ -1,0 +1,65 @@
+"""Small real models for tests of the sampler: one knows the truth, one is a tiny automaton."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.device import DeviceChoice
+from engine.model import Denoiser, Model
+from engine.models import build
+from engine.presets import preset
+from engine.types import Float, Image, ModelSpec
+
+CPU = DeviceChoice("cpu", "float32", "tests are to be equal everywhere")
+
+
+class OracleModel:
+    """A model that knows the mask, whatever the picture and the noise say."""
+
+    def __init__(self, truth_hw: NDArray[np.bool_], **changes: object) -> None:
+        self.spec = replace(tiny_spec(size=len(truth_hw)), **changes)  # type: ignore[arg-type]
+        self.device = CPU
+        scale = self.spec.mask_scale
+        self.truth = torch.from_numpy(np.where(truth_hw, scale, -scale).astype(np.float32))
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+            return self.truth.expand_as(noisy_n1hw).clone()
+
+        return believe
+
+
+def tiny_spec(architecture: str = "multicbam", **changes: object) -> ModelSpec:
+    """A spec of a network that runs in milliseconds."""
+    chosen = {"channels": 16, "hidden": 32, "updates": 3, "size": 16, "predicts": "clean"}
+    return replace(preset(architecture), mask_scale=0.2, **{**chosen, **changes})  # type: ignore[arg-type]
+
+
+def lively_model(architecture: str = "multicbam", seed: int = 0, **changes: object) -> Model:
+    """A tiny model whose last layer is not zero, so that its cells do something."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(tiny_spec(architecture, **changes))
+        for cell in network.levels:
+            torch.nn.init.normal_(cell.act.weight, std=0.2)  # type: ignore[union-attr,arg-type]
+    return Model(network, CPU, fingerprint="lively")
+
+
+def disk(size: int, radius: float = 0.3, row: float = 0.5, column: float = 0.5) -> NDArray[np.bool_]:
+    """A disk as a mask, bool (size, size); positions and radius as shares of the side."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    inside: NDArray[np.bool_] = (y - row) ** 2 + (x - column) ** 2 < radius**2
+    return inside
+
+
+def lesion(mask_hw: NDArray[np.bool_], seed: int = 0) -> Image:
+    """A picture in which the mask is brown on pink."""
+    grain = np.random.default_rng(seed).normal(0, 8, (*mask_hw.shape, 1))
+    colours = np.where(mask_hw[..., None], [110, 70, 50], [225, 180, 160]) + grain
+    return Image(colours.clip(0, 255).astype(np.uint8))
