@@ -51,7 +51,9 @@ def lively_model(architecture: str = "multicbam", seed: int = 0, **changes: obje
     return Model(network, CPU, fingerprint="lively")
 
 
-def disk(size: int, radius: float = 0.3, row: float = 0.5, column: float = 0.5) -> NDArray[np.bool_]:
+def disk(
+    size: int, radius: float = 0.3, row: float = 0.5, column: float = 0.5
+) -> NDArray[np.bool_]:
     """A disk as a mask, bool (size, size); positions and radius as shares of the side."""
     y, x = np.mgrid[0:size, 0:size] / size
     inside: NDArray[np.bool_] = (y - row) ** 2 + (x - column) ** 2 < radius**2
