@@ -97,6 +97,7 @@ class MaskDocument(QObject):
         self._stack = QUndoStack(self)
         self._stack.setUndoLimit(UNDO_STEPS)
         self._revision = 0
+        self._emptiness = (-1, True)
         self._tool = ""
         self._strokes: list[Patch] = []
         self._first_note = note
@@ -126,7 +127,10 @@ class MaskDocument(QObject):
     @property
     def is_empty(self) -> bool:
         """Whether no pixel is lesion."""
-        return not self._mask_hw.any()
+        # Asked at every event of a run; looking through a large mask each time would be felt.
+        if self._emptiness[0] != self._revision:
+            self._emptiness = (self._revision, not self._mask_hw.any())
+        return self._emptiness[1]
 
     @property
     def unsaved(self) -> bool:

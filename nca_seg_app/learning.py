@@ -97,11 +97,13 @@ class Learning(QObject):
         if settings is not None:
             session.change_settings(learn=settings)
         chosen, device = session.settings.learn, session.settings.device
-        engine, curve, folder = session.engine, Curve(), session.engine.training_folder(entry)
+        shelf, engine, curve = session.models_held.shelf, session.engine, Curve()
+        folder = engine.training_folder(entry)
 
         def stream() -> Iterator[TrainStep]:
-            steps_made = engine.finetune(entry, study_dataset(study), chosen, folder, device)
-            with closing(steps_made) as steps:  # type: ignore[type-var]
+            handle = shelf.get(entry, device).handle
+            events = engine.finetune(handle, study_dataset(study), chosen, folder)
+            with closing(events) as steps:  # type: ignore[type-var]
                 for step in steps:
                     curve.record(step)
                     yield step

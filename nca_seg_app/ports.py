@@ -80,8 +80,8 @@ class Engine:
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
     #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
     replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
-    #: (parent, data set, settings, folder for the new files, device) → one event a step.
-    finetune: Callable[[ModelEntry, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]]
+    #: (handle, data set, settings, folder for the new files) → one event a step.
+    finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: A fresh folder for a fine-tuning of this model.
     training_folder: Callable[[ModelEntry], Path]
     #: (weights, model they were fine-tuned from) → the new model, in the list beside its parent.
@@ -132,12 +132,11 @@ def _replay(
 
 
 def _finetune(
-    parent: ModelEntry, dataset: Dataset, settings: TrainSettings, folder: Path, device: Device
+    model: Any, dataset: Dataset, settings: TrainSettings, folder: Path
 ) -> Iterator[TrainStep]:
     from engine.training import finetune
 
-    name = library.unused_name(parent.name)
-    return finetune(parent.path, name, dataset, settings, folder, device)
+    return finetune(model, dataset, settings, folder)
 
 
 def _training_folder(parent: ModelEntry) -> Path:

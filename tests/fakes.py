@@ -208,7 +208,7 @@ def fake_engine(
         device_text=lambda handle: "CPU · fake",
         segment=lambda handle, image, settings: handle.segment(image, settings),
         replay=lambda handle, *rest: handle.replay(*rest),
-        finetune=lambda parent, data, settings, into, device: oracle.finetune(data, settings, into),
+        finetune=lambda handle, *rest: handle.finetune(*rest),
         training_folder=lambda parent: folder / "training" / parent.name,
         install=install,
         sample_folder=lambda: write_image(folder / "samples" / "sample.png").parent,
