@@ -63,8 +63,8 @@ def multiplies_bfloat16() -> bool:
 def members_at_once(spec: ModelSpec, device: str) -> int:
     """How many members to draw together: what fills the device without a wait for the first.
 
-    On the CPU a batch helps only while a grid is small, since caches are.
+    On the CPU a batch gains nothing (docs/decisions/0005), and one member at a time is seen sooner.
     """
-    cells = spec.size**2
-    budget = 128 * 128 if device == "cpu" else 10 * 256 * 256
-    return max(1, min(16, budget // cells))
+    if device == "cpu":
+        return 1
+    return max(1, min(16, 10 * 256 * 256 // spec.size**2))
