@@ -39,6 +39,10 @@ class StudyProblem(_FileProblem):
     """A study folder that cannot be opened or written."""
 
 
+class MaskKept(_FileProblem):
+    """A file that a result would have replaced, and why it stays as it is."""
+
+
 class UnknownArchitecture(EngineError):
     """An architecture, or model name, that is not known here."""
 

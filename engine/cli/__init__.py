@@ -1,0 +1,79 @@
+"""The command line: parse, call the engine's streams, say in one sentence what came of it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from engine.cli import listing, segmenting, training
+
+HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.
+
+For research; not a medical device.
+
+\b
+Examples:
+  nca-seg segment photo.jpg --out results
+  nca-seg segment pictures/ --out results --members 20 --sampler ddpm --steps 100
+  nca-seg evaluate --data isic2018 --split val --json figures.json
+  nca-seg train --data isic2018 --out runs/first --minutes 90
+  nca-seg export pictures/ --out corrected
+  nca-seg finetune --data corrected --minutes 2
+  nca-seg models
+  nca-seg doctor
+
+\b
+Exit codes:
+  0    done
+  1    an unexpected defect of the program
+  2    the command was not understood
+  3    some inputs could not be used; the others are done
+  4    nothing could be done: the model, the data or the disk
+  130  interrupted; what was finished is kept
+"""
+
+app = typer.Typer(
+    name="nca-seg",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"nca-seg {listing.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the program as a whole."""
+
+
+app.command("segment")(segmenting.segment)
+app.command("evaluate")(segmenting.evaluate)
+app.command("train")(training.train)
+app.command("finetune")(training.finetune)
+app.command("export")(training.export)
+app.command("models")(listing.models)
+app.command("doctor")(listing.doctor)
+
+
+def main() -> None:
+    """Run the command line; ends the process with one of the exit codes in the help."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console of an old encoding shows a strange name strangely rather than not at all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="nca-seg")

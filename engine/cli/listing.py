@@ -1,0 +1,140 @@
+"""nca-seg models and nca-seg doctor: what is here, and how it will run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from engine.cli.options import NOTHING_DONE, JsonOption, command, print_json, say, sentence
+
+if TYPE_CHECKING:
+    from engine.types import ModelSpec
+
+#: What a training record says about quality, as against how it was reached.
+FIGURES = ("dice", "iou", "threshold_jaccard")
+
+
+def version(package: str = "nca-seg") -> str:
+    """A package's version as installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@command()
+def models(json_: JsonOption = False) -> None:
+    """List the installed models and the presets that train can build.
+
+    \b
+    Examples:
+      nca-seg models
+      nca-seg models --json
+    """
+    from engine.library import broken, installed
+    from engine.presets import PRESETS
+
+    listed = [
+        {
+            "name": entry.name,
+            **_described(entry.spec),
+            "shipped": entry.shipped,
+            "fingerprint": entry.fingerprint,
+            "parent": entry.spec.parent,
+            "file": str(entry.path),
+        }
+        for entry in installed()
+    ]
+    presets = [{"name": name, **_described(spec)} for name, spec in PRESETS.items()]
+    problems = broken()
+    if json_:
+        print_json(
+            {
+                "format": "nca-seg/models",
+                "version": 1,
+                "installed": listed,
+                "presets": presets,
+                "broken": [{"file": str(p.path), "reason": p.reason} for p in problems],
+            }
+        )
+        return
+    print("Installed models, the default first:" if listed else "No model is installed.")
+    for model in listed:
+        print(_row(model))
+        print(f"    {model['file']}")
+    print("\nPresets, untrained, for nca-seg train --architecture:")
+    for model in presets:
+        print(_row(model))
+    for problem in problems:
+        say(sentence(problem))
+
+
+@command()
+def doctor() -> None:
+    """Say how the program will run here.
+
+    Versions, device, precision, why CUDA is not used, and where files lie.
+
+    \b
+    Example:
+      nca-seg doctor
+    """
+    from engine.folders import home_folder
+    from engine.library import installed, models_folder
+
+    print(f"nca-seg      {version()}")
+    print(f"Python       {platform.python_version()} ({sys.executable})")
+    print(f"System       {platform.platform()}, {os.cpu_count()} processors")
+    for package in ("torch", "numpy", "pillow", "PySide6-Essentials", "pyqtgraph", "matplotlib"):
+        print(f"{package.removesuffix('-Essentials'):13}{version(package)}")
+    found = installed()
+    print(f"Home         {home_folder()} (NCA_SEG_HOME says another)")
+    print(f"Models       {models_folder()}; {len(found)} installed")
+    print(f"Default      {found[0].name if found else 'none'}")
+    print(f"Trainings    {home_folder() / 'training'}")
+    try:
+        import torch
+
+        from engine.device import choose
+    except (ImportError, OSError) as error:
+        say(f"torch cannot be loaded, so nothing can be computed: {error}.")
+        raise typer.Exit(NOTHING_DONE) from None
+    chosen = choose("auto")
+    print(f"Device       {chosen.name}, {torch.get_num_threads()} threads")
+    print(f"Precision    {chosen.precision}{_why(chosen.name, chosen.precision)}")
+    print(f"CUDA         {'used' if chosen.name == 'cuda' else f'not used: {chosen.reason}'}")
+
+
+def _why(device: str, precision: str) -> str:
+    if precision == "float32" and device == "cpu":
+        return " (this processor does not multiply bfloat16)"
+    return ""
+
+
+def _described(spec: ModelSpec) -> dict[str, Any]:
+    from engine.presets import parameter_count
+
+    figures = {key: value for key, value in spec.training.items() if key.endswith(FIGURES)}
+    return {
+        "architecture": spec.architecture,
+        "parameters": parameter_count(spec),
+        "size": spec.size,
+        "predicts": spec.predicts,
+        "figures": figures,
+    }
+
+
+def _row(model: dict[str, Any]) -> str:
+    figures = ", ".join(
+        f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in model["figures"].items()
+    )
+    return (
+        f"  {model['name']:26} {model['architecture']:10} {model['parameters']:>9,} parameters  "
+        f"size {model['size']:<4} {figures}"
+    ).rstrip()

@@ -1,0 +1,240 @@
+"""What the commands share: flags from settings, sentences from errors, progress on a terminal."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from engine.errors import (
+    DatasetProblem,
+    EngineError,
+    MaskKept,
+    OutOfMemory,
+    StudyProblem,
+    UnknownArchitecture,
+    UnreadableImage,
+    UnreadableMask,
+    UnreadableModel,
+)
+from engine.types import Dataset, Device
+
+if TYPE_CHECKING:
+    from engine.library import ModelEntry
+    from engine.model import Model
+
+SOME_FAILED, NOTHING_DONE, INTERRUPTED = 3, 4, 130
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", help="Folder with images/ and masks/, or one whose images have saved masks."
+    ),
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Name of an installed model, or a .safetensors file.")
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
+ThresholdOption = Annotated[
+    float,
+    typer.Option(
+        "--threshold", min=0.0, max=1.0, help="Mean probability from which a pixel is lesion."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", min=0.0, help="Stop after this long; the best is kept.")
+]
+
+Command = Callable[..., None]
+
+
+class Refusal(Exception):
+    """A sentence for the person, where nothing could be done."""
+
+
+def command(
+    settings: type[Any] | None = None, without: Collection[str] = ()
+) -> Callable[[Command], Command]:
+    """Make a function a command: failures become one sentence and an exit code.
+
+    With a settings dataclass, the function's `settings` becomes one flag per field, described by
+    the field's own metadata; `without` names fields that keep their default.
+    """
+
+    def decorate(body: Command) -> Command:
+        names = {f.name for f in fields(settings)} - set(without) if settings else set()
+
+        @functools.wraps(body)
+        def run(**given: Any) -> None:
+            if settings is not None:
+                chosen = {name: given.pop(name) for name in names}
+                try:
+                    given["settings"] = settings(**chosen)
+                except ValueError as error:
+                    raise typer.BadParameter(str(error)) from error
+            try:
+                body(**given)
+            except KeyboardInterrupt:
+                say("Interrupted.")
+                raise typer.Exit(INTERRUPTED) from None
+            except BrokenPipeError:
+                raise
+            except (EngineError, OSError, MemoryError, Refusal) as error:
+                say(sentence(error))
+                raise typer.Exit(NOTHING_DONE) from None
+
+        hints = get_type_hints(body, include_extras=True)
+        parameters = [
+            p.replace(annotation=hints[p.name])
+            for p in inspect.signature(body).parameters.values()
+            if p.name != "settings"
+        ]
+        if settings is not None:
+            parameters += _flags(settings, names)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def _flags(settings: type[Any], names: Collection[str]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(settings)
+    for field in fields(settings):
+        if field.name not in names:
+            continue
+        kind, flag = hints[field.name], f"--{field.name.replace('_', '-')}"
+        if kind is bool:
+            flag += f"/--no-{flag.removeprefix('--')}"
+        limits = {"min": field.metadata["low"], "max": field.metadata["high"]}
+        option = typer.Option(
+            flag,
+            help=field.metadata["help"],
+            **(limits if kind in (int, float) else {}),
+        )
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[kind, option],
+        )
+
+
+def sentence(error: BaseException) -> str:
+    """What happened and what to do, naming file and reason."""
+    match error:
+        case UnreadableImage():
+            return f"The image {error.path} cannot be read: {error.reason}."
+        case UnreadableMask():
+            return f"The mask {error.path} cannot be used: {error.reason}."
+        case UnreadableModel():
+            return f"The model {error.path} cannot be used: {error.reason}."
+        case DatasetProblem() | StudyProblem():
+            return f"{error.path}: {error.reason}."
+        case MaskKept():
+            return (
+                f"{error.path} stays as it is: {error.reason}. Choose another --out, "
+                "or add --overwrite."
+            )
+        case UnknownArchitecture(known=()):
+            return "No model is installed. Train one with nca-seg train, or name a file."
+        case UnknownArchitecture():
+            return f"There is no model {error.name!r} here, only {', '.join(error.known)}."
+        case OutOfMemory(smaller=0):
+            return f"The model at {error.size} cells does not fit into memory."
+        case OutOfMemory():
+            return (
+                f"{error.members} members at once do not fit into memory. "
+                f"Try --batch-size {error.smaller}."
+            )
+        case OSError():
+            return f"{error.filename or 'A file'}: {error.strerror or error}."
+        case MemoryError():
+            return "There is not enough memory for this."
+    return str(error)
+
+
+def say(text: str) -> None:
+    """A line for the person, beside the output."""
+    print(f"nca-seg: {text}", file=sys.stderr, flush=True)
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(content, indent=1))
+
+
+def find_model(name: str) -> ModelEntry:
+    """The installed model of a name or file. Raises EngineError."""
+    from engine.library import find
+
+    return find(name)
+
+
+def load_model(entry: ModelEntry, device: Device) -> Model:
+    """A model ready to run. Raises what `expect_device` raises, or EngineError."""
+    from engine.checkpoint import load
+
+    expect_device(device)
+    return load(entry.path, device)
+
+
+def expect_device(device: Device) -> None:
+    """Raise Refusal, with the reason, where a device is not there."""
+    from engine.device import choose
+
+    try:
+        choose(device)
+    except ValueError as error:
+        raise Refusal(f"{error}. Leave --device out to use the processor.") from error
+
+
+def open_data(folder: Path) -> Dataset:
+    """The samples of a data set folder, or of a folder under annotation. Raises EngineError."""
+    from engine.dataset import read_dataset
+    from engine.study import Study, study_dataset
+
+    if (folder / "images").exists() or not folder.is_dir():
+        return read_dataset(folder)
+    dataset = study_dataset(Study.open(folder))
+    if not dataset.samples:
+        raise DatasetProblem(folder, "has neither images/ and masks/ nor saved masks of its images")
+    return dataset
+
+
+Advance = Callable[[float, str], None]
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Advance | None]:
+    """A bar on stderr that is told (share done, what now), or None where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        # Lines on a terminal go above the bar; lines into a file stay the file's.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with bar:
+        task = bar.add_task(label, total=1.0)
+
+        def advance(share: float, now: str) -> None:
+            bar.update(task, completed=share, description=f"{label} {now}")
+
+        yield advance

@@ -1,0 +1,271 @@
+"""nca-seg segment and nca-seg evaluate: a model's masks, written down or held against others."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.options import (
+    INTERRUPTED,
+    NOTHING_DONE,
+    SOME_FAILED,
+    Advance,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    Refusal,
+    ThresholdOption,
+    command,
+    find_model,
+    load_model,
+    open_data,
+    print_json,
+    progress,
+    say,
+    sentence,
+)
+from engine.errors import EngineError, MaskKept, OutOfMemory, UnreadableImage
+from engine.files import write_atomic
+from engine.types import SampleSettings, Split
+
+if TYPE_CHECKING:
+    from engine.evaluation import Evaluation
+    from engine.library import ModelEntry
+    from engine.model import Model
+    from engine.results import ResultFiles
+
+
+@command(SampleSettings)
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    settings: SampleSettings,
+    model: ModelOption = "",
+    device: DeviceOption = "auto",
+    threshold: ThresholdOption = 0.5,
+    json_: JsonOption = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace masks that no model made, too.")
+    ] = False,
+) -> None:
+    """Outline the lesion in each image.
+
+    Writes <stem>_segmentation.png (0 and 255), <stem>_variance.png (0 to 0.25 as 0 to 255), both of
+    the image's size, and <stem>.json, which says how they came to be. A mask that a person drew or
+    changed is never replaced without --overwrite.
+
+    \b
+    Examples:
+      nca-seg segment photo.jpg --out results
+      nca-seg segment pictures/ --out results --members 20 --seed 7
+      nca-seg segment photo.jpg --out results --sampler ddpm --steps 100
+      nca-seg segment *.jpg --out results --json > results.json
+    """
+    paths = _image_files(images)
+    entry = find_model(model)
+    loaded = load_model(entry, device)
+    done: list[dict[str, Any]] = []
+    problems: list[dict[str, str]] = []
+    interrupted = False
+    try:
+        with progress("Segmenting") as advance:
+            for number, path in enumerate(paths):
+                try:
+                    files = _segment_one(
+                        path, out, loaded, entry, settings, threshold, overwrite,
+                        None if advance is None else _part(advance, number, len(paths), path),
+                    )  # fmt: skip
+                except (UnreadableImage, MaskKept) as error:
+                    problems.append({"image": str(path), "reason": sentence(error)})
+                    say(sentence(error))
+                    continue
+                except (OutOfMemory, OSError) as error:
+                    # The next image would fail for the same reason.
+                    problems.append({"image": str(path), "reason": sentence(error)})
+                    say(sentence(error))
+                    break
+                done.append({**files.content, "image": str(path), "mask": str(files.mask)})
+                if not json_:
+                    print(_line(path, files), flush=True)
+                elif advance is None:
+                    say(_line(path, files))
+    except KeyboardInterrupt:
+        interrupted = True
+    if json_:
+        head = {"format": "nca-seg/results", "version": 1}
+        print_json({**head, "results": done, "problems": problems})
+    if interrupted:
+        say(f"Interrupted. {len(done)} of {len(paths)} images are done and kept in {out}.")
+        raise typer.Exit(INTERRUPTED)
+    if problems:
+        say(f"{len(done)} of {len(paths)} images are done.")
+        raise typer.Exit(SOME_FAILED if done else NOTHING_DONE)
+
+
+@command(SampleSettings)
+def evaluate(
+    data: DataOption,
+    split: Annotated[Split, typer.Option("--split", help="Which part of the data.")],
+    settings: SampleSettings,
+    model: ModelOption = "",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most this many images, spread over the split."),
+    ] = None,
+    device: DeviceOption = "auto",
+    threshold: ThresholdOption = 0.5,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores to this file.")
+    ] = None,
+) -> None:
+    """Hold a model's masks against expert masks.
+
+    At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), seconds an
+    image, and how much the members disagree (1 - mean pairwise Dice). Two empty masks agree fully.
+
+    \b
+    Examples:
+      nca-seg evaluate --data isic2018 --split val --limit 20
+      nca-seg evaluate --data isic2018 --split test --model lesion --json test.json
+    """
+    entry = find_model(model)
+    dataset = open_data(data)
+    samples = dataset.split(split)
+    if not samples:
+        held = ", ".join(sorted({sample.split for sample in dataset.samples}))
+        raise Refusal(f"{data} has no split {split!r}, only {held}.")
+    if limit is not None and limit < len(samples):
+        samples = tuple(samples[i * len(samples) // limit] for i in range(limit))
+    if json_ is not None:
+        json_.parent.mkdir(parents=True, exist_ok=True)
+    loaded = load_model(entry, device)
+
+    from engine.evaluation import evaluate as evaluated
+
+    newest: Evaluation | None = None
+    problem: EngineError | None = None
+    interrupted = False
+    try:
+        with (
+            progress("Evaluating") as advance,
+            closing(evaluated(loaded, samples, settings, threshold)) as stream,  # type: ignore[type-var]
+        ):
+            for newest in stream:
+                name, scores = newest.images[-1]
+                text = f"{newest.done}/{newest.total} {name} Dice {scores.dice:.3f}"
+                if advance is None:
+                    say(f"{text}, mean {newest.mean.dice:.3f}, {scores.seconds:.1f} s")
+                else:
+                    mean = f"mean Dice {newest.mean.dice:.3f}"
+                    advance(newest.done / newest.total, f"{newest.done}/{newest.total}, {mean}")
+    except KeyboardInterrupt:
+        interrupted = True
+    except EngineError as error:
+        problem = error
+    if newest is not None:
+        _show(newest)
+        if json_ is not None:
+            head = {
+                "format": "nca-seg/evaluation",
+                "version": 1,
+                "model": {"name": entry.name, "fingerprint": loaded.fingerprint},
+                "data": str(data),
+                "split": split,
+                "settings": asdict(settings),
+                "threshold": threshold,
+                "device": str(loaded.device),
+                "done": newest.done,
+                "total": newest.total,
+                "mean": asdict(newest.mean),
+                "images": {name: asdict(scores) for name, scores in newest.images},
+            }
+            write_atomic(json_, json.dumps(head, indent=1) + "\n")
+    if problem is not None:
+        say(sentence(problem))
+        raise typer.Exit(SOME_FAILED if newest else NOTHING_DONE)
+    if interrupted:
+        say(f"Interrupted after {newest.done if newest else 0} of {len(samples)} images.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _image_files(given: Sequence[Path]) -> list[Path]:
+    """The images among files and folders, each once. Raises Refusal, BadParameter."""
+    from engine.images import list_images
+
+    paths: dict[Path, Path] = {}
+    for path in given:
+        inside = list_images(path) if path.is_dir() else [path]
+        if not inside:
+            say(f"{path} holds no images.")
+        paths |= {one.absolute(): one for one in inside}
+    if not paths:
+        raise Refusal("There are no images to segment.")
+    stems: dict[str, Path] = {}
+    for path in paths.values():
+        other = stems.setdefault(path.stem.casefold(), path)
+        if other != path:
+            raise typer.BadParameter(
+                f"{other} and {path} would have the same result files; segment them into two "
+                "--out folders."
+            )
+    return list(paths.values())
+
+
+def _segment_one(
+    path: Path,
+    out: Path,
+    loaded: Model,
+    entry: ModelEntry,
+    settings: SampleSettings,
+    threshold: float,
+    overwrite: bool,
+    advance: Advance | None,
+) -> ResultFiles:
+    from engine.ensemble import segment as ensemble
+    from engine.images import read_image
+    from engine.results import expect_replaceable, write_result
+
+    image = read_image(path)
+    if not overwrite:
+        # Before the work, not after it.
+        expect_replaceable(out, path.stem, image)
+    began = time.perf_counter()
+    for result in ensemble(loaded, image, settings):
+        if advance is not None:
+            advance(result.done / result.total, f"step {result.done}/{result.total}")
+    return write_result(
+        out, path.stem, result, image, entry.name, loaded.fingerprint, settings, threshold,
+        time.perf_counter() - began, overwrite,
+    )  # fmt: skip
+
+
+def _part(advance: Advance, number: int, count: int, path: Path) -> Advance:
+    return lambda share, now: advance(
+        (number + share) / count, f"{number + 1}/{count} {path.name}, {now}"
+    )
+
+
+def _line(path: Path, files: ResultFiles) -> str:
+    content = files.content
+    return (
+        f"{path} -> {files.mask} (lesion {100 * content['lesion_share']:.1f} % of the picture, "
+        f"disagreement {content['disagreement']:.3f}, {content['seconds']:.1f} s)"
+    )
+
+
+def _show(evaluation: Evaluation) -> None:
+    mean = evaluation.mean
+    print(f"Images             {evaluation.done} of {evaluation.total}")
+    print(f"Dice               {mean.dice:.4f}")
+    print(f"IoU                {mean.iou:.4f}")
+    print(f"Threshold Jaccard  {mean.threshold_jaccard:.4f}")
+    print(f"Disagreement       {mean.disagreement:.4f}")
+    print(f"Seconds an image   {mean.seconds:.2f}")

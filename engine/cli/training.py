@@ -1,0 +1,268 @@
+"""nca-seg train, finetune and export: from masks to a model; the best weights are always kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.options import (
+    INTERRUPTED,
+    DataOption,
+    DeviceOption,
+    MinutesOption,
+    ModelOption,
+    Refusal,
+    command,
+    expect_device,
+    find_model,
+    load_model,
+    open_data,
+    progress,
+    say,
+)
+from engine.errors import UnknownArchitecture
+from engine.files import write_atomic
+from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
+
+if TYPE_CHECKING:
+    from engine.library import ModelEntry
+
+LOG, PICTURE = "curves.csv", "curves.png"
+#: Without a terminal a line comes this often, and at each validation.
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@command(TrainSettings)
+def train(
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for best.safetensors, state, log and curves.")
+    ],
+    settings: TrainSettings,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--architecture", help="basic, cbam, multi or multicbam (the default)."),
+    ] = None,
+    predicts: Annotated[
+        Prediction | None,
+        typer.Option(
+            "--predicts", help="What the network says at each step.  [default: clean, or as --from]"
+        ),
+    ] = None,
+    mask_scale: Annotated[
+        float | None,
+        typer.Option(
+            "--mask-scale",
+            min=0.01,
+            max=1.0,
+            help="The mask enters diffusion as plus and minus this.  [default: 0.2, or as --from]",
+        ),
+    ] = None,
+    schedule: Annotated[
+        ScheduleName | None,
+        typer.Option(
+            "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
+        ),
+    ] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="Begin with the weights of this model or file.")
+    ] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
+    ] = False,
+    minutes: MinutesOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a model on a data set folder.
+
+    --data holds images/, masks/ and splits.csv or dataset.json. Learns from the split train and
+    judges on val; test is never looked at. --out then holds best.safetensors (the best on val),
+    state.safetensors (for --resume), curves.csv and curves.png. Ctrl+C stops and keeps the best. A
+    resumed run needs the same flags as the first one.
+
+    \b
+    Examples:
+      nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000
+      nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000 --resume
+      nca-seg train --data isic2018 --out runs/b --size 64 --from runs/a/best.safetensors
+      nca-seg segment photo.jpg --out results --model runs/b/best.safetensors
+    """
+    if from_ and architecture:
+        raise typer.BadParameter("--from brings its own architecture; leave --architecture out")
+    expect_device(device)
+    dataset = open_data(data)
+    if resume and not (out / "state.safetensors").exists():
+        raise Refusal(f"{out} holds no run to go on with.")
+    if not resume and any((out / name).exists() for name in ("best.safetensors", LOG)):
+        raise typer.BadParameter(
+            f"{out} holds a run; add --resume to go on with it, or choose another --out"
+        )
+    start = None
+    if from_:
+        from engine.checkpoint import read
+
+        entry = find_model(from_)
+        spec, start = read(entry.path)
+        spec = replace(spec, parent=entry.fingerprint, training={"name": entry.name})
+    else:
+        from engine.presets import preset
+
+        try:
+            spec = preset(architecture or "multicbam")
+        except UnknownArchitecture as error:
+            raise typer.BadParameter(f"--architecture: {error}") from error
+        # Measured to learn much faster than the paper's noise and scale 1.
+        spec = replace(spec, predicts="clean", mask_scale=0.2)
+    name = out.absolute().name or "model"
+    chosen = {"predicts": predicts, "mask_scale": mask_scale, "schedule": schedule}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
+
+    from engine.training import train as trained
+
+    out.mkdir(parents=True, exist_ok=True)
+    steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
+    last, interrupted = _follow(steps, out, minutes, "Training")
+    if last is None or last.best_path is None:
+        hint = f"--resume goes on from step {last.done}" if last else "nothing was learnt"
+        say(f"Stopped before the first validation, so there is no model yet; {hint}.")
+    else:
+        print(f"{last.best_path}  {_dice(last)}  after {last.done} of {last.total} steps")
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@command(TrainSettings, without=("size",))
+def finetune(
+    data: DataOption,
+    settings: TrainSettings,
+    model: ModelOption = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for log and state.  [default: the program's]"),
+    ] = None,
+    minutes: MinutesOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Fine-tune a model into a new one beside it.
+
+    The model itself stays as it is. Prints the new model's name. Ctrl+C stops and keeps the best.
+
+    \b
+    Examples:
+      nca-seg finetune --data pictures/ --minutes 2
+      nca-seg finetune --data corrected --model lesion --steps 500 --learning-rate 1e-4
+    """
+    from engine.folders import home_folder
+    from engine.library import unused_name
+
+    entry = find_model(model)
+    dataset = open_data(data)
+    loaded = load_model(entry, device)
+    folder = out or home_folder() / "training" / unused_name(entry.name)
+
+    from engine.training import finetune as tuned
+
+    folder.mkdir(parents=True, exist_ok=True)
+    last, interrupted = _follow(
+        tuned(loaded, dataset, settings, folder), folder, minutes, "Fine-tuning"
+    )
+    if last is None or last.best_path is None:
+        if interrupted:
+            raise KeyboardInterrupt
+        raise Refusal(
+            "Stopped before the first validation, so there is no new model. Give it more --minutes "
+            "or a smaller --validate-every."
+        )
+    child = _install(last.best_path, entry)
+    before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
+    say(f"{entry.name} stays; the new model is beside it. {_dice(last)}{before}.")
+    print(child.name)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of images with saved masks.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the data set; it may grow.")],
+) -> None:
+    """Copy images and saved masks into a data set.
+
+    \b
+    Examples:
+      nca-seg export pictures/ --out corrected
+      nca-seg train --data corrected --out runs/own --from lesion
+    """
+    from engine.dataset import export_dataset
+    from engine.study import Study
+
+    samples = Study.open(folder).saved_samples()
+    if not samples:
+        raise Refusal(f"{folder} has no saved masks.")
+    with progress("Exporting") as advance:
+        for step in export_dataset(samples, out):
+            if advance is not None:
+                advance(step.done / step.total, step.path.name)
+    print(f"{len(samples)} samples are in {out}")
+
+
+def _follow(
+    steps: Iterator[TrainStep], folder: Path, minutes: float | None, label: str
+) -> tuple[TrainStep | None, bool]:
+    """The last step taken and whether a person stopped there; log and curves lie in the folder."""
+    from engine.curves import logged
+
+    last, interrupted = None, False
+    began = said = time.monotonic()
+    try:
+        with progress(label) as advance, closing(logged(steps, folder / LOG)) as stream:  # type: ignore[type-var]
+            for last in stream:
+                now = time.monotonic()
+                judged = last.validation_dice is not None
+                text = f"{last.done}/{last.total} loss {last.loss:.3f} {_dice(last)}"
+                if advance is not None:
+                    advance(last.done / last.total, text)
+                elif judged or now - said > SECONDS_BETWEEN_LINES:
+                    say(f"step {text}, {last.samples_per_s:.1f} samples/s")
+                    said = now
+                if judged:
+                    _draw(folder)
+                if minutes is not None and now - began >= 60 * minutes:
+                    break
+    except KeyboardInterrupt:
+        interrupted = True
+    if not _draw(folder):
+        say(f"Without matplotlib there is no {PICTURE}; pip install 'nca-seg[report]' brings it.")
+    return last, interrupted
+
+
+def _draw(folder: Path) -> bool:
+    """Draw the curves; False where matplotlib is not installed."""
+    from engine.curves import draw_curves
+
+    try:
+        draw_curves(folder / LOG, folder / PICTURE)
+    except ImportError:
+        return False
+    return True
+
+
+def _dice(step: TrainStep) -> str:
+    return "" if step.best_dice is None else f"best validation Dice {step.best_dice:.4f}"
+
+
+def _install(weights: Path, parent: ModelEntry) -> ModelEntry:
+    """The new model, in the list beside its parent."""
+    from engine import library
+
+    target = library.models_folder() / f"{library.unused_name(parent.name)}{library.SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, weights.read_bytes())
+    return library.find(target)

@@ -1,0 +1,92 @@
+"""The log of a training is whole lines only: a kill loses at most the newest step."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from engine.files import replacing, write_atomic
+from engine.types import TrainStep
+
+#: A step's columns; where the best weights lie belongs to the folder, not to the log.
+COLUMNS = tuple(field.name for field in fields(TrainStep) if field.name != "best_path")
+
+
+def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
+    """The same steps, each written to the CSV file `path` before it is handed on.
+
+    A resumed run begins at a later step: what the log holds from that step on is dropped first.
+    Closing this stream closes `steps`.
+    """
+    begun = False
+    try:
+        for step in steps:
+            if not begun:
+                _keep_before(path, step.done)
+                begun = True
+            row = (getattr(step, name) for name in COLUMNS)
+            line = ",".join("" if value is None else f"{value:.6g}" for value in row)
+            # One write of one whole line, so that no reader meets half a step.
+            with path.open("ab") as stream:
+                stream.write(f"{line}\n".encode())
+            yield step
+    finally:
+        if isinstance(steps, Generator):
+            steps.close()
+
+
+def read_curves(path: Path) -> list[dict[str, float | None]]:
+    """The steps of a log, by column; half a line at its end is left out, and so is no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    whole = text[: text.rfind("\n") + 1]
+    rows = []
+    for row in csv.DictReader(whole.splitlines()):
+        try:
+            rows.append({name: float(row[name]) if row[name] else None for name in COLUMNS})
+        except (KeyError, TypeError, ValueError):
+            continue
+    return [row for row in rows if row["done"] is not None]
+
+
+def draw_curves(log_path: Path, picture_path: Path) -> None:
+    """Draw loss and validation Dice of a log as a PNG. Raises ImportError without matplotlib."""
+    from matplotlib.figure import Figure
+
+    rows = read_curves(log_path)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    losses, scores = figure.subplots(2, 1, sharex=True)
+    done = [row["done"] for row in rows]
+    losses.plot(done, [row["loss"] for row in rows], color="0.75", linewidth=0.8)
+    losses.plot(done, _smoothed([row["loss"] or 0.0 for row in rows]), color="C0")
+    losses.set_ylabel("Loss")
+    judged = [row for row in rows if row["validation_dice"] is not None]
+    scores.plot([r["done"] for r in judged], [r["validation_dice"] for r in judged], "C1.-")
+    scores.set_ylabel("Validation Dice")
+    scores.set_xlabel("Step")
+    for axes in (losses, scores):
+        axes.grid(alpha=0.3)
+    with replacing(picture_path) as stream:
+        figure.savefig(stream, format="png", dpi=120)
+
+
+def _keep_before(path: Path, done: int) -> None:
+    kept = [row for row in read_curves(path) if (row["done"] or 0) < done]
+    lines = [",".join(COLUMNS)]
+    for row in kept:
+        values = (row[name] for name in COLUMNS)
+        lines.append(",".join("" if value is None else f"{value:.6g}" for value in values))
+    write_atomic(path, "\n".join(lines) + "\n")
+
+
+def _smoothed(values: list[float], decay: float = 0.98) -> list[float]:
+    """A running mean that weighs the newest most."""
+    smooth, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = decay * total + value, decay * weight + 1
+        smooth.append(total / weight)
+    return smooth
