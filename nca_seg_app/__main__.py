@@ -1,0 +1,141 @@
+"""The window is painted first; what takes seconds to load comes after it, in the background."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from engine.folders import home_folder
+from nca_seg_app import settings as settings_files
+from nca_seg_app.dialogs import Dialogs
+from nca_seg_app.headless import Failure, run_headless
+from nca_seg_app.ports import real_engine
+from nca_seg_app.session import Session
+from nca_seg_app.settings import Settings, UnreadableSettings
+from nca_seg_app.theme import apply_theme
+from nca_seg_app.window import Window
+
+log = logging.getLogger("nca_seg_app")
+LOG_BYTES = 1_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Open the window, or do its work without one; the exit status."""
+    chosen = parser().parse_args(arguments)
+    start_log()
+    out = chosen.headless or (None if has_display(os.environ, sys.platform) else Path("out"))
+    if out is not None:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    app = QApplication(sys.argv[:1])
+    app.setApplicationName("nca-seg-app")
+    app.setDesktopFileName("nca-seg-app")
+    if out is not None:
+        try:
+            print(run_headless(app, chosen.paths, out))
+        except Failure as failure:
+            print(failure, file=sys.stderr)
+            return 1
+        return 0
+    window = open_window(app)
+    session = window.session
+    if chosen.paths:
+        session.open_path(chosen.paths)
+    elif chosen.sample:
+        session.open_sample()
+    # Qt's loop is not Python's: without this Ctrl+C in the terminal would do nothing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return app.exec()
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be typed."""
+    made = argparse.ArgumentParser(
+        prog="nca-seg-app",
+        description="Outline skin lesions with a model's help. Research use only, not a medical "
+        "device.",
+    )
+    made.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="images, or one folder")
+    made.add_argument("--sample", action="store_true", help="open the samples of the program")
+    made.add_argument(
+        "--headless", type=Path, metavar="OUT",
+        help="without a window: segment the first PATH, or a sample, and write the result and a "
+        "picture of the window to the folder OUT (done by itself, to out, where no display is)",
+    )  # fmt: skip
+    return made
+
+
+def has_display(environment: Mapping[str, str], platform: str) -> bool:
+    """Whether a window can be shown."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return not platform.startswith("linux") or any(environment.get(name) for name in names)
+
+
+def open_window(app: QApplication) -> Window:
+    """The window, shown; list and model come into it once it has been painted."""
+    trouble: Exception | None = None
+    try:
+        settings = settings_files.load(settings_files.settings_path())
+    except UnreadableSettings as error:
+        settings, trouble = Settings(), error
+    apply_theme(app, settings.theme)
+    dialogs = Dialogs()
+    session = Session(real_engine(), dialogs, settings, settings_files.settings_path())
+    window = Window(session)
+    dialogs.parent = window
+    session.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
+    catch_everything(window)
+    if trouble is not None:
+        session.fail(trouble)
+    session.models_changed.connect(session.warm_up)
+    window.show()
+    # After what show() has queued, so that the first picture is there before torch is.
+    QTimer.singleShot(0, session.refresh_models)
+    return window
+
+
+def catch_everything(window: Window) -> None:
+    """Turn exceptions nobody caught, in any thread, into a message in the window."""
+
+    def tell(
+        _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+    ) -> None:
+        log.critical("Nobody caught this", exc_info=error)
+        # A signal, since this may be another thread than the window's.
+        window.commands.broke.emit(error)
+
+    sys.excepthook = tell
+    threading.excepthook = lambda caught: (
+        tell(caught.exc_type, caught.exc_value, None) if caught.exc_value else None
+    )
+
+
+def start_log() -> None:
+    """Log warnings to the terminal, where there is one, and everything worth it to a file."""
+    handlers: list[logging.Handler] = []
+    if sys.stderr is not None:
+        handlers.append(logging.StreamHandler())
+        handlers[0].setLevel(logging.CRITICAL)
+    try:
+        home_folder().mkdir(parents=True, exist_ok=True)
+        file = home_folder() / "nca-seg-app.log"
+        handlers.append(RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, delay=True))
+    except OSError:
+        # A log is not worth failing for.
+        pass
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, handlers=handlers, format=form)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The help page is the action table, read aloud; nothing in it is written twice."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from nca_seg_app.actions import cheat_sheet
+
+RESEARCH_USE = "Research use only – not a medical device"
+PAPER = (
+    "A. Mittal, J. Kalkhof, A. Mukhopadhyay, A. Bhavsar: MedSegDiffNCA: Diffusion Models with "
+    "Neural Cellular Automata for Skin Lesion Segmentation"
+)
+
+
+def cheat_sheet_html() -> str:
+    """Every command with its keys and what it does, as a page."""
+    parts = ["<h2>Commands and keys</h2><table cellspacing='0' cellpadding='3'>"]
+    for heading, rows in cheat_sheet():
+        parts.append(f"<tr><td colspan='3'><h3>{escape(heading)}</h3></td></tr>")
+        for text, keys, tip in rows:
+            shown = keys if heading == "Mouse" else native_keys(keys)
+            parts.append(
+                f"<tr><td>{escape(text)}</td><td><b>{escape(shown)}</b></td>"
+                f"<td>{escape(tip)}</td></tr>"
+            )
+    parts.append("</table>")
+    return "".join(parts)
+
+
+def native_keys(keys: str) -> str:
+    """Keys, comma and space between, as this system writes them."""
+    native = QKeySequence.SequenceFormat.NativeText
+    return ", ".join(QKeySequence(key).toString(native) for key in keys.split(", ") if key)
+
+
+def about_html() -> str:
+    """What the program is, and what it is not for."""
+    try:
+        number = version("nca-seg")
+    except PackageNotFoundError:
+        number = "not installed"
+    return (
+        f"<h2>nca-seg</h2><p>Version {escape(number)}</p>"
+        "<p>Outlines skin lesions in dermoscopy images with a neural cellular automaton inside a "
+        "diffusion process, shows how sure it is, and learns from the person who corrects it.</p>"
+        f"<p><b>{RESEARCH_USE}.</b> Not for diagnosis, treatment or any other clinical decision."
+        f"</p><p>The models are those of {escape(PAPER)}.</p>"
+        "<p>Images and masks stay on this computer: the program uses no network.</p>"
+    )
+
+
+def help_page(parent: QWidget) -> QDialog:
+    """The cheat sheet in a window of its own that may stay open while working."""
+    page = QTextBrowser()
+    page.setHtml(cheat_sheet_html())
+    return _dialog(parent, "Shortcuts", page, (760, 720))
+
+
+def about_page(parent: QWidget) -> QDialog:
+    """Version, papers, and the research-use note."""
+    page = QLabel(about_html())
+    page.setWordWrap(True)
+    page.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return _dialog(parent, "About", page, (460, 340))
+
+
+def _dialog(parent: QWidget, title: str, page: QWidget, size: tuple[int, int]) -> QDialog:
+    dialog = QDialog(parent)
+    dialog.setWindowTitle(title)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.close)
+    layout = QVBoxLayout(dialog)
+    layout.addWidget(page)
+    layout.addWidget(buttons)
+    dialog.resize(*size)
+    return dialog

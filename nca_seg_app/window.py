@@ -1,0 +1,307 @@
+"""The window puts canvas, panels and actions together; it shows and forwards, decides nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QEvent, QObject, QSettings, QSize, Qt, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+)
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QDialog,
+    QDockWidget,
+    QFrame,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from nca_seg_app.canvas.view import CanvasView
+from nca_seg_app.dialogs import Preferences
+from nca_seg_app.help import RESEARCH_USE, about_page, help_page
+from nca_seg_app.menus import Commands
+from nca_seg_app.panels.cells import CellsPanel
+from nca_seg_app.panels.ensemble import EnsemblePanel
+from nca_seg_app.panels.film import FilmPanel
+from nca_seg_app.panels.images import ImagesPanel
+from nca_seg_app.panels.segment import SegmentPanel
+from nca_seg_app.panels.training import TrainingPanel
+from nca_seg_app.session import Session
+from nca_seg_app.strip import MessageStrip
+from nca_seg_app.theme import apply_theme, icon
+
+#: A state saved by a window with other docks must not be restored.
+LAYOUT_VERSION = 1
+FIRST_SIZE = QSize(1440, 900)
+MESSAGE_MS = 8000
+Area = Qt.DockWidgetArea
+
+
+def window_settings() -> QSettings:
+    """Where the window's geometry is kept."""
+    return QSettings(
+        QSettings.Format.IniFormat, QSettings.Scope.UserScope, "nca-seg", "nca-seg-app"
+    )
+
+
+class Window(QMainWindow):
+    """The program's window over a session, which it closes when it is closed."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._closed = False
+        self._pages: dict[str, QDialog] = {}
+        self.setObjectName("window")
+        self.setWindowIcon(icon("app"))
+        self.setAcceptDrops(True)
+        self.canvas = CanvasView(session)
+        self.strip = MessageStrip()
+        self.tabs = QTabWidget()
+        self._lay_out()
+        self.commands = Commands(session, self)
+        self._make_menus()
+        self._make_status_bar()
+        self._restore()
+        for box in self.findChildren(QAbstractSpinBox):
+            box.installEventFilter(self)
+        self._connect()
+        self._show_image()
+        self._show_model()
+        self._colour()
+
+    @property
+    def session(self) -> Session:
+        """What the window shows."""
+        return self._session
+
+    # Parts
+
+    def _lay_out(self) -> None:
+        session, middle = self._session, QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.strip)
+        column.addWidget(self.canvas, 1)
+        self.setCentralWidget(middle)
+        self.setCorner(Qt.Corner.BottomRightCorner, Area.RightDockWidgetArea)
+        self.setCorner(Qt.Corner.BottomLeftCorner, Area.LeftDockWidgetArea)
+        self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)
+        for title, panel in (
+            ("Segment", SegmentPanel(session)),
+            ("Ensemble", EnsemblePanel(session)),
+            ("Cells", CellsPanel(session)),
+            ("Training", TrainingPanel(session)),
+        ):
+            self.tabs.addTab(_scrolled(panel), title)
+        self.docks = (
+            self._dock("Images", ImagesPanel(session), Area.LeftDockWidgetArea),
+            self._dock("Panels", self.tabs, Area.RightDockWidgetArea),
+            self._dock("Film", FilmPanel(session), Area.BottomDockWidgetArea),
+        )
+        left, right, bottom = self.docks
+        self.resizeDocks([left, right], [210, 330], Qt.Orientation.Horizontal)
+        self.resizeDocks([bottom], [170], Qt.Orientation.Vertical)
+
+    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(title)
+        dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetClosable)
+        # Each has a place of its own; a title bar would only take room from the picture.
+        dock.setTitleBarWidget(QWidget(dock))
+        dock.setWidget(widget)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _make_menus(self) -> None:
+        commands = self.commands
+        menus = commands.fill_menu_bar(self.menuBar())
+        self._recent = QMenu("Open &Recent", self)
+        self._recent.aboutToShow.connect(self._list_recent)
+        menus["File"].insertMenu(commands.actions["file.open_last"], self._recent)
+        menus["View"].addSeparator()
+        for dock in self.docks:
+            menus["View"].addAction(dock.toggleViewAction())
+        bar = QToolBar("Tools", self)
+        bar.setObjectName("Tools")
+        bar.setMovable(False)
+        bar.setIconSize(QSize(24, 24))
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        commands.fill_tool_bar(bar)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
+
+    def _make_status_bar(self) -> None:
+        bar = self.statusBar()
+        bar.setSizeGripEnabled(False)
+        self.device, self.model, self.doubt, self.saved = (QLabel() for _ in range(4))
+        self.pointer, self.note = QLabel(), QLabel()
+        for label in (self.device, self.model, self.pointer, self.doubt, self.saved):
+            label.setContentsMargins(6, 1, 6, 3)
+            bar.addWidget(label)
+        self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        bar.addWidget(self.note, 1)
+        research_use = QLabel(RESEARCH_USE)
+        research_use.setContentsMargins(6, 1, 8, 3)
+        bar.addPermanentWidget(research_use)
+        self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
+        self._note_timer.timeout.connect(self.note.clear)
+
+    def _connect(self) -> None:
+        session = self._session
+        session.failed.connect(self.strip.show_trouble)
+        self.commands.broke.connect(self.show_error)
+        session.message.connect(self.show_note)
+        session.saved.connect(self._show_saved)
+        session.image_changed.connect(self._show_image)
+        session.images_changed.connect(self._show_doubt)
+        session.state_changed.connect(self._show_unsaved)
+        session.model_changed.connect(self._show_model)
+        session.settings_changed.connect(self._colour)
+        session.viewing.window_requested.connect(self._answer)
+        self.canvas.pointed.connect(self.pointer.setText)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
+
+    # What is shown
+
+    def show_error(self, error: BaseException) -> None:
+        """Tell what went wrong above the canvas."""
+        self._session.fail(error)
+
+    def show_note(self, sentence: str) -> None:
+        """Tell something that needs no answer, in the status bar, for a while."""
+        self.note.setText(sentence)
+        self.note.setToolTip(sentence)
+        self._note_timer.start()
+
+    def _show_saved(self, path: object) -> None:
+        self.saved.setText(f"saved {datetime.now().astimezone():%H:%M}")
+        self.saved.setToolTip(str(path))
+
+    def _show_image(self) -> None:
+        path = self._session.path
+        self.setWindowTitle(f"{path.name}[*] – nca-seg" if path is not None else "nca-seg")
+        self.setWindowFilePath(str(path) if path is not None else "")
+        self.saved.clear()
+        self.pointer.clear()
+        self._show_unsaved()
+        self._show_doubt()
+
+    def _show_unsaved(self) -> None:
+        document = self._session.document
+        self.setWindowModified(document is not None and document.unsaved)
+
+    def _show_doubt(self) -> None:
+        row = self._session.row
+        known = row is not None and row.doubt is not None
+        self.doubt.setText(f"doubt {row.doubt:.2f}" if row is not None and known else "")
+        self.doubt.setToolTip("How much the members of the newest result disagree, 0 to 1.")
+
+    def _show_model(self) -> None:
+        entry, device = self._session.model, self._session.device_text
+        self.device.setText(device or "model not loaded yet")
+        self.device.setToolTip("Where the model runs, and with which precision.")
+        self.model.setText(f"{entry.name} · {entry.spec.size} px" if entry else "no model")
+
+    def _colour(self) -> None:
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            apply_theme(app, self._session.settings.theme)
+
+    def _list_recent(self) -> None:
+        self._recent.clear()
+        for place, path in enumerate(self._session.settings.recent):
+            action = self._recent.addAction(path.replace("&", "&&"))
+            action.triggered.connect(lambda _=False, place=place: self._session.open_recent(place))
+        if self._recent.isEmpty():
+            self._recent.addAction("Nothing has been opened yet").setEnabled(False)
+
+    def _answer(self, request: str) -> None:
+        if request == "quit":
+            self.close()
+            return
+        if request not in self._pages:
+            makers = {"help": help_page, "about": about_page}
+            maker = makers.get(request)
+            self._pages[request] = maker(self) if maker else Preferences(self._session, self)
+        self._pages[request].show()
+        self._pages[request].raise_()
+
+    # Geometry
+
+    def _restore(self) -> None:
+        stored = window_settings()
+        geometry, state = stored.value("geometry"), stored.value("state")
+        if not (isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)):
+            screen = QGuiApplication.primaryScreen().availableSize()
+            self.resize(FIRST_SIZE.boundedTo(screen))
+        if isinstance(state, QByteArray):
+            self.restoreState(state, LAYOUT_VERSION)
+
+    def _keep_geometry(self) -> None:
+        stored = window_settings()
+        stored.setValue("geometry", self.saveGeometry())
+        stored.setValue("state", self.saveState(LAYOUT_VERSION))
+
+    # Qt's events
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "commands"):
+            self.commands.colour_icons()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        # Return in a number field ends the typing; it does not accept the result.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            event.setAccepted(event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter))
+            return event.isAccepted()
+        return super().eventFilter(watched, event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
+        self._session.open_path(_dropped(event))
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._closed:
+            self._closed = self._session.close()
+            if self._closed:
+                self._keep_geometry()
+        event.setAccepted(self._closed)
+
+
+def _dropped(event: QDropEvent) -> list[Path]:
+    """The files and folders that a drag brings."""
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """The panel in a scroll area that never scrolls sideways."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(panel)
+    area.setMinimumWidth(
+        panel.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
+    )
+    return area
