@@ -12,6 +12,7 @@ _NAMES = {
     "errors": ("EngineError",),
     "evaluation": ("evaluate",),
     "images": ("list_images", "read_image"),
+    "library": ("find", "installed"),
     "masks": ("read_mask", "write_mask"),
     "results": ("write_result",),
     "study": ("Study", "study_dataset"),
