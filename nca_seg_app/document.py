@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QRect, Signal
-from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from engine.types import Patch
+from nca_seg_app.history import History, Mask, PackedPatch, UndoStep, pack
 
-Mask = NDArray[np.bool_]
+__all__ = ["Edit", "Mask", "MaskDocument", "PackedPatch", "pack"]
+
 #: An edit looks at the mask, (height, width), and says what to change; None changes nothing.
 Edit = Callable[[Mask], Patch | None]
-
-#: Undo steps kept; a packed patch of a usual stroke takes a few hundred bytes.
-UNDO_STEPS = 1000
-
-
-@dataclass(frozen=True)
-class PackedPatch:
-    """What a patch changes, small enough to keep: one bit a pixel, compressed.
-
-    A difference of bits is its own inverse, so writing it twice gives the first mask back.
-    """
-
-    top: int
-    left: int
-    height: int
-    width: int
-    bits: bytes
-
-    @property
-    def rect(self) -> QRect:
-        """The rectangle it changes, in image pixels (x = column, y = row)."""
-        return QRect(self.left, self.top, self.width, self.height)
-
-    def flip(self, mask_hw: Mask) -> None:
-        """Write the change into `mask_hw`, or take it out again."""
-        packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
-        flips = np.unpackbits(packed, count=self.height * self.width).view(np.bool_)
-        rows = slice(self.top, self.top + self.height)
-        columns = slice(self.left, self.left + self.width)
-        mask_hw[rows, columns] ^= flips.reshape(self.height, self.width)
-
-
-def pack(patch: Patch | None) -> PackedPatch | None:
-    """The patch packed, cut to the pixels that differ; None where no pixel does."""
-    if patch is None:
-        return None
-    flips_hw = patch.before_hw ^ patch.after_hw
-    rows = np.flatnonzero(flips_hw.any(axis=1))
-    if not rows.size:
-        return None
-    columns = np.flatnonzero(flips_hw.any(axis=0))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    bits = np.packbits(flips_hw[top:bottom, left:right])
-    return PackedPatch(
-        patch.top + top,
-        patch.left + left,
-        bottom - top,
-        right - left,
-        zlib.compress(bits.tobytes(), 1),
-    )
 
 
 class MaskDocument(QObject):
@@ -94,15 +41,11 @@ class MaskDocument(QObject):
         if mask_hw is not None and mask_hw.shape != shape:
             raise ValueError(f"the mask is {mask_hw.shape}, the image {shape}")
         self._mask_hw: Mask = np.zeros(shape, bool) if mask_hw is None else mask_hw.astype(bool)
-        self._stack = QUndoStack(self)
-        self._stack.setUndoLimit(UNDO_STEPS)
+        self._history = History(note)
         self._revision = 0
         self._emptiness = (-1, True)
         self._tool = ""
         self._strokes: list[Patch] = []
-        self._first_note = note
-        for signal in (self._stack.indexChanged, self._stack.cleanChanged):
-            signal.connect(self._announce_history)
 
     # What it holds
 
@@ -134,8 +77,8 @@ class MaskDocument(QObject):
 
     @property
     def unsaved(self) -> bool:
-        """Whether the mask differs from what was last saved, as the undo stack knows it."""
-        return bool(self._strokes) or not self._stack.isClean()
+        """Whether the mask differs from what was last saved, as its history knows."""
+        return bool(self._strokes) or not self._history.is_clean
 
     @property
     def drawing(self) -> bool:
@@ -150,27 +93,34 @@ class MaskDocument(QObject):
     @property
     def can_undo(self) -> bool:
         """Whether there is something to undo."""
-        return self._stack.canUndo()
+        return self._history.before is not None
 
     @property
     def can_redo(self) -> bool:
         """Whether there is something to redo."""
-        return self._stack.canRedo()
+        return self._history.after is not None
 
     @property
     def undo_text(self) -> str:
         """What undo would take back, as "Brush stroke"."""
-        return self._stack.undoText()
+        step = self._history.before
+        return step.text if step is not None else ""
 
     @property
     def redo_text(self) -> str:
         """What redo would bring back."""
-        return self._stack.redoText()
+        step = self._history.after
+        return step.text if step is not None else ""
 
     @property
-    def undo_stack(self) -> QUndoStack:
-        """The stack itself, for a history list; push nothing on it."""
-        return self._stack
+    def steps(self) -> tuple[str, ...]:
+        """What the undo steps are called, oldest first, undone ones included."""
+        return self._history.texts
+
+    @property
+    def place(self) -> int:
+        """How many of `steps` hold now."""
+        return self._history.place
 
     # A stroke
 
@@ -223,85 +173,56 @@ class MaskDocument(QObject):
     @property
     def note(self) -> object:
         """What the newest step that carries one says about the mask, or what it was born with."""
-        for index in reversed(range(self._stack.index())):
-            command = self._stack.command(index)
-            if isinstance(command, _PatchCommand) and command.note is not None:
-                return command.note
-        return self._first_note
+        return self._history.note
 
     def undo(self) -> None:
         """Take the last step back; a stroke under way is taken back instead."""
         if self._tool:
             self.rollback()
         else:
-            self._stack.undo()
+            self._move(self._history.before, -1)
 
     def redo(self) -> None:
         """Bring the last undone step back."""
         if not self._tool:
-            self._stack.redo()
+            self._move(self._history.after, 1)
 
     # Saved or not
 
     def mark_saved(self) -> None:
         """Say that the mask as it is now is on disk."""
-        self._stack.setClean()
+        self._history.mark_clean()
+        self.history_changed.emit()
 
     def mark_unsaved(self) -> None:
         """Say that no step of the history is on disk, as after a recovered draft."""
-        self._stack.resetClean()
+        self._history.mark_dirty()
+        self.history_changed.emit()
 
     # Inside
 
     def _push(self, text: str, packed: PackedPatch, *, written: bool, note: object = None) -> None:
-        if self._stack.index() == UNDO_STEPS:
-            # The oldest step is about to go; what it said about the mask still holds.
-            oldest = self._stack.command(0)
-            if isinstance(oldest, _PatchCommand) and oldest.note is not None:
-                self._first_note = oldest.note
-        self._stack.push(_PatchCommand(self, text, packed, written=written, note=note))
+        if not written:
+            self._flip(packed)
+        self._history.push(UndoStep(text, packed, note))
+        self.history_changed.emit()
+
+    def _move(self, step: UndoStep | None, places: int) -> None:
+        if step is not None:
+            self._flip(step.packed)
+            self._history.move(places)
+            self.history_changed.emit()
 
     def _flip(self, packed: PackedPatch) -> None:
         packed.flip(self._mask_hw)
         self._revision += 1
-        self.changed.emit(packed.rect)
+        self.changed.emit(QRect(packed.left, packed.top, packed.width, packed.height))
 
     def _write(self, top: int, left: int, values_hw: Mask) -> None:
         height, width = values_hw.shape
         self._mask_hw[top : top + height, left : left + width] = values_hw
         self._revision += 1
         self.changed.emit(QRect(left, top, width, height))
-
-    def _announce_history(self) -> None:
-        self.history_changed.emit()
-
-
-class _PatchCommand(QUndoCommand):
-    """Writes a packed patch, or takes it out again: the only undo command there is."""
-
-    def __init__(
-        self,
-        document: MaskDocument,
-        text: str,
-        packed: PackedPatch,
-        *,
-        written: bool,
-        note: object = None,
-    ) -> None:
-        super().__init__(text)
-        self.note = note
-        self._document = document
-        self._packed = packed
-        self._written = written
-
-    def redo(self) -> None:
-        if not self._written:
-            self._document._flip(self._packed)
-        self._written = True
-
-    def undo(self) -> None:
-        self._document._flip(self._packed)
-        self._written = False
 
 
 def _union(mask_hw: Mask, strokes: list[Patch]) -> Patch | None:

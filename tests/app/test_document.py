@@ -10,7 +10,8 @@ from PySide6.QtCore import QRect
 
 from engine import masks
 from engine.types import Patch
-from nca_seg_app.document import UNDO_STEPS, MaskDocument, pack
+from nca_seg_app.document import MaskDocument, pack
+from nca_seg_app.history import UNDO_STEPS
 from tests.fakes import disk
 
 SHAPE = (23, 31)
@@ -156,6 +157,23 @@ def test_a_note_holds_until_its_step_is_undone_and_outlives_the_undo_limit() -> 
     for _ in range(UNDO_STEPS + 1):
         document.edit("Flip", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
     assert document.note == "accepted"
+    assert len(document.steps) == UNDO_STEPS
+
+
+@pytest.mark.usefixtures("qapp")
+def test_the_saved_state_can_fall_off_the_end_or_be_drawn_over() -> None:
+    document = MaskDocument((4, 4))
+    for _ in range(UNDO_STEPS + 1):
+        document.edit("Flip", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+    while document.can_undo:
+        document.undo()
+        assert document.unsaved
+    document.redo()
+    document.mark_saved()
+    document.undo()
+    document.edit("Dot", brush(1, 1, value=False))
+    assert document.place == 1
+    assert document.unsaved
 
 
 @pytest.mark.usefixtures("qapp")
