@@ -23,7 +23,19 @@ SAMPLES = PROJECT / "resources" / "samples"
 ICONS = PROJECT / "resources" / "icons"
 
 #: The modules of the application that may know widgets; all others run without a window.
-WITH_WIDGETS = {"__init__", "__main__", "actions", "form", "headless", "theme", "window"}
+WITH_WIDGETS = {
+    "__init__",
+    "__main__",
+    "actions",
+    "dialogs",
+    "form",
+    "headless",
+    "help",
+    "menus",
+    "strip",
+    "theme",
+    "window",
+}
 #: What turns data into code, or reaches the network: no use for either here.
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 FORBIDDEN_IMPORTS = {
