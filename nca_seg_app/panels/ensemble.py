@@ -1,0 +1,215 @@
+"""The ensemble panel: every member's answer as it comes, and what all of them say together."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QPoint, QSize, Qt
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from engine.types import EnsembleResult, Float
+from nca_seg_app.panels.agreement import Agreement, AgreementWatch
+from nca_seg_app.panels.histogram import DiceHistogram
+from nca_seg_app.panels.picturelist import PictureModel, PictureView
+from nca_seg_app.panels.pictures import Colours, Pace, picture_of
+from nca_seg_app.panels.words import doubt_text
+from nca_seg_app.session import Session
+from nca_seg_app.viewing import Kind, Shown
+
+MEMBER_PX = 60
+MAP_PX = 60
+MAPS = ("Mean", "Variance", "Entropy", "Agreement")
+MAP_TIPS = (
+    "Mean probability of all members.",
+    "Variance: where members differ. Bright is up to 0.25. V shows it over the image.",
+    "Entropy of the mean: bright where it is undecided, up to 1 bit.",
+    "The area that enough members outline; the slider below says how many.",
+)
+EMPTY = (
+    "Every run draws several answers to the same image. They appear here one by one; "
+    "where they differ, the model is in doubt. Press Segment (Ctrl+R)."
+)
+
+
+class EnsemblePanel(QWidget):
+    """Members, maps over all members, the doubt, and how alike every two members are."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        #: What is on the canvas from here: a member, a map counted from -1 down, or None.
+        self._put: tuple[Shown, int] | None = None
+        self._painted: EnsembleResult | None = None
+        self.watch = AgreementWatch(session, self)
+        side = QSize(MEMBER_PX, MEMBER_PX)
+        self.members = PictureView(
+            PictureModel(self._draw_member, self._say_member, self._explain_member), side, wrap=True
+        )
+        self.members.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.members.setAccessibleName("Members")
+        side = QSize(MAP_PX, MAP_PX)
+        self.maps = PictureView(
+            PictureModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__), side, wrap=False
+        )
+        self.maps.keep_one_row()
+        self.maps.setAccessibleName("Maps over all members")
+        self.doubt, self.level_text = QLabel(), QLabel()
+        self.doubt.setWordWrap(True)
+        self.doubt.setToolTip("Doubt is 1 − mean overlap (Dice) of every two members.")
+        self.level = QSlider(Qt.Orientation.Horizontal)
+        self.level.setRange(1, 100)
+        self.level.setValue(90)
+        self.level.setToolTip("How many members must outline a place for the agreement map.")
+        self.level.setAccessibleName("Agreement threshold")
+        self.histogram = DiceHistogram()
+        self.back = QPushButton("Back to Result")
+        self.back.setToolTip("Show the result on the canvas again, in place of one member or map.")
+        self._empty = QLabel(EMPTY)
+        self._empty.setWordWrap(True)
+        self._body = QWidget()
+        self._lay_out()
+        self._pace = Pace(self, self._show)
+        self._connect()
+        self._show()
+
+    def menu_for(self, member: int) -> QMenu:
+        """What can be done with one member; the caller shows it."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Show on Canvas", lambda: self._put_member(member))
+        use = menu.addAction(
+            f"Use Member {member + 1} as the Mask",
+            lambda: self._session.segmentation.use_member(member),
+        )
+        use.setToolTip("Makes this answer the mask; Ctrl+Z takes it back.")
+        menu.setToolTipsVisible(True)
+        return menu
+
+    def _lay_out(self) -> None:
+        layout, body = QVBoxLayout(self), QVBoxLayout(self._body)
+        layout.addWidget(self._empty)
+        layout.addWidget(self._body, 1)
+        body.setContentsMargins(0, 0, 0, 0)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        body.addWidget(self.members, 1)
+        body.addWidget(self.maps)
+        row = QHBoxLayout()
+        row.addWidget(self.level, 1)
+        row.addWidget(self.level_text)
+        body.addLayout(row)
+        body.addWidget(self.doubt)
+        body.addWidget(self.histogram)
+        body.addWidget(self.back)
+
+    def _connect(self) -> None:
+        session, run = self._session, self._session.segmentation
+        self.members.chosen.connect(lambda member, _: self._put_member(member))
+        self.members.customContextMenuRequested.connect(self._open_menu)
+        self.maps.chosen.connect(lambda place, _: self._put_map(place))
+        self.level.valueChanged.connect(self._move_level)
+        self.back.clicked.connect(lambda: session.viewing.show(None))
+        run.result_changed.connect(self._note_result)
+        self.watch.changed.connect(self._note_agreement)
+        session.viewing.shown_changed.connect(self._note_shown)
+
+    # What changes
+
+    def _note_result(self) -> None:
+        if self._session.segmentation.result is None:
+            self._painted = None
+            if self._is_put():
+                # The map on the canvas belongs to a result that is gone.
+                self._session.viewing.show(None)
+        self._pace.ask()
+
+    def _note_agreement(self) -> None:
+        self.maps.pictures.set_count(len(MAPS) if self.watch.newest else 0)
+        if self._put is not None and self._put[1] < 0 and self._is_put() and self.watch.newest:
+            self._put_map(-1 - self._put[1])
+        self._pace.ask()
+
+    def _move_level(self) -> None:
+        place = MAPS.index("Agreement")
+        if self.watch.newest is not None:
+            self.maps.pictures.set_count(len(MAPS), stale=place)
+            if self._put is not None and self._put[1] == -1 - place and self._is_put():
+                self._put_map(place)
+        self._pace.ask()
+
+    def _show(self) -> None:
+        result, newest = self._session.segmentation.result, self.watch.newest
+        self._empty.setVisible(result is None)
+        self._body.setVisible(result is not None)
+        self.level_text.setText(f"at least {self.level.value()} % of members")
+        if result is not self._painted:
+            # Members that were finished before keep the pictures they have.
+            stale = self._painted.finished if self._painted is not None else 0
+            self._painted = result
+            self.members.pictures.set_count(len(result.members_nhw) if result else 0, stale)
+            if self._put is not None and self._is_put() and self._put[1] >= stale:
+                self._put_member(self._put[1])
+        self._note_shown()
+        self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0, np.float32))
+        self.doubt.setText(doubt_text(newest))
+
+    def _note_shown(self) -> None:
+        self.back.setEnabled(self._session.viewing.shown is not None)
+        place = self._put[1] if self._put is not None and self._is_put() else None
+        self.members.select(place if place is not None and place >= 0 else -1)
+        self.maps.select(-1 - place if place is not None and place < 0 else -1)
+
+    # On the canvas
+
+    def _is_put(self) -> bool:
+        return self._put is not None and self._session.viewing.shown is self._put[0]
+
+    def _put_member(self, member: int) -> None:
+        result = self._session.segmentation.result
+        if result is not None and member < len(result.members_nhw):
+            self._show_on_canvas(
+                f"Member {member + 1}", "probability", result.members_nhw[member], member
+            )
+
+    def _put_map(self, place: int) -> None:
+        if self.watch.newest is not None:
+            kind: Kind = "variance" if MAPS[place] == "Variance" else "probability"
+            map_hw, title = self._map(self.watch.newest, place), MAPS[place]
+            self._show_on_canvas(title, kind, map_hw, -1 - place)
+
+    def _show_on_canvas(self, title: str, kind: Kind, map_hw: Float, place: int) -> None:
+        shown = Shown(title, kind, map_hw)
+        self._put = (shown, place)
+        self._session.viewing.show(shown)
+
+    def _open_menu(self, point: QPoint) -> None:
+        index = self.members.indexAt(point)
+        if index.isValid():
+            self.menu_for(index.row()).popup(self.members.viewport().mapToGlobal(point))
+
+    # The pictures
+
+    def _draw_member(self, member: int) -> QPixmap:
+        result = self._painted
+        if result is None:
+            return QPixmap()
+        return picture_of(result.members_nhw[member], MEMBER_PX, self.devicePixelRatioF())
+
+    def _say_member(self, member: int) -> str:
+        result = self._painted
+        return f"{member + 1}" + ("" if result is None or member < result.finished else " …")
+
+    def _explain_member(self, member: int) -> str:
+        return f"Member {member + 1}. Click: show on canvas. Right click: use this one."
+
+    def _draw_map(self, place: int) -> QPixmap:
+        newest, name = self.watch.newest, MAPS[place]
+        if newest is None:
+            return QPixmap()
+        colours: Colours = "inferno" if name in ("Variance", "Entropy") else "grey"
+        high = 0.25 if name == "Variance" else 1.0
+        ratio = self.devicePixelRatioF()
+        return picture_of(self._map(newest, place), MAP_PX, ratio, colours, high=high)
+
+    def _map(self, agreement: Agreement, place: int) -> Float:
+        enough_hw = agreement.enough(self.level.value() / 100)
+        return (agreement.mean_hw, agreement.variance_hw, agreement.entropy_hw, enough_hw)[place]

@@ -1,0 +1,221 @@
+"""The film panel: a member's way from noise to mask, one frame for each diffusion step."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QStackedLayout,
+    QToolButton,
+    QWidget,
+)
+
+from nca_seg_app.panels.picturelist import PictureModel, PictureView
+from nca_seg_app.panels.pictures import Pace, picture_of, stacked
+from nca_seg_app.segmenting import Film, FilmStep
+from nca_seg_app.session import Session
+from nca_seg_app.viewing import Shown
+
+HALF_PX = 56
+GAP_PX = 2
+PLAY_MS = 120
+#: x_t is the mask at ±1 plus noise of at most unit variance; this holds nearly all of it.
+NOISY_LIMIT = 2.5
+EMPTY = "Here a mask forms out of noise, step by step. Press Segment (Ctrl+R), then click a frame."
+
+
+class FilmPanel(QWidget):
+    """The frames of one member; the framed one is what the canvas shows."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._film: Film | None = None
+        self._steps: tuple[FilmStep, ...] = ()
+        self._noisy = False
+        self._follows = True
+        self._shown: Shown | None = None
+        self.frames = PictureView(
+            PictureModel(self._draw, self._say, self._explain),
+            QSize(HALF_PX, 2 * HALF_PX + GAP_PX),
+            wrap=False,
+        )
+        self.frames.keep_one_row()
+        self.frames.setAccessibleName("Diffusion steps")
+        self.member = QSpinBox()
+        self.member.setPrefix("Member ")
+        self.member.setMinimum(1)
+        self.member.setToolTip("Whose film this is (Up and Down).")
+        self.before = _arrow(Qt.ArrowType.LeftArrow, "The frame before (Left, on the film).")
+        self.after = _arrow(Qt.ArrowType.RightArrow, "The next frame (Right, on the film).")
+        self.play = QToolButton()
+        self.play.setCheckable(True)
+        self.play.setText("Play")
+        self.play.setToolTip("Play the film on the canvas; again to stop.")
+        self.back = QPushButton("Back to Result")
+        self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
+        self._timer = QTimer(self)
+        self._timer.setInterval(PLAY_MS)
+        self._empty = QLabel(EMPTY)
+        self._empty.setWordWrap(True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._legend = QLabel("above: noisy mask x_t\nbelow: mask it believes in")
+        self._legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
+        self._lay_out()
+        self._pace = Pace(self, self._show)
+        self._connect()
+        self._show()
+
+    def _lay_out(self) -> None:
+        side, row = QGridLayout(), QHBoxLayout()
+        side.addWidget(self.member, 0, 0, 1, 3)
+        for column, button in enumerate((self.before, self.play, self.after)):
+            button.setSizePolicy(self.member.sizePolicy())
+            side.addWidget(button, 1, column)
+        side.addWidget(self.back, 2, 0, 1, 3)
+        side.addWidget(self._legend, 3, 0, 1, 3)
+        side.setRowStretch(4, 1)
+        body = QWidget()
+        body.setLayout(row)
+        row.setContentsMargins(6, 4, 6, 4)
+        row.addLayout(side)
+        row.addWidget(self.frames, 1)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(body)
+
+    def _connect(self) -> None:
+        session = self._session
+        self.frames.chosen.connect(
+            lambda place, upper: self._choose(place, self._noisy if upper is None else upper)
+        )
+        self.member.valueChanged.connect(self._choose_member)
+        self.before.clicked.connect(lambda: self._move(-1))
+        self.after.clicked.connect(lambda: self._move(1))
+        self.play.toggled.connect(self._play)
+        self.back.clicked.connect(lambda: session.viewing.show(None))
+        self._timer.timeout.connect(self._advance)
+        session.segmentation.film_changed.connect(self._note_film)
+        session.viewing.shown_changed.connect(self._note_shown)
+
+    # What changes
+
+    def _note_film(self) -> None:
+        if self._session.segmentation.film is not self._film:
+            self._film, self._steps, self._follows = self._session.segmentation.film, (), True
+            self.frames.pictures.set_count(0)
+            self.play.setChecked(False)
+            if self._cursor_shown():
+                # The frame on the canvas belongs to a film that is gone.
+                self._session.viewing.show(None)
+        self._pace.ask()
+
+    def _show(self) -> None:
+        run, film = self._session.segmentation, self._session.segmentation.film
+        members = film.members
+        self._stack.setCurrentIndex(1 if members else 0)
+        blocked = self.member.blockSignals(True)
+        self.member.setRange(1, max(1, members))
+        self.member.setSuffix(f" of {max(members, run.settings.members)}")
+        if self._follows and run.running and run.result is not None:
+            self.member.setValue(run.result.first_member + 1)
+        self.member.blockSignals(blocked)
+        steps = film.steps(self.member.value() - 1)
+        if steps != self._steps:
+            # Frames that were there before keep their pictures.
+            same = bool(self._steps) and self._steps[0] is steps[0] if steps else False
+            stale = len(self._steps) if same else 0
+            self._steps = steps
+            self.frames.pictures.set_count(len(steps), stale)
+            if run.running and not self._cursor_shown():
+                self.frames.scrollToBottom()
+        self._note_shown()
+
+    def _note_shown(self) -> None:
+        self.back.setEnabled(self._session.viewing.shown is not None)
+        self.frames.select(self._cursor())
+
+    def _choose_member(self) -> None:
+        kept, self._follows = self._cursor(), False
+        self._show()
+        if kept >= 0:
+            self._choose(min(kept, len(self._steps) - 1), self._noisy)
+
+    # The cursor
+
+    def _cursor_shown(self) -> bool:
+        return self._shown is not None and self._session.viewing.shown is self._shown
+
+    def _cursor(self) -> int:
+        """Place of the frame that is on the canvas, or -1."""
+        shown = self._session.viewing.shown
+        if shown is None:
+            return -1
+        on_canvas = (
+            place
+            for place, step in enumerate(self._steps)
+            if shown.map_hw is step.clean_hw or shown.map_hw is step.noisy_hw
+        )
+        return next(on_canvas, -1)
+
+    def _choose(self, place: int, noisy: bool) -> None:
+        if not 0 <= place < len(self._steps):
+            return
+        step, self._noisy, self._follows = self._steps[place], noisy, False
+        title = f"Member {step.member + 1}, t = {step.timestep}"
+        if noisy:
+            self._shown = Shown(f"{title}: noisy mask x_t", "noisy", step.noisy_hw)
+        else:
+            self._shown = Shown(f"{title}: mask it believes in", "probability", step.clean_hw)
+        self._session.viewing.show(self._shown)
+
+    def _move(self, by: int) -> None:
+        cursor = self._cursor()
+        place = cursor + by if cursor >= 0 else (0 if by > 0 else len(self._steps) - 1)
+        self._choose(place, self._noisy)
+
+    def _play(self, playing: bool) -> None:
+        self.play.setText("Stop" if playing else "Play")
+        if playing:
+            if self._cursor() in (-1, len(self._steps) - 1):
+                self._choose(0, self._noisy)
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _advance(self) -> None:
+        # Ends with the last frame, and when something else is put on the canvas.
+        if self._cursor() in (-1, len(self._steps) - 1):
+            self.play.setChecked(False)
+        else:
+            self._move(1)
+
+    # The pictures
+
+    def _draw(self, place: int) -> QPixmap:
+        step, ratio = self._steps[place], self.devicePixelRatioF()
+        noisy = picture_of(step.noisy_hw, HALF_PX, ratio, low=-NOISY_LIMIT, high=NOISY_LIMIT)
+        clean = picture_of(step.clean_hw, HALF_PX, ratio)
+        return stacked(noisy, clean, GAP_PX)
+
+    def _say(self, place: int) -> str:
+        return f"t {self._steps[place].timestep}"
+
+    def _explain(self, place: int) -> str:
+        step = self._steps[place]
+        return (
+            f"Step {place + 1} of member {step.member + 1}, t = {step.timestep}. "
+            "Click above for x_t, below for the mask; Left and Right to move."
+        )
+
+
+def _arrow(direction: Qt.ArrowType, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setArrowType(direction)
+    button.setToolTip(tip)
+    return button

@@ -1,0 +1,138 @@
+"""The images panel: what there is, how far each image is, and what is worth looking at next."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QModelIndex, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from nca_seg_app.actions import find_action, plain_text
+from nca_seg_app.panels.imagelines import ImageDelegate
+from nca_seg_app.panels.imagelist import ImageModel, Order
+from nca_seg_app.panels.pictures import Pace
+from nca_seg_app.session import Session
+
+ORDERS: tuple[tuple[str, Order], ...] = (
+    ("By name", "name"),
+    ("Most doubt first", "doubt"),
+    ("To do first", "status"),
+)
+
+
+class ImagesPanel(QWidget):
+    """The images of the folder; a click opens one."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._followed = (-1, 0)
+        self.model = ImageModel(session, self)
+        self.list = ImageList(self.model)
+        self.order = QComboBox()
+        for text, order in ORDERS:
+            self.order.addItem(text, order)
+        self.order.setToolTip("Order of the list. D and A go through the images by name.")
+        self.order.setAccessibleName("Order")
+        self.words = QLineEdit()
+        self.words.setPlaceholderText("Find by name")
+        self.words.setClearButtonEnabled(True)
+        self.words.setToolTip("Show only images whose name contains this (Esc clears).")
+        self.reviewed = QLabel()
+        self.reviewed.setToolTip("Ctrl+Return accepts an image as reviewed and opens the next.")
+        self._lay_out()
+        self._pace = Pace(self, self._show)
+        self.list.clicked.connect(self._open)
+        self.list.activated.connect(self._open)
+        self.order.currentIndexChanged.connect(self._reorder)
+        self.words.textChanged.connect(self._reorder)
+        session.images_changed.connect(self._pace.ask)
+        session.image_changed.connect(self._pace.ask)
+        self._show()
+
+    def _lay_out(self) -> None:
+        empty, body = QWidget(), QWidget()
+        invitation = QVBoxLayout(empty)
+        words = QLabel("Drop images or a folder here, or try the samples.")
+        words.setWordWrap(True)
+        invitation.addWidget(words)
+        for action_id in ("file.open_folder", "file.open", "file.open_sample"):
+            action = find_action(action_id)
+            button = QPushButton(plain_text(action))
+            keys = f" ({action.shortcuts[0]})" if action.shortcuts else ""
+            button.setToolTip(action.tip + keys)
+            button.clicked.connect(lambda _=False, action=action: action.method(self._session))
+            invitation.addWidget(button)
+        invitation.addStretch(1)
+        layout, row = QVBoxLayout(body), QHBoxLayout()
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.words)
+        layout.addWidget(self.list, 1)
+        row.addWidget(self.order)
+        layout.addLayout(row)
+        layout.addWidget(self.reviewed)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(empty)
+        self._stack.addWidget(body)
+
+    def _open(self, index: QModelIndex) -> None:
+        self._session.open_row(self.model.place(index.row()))
+
+    def _reorder(self) -> None:
+        self.model.order, self.model.words = self.order.currentData(), self.words.text()
+        self._followed = (-1, 0)
+        self._show()
+
+    def _show(self) -> None:
+        rows, index = self._session.images, self._session.index
+        top = self.list.verticalScrollBar().value()
+        self._stack.setCurrentIndex(1 if rows else 0)
+        self.model.refresh()
+        done = sum(row.status == "reviewed" for row in rows)
+        listed = self.model.rowCount()
+        shown = f" · {listed} shown" if listed != len(rows) else ""
+        self.reviewed.setText(f"{done:,} of {len(rows):,} reviewed{shown}")
+        line = self.model.line(index)
+        if line >= 0:
+            self.list.setCurrentIndex(self.model.index(line))
+        if self._followed == (index, len(rows)):
+            # The image stayed, so the list stays where the person scrolled it.
+            self.list.verticalScrollBar().setValue(top)
+        elif line >= 0:
+            self.list.scrollTo(self.model.index(line))
+        self._followed = (index, len(rows))
+
+
+class ImageList(QListView):
+    """Thousands of lines of one height; Return opens the line the arrow keys went to."""
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self._images = model
+        self.setModel(model)
+        self.setItemDelegate(ImageDelegate(self))
+        self.setUniformItemSizes(True)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Images")
+
+    def event(self, event: QEvent) -> bool:
+        # Return accepts a result elsewhere; here it opens an image, if another one is chosen.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            opens = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+            line = self.currentIndex().row()
+            if opens and not event.modifiers() and line >= 0 and not self._images.is_open(line):
+                event.accept()
+                return True
+        return super().event(event)

@@ -1,0 +1,99 @@
+"""Small pictures of maps, painted only where they are seen and at most thirty times a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import pyqtgraph
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
+from PySide6.QtWidgets import QWidget
+
+from engine.types import Float
+
+PACE_MS = 33
+Colours = Literal["grey", "inferno"]
+
+
+@cache
+def colour_table(colours: Colours) -> list[int]:
+    """256 colours as Qt's 0xAARRGGBB, from the lowest value to the highest."""
+    if colours == "grey":
+        rgb = np.repeat(np.arange(256)[:, None], 3, axis=1)
+    else:
+        rgb = pyqtgraph.colormap.get(colours).getLookupTable(nPts=256)[:, :3]
+    return [QColor(*map(int, row)).rgb() for row in rgb]
+
+
+def picture_of(
+    map_hw: Float,
+    side_px: int,
+    ratio: float,
+    colours: Colours = "grey",
+    low: float = 0.0,
+    high: float = 1.0,
+) -> QPixmap:
+    """The map as a picture whose longer side is `side_px`; `low` and `high` end the colours."""
+    pixels = max(1, round(side_px * ratio))
+    # Thinned out before it is converted: a thumbnail must not cost what the whole map costs.
+    stride = max(1, max(map_hw.shape) // (2 * pixels))
+    share_hw = np.nan_to_num((map_hw[::stride, ::stride] - low) / (high - low))
+    level_hw = np.ascontiguousarray(np.clip(share_hw * 255, 0, 255).astype(np.uint8))
+    rows, columns = level_hw.shape
+    image = QImage(level_hw.tobytes(), columns, rows, columns, QImage.Format.Format_Indexed8)
+    image.setColorTable(colour_table(colours))
+    # Few cells are shown as cells, many are averaged.
+    grows = max(rows, columns) < pixels
+    mode = Qt.TransformationMode
+    scaled = image.convertToFormat(QImage.Format.Format_RGB32).scaled(
+        QSize(pixels, pixels),
+        Qt.AspectRatioMode.KeepAspectRatio,
+        mode.FastTransformation if grows else mode.SmoothTransformation,
+    )
+    picture = QPixmap.fromImage(scaled)
+    picture.setDevicePixelRatio(ratio)
+    return picture
+
+
+def stacked(upper: QPixmap, lower: QPixmap, gap_px: int) -> QPixmap:
+    """Two pictures of one size, one above the other."""
+    ratio, size = upper.devicePixelRatio(), upper.deviceIndependentSize().toSize()
+    both = QPixmap(upper.width(), 2 * upper.height() + round(gap_px * ratio))
+    both.setDevicePixelRatio(ratio)
+    both.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(both)
+    painter.drawPixmap(0, 0, upper)
+    painter.drawPixmap(0, size.height() + gap_px, lower)
+    painter.end()
+    return both
+
+
+class Pace(QTimer):
+    """Calls `paint` soon after `ask()`, at most thirty times a second, while its panel is seen."""
+
+    def __init__(self, panel: QWidget, paint: Callable[[], None], every_ms: int = PACE_MS) -> None:
+        super().__init__(panel)
+        self._panel, self._paint, self._owed = panel, paint, True
+        self.setSingleShot(True)
+        self.setInterval(every_ms)
+        self.timeout.connect(self._pay)
+        panel.installEventFilter(self)
+
+    def ask(self) -> None:
+        """Something to show has changed."""
+        self._owed = True
+        if self._panel.isVisible() and not self.isActive():
+            self.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and self._owed:
+            self._pay()
+        return False
+
+    def _pay(self) -> None:
+        if self._owed:
+            self._owed = False
+            self._paint()

@@ -1,0 +1,193 @@
+"""The segment panel: a model, a few settings, a run, what came of it, and the person's decision."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from nca_seg_app.actions import Action, find_action, plain_text
+from nca_seg_app.form import Form
+from nca_seg_app.panels.agreement import AgreementWatch
+from nca_seg_app.panels.pictures import Pace
+from nca_seg_app.panels.words import figures, progress_text, scores
+from nca_seg_app.session import Has, Session
+
+SLIDER_STEPS = 100
+
+
+class SegmentPanel(QWidget):
+    """Everything that starts, follows and ends a segmentation."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._buttons: list[tuple[Action, QPushButton]] = []
+        self.models = QComboBox()
+        self.models.setToolTip("The model that draws the outlines. Used from the next run on.")
+        self.models.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.models.setAccessibleName("Model")
+        self.figures, self.hint, self.scores = _words(), _words(), _words()
+        self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
+        self.progress = QProgressBar()
+        self.progress.setToolTip("Diffusion steps done, of all members, and the time left.")
+        self.threshold, self._threshold_text = _slider(
+            "Threshold", "How sure the members must be on average. Drag: the outline follows."
+        )
+        self.opacity, self._opacity_text = _slider(
+            "Fill opacity", "How strongly the inside of the outline is tinted. Z hides the tint."
+        )
+        self.opacity.setMaximum(60)
+        self._lay_out()
+        self._watch = AgreementWatch(session, self)
+        self._pace = Pace(self, self._show_run)
+        self._connect()
+        for show in (self._show_models, self._show_settings, self._show_state, self._show_run):
+            show()
+
+    def button(self, action_id: str) -> QPushButton:
+        """The button of an action. KeyError where there is none."""
+        return {action.id: button for action, button in self._buttons}[action_id]
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.models)
+        layout.addWidget(self.figures)
+        layout.addWidget(self.form)
+        layout.addWidget(self._button("run.segment", show_keys=True))
+        controls = QHBoxLayout()
+        for action_id in ("run.pause", "run.step", "run.cancel"):
+            controls.addWidget(self._button(action_id))
+        layout.addLayout(controls)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.scores)
+        sliders = QGridLayout()
+        rows = ((self.threshold, self._threshold_text), (self.opacity, self._opacity_text))
+        for row, (slider, text) in enumerate(rows):
+            label = QLabel(slider.accessibleName())
+            label.setToolTip(slider.toolTip())
+            sliders.addWidget(label, row, 0)
+            sliders.addWidget(slider, row, 1)
+            sliders.addWidget(text, row, 2)
+        layout.addLayout(sliders)
+        decision = QHBoxLayout()
+        for action_id in ("run.accept", "run.discard"):
+            decision.addWidget(self._button(action_id, show_keys=True))
+        layout.addLayout(decision)
+        layout.addWidget(self._button("run.accept_and_next", show_keys=True))
+        layout.addStretch(1)
+
+    def _button(self, action_id: str, *, show_keys: bool = False) -> QPushButton:
+        action = find_action(action_id)
+        text = plain_text(action).removesuffix(" Result")
+        keys = QKeySequence(action.shortcuts[0]).toString(QKeySequence.SequenceFormat.NativeText)
+        button = QPushButton(f"{text}   {keys}" if show_keys else text)
+        button.setToolTip(f"{action.tip} ({keys})")
+        # So that the keys keep going to the canvas, and no narrow dock cuts the words off.
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.setMinimumWidth(0)
+        button.clicked.connect(lambda: action.method(self._session))
+        self._buttons.append((action, button))
+        return button
+
+    def _connect(self) -> None:
+        session, run = self._session, self._session.segmentation
+        self.models.activated.connect(
+            lambda place: session.choose_model(self.models.itemData(place).name)
+        )
+        self.form.changed.connect(lambda settings: session.change_settings(sample=settings))
+        self.threshold.valueChanged.connect(lambda value: run.set_threshold(value / SLIDER_STEPS))
+        self.opacity.valueChanged.connect(
+            lambda value: session.change_settings(fill_opacity=value / SLIDER_STEPS)
+        )
+        session.models_changed.connect(self._show_models)
+        session.model_changed.connect(self._show_models)
+        session.settings_changed.connect(self._show_settings)
+        session.state_changed.connect(self._show_state)
+        for signal in (run.result_changed, run.running_changed, session.state_changed):
+            signal.connect(self._pace.ask)
+        self._watch.changed.connect(self._pace.ask)
+        run.threshold_changed.connect(self._pace.ask)
+
+    def _show_models(self) -> None:
+        session, chosen = self._session, self._session.model
+        listed = [self.models.itemData(place) for place in range(self.models.count())]
+        if listed != list(session.models):
+            self.models.clear()
+            for entry in session.models:
+                self.models.addItem(f"{entry.name} · {entry.spec.size} px", entry)
+        names = [entry.name for entry in session.models]
+        self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
+        self.figures.setText(figures(chosen, session.device_text) if chosen else "")
+
+    def _show_settings(self) -> None:
+        settings = self._session.settings
+        if self.form.value() != settings.sample:
+            self.form.set_value(settings.sample)
+        for slider, text, value in (
+            (self.threshold, self._threshold_text, settings.threshold),
+            (self.opacity, self._opacity_text, settings.fill_opacity),
+        ):
+            blocked = slider.blockSignals(True)
+            slider.setValue(round(value * SLIDER_STEPS))
+            slider.blockSignals(blocked)
+            shown = f"{value:.2f}" if slider is self.threshold else f"{100 * value:.0f} %"
+            text.setText(shown)
+
+    def _show_state(self) -> None:
+        state = self._session.state
+        for action, button in self._buttons:
+            button.setEnabled(action.needs in state)
+        self.button("run.pause").setText("Go On" if Has.PAUSED in state else "Pause")
+
+    def _show_run(self) -> None:
+        run, state = self._session.segmentation, self._session.state
+        done, total = run.progress
+        loading = run.running and total == 0
+        self.progress.setRange(0, 0 if loading else max(1, total))
+        self.progress.setValue(done)
+        self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
+        self.progress.setTextVisible(total > 0)
+        hint = "Loading the model…" if loading else ""
+        if Has.IMAGE not in state:
+            hint = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
+        elif Has.MODEL not in state:
+            hint = "No model is installed. You can draw by hand: press B for the brush."
+        elif Has.RESULT not in state and not run.running:
+            hint = "Press Segment: the model outlines the lesion several times over."
+        self.hint.setText(hint)
+        self.hint.setVisible(bool(hint))
+        newest = self._watch.newest
+        image = self._session.image
+        spacing_mm = image.spacing_mm if image is not None else None
+        self.scores.setText(scores(newest, run.threshold, spacing_mm) if newest else "")
+        self.scores.setVisible(newest is not None)
+
+
+def _words() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def _slider(name: str, tip: str) -> tuple[QSlider, QLabel]:
+    slider, text = QSlider(Qt.Orientation.Horizontal), QLabel()
+    slider.setRange(0, SLIDER_STEPS)
+    slider.setAccessibleName(name)
+    slider.setToolTip(f"{tip} (arrow keys)")
+    text.setMinimumWidth(text.fontMetrics().horizontalAdvance("000 %"))
+    return slider, text

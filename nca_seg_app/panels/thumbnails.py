@@ -1,0 +1,96 @@
+"""Thumbnails are made off the main thread, one at a time, the last one asked for first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QImageReader, QPixmap
+
+from engine.images import read_image
+from nca_seg_app.session import Session
+
+KEPT = 600
+#: What was asked for and has scrolled out of sight since is not worth the wait.
+WAITING = 40
+#: Formats that Qt decodes by itself; all else goes through the engine.
+QT_FORMATS = (b"jpeg", b"jpg", b"png", b"bmp")
+
+
+def thumbnail_of(path: Path, side_px: int) -> QImage:
+    """The picture in the file, upright, at most `side_px` wide and high. May be called anywhere.
+
+    Raises what `engine.images.read_image` raises.
+    """
+    reader = QImageReader(str(path))
+    reader.setDecideFormatFromContent(True)
+    reader.setAutoTransform(True)
+    size = reader.size()
+    if bytes(reader.format().data()) in QT_FORMATS and not size.isEmpty():
+        # JPEG is decoded at a fraction of its size: camera images take milliseconds.
+        reader.setScaledSize(_within(size, side_px))
+        image = reader.read()
+        if not image.isNull():
+            return image
+    pixels_hwc = read_image(path).pixels_hwc
+    height, width, _ = pixels_hwc.shape
+    whole = QImage(pixels_hwc.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    mode = Qt.TransformationMode.SmoothTransformation
+    return whole.scaled(_within(whole.size(), side_px), mode=mode)
+
+
+def _within(size: QSize, side_px: int) -> QSize:
+    keeps = Qt.AspectRatioMode.KeepAspectRatio
+    return size.scaled(side_px, side_px, keeps).expandedTo(QSize(1, 1))
+
+
+class Thumbnails(QObject):
+    """The newest thumbnails; `get` gives one or asks for it, `made` tells when it is there."""
+
+    made = Signal(object)
+
+    def __init__(self, session: Session, side_px: int, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._side_px = session, side_px
+        self._kept: OrderedDict[Path, QPixmap] = OrderedDict()
+        self._wanted: OrderedDict[Path, None] = OrderedDict()
+        self._busy = False
+
+    def get(self, path: Path) -> QPixmap | None:
+        """The thumbnail of the file, an empty one where it cannot be read, None while unknown."""
+        if path in self._kept:
+            self._kept.move_to_end(path)
+            return self._kept[path]
+        self._wanted[path] = None
+        self._wanted.move_to_end(path)
+        while len(self._wanted) > WAITING:
+            self._wanted.popitem(last=False)
+        self._work()
+        return None
+
+    def clear(self) -> None:
+        """Forget what is wanted and known, as for another folder."""
+        self._wanted.clear()
+        self._kept.clear()
+
+    def _work(self) -> None:
+        if self._busy or not self._wanted:
+            return
+        self._busy = True
+        path, _ = self._wanted.popitem()
+        side_px = self._side_px
+        self._session.aside.run(
+            lambda: thumbnail_of(path, side_px),
+            lambda image: self._keep(path, QPixmap.fromImage(image)),
+            # The list shows that there is no picture; opening it tells why.
+            lambda _: self._keep(path, QPixmap()),
+        )
+
+    def _keep(self, path: Path, picture: QPixmap) -> None:
+        self._busy = False
+        self._kept[path] = picture
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        self.made.emit(path)
+        self._work()

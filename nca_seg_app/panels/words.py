@@ -1,0 +1,59 @@
+"""What a run and its members say, in words that need no statistics."""
+
+from __future__ import annotations
+
+from engine.library import ModelEntry
+from nca_seg_app.panels.agreement import Agreement
+
+BYTES_PER_PARAMETER = 4
+
+
+def figures(entry: ModelEntry, device_text: str) -> str:
+    """What is known about a model, as "about 94 thousand parameters · Dice 0.87"."""
+    thousands = entry.size_bytes / BYTES_PER_PARAMETER / 1000
+    known = [f"{entry.spec.size} px grid", f"about {thousands:,.0f} thousand parameters"]
+    dice = entry.spec.training.get("validation_dice")
+    if isinstance(dice, float):
+        known.append(f"Dice {dice:.3f} in validation")
+    return " · ".join([*known, *([device_text] if device_text else [])])
+
+
+def progress_text(done: int, total: int, seconds_left: float | None, paused: bool) -> str:
+    """How far a run is, as "6 of 10 steps · 1.8 s left"."""
+    steps = f"{done} of {total} steps"
+    if paused:
+        return f"{steps} · paused"
+    if seconds_left is None or done == total:
+        return steps
+    minutes = f"{seconds_left / 60:.0f} min" if seconds_left >= 90 else f"{seconds_left:.1f} s"
+    return f"{steps} · {minutes} left"
+
+
+def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> str:
+    """What the members say together, in plain words."""
+    share, members = agreement.outlined(threshold), len(agreement.result.members_nhw)
+    frame = agreement.result.frame
+    area = f"Outlined: {100 * share:.1f} % of the image"
+    if spacing_mm is not None:
+        area += f", {share * frame.height * frame.width * spacing_mm**2:.1f} mm²"
+    agreed = agreement.agreed(threshold)
+    if agreed is None:
+        return "Nothing is outlined at this threshold. Move it to the left."
+    if members < 2:
+        return f"{area}\nOne member only: how sure it is cannot be told."
+    return (
+        f"Members agree on {100 * agreed:.0f} % of the outlined area\n"
+        f"{area}\nDoubt {agreement.doubt:.2f} (0: all {members} members alike)"
+    )
+
+
+def doubt_text(agreement: Agreement | None) -> str:
+    """The doubt of an ensemble, and what it is made of."""
+    if agreement is None:
+        return ""
+    if not agreement.dice.size:
+        return "One member only: draw more to see where they differ."
+    return (
+        f"Doubt {agreement.doubt:.2f}: two members share {100 - 100 * agreement.doubt:.0f} % "
+        f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
+    )
