@@ -1,7 +1,6 @@
 # Law: every target works in a fresh clone on a bare machine and needs nothing outside it.
 
 VENV_PYTHON := .venv/bin/python
-IMAGE ?= resources/samples/sample_1_plain.jpg
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format setup setup-dev clean
@@ -10,7 +9,7 @@ help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
 run: setup ## Open the window with a sample image (IMAGE=path for another)
-	@$(VENV_PYTHON) -m nca_seg_app "$(IMAGE)"
+	@$(VENV_PYTHON) -m nca_seg_app $(if $(IMAGE),"$(IMAGE)",--sample)
 
 test: setup-dev ## Run all tests, without a display (ARGS='-k word' for some)
 	@QT_QPA_PLATFORM=offscreen $(VENV_PYTHON) -m pytest $(ARGS)
