@@ -37,18 +37,18 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     angle, stretch, shear, scale, shift_x, shift_y, flip = _uniform(generator, 7).tolist()
     angle = math.pi * angle
-    scale = math.exp(0.35 * scale - 0.05)
-    stretch = math.exp(0.15 * stretch)
+    scale = math.exp(0.25 * scale)
+    stretch = math.exp(0.1 * stretch)
     rotation = torch.tensor(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
     shape = torch.tensor([[stretch, 0.1 * shear], [0.0, 1 / stretch]])
     mirror = torch.diag(torch.tensor([-1.0 if flip < 0 else 1.0, 1.0]))
-    return scale * rotation @ shape @ mirror, 0.2 * torch.tensor([shift_x, shift_y])
+    return scale * rotation @ shape @ mirror, 0.12 * torch.tensor([shift_x, shift_y])
 
 
 def _bend(cells: int, generator: torch.Generator) -> Tensor:
-    coarse = 0.06 * torch.randn(1, 2, 4, 4, generator=generator)
+    coarse = 0.04 * torch.randn(1, 2, 4, 4, generator=generator)
     bent = F.interpolate(coarse, size=(cells, cells), mode="bicubic", align_corners=True)
     return bent[0].permute(1, 2, 0)
 
@@ -56,13 +56,13 @@ def _bend(cells: int, generator: torch.Generator) -> Tensor:
 def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
     """The picture, [0, 1], under another light and camera: gain, gamma, saturation, blur, grain."""
     draw = _uniform(generator, 10).tolist()
-    gain = torch.exp(0.12 * _uniform(generator, 3))[:, None, None]
-    image = image_3hw.clamp(1e-4, 1) ** math.exp(0.25 * draw[0])
-    image = image * gain * math.exp(0.15 * draw[1])
+    gain = torch.exp(0.08 * _uniform(generator, 3))[:, None, None]
+    image = image_3hw.clamp(1e-4, 1) ** math.exp(0.2 * draw[0])
+    image = image * gain * math.exp(0.1 * draw[1])
     grey = image.mean(dim=0, keepdim=True)
-    image = grey + (image - grey) * math.exp(0.35 * draw[2])
+    image = grey + (image - grey) * math.exp(0.25 * draw[2])
     middle = image.mean(dim=(1, 2), keepdim=True)
-    image = middle + (image - middle) * math.exp(0.25 * draw[3])
+    image = middle + (image - middle) * math.exp(0.2 * draw[3])
     if draw[4] > 0.5:
         soft = F.avg_pool2d(F.pad(image[None], (1, 1, 1, 1), mode="reflect"), 3, 1)[0]
         image = image + (soft - image) * (draw[5] + 1) / 2
