@@ -1,0 +1,200 @@
+"""What lies over the picture is arrays until it is painted: tint, heat map, contours, doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PySide6.QtGui import QColor, QImage
+
+from engine import masks
+from engine.types import EnsembleResult, Float
+from nca_seg_app.document import Mask
+from nca_seg_app.viewing import Kind
+
+#: An outline (n, 2) of (row, column) in pixel-edge coordinates of the image.
+Contour = NDArray[np.float64]
+Window = tuple[slice, slice]
+
+ANNOTATION = QColor("#00d5ff")
+PROPOSAL = QColor("#ffb000")
+#: Grid maps are interpolated to about this many cells a side before contours and colours.
+FINE_SIDE = 384
+#: Pixels looked at for one outline; a coarser raster is taken where there are more.
+OUTLINE_PIXELS = 500_000
+#: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.
+DOUBT_LEVELS = (0.25, 0.5, 0.75)
+#: The inferno colour map at nine even places, sRGB.
+_INFERNO = np.array(
+    [
+        (0, 0, 4),
+        (31, 12, 72),
+        (85, 15, 109),
+        (136, 34, 106),
+        (186, 54, 85),
+        (227, 89, 51),
+        (249, 140, 10),
+        (249, 201, 50),
+        (252, 255, 164),
+    ],
+    dtype=np.float64,
+)
+
+
+class Tint:
+    """The inside of the mask as a colour table over one byte a pixel, kept up piece by piece."""
+
+    def __init__(self, mask_hw: Mask) -> None:
+        height, width = mask_hw.shape
+        self.image = QImage(width, height, QImage.Format.Format_Indexed8)
+        self.set_opacity(0.0)
+        self.refresh(mask_hw, (slice(0, height), slice(0, width)))
+
+    def refresh(self, mask_hw: Mask, window: Window) -> None:
+        """Take over what the mask has become in a window (rows, columns)."""
+        line_bytes = self.image.bytesPerLine()
+        bits = np.frombuffer(self.image.bits(), np.uint8)
+        bits.reshape(-1, line_bytes)[:, : mask_hw.shape[1]][window] = mask_hw[window]
+
+    def set_opacity(self, opacity: float) -> None:
+        """Tint the inside by a share of the annotation's colour, 0 to 1."""
+        colour = QColor(ANNOTATION)
+        colour.setAlphaF(opacity)
+        self.image.setColorTable([0, colour.rgba()])
+
+
+def heat_image(map_hw: Float, kind: Kind) -> QImage:
+    """A map in inferno colours, more transparent where there is less; smooth enough to magnify.
+
+    "variance" is shown as doubt, its root. "noisy" and "channel" are stretched between their
+    extremes, but for the most extreme hundredth.
+    """
+    if kind == "variance":
+        share_hw, opacity_hw = _share_and_opacity(doubt_of(_finer(map_hw)), 2.5)
+    elif kind == "probability":
+        share_hw, opacity_hw = _share_and_opacity(_finer(map_hw), 1.5)
+    else:
+        low, high = np.percentile(map_hw, (0.5, 99.5))
+        share_hw = np.clip((_finer(map_hw) - low) / max(float(high - low), 1e-6), 0, 1)
+        opacity_hw = np.full(share_hw.shape, 0.88)
+    places = np.linspace(0, 1, len(_INFERNO))
+    table = np.stack(
+        [np.interp(np.linspace(0, 1, 256), places, band) for band in _INFERNO.T], axis=1
+    )
+    rows, columns = share_hw.shape
+    bgra_hwc = np.empty((rows, columns, 4), np.uint8)
+    # Premultiplied, so that smooth scaling does not drag dark fringes in.
+    colour_hwc = table[(share_hw * 255).astype(np.uint8)] * opacity_hw[..., None]
+    bgra_hwc[..., :3] = colour_hwc[..., ::-1] + 0.5
+    bgra_hwc[..., 3] = opacity_hw * 255 + 0.5
+    image = QImage(
+        bgra_hwc.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
+    )
+    return image.copy()
+
+
+def doubt_of(variance_hw: Float) -> Float:
+    """How much the members disagree, 0 to 1: at 1 half of them say yes and half no."""
+    return np.asarray(2 * np.sqrt(np.clip(variance_hw, 0, 0.25)), dtype=np.float32)
+
+
+def annotation_contours(mask_hw: Mask, window: Window) -> list[Contour]:
+    """The mask's outline within a window (rows, columns), at a raster that bounds the work.
+
+    Where the mask goes on beyond the window, it is closed along the window's border.
+    """
+    rows, columns = window
+    area = max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start)
+    step = max(1, int(np.ceil((area / OUTLINE_PIXELS) ** 0.5)))
+    sampled_hw = mask_hw[rows, columns][step // 2 :: step, step // 2 :: step]
+    corner_rc = np.array([rows.start, columns.start])
+    return [contour_rc * step + corner_rc for contour_rc in masks.outline(sampled_hw)]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """The border a model proposes, and at each of its points the members' doubt (0 to 1).
+
+    `sharpness` is the share of its diffusion steps that the first batch has taken.
+    """
+
+    contours: tuple[Contour, ...]
+    doubts: tuple[Float, ...]
+    sharpness: float = 1.0
+
+    def doubtful_stretches(self) -> list[list[Contour]]:
+        """For each of DOUBT_LEVELS the stretches of border at least that doubtful."""
+        found: list[list[Contour]] = []
+        for level in DOUBT_LEVELS:
+            stretches: list[Contour] = []
+            for contour_rc, doubt in zip(self.contours, self.doubts, strict=True):
+                stretches += [contour_rc[part] for part in _runs(doubt >= level)]
+            found.append(stretches)
+        return found
+
+    def doubtful_places(self, apart_px: float) -> list[tuple[float, float]]:
+        """(row, column) of the most doubtful point of each doubtful stretch, along the border.
+
+        Of several within `apart_px` the first stands for all.
+        """
+        highest = max((float(doubt.max()) for doubt in self.doubts if doubt.size), default=0.0)
+        level = max(0.3, 0.7 * highest)
+        places: list[tuple[float, float]] = []
+        for contour_rc, doubt in zip(self.contours, self.doubts, strict=True):
+            for part in _runs(doubt >= level):
+                peak = part.start + int(np.argmax(doubt[part]))
+                row, column = (float(each) for each in contour_rc[peak])
+                if all(np.hypot(row - r, column - c) > apart_px for r, c in places):
+                    places.append((row, column))
+        return places
+
+
+def proposal_of(
+    map_hw: Float, variance_hw: Float, threshold: float, shape: tuple[int, int], sharpness: float
+) -> Proposal:
+    """The border of a probability map on the grid, for an image of `shape` (height, width)."""
+    fine_hw, doubt_hw = _finer(map_hw), _finer(doubt_of(variance_hw))
+    rows, columns = fine_hw.shape
+    contours, doubts = [], []
+    for contour_rc in masks.outline(fine_hw, threshold):
+        cells = np.floor(contour_rc * (np.array(doubt_hw.shape) / (rows, columns))).astype(int)
+        cells = np.clip(cells, 0, np.array(doubt_hw.shape) - 1)
+        doubts.append(doubt_hw[cells[:, 0], cells[:, 1]])
+        contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
+    return Proposal(tuple(contours), tuple(doubts), sharpness)
+
+
+def sharpness_of(result: EnsembleResult) -> float:
+    """How far the first guess has become an answer, 0 to 1."""
+    return 1.0 if result.finished else result.step.done / max(1, result.step.total)
+
+
+def value_at(map_hw: Float, share: tuple[float, float]) -> float:
+    """The map's value in the cell at a place given as shares (of the rows, of the columns)."""
+    rows, columns = map_hw.shape
+    row, column = min(int(share[0] * rows), rows - 1), min(int(share[1] * columns), columns - 1)
+    return float(map_hw[row, column])
+
+
+def _finer(map_hw: Float) -> Float:
+    """The map, interpolated to about FINE_SIDE cells where it has fewer."""
+    rows, columns = map_hw.shape
+    factor = max(1, round(FINE_SIDE / max(rows, columns)))
+    picture = PillowImage.fromarray(np.ascontiguousarray(map_hw, dtype=np.float32))
+    # The same interpolation as of an accepted mask, so that accepting moves no border.
+    finer = picture.resize((columns * factor, rows * factor), PillowImage.Resampling.BILINEAR)
+    return np.asarray(finer, dtype=np.float32)
+
+
+def _share_and_opacity(share_hw: Float, gain: float) -> tuple[Float, Float]:
+    share_hw = np.clip(share_hw, 0, 1)
+    return share_hw, np.minimum(share_hw * gain, 1) * 0.85
+
+
+def _runs(true_n: NDArray[np.bool_]) -> Sequence[slice]:
+    """The unbroken runs of True that have at least two places."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], true_n, [False]]).astype(np.int8)))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]

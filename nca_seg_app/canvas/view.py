@@ -1,0 +1,357 @@
+"""The canvas gives the hand's points to the tool in hand, and the session's image to the eye."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPolygonF,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from nca_seg_app.actions import find_action
+from nca_seg_app.canvas import brushwork
+from nca_seg_app.canvas.conversion import to_point, to_rc
+from nca_seg_app.canvas.stage import Stage
+from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
+from nca_seg_app.session import Session
+
+#: Wheel units (eighths of a degree) that double the magnification.
+WHEEL_DOUBLES = 420.0
+#: One notch of a usual wheel, in the same units.
+WHEEL_NOTCH = 120
+#: A press that moved no further than this, in view units, is a click.
+CLICK_DISTANCE = 4.0
+EMPTY_TEXT = "Drop images or a folder here, or {}try the sample{}."
+
+Button = Qt.MouseButton
+Key = Qt.Key
+
+
+class CanvasView(Stage):
+    """The image with mask, proposal and maps over it, and the tools that draw on it."""
+
+    #: What is under the pointer, for the status bar; empty where there is nothing.
+    pointed = Signal(str)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(session, parent)
+        self._tool: DrawingTool | None = None
+        self._pointer: QPointF | None = None
+        self._pressed_at: QPointF | None = None
+        self._panned_from: QPointF | None = None
+        self._drawing_with = Button.NoButton
+        self._shift = self._dropping = False
+        self._notches = 0
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setAcceptDrops(True)
+        self.setAccessibleName("Canvas")
+        self._empty = QLabel(self)
+        self._empty.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
+        self._empty.setAccessibleName(EMPTY_TEXT.format("", ""))
+        self._empty.linkActivated.connect(lambda _link: session.open_sample())
+        QVBoxLayout(self).addWidget(self._empty, 0, Qt.AlignmentFlag.AlignCenter)
+        session.viewing.tool_changed.connect(self._adopt_tool)
+        session.settings_changed.connect(self._adopt_cursor)
+        self._style_empty()
+        self.adopt_image()
+
+    @property
+    def tool(self) -> DrawingTool | None:
+        """The tool that draws on the open image, or None while there is nothing to draw."""
+        return self._tool
+
+    # What the session says
+
+    def adopt_image(self) -> None:
+        """Begin anew with the session's image."""
+        # A stroke on the old image went with its document.
+        self._tool, self._panned_from, self._pressed_at = None, None, None
+        self._drawing_with = Button.NoButton
+        super().adopt_image()
+        self._empty.setVisible(self.layers.picture is None)
+        self._adopt_tool()
+        self._tell_pointed()
+
+    def _adopt_tool(self) -> None:
+        session, document = self.session, self.session.document
+        if self._tool is not None:
+            self._tool.cancel()
+        kind = DRAWING_TOOLS.get(session.viewing.tool)
+        self._tool, self._drawing_with = None, Button.NoButton
+        if kind is not None and document is not None:
+            self._tool = kind(document, lambda: session.settings.brush_radius_px)
+        self._adopt_cursor()
+        self.update()
+
+    # The mouse
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        place, button = event.position(), event.button()
+        if self.layers.picture is None or self._drawing_with != Button.NoButton:
+            return
+        self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        pans = button == Button.LeftButton and (self.bare or self._tool is None)
+        if pans or button == Button.MiddleButton:
+            self._panned_from = self._pressed_at = place
+        elif self._tool is not None and button in (Button.LeftButton, Button.RightButton):
+            self._drawing_with = button
+            erases = self._shift or button == Button.RightButton
+            self._tool.press(self._image_point(place), erases, 1 / self.placement.scale)
+            self.update()
+        self._point_at(place)
+        self._adopt_cursor()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        place = event.position()
+        self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if self._panned_from is not None:
+            by = place - self._panned_from
+            self._panned_from = place
+            self.place(self.placement.moved(by.x(), by.y()))
+        elif self._tool is not None and self._drawing_with != Button.NoButton:
+            self._tool.drag(self._image_point(place))
+        self._point_at(place)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        place = event.position()
+        if self._panned_from is not None:
+            if event.button() == Button.LeftButton and not self.bare and self._clicked(place):
+                self.session.viewing.pick(self._pixel(place))
+            self._panned_from = self._pressed_at = None
+        elif event.button() == self._drawing_with:
+            self._drawing_with = Button.NoButton
+            if self._tool is not None:
+                self._tool.release()
+            self.update()
+        self._adopt_cursor()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        # Two quick dabs are two dabs; only a polygon ends with a double click.
+        if self._tool is not None and self._tool.name == "polygon" and self._tool.active:
+            self._tool.finish()
+            self.update()
+        else:
+            self.mousePressEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        # Some systems turn the wheel sideways while Alt or Shift is held.
+        turned = event.angleDelta().y() or event.angleDelta().x()
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self._notches += turned
+            steps = int(self._notches / WHEEL_NOTCH)
+            self._notches -= steps * WHEEL_NOTCH
+            for _ in range(abs(steps)):
+                find_action("tools.larger" if steps > 0 else "tools.smaller").method(self.session)
+        elif turned:
+            scale = self.placement.scale * 2 ** (turned / WHEEL_DOUBLES)
+            self.zoom_to(scale, event.position())
+        self._point_at(event.position())
+        self._adopt_cursor()
+        event.accept()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._update_around_pointer()
+        self._pointer = None
+        self._tell_pointed()
+        super().leaveEvent(event)
+
+    def _clicked(self, place: QPointF) -> bool:
+        by = place - (self._pressed_at or place)
+        return by.manhattanLength() <= CLICK_DISTANCE
+
+    def _point_at(self, place: QPointF) -> None:
+        self._update_around_pointer()
+        self._pointer = place
+        self._update_around_pointer()
+        self._tell_pointed()
+
+    def _tell_pointed(self) -> None:
+        pixel, picture = None, self.layers.picture
+        if self._pointer is not None:
+            pixel = self._pixel(self._pointer)
+        if pixel is None or picture is None:
+            self.pointed.emit("")
+            return
+        row, column = pixel
+        share = (row + 0.5) / picture.height, (column + 0.5) / picture.width
+        maps = self.layers.readout(share)
+        self.pointed.emit(f"({column}, {row})" + (f" · {maps}" if maps else ""))
+
+    def _image_point(self, place: QPointF) -> Point:
+        return to_rc(*self.placement.to_image(place.x(), place.y()))
+
+    def _pixel(self, place: QPointF) -> tuple[int, int] | None:
+        """(row, column) of the pixel at a place in the view, or None outside of the image."""
+        picture = self.layers.picture
+        row, column = self._image_point(place)
+        if picture is None or not (0 <= row < picture.height and 0 <= column < picture.width):
+            return None
+        return int(row), int(column)
+
+    # Keys
+
+    def event(self, event: QEvent) -> bool:
+        # A polygon's keys, and Space, are the canvas's while they mean something here; the same
+        # keys are shortcuts of the window otherwise.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            if self._handles(event.key()):
+                event.accept()
+                return True
+        elif isinstance(event, QNativeGestureEvent):
+            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+                self.zoom_to(self.placement.scale * (1 + event.value()), event.position())
+                return True
+        elif event.type() == QEvent.Type.PaletteChange:
+            self.forget_backdrop()
+            self._style_empty()
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key, tool = event.key(), self._tool
+        if key == Key.Key_Shift:
+            self._set_shift(True)
+        if not self._handles(key):
+            super().keyPressEvent(event)
+        elif key == Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._set_bare(True)
+        elif tool is not None and key == Key.Key_Escape:
+            tool.cancel()
+            self.update()
+        elif tool is not None and key == Key.Key_Backspace:
+            tool.step_back()
+            self.update()
+        elif tool is not None and self._drawing_with == Button.NoButton:
+            tool.finish()
+            self.update()
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Key.Key_Shift:
+            self._set_shift(False)
+        if event.key() == Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._set_bare(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        # Its release goes elsewhere.
+        self._set_bare(False)
+        self._set_shift(False)
+        super().focusOutEvent(event)
+
+    def _handles(self, key: int) -> bool:
+        if key == Key.Key_Space:
+            return self.layers.picture is not None
+        keys = (Key.Key_Escape, Key.Key_Backspace, Key.Key_Return, Key.Key_Enter)
+        return self._tool is not None and self._tool.active and key in keys
+
+    def _set_bare(self, bare: bool) -> None:
+        if bare != self.bare:
+            self.bare = bare
+            self._adopt_cursor()
+            self.update()
+
+    def _set_shift(self, shift: bool) -> None:
+        self._shift = shift
+        self._update_around_pointer()
+
+    # Dropping
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+            self._set_dropping(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self._set_dropping(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._set_dropping(False)
+        urls = event.mimeData().urls()
+        paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.session.open_path(paths)
+
+    def _set_dropping(self, dropping: bool) -> None:
+        self._dropping = dropping
+        self.update()
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._dropping:
+            brushwork.draw_drop_frame(painter, QRectF(self.rect()))
+        elif self.layers.picture is None:
+            around = QRectF(self._empty.geometry()).adjusted(-48, -56, 48, 56)
+            grey = QColor("#5c5c5c" if self.surround.lightness() < 128 else "#9a9a9a")
+            brushwork.draw_drop_place(painter, around, grey)
+        painter.end()
+
+    def paint_handling(self, painter: QPainter) -> None:
+        """Paint sketch and footprint of the tool in hand."""
+        tool, pointer = self._tool, self._pointer
+        if tool is None:
+            return
+        corners = [self.transform.map(to_point(*each)) for each in tool.sketch]
+        if corners:
+            path = QPainterPath()
+            path.addPolygon(QPolygonF(corners if pointer is None else [*corners, pointer]))
+            brushwork.stroke_sketch(painter, path, corners if tool.name == "polygon" else ())
+        if tool.has_footprint and pointer is not None and self._panned_from is None:
+            adds = tool.adds if tool.active else tool.value(self._shift)
+            brushwork.draw_footprint(painter, pointer, self._footprint(), adds)
+
+    def _footprint(self) -> float:
+        return self.session.settings.brush_radius_px * self.placement.scale
+
+    def _update_around_pointer(self) -> None:
+        if self._pointer is None or self._tool is None:
+            return
+        if self._tool.sketch:
+            self.update()
+        elif self._tool.has_footprint:
+            reach = self._footprint() + 24
+            around = QRectF(self._pointer, self._pointer).adjusted(-reach, -reach, reach, reach)
+            self.update(around.toAlignedRect())
+
+    def _adopt_cursor(self) -> None:
+        tool, shape = self._tool, Qt.CursorShape.CrossCursor
+        if self.layers.picture is None:
+            shape = Qt.CursorShape.ArrowCursor
+        elif self._panned_from is not None:
+            shape = Qt.CursorShape.ClosedHandCursor
+        elif self.bare or tool is None:
+            shape = Qt.CursorShape.OpenHandCursor
+        elif tool.has_footprint and self._footprint() >= 3:
+            shape = Qt.CursorShape.BlankCursor
+        self.setCursor(shape)
+        self._update_around_pointer()
+
+    def _style_empty(self) -> None:
+        dark = self.surround.lightness() < 128
+        text, link = ("#b8b8b8", "#4cc9f0") if dark else ("#505050", "#00688b")
+        opening = f'<a href="sample" style="color:{link}">'
+        self._empty.setText(
+            f'<span style="font-size:13pt;color:{text}">{EMPTY_TEXT.format(opening, "</a>")}</span>'
+        )

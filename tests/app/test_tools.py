@@ -1,0 +1,164 @@
+"""Laws: a tool's work is one undo step with the exact pixels, or it leaves no trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool
+from nca_seg_app.document import MaskDocument
+
+SHAPE = (40, 60)
+SQUARE = ((10.0, 10.0), (10.0, 30.0), (25.0, 30.0), (25.0, 10.0))
+
+each_tool = pytest.mark.parametrize("name", DRAWING_TOOLS)
+
+
+@pytest.fixture
+def document(qtbot: QtBot) -> MaskDocument:
+    return MaskDocument(SHAPE)
+
+
+def tool_on(document: MaskDocument, name: str, radius_px: float = 4.0) -> DrawingTool:
+    return DRAWING_TOOLS[name](document, lambda: radius_px)
+
+
+def disk_at(row: float, column: float, radius_px: float) -> np.ndarray:
+    rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    return (rows + 0.5 - row) ** 2 + (columns + 0.5 - column) ** 2 <= radius_px**2
+
+
+def filled(document: MaskDocument) -> None:
+    document.edit("Fill", lambda mask_hw: _all(mask_hw))
+
+
+def _all(mask_hw: np.ndarray) -> object:
+    from engine import masks
+
+    return masks.replace(mask_hw, np.ones_like(mask_hw))
+
+
+def draw_square(tool: DrawingTool, erase: bool = False) -> None:
+    """The same square by corners or by hand."""
+    tool.press(SQUARE[0], erase)
+    for corner in SQUARE[1:]:
+        if tool.name == "polygon":
+            tool.press(corner, erase)
+        else:
+            tool.drag(corner)
+    if tool.name == "polygon":
+        tool.finish()
+    tool.release()
+
+
+def test_a_dab_paints_exactly_the_footprint(document: MaskDocument) -> None:
+    brush = tool_on(document, "brush", 6.5)
+    brush.press((20.0, 30.0), erase=False)
+    brush.release()
+    assert (document.mask_hw == disk_at(20, 30, 6.5)).all()
+    assert document.undo_text == "Brush stroke"
+
+
+def test_a_stroke_is_one_step_without_gaps(document: MaskDocument) -> None:
+    brush = tool_on(document, "brush", 3.0)
+    brush.press((20.0, 5.0), erase=False)
+    brush.drag((20.0, 55.0))
+    brush.release()
+    assert document.mask_hw[20, 5:55].all()
+    assert document.mask_hw[17:23, 30].all()
+    assert not document.mask_hw[[16, 23], 30].any()
+    document.undo()
+    assert document.is_empty
+    assert not document.can_undo
+
+
+@pytest.mark.parametrize(("name", "erase"), [("brush", True), ("eraser", False), ("eraser", True)])
+def test_erasing_takes_exactly_the_footprint_away(
+    document: MaskDocument, name: str, erase: bool
+) -> None:
+    filled(document)
+    tool = tool_on(document, name, 5.0)
+    tool.press((20.0, 30.0), erase)
+    tool.release()
+    assert (document.mask_hw == ~disk_at(20, 30, 5.0)).all()
+    assert document.undo_text == "Erase"
+
+
+@each_tool
+def test_cancel_leaves_no_trace(document: MaskDocument, name: str) -> None:
+    filled(document)
+    before_hw, text = document.mask_hw.copy(), document.undo_text
+    tool = tool_on(document, name)
+    tool.press((20.0, 30.0), erase=True)
+    tool.drag((20.0, 40.0))
+    assert tool.active
+    tool.cancel()
+    tool.release()
+    assert not tool.active
+    assert not document.drawing
+    assert (document.mask_hw == before_hw).all()
+    assert document.undo_text == text
+
+
+@pytest.mark.parametrize("name", ["polygon", "lasso"])
+def test_an_enclosed_area_is_filled_to_the_pixel(document: MaskDocument, name: str) -> None:
+    tool = tool_on(document, name)
+    draw_square(tool)
+    expected_hw = np.zeros(SHAPE, bool)
+    expected_hw[10:25, 10:30] = True
+    assert (document.mask_hw == expected_hw).all()
+    filled(document)
+    draw_square(tool, erase=True)
+    assert (document.mask_hw == ~expected_hw).all()
+    assert document.undo_text == f"Erase with {name}"
+
+
+def test_the_first_corner_closes_a_polygon(document: MaskDocument) -> None:
+    tool = tool_on(document, "polygon")
+    for corner in (*SQUARE, (10.5, 10.5)):
+        tool.press(corner, erase=False)
+    assert not tool.active
+    assert document.mask_hw.sum() == 15 * 20
+
+
+def test_a_step_back_takes_the_last_corner(document: MaskDocument) -> None:
+    tool = tool_on(document, "polygon")
+    for corner in (*SQUARE, (39.0, 59.0)):
+        tool.press(corner, erase=False)
+    tool.step_back()
+    assert tool.sketch == SQUARE
+    tool.finish()
+    assert document.mask_hw.sum() == 15 * 20
+
+
+def test_two_corners_are_no_polygon_yet(document: MaskDocument) -> None:
+    tool = tool_on(document, "polygon")
+    tool.press(SQUARE[0], erase=False)
+    tool.press(SQUARE[1], erase=False)
+    tool.finish()
+    assert tool.active
+    assert not document.can_undo
+
+
+def test_undo_within_a_stroke_ends_it(document: MaskDocument) -> None:
+    brush = tool_on(document, "brush")
+    brush.press((20.0, 10.0), erase=False)
+    document.undo()
+    brush.drag((20.0, 50.0))
+    brush.release()
+    assert document.is_empty
+    assert not document.can_undo
+
+
+@each_tool
+def test_drawing_outside_changes_nothing(document: MaskDocument, name: str) -> None:
+    tool = tool_on(document, name)
+    tool.press((-50.0, -50.0), erase=False)
+    tool.drag((-50.0, -90.0))
+    tool.drag((-90.0, -90.0))
+    tool.finish()
+    tool.release()
+    tool.cancel()
+    assert document.is_empty
+    assert not document.can_undo
