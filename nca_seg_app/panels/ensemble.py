@@ -8,27 +8,18 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from engine.types import EnsembleResult, Float
-from nca_seg_app.panels.agreement import Agreement, AgreementWatch
+from nca_seg_app.panels.agreement import AgreementWatch
 from nca_seg_app.panels.histogram import DiceHistogram
+from nca_seg_app.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
-from nca_seg_app.panels.pictures import Colours, Pace, picture_of
+from nca_seg_app.panels.pictures import Pace, picture_of
 from nca_seg_app.panels.words import doubt_text
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Kind, Shown
 
 MEMBER_PX = 60
-MAP_PX = 60
-MAPS = ("Mean", "Variance", "Entropy", "Agreement")
-MAP_TIPS = (
-    "Mean probability of all members.",
-    "Variance: where members differ. Bright is up to 0.25. V shows it over the image.",
-    "Entropy of the mean: bright where it is undecided, up to 1 bit.",
-    "The area that enough members outline; the slider below says how many.",
-)
-EMPTY = (
-    "Every run draws several answers to the same image. They appear here one by one; "
-    "where they differ, the model is in doubt. Press Segment (Ctrl+R)."
-)
+EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \
+Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
 
 
 class EnsemblePanel(QWidget):
@@ -37,20 +28,15 @@ class EnsemblePanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        #: What is on the canvas from here: a member, a map counted from -1 down, or None.
         self._put: tuple[Shown, int] | None = None
         self._painted: EnsembleResult | None = None
         self.watch = AgreementWatch(session, self)
-        side = QSize(MEMBER_PX, MEMBER_PX)
-        self.members = PictureView(
-            PictureModel(self._draw_member, self._say_member, self._explain_member), side, wrap=True
-        )
+        members = PictureModel(self._draw_member, self._say_member, self._explain_member)
+        self.members = PictureView(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
         self.members.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.members.setAccessibleName("Members")
-        side = QSize(MAP_PX, MAP_PX)
-        self.maps = PictureView(
-            PictureModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__), side, wrap=False
-        )
+        maps = PictureModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__)
+        self.maps = PictureView(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
         self.doubt, self.level_text = QLabel(), QLabel()
@@ -117,22 +103,22 @@ class EnsemblePanel(QWidget):
     def _note_result(self) -> None:
         if self._session.segmentation.result is None:
             self._painted = None
-            if self._is_put():
+            if self._placed is not None:
                 # The map on the canvas belongs to a result that is gone.
                 self._session.viewing.show(None)
         self._pace.ask()
 
     def _note_agreement(self) -> None:
         self.maps.pictures.set_count(len(MAPS) if self.watch.newest else 0)
-        if self._put is not None and self._put[1] < 0 and self._is_put() and self.watch.newest:
-            self._put_map(-1 - self._put[1])
+        if self._placed is not None and self._placed < 0:
+            self._put_map(-1 - self._placed)
         self._pace.ask()
 
     def _move_level(self) -> None:
         place = MAPS.index("Agreement")
         if self.watch.newest is not None:
             self.maps.pictures.set_count(len(MAPS), stale=place)
-            if self._put is not None and self._put[1] == -1 - place and self._is_put():
+            if self._placed == -1 - place:
                 self._put_map(place)
         self._pace.ask()
 
@@ -146,22 +132,25 @@ class EnsemblePanel(QWidget):
             stale = self._painted.finished if self._painted is not None else 0
             self._painted = result
             self.members.pictures.set_count(len(result.members_nhw) if result else 0, stale)
-            if self._put is not None and self._is_put() and self._put[1] >= stale:
-                self._put_member(self._put[1])
+            if self._placed is not None and self._placed >= stale:
+                self._put_member(self._placed)
         self._note_shown()
         self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0, np.float32))
         self.doubt.setText(doubt_text(newest))
 
     def _note_shown(self) -> None:
         self.back.setEnabled(self._session.viewing.shown is not None)
-        place = self._put[1] if self._put is not None and self._is_put() else None
+        place = self._placed
         self.members.select(place if place is not None and place >= 0 else -1)
         self.maps.select(-1 - place if place is not None and place < 0 else -1)
 
     # On the canvas
 
-    def _is_put(self) -> bool:
-        return self._put is not None and self._session.viewing.shown is self._put[0]
+    @property
+    def _placed(self) -> int | None:
+        """What is on the canvas from here: a member, a map counted from -1 down, or None."""
+        put = self._put
+        return put[1] if put is not None and self._session.viewing.shown is put[0] else None
 
     def _put_member(self, member: int) -> None:
         result = self._session.segmentation.result
@@ -173,7 +162,7 @@ class EnsemblePanel(QWidget):
     def _put_map(self, place: int) -> None:
         if self.watch.newest is not None:
             kind: Kind = "variance" if MAPS[place] == "Variance" else "probability"
-            map_hw, title = self._map(self.watch.newest, place), MAPS[place]
+            map_hw, title = map_of(self.watch.newest, place, self._share), MAPS[place]
             self._show_on_canvas(title, kind, map_hw, -1 - place)
 
     def _show_on_canvas(self, title: str, kind: Kind, map_hw: Float, place: int) -> None:
@@ -202,14 +191,11 @@ class EnsemblePanel(QWidget):
         return f"Member {member + 1}. Click: show on canvas. Right click: use this one."
 
     def _draw_map(self, place: int) -> QPixmap:
-        newest, name = self.watch.newest, MAPS[place]
+        newest = self.watch.newest
         if newest is None:
             return QPixmap()
-        colours: Colours = "inferno" if name in ("Variance", "Entropy") else "grey"
-        high = 0.25 if name == "Variance" else 1.0
-        ratio = self.devicePixelRatioF()
-        return picture_of(self._map(newest, place), MAP_PX, ratio, colours, high=high)
+        return draw_map(newest, place, self._share, self.devicePixelRatioF())
 
-    def _map(self, agreement: Agreement, place: int) -> Float:
-        enough_hw = agreement.enough(self.level.value() / 100)
-        return (agreement.mean_hw, agreement.variance_hw, agreement.entropy_hw, enough_hw)[place]
+    @property
+    def _share(self) -> float:
+        return self.level.value() / 100

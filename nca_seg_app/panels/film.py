@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSpinBox,
-    QStackedLayout,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QWidget
 
+from nca_seg_app.panels.filmbar import FilmBar
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
 from nca_seg_app.panels.pictures import Pace, picture_of, stacked
 from nca_seg_app.segmenting import Film, FilmStep
@@ -47,43 +39,24 @@ class FilmPanel(QWidget):
         )
         self.frames.keep_one_row()
         self.frames.setAccessibleName("Diffusion steps")
-        self.member = QSpinBox()
-        self.member.setPrefix("Member ")
-        self.member.setMinimum(1)
-        self.member.setToolTip("Whose film this is (Up and Down).")
-        self.before = _arrow(Qt.ArrowType.LeftArrow, "The frame before (Left, on the film).")
-        self.after = _arrow(Qt.ArrowType.RightArrow, "The next frame (Right, on the film).")
-        self.play = QToolButton()
-        self.play.setCheckable(True)
-        self.play.setText("Play")
-        self.play.setToolTip("Play the film on the canvas; again to stop.")
-        self.back = QPushButton("Back to Result")
-        self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
+        bar = self._bar = FilmBar()
+        self.member, self.play, self.back = bar.member, bar.play, bar.back
+        self.before, self.after = bar.before, bar.after
         self._timer = QTimer(self)
         self._timer.setInterval(PLAY_MS)
         self._empty = QLabel(EMPTY)
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._legend = QLabel("above: noisy mask x_t\nbelow: mask it believes in")
-        self._legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
         self._lay_out()
         self._pace = Pace(self, self._show)
         self._connect()
         self._show()
 
     def _lay_out(self) -> None:
-        side, row = QGridLayout(), QHBoxLayout()
-        side.addWidget(self.member, 0, 0, 1, 3)
-        for column, button in enumerate((self.before, self.play, self.after)):
-            button.setSizePolicy(self.member.sizePolicy())
-            side.addWidget(button, 1, column)
-        side.addWidget(self.back, 2, 0, 1, 3)
-        side.addWidget(self._legend, 3, 0, 1, 3)
-        side.setRowStretch(4, 1)
         body = QWidget()
-        body.setLayout(row)
+        row = QHBoxLayout(body)
         row.setContentsMargins(6, 4, 6, 4)
-        row.addLayout(side)
+        row.addWidget(self._bar)
         row.addWidget(self.frames, 1)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._empty)
@@ -212,10 +185,3 @@ class FilmPanel(QWidget):
             f"Step {place + 1} of member {step.member + 1}, t = {step.timestep}. "
             "Click above for x_t, below for the mask; Left and Right to move."
         )
-
-
-def _arrow(direction: Qt.ArrowType, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setArrowType(direction)
-    button.setToolTip(tip)
-    return button

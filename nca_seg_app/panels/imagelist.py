@@ -51,6 +51,7 @@ class ImageModel(QAbstractListModel):
         self._lines: dict[int, int] = {}
         self._lines_by_path: dict[Path, int] = {}
         self._open = -1
+        self._asked: tuple[Order, str] = ("name", "")
         self.thumbnails = Thumbnails(session, 2 * THUMBNAIL_PX, self)
         self.thumbnails.made.connect(self._note_thumbnail)
         self.order: Order = "name"
@@ -87,25 +88,31 @@ class ImageModel(QAbstractListModel):
 
     def refresh(self) -> None:
         """Show the session's images as they are now, in the order and with the words asked for."""
-        rows = self._session.images
-        if [row.path for row in rows] != [row.path for row in self._rows]:
+        before, rows = self._rows, self._session.images
+        asked = (self.order, self.words)
+        changed: list[int] = []
+        same = len(rows) == len(before)
+        if same:
+            # By identity: rows are never changed, and there may be many thousands.
+            pairs = zip(before, rows, strict=True)
+            changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
+            same = all(before[place].path == rows[place].path for place in changed)
+        if not same:
             self.thumbnails.clear()
-        places = ordered(rows, self.order, self.words)
-        if places != self._places or len(rows) != len(self._rows):
+        moves = not same or asked != self._asked or (bool(changed) and self.order != "name")
+        places = ordered(rows, *asked) if moves else self._places
+        was_open, self._open, self._asked = self._open, self._session.index, asked
+        if not same or places != self._places:
             self.beginResetModel()
             self._rows, self._places = rows, places
             self._lines = {place: line for line, place in enumerate(places)}
             self._lines_by_path = {rows[place].path: line for place, line in self._lines.items()}
             self.endResetModel()
-        else:
-            pairs = zip(self._rows, rows, strict=True)
-            changed = {place for place, (old, new) in enumerate(pairs) if old is not new}
-            self._rows = rows
-            changed |= {self._open, self._session.index}
-            self._open = self._session.index
-            for line in sorted(self._lines[place] for place in changed if place in self._lines):
-                self.dataChanged.emit(self.index(line), self.index(line))
-        self._open = self._session.index
+            return
+        self._rows = rows
+        for place in {*changed, was_open, self._open} & self._lines.keys():
+            index = self.index(self._lines[place])
+            self.dataChanged.emit(index, index)
 
     def _note_thumbnail(self, path: Path) -> None:
         line = self._lines_by_path.get(path, -1)

@@ -24,10 +24,11 @@ from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
 from nca_seg_app.panels.agreement import agreement_of
-from nca_seg_app.panels.ensemble import MAPS, EnsemblePanel
+from nca_seg_app.panels.ensemble import EnsemblePanel
 from nca_seg_app.panels.film import FilmPanel
 from nca_seg_app.panels.imagelist import ordered
 from nca_seg_app.panels.images import ImagesPanel
+from nca_seg_app.panels.maps import MAPS
 from nca_seg_app.panels.pictures import picture_of
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.thumbnails import thumbnail_of
