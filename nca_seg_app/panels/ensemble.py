@@ -98,8 +98,6 @@ class EnsemblePanel(QWidget):
         self.watch.changed.connect(self._note_agreement)
         session.viewing.shown_changed.connect(self._note_shown)
 
-    # What changes
-
     def _note_result(self) -> None:
         if self._session.segmentation.result is None:
             self._painted = None
