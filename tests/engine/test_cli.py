@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,11 @@ TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device
 
 
 @pytest.fixture(autouse=True)
-def tiny(own_folders: Path) -> Path:
+def tiny(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny untrained model, installed."""
+    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
+    fonts = Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib"
+    monkeypatch.setenv("MPLCONFIGDIR", str(fonts))
     path = models_folder() / "tiny.safetensors"
     path.parent.mkdir(parents=True)
     save(path, Model(build(TINY), choose("cpu", "float32")))
