@@ -162,7 +162,9 @@ def proposal_of(
     for contour_rc in masks.outline(fine_hw, threshold):
         cells = np.floor(contour_rc * (np.array(doubt_hw.shape) / (rows, columns))).astype(int)
         cells = np.clip(cells, 0, np.array(doubt_hw.shape) - 1)
-        doubts.append(doubt_hw[cells[:, 0], cells[:, 1]])
+        # Along the image's own edge there is no border that could be doubted.
+        inside = (contour_rc > 0).all(axis=1) & (contour_rc < (rows, columns)).all(axis=1)
+        doubts.append(doubt_hw[cells[:, 0], cells[:, 1]] * inside)
         contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
     return Proposal(tuple(contours), tuple(doubts), sharpness)
 

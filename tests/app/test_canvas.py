@@ -508,3 +508,12 @@ def test_no_doubt_is_transparent_and_doubt_is_not() -> None:
     row = heat.height() // 2
     assert heat.pixelColor(2, row).alpha() == 0
     assert heat.pixelColor(heat.width() - 3, row).alpha() > 150
+
+
+def test_the_edge_of_the_image_is_never_doubtful() -> None:
+    mean_hw = np.zeros((32, 32), np.float32)
+    mean_hw[16:] = 1
+    proposal = proposal_of(mean_hw, np.full((32, 32), 0.25, np.float32), 0.5, (320, 320), 1.0)
+    rows = np.concatenate([part[:, 0] for part in proposal.doubtful_stretches()[0]])
+    assert rows.size
+    assert rows.max() < 200
