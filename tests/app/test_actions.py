@@ -73,9 +73,11 @@ def test_an_action_never_fails_on_an_open_image(
     session.failed.connect(lambda sentence, _: failures.append(sentence))
     session.refresh_models()
     session.open_path(write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state)
+    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state, timeout=20_000)
     action.method(session)
-    qtbot.waitUntil(lambda: not session.lane.pending and session.jobs.current is None)
+    qtbot.waitUntil(
+        lambda: not session.lane.pending and session.jobs.current is None, timeout=20_000
+    )
     assert not failures
 
 
@@ -88,15 +90,17 @@ def test_actions_follow_the_state(session: Session, qtbot: QtBot, tmp_path: Path
     assert not enabled("file.save")
     session.refresh_models()
     session.open_path(write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: enabled("run.segment"))
+    qtbot.waitUntil(lambda: enabled("run.segment"), timeout=20_000)
     assert not enabled("run.accept")
     session.segmentation.segment()
     assert not enabled("run.segment")
-    qtbot.waitUntil(lambda: enabled("run.accept") and enabled("run.segment"))
+    qtbot.waitUntil(lambda: enabled("run.accept") and enabled("run.segment"), timeout=20_000)
     find_action("run.accept").method(session)
-    qtbot.waitUntil(lambda: enabled("file.save") and enabled("edit.undo"))
+    qtbot.waitUntil(lambda: enabled("file.save") and enabled("edit.undo"), timeout=20_000)
     find_action("file.save").method(session)
-    qtbot.waitUntil(lambda: enabled("file.export_dataset") and not enabled("file.save"))
+    qtbot.waitUntil(
+        lambda: enabled("file.export_dataset") and not enabled("file.save"), timeout=20_000
+    )
 
 
 def test_check_marks_show_what_the_session_says(session: Session) -> None:

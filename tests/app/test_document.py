@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
@@ -29,6 +29,7 @@ def edits() -> st.SearchStrategy[list[tuple[str, float, float, bool]]]:
 
 
 @pytest.mark.usefixtures("qapp")
+@settings(deadline=None)
 @given(edits(), st.booleans())
 def test_undoing_all_gives_the_original_and_redoing_all_the_final(
     steps: list[tuple[str, float, float, bool]], begins_empty: bool

@@ -12,6 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.jobs import Job, Jobs, Tasks, TimeLeft
 
+#: A busy machine may keep a thread waiting.
+PATIENCE_MS = 20_000
+
 
 class Steps:
     """A stream of `total` numbers that can be held, that fails, and that knows it was closed."""
@@ -66,7 +69,7 @@ def test_a_stream_runs_elsewhere_and_completes_with_its_last_event(
     steps = Steps(50)
     job = jobs.start(steps)
     heard = Heard(job, steps)
-    qtbot.waitUntil(lambda: jobs.current is None)
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
     assert heard.outcomes == [("completed", 50, True)]
     assert heard.told[-1][0] == "completed"
     assert steps.thread != threading.get_ident()
@@ -80,10 +83,10 @@ def test_a_slow_window_sees_the_newest_event_and_no_backlog(qtbot: QtBot, jobs: 
     heard = Heard(job, steps)
     assert steps.reached.wait(20)
     # The window was busy all the while: no event loop has run.
-    qtbot.waitUntil(lambda: bool(heard.told))
+    qtbot.waitUntil(lambda: bool(heard.told), timeout=PATIENCE_MS)
     assert heard.told == [("progressed", 399, False)]
     steps.gate.set()
-    qtbot.waitUntil(lambda: jobs.current is None)
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
 
 
 def test_cancelling_closes_the_stream_within_a_step(qtbot: QtBot, jobs: Jobs) -> None:
@@ -94,7 +97,7 @@ def test_cancelling_closes_the_stream_within_a_step(qtbot: QtBot, jobs: Jobs) ->
     job.cancel()
     assert job.stopping
     steps.gate.set()
-    qtbot.waitUntil(lambda: jobs.current is None)
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
     assert heard.outcomes == [("cancelled", 4, True)]
 
 
@@ -102,7 +105,7 @@ def test_a_failure_is_told_once_with_its_error(qtbot: QtBot, jobs: Jobs) -> None
     steps = Steps(10, fails_at=3)
     job = jobs.start(steps)
     heard = Heard(job, steps)
-    qtbot.waitUntil(lambda: jobs.current is None)
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
     ((name, error, closed),) = heard.outcomes
     assert (name, str(error), closed) == ("failed", "the disk is full", True)
 
@@ -113,7 +116,7 @@ def test_a_stream_that_cannot_be_made_fails(qtbot: QtBot, jobs: Jobs) -> None:
 
     heard: list[BaseException] = []
     jobs.start(factory).failed.connect(heard.append)
-    qtbot.waitUntil(lambda: jobs.current is None)
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
     assert isinstance(heard[0], MemoryError)
 
 
@@ -123,22 +126,22 @@ def test_a_paused_stream_waits_and_takes_single_steps(qtbot: QtBot, jobs: Jobs) 
     assert steps.reached.wait(20)
     job.pause()
     steps.gate.set()
-    qtbot.waitUntil(lambda: job.latest == 3)
+    qtbot.waitUntil(lambda: job.latest == 3, timeout=PATIENCE_MS)
     qtbot.wait(50)
     assert (job.latest, job.paused) == (3, True)
     job.advance()
     job.advance()
-    qtbot.waitUntil(lambda: job.latest == 5)
+    qtbot.waitUntil(lambda: job.latest == 5, timeout=PATIENCE_MS)
     qtbot.wait(50)
     assert job.latest == 5
-    with qtbot.waitSignal(job.completed):
+    with qtbot.waitSignal(job.completed, timeout=PATIENCE_MS):
         job.resume()
 
 
 def test_a_paused_stream_can_be_cancelled(qtbot: QtBot, jobs: Jobs) -> None:
     job = jobs.start(Steps(10))
     job.pause()
-    with qtbot.waitSignal(job.finished):
+    with qtbot.waitSignal(job.finished, timeout=PATIENCE_MS):
         job.cancel()
 
 
@@ -148,16 +151,16 @@ def test_only_one_job_runs_and_the_next_may_start_when_it_ended(qtbot: QtBot, jo
     with pytest.raises(RuntimeError):
         jobs.start(Steps(3))
     steps.gate.set()
-    qtbot.waitUntil(lambda: jobs.current is None)
-    with qtbot.waitSignal(jobs.start(Steps(3)).completed):
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
+    with qtbot.waitSignal(jobs.start(Steps(3)).completed, timeout=PATIENCE_MS):
         pass
 
 
 def test_closing_cancels_waits_and_tells_the_outcome(qtbot: QtBot) -> None:
-    jobs, steps = Jobs(), Steps(1_000_000)
+    jobs, steps = Jobs(), Steps(10**12)
     job = jobs.start(steps)
     heard = Heard(job, steps)
-    qtbot.waitUntil(lambda: job.latest is not None)
+    qtbot.waitUntil(lambda: job.latest is not None, timeout=PATIENCE_MS)
     jobs.close()
     assert [(name, closed) for name, _, closed in heard.outcomes] == [("cancelled", True)]
     assert jobs.current is None
@@ -176,7 +179,7 @@ def test_tasks_run_in_order_elsewhere_and_deliver_here(qtbot: QtBot) -> None:
     for number in range(3):
         tasks.run(lambda number=number: work(number), lambda thread: heard.append(thread != here))
     tasks.run(lambda: 1 / 0, None, lambda error: heard.append(type(error)))
-    qtbot.waitUntil(lambda: len(heard) == 4)
+    qtbot.waitUntil(lambda: len(heard) == 4, timeout=PATIENCE_MS)
     assert order == [0, 1, 2]
     assert heard == [True, True, True, ZeroDivisionError]
     assert tasks.pending == 0

@@ -60,7 +60,7 @@ class Desk:
         )
 
     def until(self, fact: Callable[[], bool]) -> None:
-        self.qtbot.waitUntil(fact, timeout=10_000)
+        self.qtbot.waitUntil(fact, timeout=20_000)
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
@@ -280,11 +280,11 @@ def test_a_model_that_cannot_be_loaded_says_so(qtbot: QtBot, tmp_path: Path) -> 
     session.failed.connect(lambda sentence, _: failures.append(sentence))
     session.refresh_models()
     session.open_path(write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state)
+    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state, timeout=20_000)
     session.segmentation.segment()
-    qtbot.waitUntil(lambda: bool(failures))
+    qtbot.waitUntil(lambda: bool(failures), timeout=20_000)
     assert "oracle.safetensors cannot be loaded: damaged header" in failures[0]
-    qtbot.waitUntil(lambda: session.jobs.current is None)
+    qtbot.waitUntil(lambda: session.jobs.current is None, timeout=20_000)
     session.close()
 
 
