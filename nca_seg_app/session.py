@@ -80,7 +80,8 @@ class Session(QObject):
         self._document: MaskDocument | None = None
         self._state = Has.NOTHING
         self.lane = Tasks(self)
-        self.aside = Tasks(self)
+        # Two threads: loading torch takes seconds, and thumbnails should not wait for it.
+        self.aside = Tasks(self, threads=2)
         self.jobs = Jobs(self)
         self.viewing = Viewing(self)
         self.models_held = Models(self)
