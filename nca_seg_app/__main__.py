@@ -7,18 +7,15 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping, Sequence
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import TracebackType
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from engine.folders import home_folder
 from nca_seg_app import settings as settings_files
 from nca_seg_app.dialogs import Dialogs
+from nca_seg_app.faults import catch_everything, start_log
 from nca_seg_app.headless import Failure, run_headless
 from nca_seg_app.ports import real_engine
 from nca_seg_app.session import Session
@@ -27,7 +24,6 @@ from nca_seg_app.theme import apply_theme
 from nca_seg_app.window import Window
 
 log = logging.getLogger("nca_seg_app")
-LOG_BYTES = 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +90,7 @@ def open_window(app: QApplication) -> Window:
     window = Window(session)
     dialogs.parent = window
     session.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
-    catch_everything(window)
+    catch_everything(window.commands.broke.emit)
     if trouble is not None:
         session.fail(trouble)
     session.models_changed.connect(session.warm_up)
@@ -102,39 +98,6 @@ def open_window(app: QApplication) -> Window:
     # After what show() has queued, so that the first picture is there before torch is.
     QTimer.singleShot(0, session.refresh_models)
     return window
-
-
-def catch_everything(window: Window) -> None:
-    """Turn exceptions nobody caught, in any thread, into a message in the window."""
-
-    def tell(
-        _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
-    ) -> None:
-        log.critical("Nobody caught this", exc_info=error)
-        # A signal, since this may be another thread than the window's.
-        window.commands.broke.emit(error)
-
-    sys.excepthook = tell
-    threading.excepthook = lambda caught: (
-        tell(caught.exc_type, caught.exc_value, None) if caught.exc_value else None
-    )
-
-
-def start_log() -> None:
-    """Log warnings to the terminal, where there is one, and everything worth it to a file."""
-    handlers: list[logging.Handler] = []
-    if sys.stderr is not None:
-        handlers.append(logging.StreamHandler())
-        handlers[0].setLevel(logging.CRITICAL)
-    try:
-        home_folder().mkdir(parents=True, exist_ok=True)
-        file = home_folder() / "nca-seg-app.log"
-        handlers.append(RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, delay=True))
-    except OSError:
-        # A log is not worth failing for.
-        pass
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, handlers=handlers, format=form)
 
 
 if __name__ == "__main__":

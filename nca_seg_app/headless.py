@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QBuffer, QEventLoop, QIODevice, QPointF, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from PySide6.QtWidgets import QApplication
 
 from engine import masks
@@ -112,7 +112,7 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
     session.viewing.fit_requested.emit()
     began = time.monotonic()
     _wait(lambda: time.monotonic() - began > SETTLE_MS / 1000)
-    write_atomic(out / "window.png", png(window.grab()))
+    write_atomic(out / "window.png", png(window.grab().toImage()))
     return (
         f"{path.name} was segmented without a display in {seconds:.1f} s: mask, variance map, "
         f"overlay, record and a picture of the window are in {out}."
@@ -140,7 +140,7 @@ def overlay_picture(image: Image, result: EnsembleResult, threshold: float) -> Q
     return picture
 
 
-def png(picture: QImage | QPixmap) -> bytes:
+def png(picture: QImage) -> bytes:
     """The picture as the bytes of a PNG file."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)

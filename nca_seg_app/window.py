@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, QSettings, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QObject, QSettings, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -19,11 +18,9 @@ from PySide6.QtWidgets import (
     QDialog,
     QDockWidget,
     QFrame,
-    QLabel,
     QMainWindow,
     QMenu,
     QScrollArea,
-    QSizePolicy,
     QTabWidget,
     QToolBar,
     QVBoxLayout,
@@ -32,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.dialogs import Preferences
-from nca_seg_app.help import RESEARCH_USE, about_page, help_page
+from nca_seg_app.help import about_page, help_page
 from nca_seg_app.menus import Commands
 from nca_seg_app.panels.cells import CellsPanel
 from nca_seg_app.panels.ensemble import EnsemblePanel
@@ -41,13 +38,13 @@ from nca_seg_app.panels.images import ImagesPanel
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.training import TrainingPanel
 from nca_seg_app.session import Session
+from nca_seg_app.status import StatusLine
 from nca_seg_app.strip import MessageStrip
 from nca_seg_app.theme import apply_theme, icon
 
 #: A state saved by a window with other docks must not be restored.
 LAYOUT_VERSION = 1
 FIRST_SIZE = QSize(1440, 900)
-MESSAGE_MS = 8000
 Area = Qt.DockWidgetArea
 
 
@@ -75,13 +72,13 @@ class Window(QMainWindow):
         self._lay_out()
         self.commands = Commands(session, self)
         self._make_menus()
-        self._make_status_bar()
+        self.status = StatusLine(session)
+        self.setStatusBar(self.status)
         self._restore()
         for box in self.findChildren(QAbstractSpinBox):
             box.installEventFilter(self)
         self._connect()
         self._show_image()
-        self._show_model()
         self._colour()
 
     @property
@@ -116,8 +113,8 @@ class Window(QMainWindow):
             self._dock("Film", FilmPanel(session), Area.BottomDockWidgetArea),
         )
         left, right, bottom = self.docks
-        self.resizeDocks([left, right], [210, 330], Qt.Orientation.Horizontal)
-        self.resizeDocks([bottom], [170], Qt.Orientation.Vertical)
+        self.resizeDocks([left, right], [200, 330], Qt.Orientation.Horizontal)
+        self.resizeDocks([bottom], [176], Qt.Orientation.Vertical)
 
     def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -147,35 +144,15 @@ class Window(QMainWindow):
         commands.fill_tool_bar(bar)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
 
-    def _make_status_bar(self) -> None:
-        bar = self.statusBar()
-        bar.setSizeGripEnabled(False)
-        self.device, self.model, self.doubt, self.saved = (QLabel() for _ in range(4))
-        self.pointer, self.note = QLabel(), QLabel()
-        for label in (self.device, self.model, self.pointer, self.doubt, self.saved):
-            label.setContentsMargins(6, 1, 6, 3)
-            bar.addWidget(label)
-        self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        bar.addWidget(self.note, 1)
-        research_use = QLabel(RESEARCH_USE)
-        research_use.setContentsMargins(6, 1, 8, 3)
-        bar.addPermanentWidget(research_use)
-        self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._note_timer.timeout.connect(self.note.clear)
-
     def _connect(self) -> None:
         session = self._session
         session.failed.connect(self.strip.show_trouble)
         self.commands.broke.connect(self.show_error)
-        session.message.connect(self.show_note)
-        session.saved.connect(self._show_saved)
         session.image_changed.connect(self._show_image)
-        session.images_changed.connect(self._show_doubt)
         session.state_changed.connect(self._show_unsaved)
-        session.model_changed.connect(self._show_model)
         session.settings_changed.connect(self._colour)
         session.viewing.window_requested.connect(self._answer)
-        self.canvas.pointed.connect(self.pointer.setText)
+        self.canvas.pointed.connect(self.status.pointer.setText)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
 
     # What is shown
@@ -184,40 +161,15 @@ class Window(QMainWindow):
         """Tell what went wrong above the canvas."""
         self._session.fail(error)
 
-    def show_note(self, sentence: str) -> None:
-        """Tell something that needs no answer, in the status bar, for a while."""
-        self.note.setText(sentence)
-        self.note.setToolTip(sentence)
-        self._note_timer.start()
-
-    def _show_saved(self, path: object) -> None:
-        self.saved.setText(f"saved {datetime.now().astimezone():%H:%M}")
-        self.saved.setToolTip(str(path))
-
     def _show_image(self) -> None:
         path = self._session.path
         self.setWindowTitle(f"{path.name}[*] – nca-seg" if path is not None else "nca-seg")
         self.setWindowFilePath(str(path) if path is not None else "")
-        self.saved.clear()
-        self.pointer.clear()
         self._show_unsaved()
-        self._show_doubt()
 
     def _show_unsaved(self) -> None:
         document = self._session.document
         self.setWindowModified(document is not None and document.unsaved)
-
-    def _show_doubt(self) -> None:
-        row = self._session.row
-        known = row is not None and row.doubt is not None
-        self.doubt.setText(f"doubt {row.doubt:.2f}" if row is not None and known else "")
-        self.doubt.setToolTip("How much the members of the newest result disagree, 0 to 1.")
-
-    def _show_model(self) -> None:
-        entry, device = self._session.model, self._session.device_text
-        self.device.setText(device or "model not loaded yet")
-        self.device.setToolTip("Where the model runs, and with which precision.")
-        self.model.setText(f"{entry.name} · {entry.spec.size} px" if entry else "no model")
 
     def _colour(self) -> None:
         app = QApplication.instance()

@@ -50,7 +50,7 @@ class CellsPanel(QWidget):
         self._step.valueChanged.connect(self._choose_step)
         self._update.valueChanged.connect(self._show_update)
         self._play.toggled.connect(self._set_playing)
-        self._montage.clicked.connect(self._choose_channel)
+        self.montage.clicked.connect(self._choose_channel)
         segmentation, viewing = session.segmentation, session.viewing
         segmentation.film_changed.connect(self._follow_film)
         segmentation.running_changed.connect(self._follow_film)
@@ -74,11 +74,11 @@ class CellsPanel(QWidget):
         self._play = QPushButton("Play")
         self._play.setCheckable(True)
         self._play.setToolTip("Run through the cell updates.")
-        self._montage = Montage()
+        self.montage = Montage()
         self._cell = QLabel("Click a pixel on the canvas for the curves of its cell.")
         self._cell.setWordWrap(True)
-        self._plot = Plot("value", "cell update")
-        self._plot.setFixedHeight(180)
+        self.plot = Plot("value", "cell update")
+        self.plot.setFixedHeight(180)
         self._body = QWidget()
         form = QFormLayout()
         form.addRow("Member", self._member)
@@ -92,9 +92,9 @@ class CellsPanel(QWidget):
         body.setContentsMargins(0, 0, 0, 0)
         body.addLayout(form)
         body.addLayout(row)
-        body.addWidget(self._montage)
+        body.addWidget(self.montage)
         body.addWidget(self._cell)
-        body.addWidget(self._plot)
+        body.addWidget(self.plot)
         layout = QVBoxLayout(self)
         layout.addWidget(self._hint)
         layout.addWidget(self._body)
@@ -166,7 +166,7 @@ class CellsPanel(QWidget):
 
     def _show_update(self) -> None:
         step = self._at()
-        self._montage.show_step(step, self._scales)
+        self.montage.show_step(step, self._scales)
         if step is None:
             self._update_text.setText("")
             return
@@ -174,7 +174,7 @@ class CellsPanel(QWidget):
         last = max(each.update for each in self._steps if each.level == step.level)
         self._update_text.setText(
             f"level {step.level}, update {step.update} of {last}\n"
-            f"{columns} × {rows} cells, {step.fires_hw.mean():.0%} fired"
+            f"{columns} × {rows} cells, {100 * step.fires_hw.mean():.0f} % fired"
         )
         if self._channel >= 0:
             self._put_on_canvas()
@@ -201,7 +201,7 @@ class CellsPanel(QWidget):
             self._session.viewing.show(None)
             return
         self._channel = channel
-        self._montage.choose(channel)
+        self.montage.choose(channel)
         self._put_on_canvas()
         self._draw_curves()
 
@@ -213,7 +213,7 @@ class CellsPanel(QWidget):
             map_hw = step.state_chw[self._channel]
         else:
             map_hw = step.fires_hw.astype("float32")
-        name = self._montage.name(self._channel)
+        name = self.montage.name(self._channel)
         title = f"{name}, level {step.level}, update {step.update}"
         self._shown = Shown(title, "channel", map_hw)
         self._session.viewing.show(self._shown)
@@ -222,12 +222,12 @@ class CellsPanel(QWidget):
         # Another panel, or another image, has taken the canvas.
         if self._session.viewing.shown is not self._shown:
             self._channel, self._shown = -1, None
-            self._montage.choose(-1)
+            self.montage.choose(-1)
 
     # A cell's curves
 
     def _draw_curves(self) -> None:
-        self._plot.clear()
+        self.plot.clear()
         image, picked = self._session.image, self._session.viewing.picked
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")
@@ -235,7 +235,7 @@ class CellsPanel(QWidget):
         numbers = dict(enumerate(CURVES))
         channels = len(self._steps[0].state_chw)
         if 0 <= self._channel < channels:
-            numbers[self._channel] = self._montage.name(self._channel)
+            numbers[self._channel] = self.montage.name(self._channel)
         for place, (channel, name) in enumerate(sorted(numbers.items())):
             values = []
             for step in self._steps:
@@ -244,12 +244,12 @@ class CellsPanel(QWidget):
                 column = picked[1] * columns // image.width
                 values.append(float(step.state_chw[channel, row, column]))
             pen = pg.mkPen(CURVE_COLOURS[place % len(CURVE_COLOURS)], width=2)
-            self._plot.plot(values, pen=pen, name=name)
+            self.plot.plot(values, pen=pen, name=name)
         for place, step in enumerate(self._steps):
             if place and step.update == 0:
-                self._plot.addLine(x=place - 0.5, pen=pg.mkPen("#808080", width=1))
+                self.plot.addLine(x=place - 0.5, pen=pg.mkPen("#808080", width=1))
         self._cell.setText(f"The cell at pixel ({picked[1]}, {picked[0]}), level after level")
-        self._line = self._plot.addLine(x=0, pen=pg.mkPen("#808080", style=Qt.PenStyle.DotLine))
+        self._line = self.plot.addLine(x=0, pen=pg.mkPen("#808080", style=Qt.PenStyle.DotLine))
         self._mark_update()
 
     def _mark_update(self) -> None:

@@ -34,11 +34,11 @@ class TrainingPanel(QWidget):
         self._session = session
         self._lay_out()
         learning = session.learning
-        self._start.clicked.connect(lambda: learning.finetune(self._form.value()))
+        self.start.clicked.connect(lambda: learning.finetune(self._form.value()))
         self._pause.clicked.connect(learning.pause)
         self._keep.clicked.connect(learning.stop_and_keep)
         self._cancel.clicked.connect(learning.cancel)
-        self._accept.clicked.connect(learning.accept)
+        self.accept.clicked.connect(learning.accept)
         self._discard.clicked.connect(learning.discard)
         self._form.changed.connect(lambda value: session.change_settings(learn=value))
         session.settings_changed.connect(self._show_settings)
@@ -54,7 +54,7 @@ class TrainingPanel(QWidget):
         self._source = QLabel()
         self._source.setWordWrap(True)
         self._form = Form(self._session.settings.learn, FIELDS)
-        self._start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
+        self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
         self._pause = _button("Pause", "Hold the training, or let it go on.")
         self._keep = _button("Stop and keep best", "End it; the best model so far is offered.")
         self._cancel = _button("Cancel", "End it and drop what it made.")
@@ -64,7 +64,7 @@ class TrainingPanel(QWidget):
         self._loss.setFixedHeight(150)
         self._dice.setFixedHeight(170)
         buttons = QGridLayout()
-        buttons.addWidget(self._start, 0, 0, 1, 2)
+        buttons.addWidget(self.start, 0, 0, 1, 2)
         buttons.addWidget(self._bar, 1, 0, 1, 2)
         buttons.addWidget(self._left, 2, 0, 1, 2)
         buttons.addWidget(self._pause, 3, 0)
@@ -80,19 +80,19 @@ class TrainingPanel(QWidget):
         layout.addStretch(1)
 
     def _decision(self) -> QWidget:
-        self._offer = QFrame()
-        self._offer.setFrameShape(QFrame.Shape.StyledPanel)
+        self.offer = QFrame()
+        self.offer.setFrameShape(QFrame.Shape.StyledPanel)
         self._offer_text = QLabel()
         self._offer_text.setWordWrap(True)
-        self._accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
+        self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
         row = QHBoxLayout()
-        row.addWidget(self._accept)
+        row.addWidget(self.accept)
         row.addWidget(self._discard)
-        column = QVBoxLayout(self._offer)
+        column = QVBoxLayout(self.offer)
         column.addWidget(self._offer_text)
         column.addLayout(row)
-        return self._offer
+        return self.offer
 
     def _show_state(self) -> None:
         session, learning = self._session, self._session.learning
@@ -109,20 +109,22 @@ class TrainingPanel(QWidget):
             told += f" Starts from {model}, which stays as it is."
         self._source.setText(told)
         needs = Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE
-        self._start.setEnabled(needs in state)
+        self.start.setEnabled(needs in state)
         running = learning.running
         self._form.setEnabled(not running)
         for widget in (self._pause, self._keep, self._cancel, self._bar, self._left):
             widget.setVisible(running)
-        self._start.setVisible(not running)
+        self.start.setVisible(not running)
         self._pause.setText("Go on" if learning.paused else "Pause")
-        self._offer.setVisible(learning.candidate is not None)
+        self.offer.setVisible(learning.candidate is not None)
         self._show_offer()
 
     def _show_offer(self) -> None:
         parent, curve = self._session.learning.parent_model, self._session.learning.curve
         if parent is None or not curve or curve[-1].best_dice is None:
-            self._offer_text.setText("A new model is ready.")
+            self._offer_text.setText(
+                "A new model is ready. There were too few masks to measure it on: judge it by eye."
+            )
             return
         best, start = curve[-1].best_dice, curve[-1].start_dice
         against = f", {parent.name} {start:.3f}" if start is not None else ""
@@ -141,7 +143,7 @@ class TrainingPanel(QWidget):
         self._loss.clear()
         self._dice.clear()
         self._loss.setVisible(bool(curve))
-        self._dice.setVisible(bool(curve))
+        self._dice.setVisible(bool(curve) and curve[-1].best_dice is not None)
         if not curve:
             return
         last = curve[-1]

@@ -1,0 +1,73 @@
+"""The status bar says where the model runs, what is under the pointer, that this is research."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+
+from nca_seg_app.help import RESEARCH_USE
+from nca_seg_app.session import Session
+
+MESSAGE_MS = 8000
+
+
+class StatusLine(QStatusBar):
+    """Device and precision, model, pointer, doubt, time of saving; messages for a while."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setSizeGripEnabled(False)
+        self.device = self._label("Where the model runs, and with which precision.")
+        self.model = self._label("The model that the next run uses.")
+        self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
+        self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
+        self.saved = self._label("")
+        self.note = QLabel()
+        # However long a message is, the window does not grow for it.
+        self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.addWidget(self.note, 1)
+        research_use = QLabel(RESEARCH_USE)
+        research_use.setContentsMargins(6, 1, 8, 3)
+        self.addPermanentWidget(research_use)
+        self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
+        self._note_timer.timeout.connect(self.note.clear)
+        session.message.connect(self.show_note)
+        session.saved.connect(self._show_saved)
+        session.image_changed.connect(self._show_image)
+        session.images_changed.connect(self._show_doubt)
+        session.model_changed.connect(self._show_model)
+        self._show_model()
+
+    def show_note(self, sentence: str) -> None:
+        """Tell something that needs no answer, for a while."""
+        self.note.setText(sentence)
+        self.note.setToolTip(sentence)
+        self._note_timer.start()
+
+    def _label(self, tip: str) -> QLabel:
+        label = QLabel()
+        label.setContentsMargins(6, 1, 6, 3)
+        label.setToolTip(tip)
+        self.addWidget(label)
+        return label
+
+    def _show_saved(self, path: object) -> None:
+        self.saved.setText(f"saved {datetime.now().astimezone():%H:%M}")
+        self.saved.setToolTip(str(path))
+
+    def _show_image(self) -> None:
+        self.saved.clear()
+        self.pointer.clear()
+        self._show_doubt()
+
+    def _show_doubt(self) -> None:
+        doubt = self._session.row.doubt if self._session.row is not None else None
+        self.doubt.setText(f"doubt {doubt:.2f}" if doubt is not None else "")
+
+    def _show_model(self) -> None:
+        entry, device = self._session.model, self._session.device_text
+        self.device.setText(device or ("model is not loaded yet" if entry else ""))
+        self.model.setText(f"{entry.name} · {entry.spec.size} px" if entry else "no model")

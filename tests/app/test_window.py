@@ -1,0 +1,333 @@
+"""Laws: all of the table can be reached in the window, and what is done there is on disk after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QMenu
+from pytestqt.qtbot import QtBot
+
+from engine import masks
+from engine.types import SampleSettings
+from nca_seg_app.actions import ACTIONS
+from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
+from nca_seg_app.session import Has, Session
+from nca_seg_app.settings import Settings
+from nca_seg_app.theme import DARK, LIGHT, apply_theme, icon
+from nca_seg_app.window import Window
+from tests.fakes import OracleModel, Person, fake_engine, write_image
+
+QUICK = SampleSettings(steps=3, members=2)
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person(save="discard")
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path, person: Person) -> Iterator[Window]:
+    made = Window(Session(fake_engine(tmp_path), person, Settings(sample=QUICK)))
+    qtbot.addWidget(made)
+    made.show()
+    made.session.refresh_models()
+    qtbot.waitUntil(lambda: Has.MODEL in made.session.state)
+    yield made
+    made.close()
+
+
+def opened(window: Window, qtbot: QtBot, path: Path) -> Session:
+    window.session.open_path(path)
+    qtbot.waitUntil(lambda: Has.IMAGE in window.session.state)
+    return window.session
+
+
+def trigger(window: Window, action_id: str) -> None:
+    action = window.commands.actions[action_id]
+    assert action.isEnabled(), f"{action_id} is not enabled"
+    action.trigger()
+
+
+def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
+    session = window.session
+    trigger(window, "file.open_sample")
+    qtbot.waitUntil(lambda: Has.IMAGE in session.state)
+    trigger(window, "run.segment")
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    assert session.segmentation.result is not None
+    proposed_hw = session.segmentation.result.mask(0.5)
+    trigger(window, "run.accept")
+    qtbot.waitUntil(lambda: Has.UNSAVED in session.state)
+    document, image = session.document, session.image
+    assert document is not None
+    assert image is not None
+    assert (document.mask_hw == proposed_hw).all()
+    corner_rc = np.array([[2.0, 2.0]])
+    document.edit("Brush", lambda mask_hw: masks.stroke(mask_hw, corner_rc, 3.0, True))
+    assert document.mask_hw[2, 2]
+    assert "Brush" in window.commands.actions["edit.undo"].text()
+    trigger(window, "edit.undo")
+    assert not document.mask_hw[2, 2]
+    assert window.isWindowModified()
+    trigger(window, "file.save")
+    qtbot.waitUntil(lambda: Has.UNSAVED not in session.state)
+    assert not window.isWindowModified()
+    assert "saved" in window.status.saved.text()
+    assert session.study is not None
+    mask_path = masks.find_mask(session.study.masks_folder, "sample")
+    assert mask_path is not None
+    assert (masks.read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
+
+
+def test_every_action_is_in_its_menu_with_its_keys(window: Window) -> None:
+    menus = {menu.title().replace("&", ""): menu for menu in window.menuBar().findChildren(QMenu)}
+    for action in ACTIONS:
+        shown = [each for each in menus[action.menu].actions() if each.objectName() == action.id]
+        assert len(shown) == 1, action.id
+        assert shown[0].shortcuts() == [QKeySequence(keys) for keys in action.shortcuts]
+        assert action.tip in shown[0].toolTip()
+
+
+def test_enablement_is_what_the_state_says(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    session = window.session
+
+    def agrees() -> bool:
+        return all(
+            window.commands.actions[action.id].isEnabled() == (action.needs in session.state)
+            for action in ACTIONS
+        )
+
+    assert agrees()
+    assert not window.commands.actions["file.save"].isEnabled()
+    opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    assert agrees()
+    session.segmentation.segment()
+    assert agrees()
+    assert not window.commands.actions["run.segment"].isEnabled()
+    qtbot.waitUntil(lambda: Has.IDLE in session.state)
+    assert agrees()
+    trigger(window, "run.accept")
+    qtbot.waitUntil(lambda: Has.MASK in session.state)
+    assert agrees()
+    assert window.commands.actions["file.save"].isEnabled()
+
+
+def test_check_marks_follow_the_session(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    actions = window.commands.actions
+    window.session.viewing.choose_tool("eraser")
+    assert actions["tools.eraser"].isChecked()
+    assert not actions["tools.brush"].isChecked()
+    # Clicking the tool in hand again leaves it in hand.
+    actions["tools.eraser"].trigger()
+    assert actions["tools.eraser"].isChecked()
+
+
+@pytest.mark.parametrize(
+    ("answer", "closes"), [("discard", True), ("save", True), ("cancel", False)]
+)
+def test_closing_asks_once_about_unsaved_work(
+    answer: str, closes: bool, window: Window, person: Person, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    assert session.document is not None
+    session.document.edit("Fill", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+    person.save = answer  # type: ignore[assignment]
+    assert window.close() == closes
+    assert person.asked == ["save a.png"]
+    assert window.isVisible() != closes
+    if closes:
+        window.close()
+        assert person.asked == ["save a.png"]
+    assert session.study is not None
+    saved = masks.find_mask(session.study.masks_folder, "a") is not None
+    assert saved == (answer == "save")
+    person.save = "discard"
+
+
+def test_what_is_dropped_is_opened(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "images" / "dropped.png")
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(str(path))])
+    button, modifier = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    copy, place = Qt.DropAction.CopyAction, QPoint(5, 5)
+    # Without an entry before it Qt does not deliver a drop.
+    for event in (
+        QDragEnterEvent(place, copy, dropped, button, modifier),
+        QDropEvent(QPointF(place), copy, dropped, button, modifier),
+    ):
+        QApplication.sendEvent(window, event)
+    qtbot.waitUntil(lambda: window.session.path == path)
+    assert "dropped.png" in window.windowTitle()
+
+
+def test_the_recent_menu_opens_what_it_names(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    first = write_image(tmp_path / "images" / "first.png")
+    window.session.open_path([first])
+    qtbot.waitUntil(lambda: window.session.path == first)
+    other = write_image(tmp_path / "other" / "second.png")
+    window.session.open_path([other])
+    qtbot.waitUntil(lambda: window.session.path == other)
+    recent = next(menu for menu in window.findChildren(QMenu) if "Recent" in menu.title())
+    recent.aboutToShow.emit()
+    entries: list[QAction] = recent.actions()
+    assert [Path(entry.text()).name for entry in entries] == ["second.png", "first.png"]
+    entries[1].trigger()
+    qtbot.waitUntil(lambda: window.session.path == first)
+
+
+def test_trouble_is_told_in_the_window_and_can_be_dismissed(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture at all")
+    window.session.open_path(broken)
+    qtbot.waitUntil(window.strip.isVisible)
+    assert "broken.png" in window.strip.sentence
+    window.strip.copy()
+    assert "UnreadableImage" in QApplication.clipboard().text()
+    window.strip.dismiss()
+    assert not window.strip.isVisible()
+
+
+def test_a_command_that_breaks_does_not_take_the_window_along(
+    window: Window, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, tmp_path: Path
+) -> None:
+    opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+
+    def break_down() -> None:
+        raise RuntimeError("a screw came loose")
+
+    monkeypatch.setattr(window.session.segmentation, "segment", break_down)
+    trigger(window, "run.segment")
+    assert "unexpected" in window.strip.sentence
+    assert window.isVisible()
+
+
+def test_return_in_a_number_field_does_not_accept(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    box = next(box for box in window.findChildren(QAbstractSpinBox) if box.isVisible())
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert session.segmentation.proposed
+
+
+def test_the_window_says_what_it_is_not_for(window: Window) -> None:
+    assert RESEARCH_USE in about_html()
+    labels = [label.text() for label in window.status.findChildren(type(window.status.note))]
+    assert RESEARCH_USE in labels
+
+
+def test_the_help_page_names_all_commands_and_keys() -> None:
+    page = cheat_sheet_html()
+    for action in ACTIONS:
+        assert action.tip in page
+    assert "Ctrl+R" in page
+
+
+def test_asking_for_help_leaves_the_window_free(window: Window) -> None:
+    for action_id in ("help.shortcuts", "help.about", "file.preferences"):
+        trigger(window, action_id)
+        assert QApplication.activeModalWidget() is None
+
+
+def test_geometry_is_found_again(window: Window, tmp_path: Path, qtbot: QtBot) -> None:
+    window.resize(900, 640)
+    window.docks[2].hide()
+    size = window.size()
+    window.close()
+    again = Window(Session(fake_engine(tmp_path / "again"), Person(save="discard")))
+    qtbot.addWidget(again)
+    again.show()
+    assert again.size() == size
+    assert not again.docks[2].isVisible()
+    again.close()
+
+
+@pytest.mark.parametrize(("theme", "colours"), [("dark", DARK), ("light", LIGHT)])
+def test_a_theme_colours_window_and_icons(theme: str, colours: object, window: Window) -> None:
+    window.session.change_settings(theme=theme)
+    wanted = DARK if theme == "dark" else LIGHT
+    assert window.palette().window().color().name() == wanted.window
+    image = icon("undo").pixmap(24, 24).toImage()
+    pixels = [image.pixelColor(x, y) for x in range(24) for y in range(24)]
+    strongest = max(pixels, key=lambda colour: colour.alpha())
+    assert strongest.alpha() == 255
+    dark = strongest.lightness() < 128
+    assert dark == (theme == "light")
+
+
+def test_an_unknown_icon_is_empty(qtbot: QtBot) -> None:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    apply_theme(app, "dark")
+    assert icon("no-such-icon").isNull()
+    assert icon("").isNull()
+
+
+def test_channels_are_put_on_the_canvas_and_curves_drawn(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    area = window.tabs.widget(2)
+    window.tabs.setCurrentWidget(area)
+    panel = area.widget()
+    qtbot.waitUntil(lambda: panel.montage.heightForWidth(300) > 50)
+    panel.montage.clicked.emit(4)
+    shown = session.viewing.shown
+    assert shown is not None
+    assert shown.title.startswith("x_t, level 2")
+    film_step = session.segmentation.film.steps(0)[-1]
+    assert (shown.map_hw == film_step.noisy_hw).all()
+    session.viewing.pick((24, 32))
+    assert len(panel.plot.plotItem.listDataItems()) >= 5
+    panel.montage.clicked.emit(4)
+    assert session.viewing.shown is None
+
+
+def test_a_training_ends_in_a_model_beside_its_parent(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    trigger(window, "run.accept")
+    qtbot.waitUntil(lambda: Has.UNSAVED in session.state)
+    trigger(window, "file.save")
+    qtbot.waitUntil(lambda: Has.SAVED_MASKS in session.state)
+    panel = window.tabs.widget(3).widget()
+    window.tabs.setCurrentIndex(3)
+    assert panel.start.isVisible()
+    assert not panel.offer.isVisible()
+    panel.start.click()
+    qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.state)
+    assert panel.offer.isVisible()
+    panel.accept.click()
+    qtbot.waitUntil(lambda: len(session.models) == 2)
+    assert session.model is not None
+    assert session.model.name == "oracle+1"
+    assert not panel.offer.isVisible()
+
+
+def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) -> None:
+    model = OracleModel(holds_at=1)
+    window = Window(Session(fake_engine(tmp_path, model), Person(), Settings(sample=QUICK)))
+    qtbot.addWidget(window)
+    window.session.refresh_models()
+    opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    qtbot.waitUntil(lambda: Has.MODEL in window.session.state)
+    window.session.segmentation.segment()
+    qtbot.waitUntil(lambda: window.session.segmentation.result is not None)
+    model.gate.set()
+    assert window.close()
+    assert model.closed.is_set()
