@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from engine.checkpoint import fingerprint, read
+from engine.checkpoint import fingerprint, read, write
 from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.folders import home_folder
 from engine.types import ModelSpec
@@ -86,6 +86,15 @@ def unused_name(base: str) -> str:
     while f"{stem}+{number}".casefold() in taken:
         number += 1
     return f"{stem}+{number}"
+
+
+def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
+    """A fine-tuned model, copied from the file `weights` into the list beside its parent."""
+    target = models_folder() / f"{unused_name(parent.name)}{SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    spec, arrays = read(weights)
+    write(target, arrays, replace(spec, name=target.stem))
+    return find(target)
 
 
 def remove(name: str) -> Path:

@@ -101,7 +101,7 @@ def real_engine() -> Engine:
         replay=_replay,
         finetune=_finetune,
         training_folder=_training_folder,
-        install=_install,
+        install=library.adopt,
         sample_folder=_sample_folder,
     )
 
@@ -142,14 +142,6 @@ def _finetune(
 def _training_folder(parent: ModelEntry) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     return home_folder() / "training" / f"{library.unused_name(parent.name)}-{moment}"
-
-
-def _install(weights: Path, parent: ModelEntry) -> ModelEntry:
-    name = library.unused_name(parent.name)
-    target = library.models_folder() / f"{name}{library.SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, weights.read_bytes())
-    return library.find(target)
 
 
 def _sample_folder() -> Path:

@@ -27,11 +27,10 @@ from engine.cli.options import (
     say,
 )
 from engine.errors import UnknownArchitecture
-from engine.files import write_atomic
 from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
 
 if TYPE_CHECKING:
-    from engine.library import ModelEntry
+    pass
 
 LOG, PICTURE = "curves.csv", "curves.png"
 #: Without a terminal a line comes this often, and at each validation.
@@ -159,13 +158,13 @@ def finetune(
       nca-seg finetune --data pictures/ --minutes 2
       nca-seg finetune --data corrected --model lesion --steps 500 --learning-rate 1e-4
     """
+    from engine import library
     from engine.folders import home_folder
-    from engine.library import unused_name
 
     entry = find_model(model)
     dataset = open_data(data)
     loaded = load_model(entry, device)
-    folder = out or home_folder() / "training" / unused_name(entry.name)
+    folder = out or home_folder() / "training" / library.unused_name(entry.name)
 
     from engine.training import finetune as tuned
 
@@ -180,7 +179,7 @@ def finetune(
             "Stopped before the first validation, so there is no new model. Give it more --minutes "
             "or a smaller --validate-every."
         )
-    child = _install(last.best_path, entry)
+    child = library.adopt(last.best_path, entry)
     before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
     say(f"{entry.name} stays; the new model is beside it. {_dice(last)}{before}.")
     print(child.name)
@@ -256,13 +255,3 @@ def _draw(folder: Path) -> bool:
 
 def _dice(step: TrainStep) -> str:
     return "" if step.best_dice is None else f"best validation Dice {step.best_dice:.4f}"
-
-
-def _install(weights: Path, parent: ModelEntry) -> ModelEntry:
-    """The new model, in the list beside its parent."""
-    from engine import library
-
-    target = library.models_folder() / f"{library.unused_name(parent.name)}{library.SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, weights.read_bytes())
-    return library.find(target)
