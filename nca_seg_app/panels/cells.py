@@ -71,6 +71,8 @@ class CellsPanel(QWidget):
         self._update = QSlider(Qt.Orientation.Horizontal)
         self._update.setToolTip("Cell update within the diffusion step, level after level.")
         self._update_text = QLabel()
+        for slider in (self._step, self._update):
+            slider.setMaximum(0)
         self._play = QPushButton("Play")
         self._play.setCheckable(True)
         self._play.setToolTip("Run through the cell updates.")

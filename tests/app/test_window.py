@@ -18,7 +18,7 @@ from nca_seg_app.actions import ACTIONS
 from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
-from nca_seg_app.theme import DARK, LIGHT, apply_theme, icon
+from nca_seg_app.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.window import Window
 from tests.fakes import OracleModel, Person, fake_engine, write_image
 
@@ -240,7 +240,7 @@ def test_asking_for_help_leaves_the_window_free(window: Window) -> None:
 
 
 def test_geometry_is_found_again(window: Window, tmp_path: Path, qtbot: QtBot) -> None:
-    window.resize(900, 640)
+    window.resize(780, 640)
     window.docks[2].hide()
     size = window.size()
     window.close()
@@ -253,10 +253,11 @@ def test_geometry_is_found_again(window: Window, tmp_path: Path, qtbot: QtBot) -
 
 
 @pytest.mark.parametrize(("theme", "colours"), [("dark", DARK), ("light", LIGHT)])
-def test_a_theme_colours_window_and_icons(theme: str, colours: object, window: Window) -> None:
+def test_a_theme_colours_window_and_icons(
+    theme: str, colours: Colours, window: Window, qtbot: QtBot
+) -> None:
     window.session.change_settings(theme=theme)
-    wanted = DARK if theme == "dark" else LIGHT
-    assert window.palette().window().color().name() == wanted.window
+    qtbot.waitUntil(lambda: window.palette().window().color().name() == colours.window)
     image = icon("undo").pixmap(24, 24).toImage()
     pixels = [image.pixelColor(x, y) for x in range(24) for y in range(24)]
     strongest = max(pixels, key=lambda colour: colour.alpha())
