@@ -1,0 +1,146 @@
+"""Law: `kill -9` at any moment loses the last seconds at most, and no file is ever half there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from engine import checkpoint
+from engine.masks import read_mask
+from engine.study import Study
+from engine.training import BEST, STATE, train
+from engine.types import TrainSettings
+from tests.fakes import write_image
+from tests.oracles import tiny_spec
+from tests.samples import drawn_dataset
+
+PROJECT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on Windows"
+)
+
+DRAWING = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from engine import masks
+from nca_seg_app.session import Session
+from nca_seg_app.settings import Settings
+from tests.fakes import Person, fake_engine
+
+folder = Path(sys.argv[1])
+application = QApplication([])
+session = Session(fake_engine(folder), Person(), Settings(autosave_s=0.5))
+session.failed.connect(lambda sentence, _: print("failed", sentence, flush=True))
+session.image_changed.connect(lambda: timer.start(50))
+strokes = 0
+
+def draw():
+    global strokes
+    row = 10.5 + strokes % 300
+    document = session.document
+    document.begin("brush")
+    document.draw(lambda mask_hw: masks.stroke(mask_hw, [[row, 10.5], [row, 200.5]], 1.0, True))
+    document.commit("Brush stroke")
+    strokes += 1
+    print(strokes, flush=True)
+
+timer = QTimer(timeout=draw)
+session.open_path(folder / "images")
+application.exec()
+"""
+
+TRAINING = """
+import sys
+from pathlib import Path
+from engine import training
+from engine.dataset import read_dataset
+from engine.types import TrainSettings
+from tests.oracles import tiny_spec
+
+training.SECONDS_BETWEEN_STATES = 0.0
+settings = TrainSettings(steps=100000, batch_size=2, size=16, validate_every=1)
+dataset = read_dataset(Path(sys.argv[1]))
+for step in training.train(tiny_spec(), dataset, settings, Path(sys.argv[2])):
+    print(step.done, flush=True)
+"""
+
+SEGMENTING = """
+import sys
+from pathlib import Path
+from engine.ensemble import segment
+from engine.results import write_result
+from engine.types import SampleSettings
+from tests.oracles import disk, lesion, lively_model
+
+settings, image = SampleSettings(steps=1, members=2), lesion(disk(200))
+for count in range(1, 100000):
+    *_, result = segment(lively_model(seed=count % 5), image, settings)
+    write_result(Path(sys.argv[1]), "spot", result, image, "m", "f", settings, 0.5, 0.1, True)
+    print(count, flush=True)
+"""
+
+
+def killed(program: str, *arguments: Path, lines: int, then_s: float) -> int:
+    """The last number a program printed; it is killed `then_s` after it has printed `lines`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(lines):
+            line = process.stdout.readline()
+            assert line.strip().isdigit(), line
+        time.sleep(then_s)
+        process.kill()
+        rest = process.stdout.read().split()
+    numbers = [word for word in rest if word.isdigit()]
+    return int(numbers[-1]) if numbers else int(line)
+
+
+def test_what_was_drawn_comes_back(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "images" / "a.png", (320, 240))
+    strokes = killed(DRAWING, tmp_path, lines=40, then_s=0.37)
+    study = Study.open(image.parent)
+    draft = study.load_draft(image, (320, 240))
+    assert draft is not None
+    assert draft.newer
+    recovered = int(draft.mask_hw[10:310, 100].sum())
+    drawn = min(strokes, 300)
+    # A draft follows every half second, and twenty strokes a second are drawn at most.
+    assert recovered >= drawn - 40
+    assert study.load(image, (320, 240)) is None
+
+
+@pytest.mark.parametrize("then_s", [0.0, 0.013, 0.05])
+def test_a_killed_training_goes_on_from_whole_files(tmp_path: Path, then_s: float) -> None:
+    dataset, run = drawn_dataset(tmp_path), tmp_path / "run"
+    done = killed(TRAINING, dataset.root, run, lines=5, then_s=then_s)
+    assert checkpoint.load(run / BEST).spec.size == 16
+    settings = TrainSettings(steps=done + 3, batch_size=2, size=16, validate_every=1)
+    steps = list(train(tiny_spec(), dataset, settings, run, resume=True))
+    assert done - 1 <= steps[0].done <= done + 2
+    assert steps[-1].done == done + 3
+    visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert visible == {BEST, STATE}
+
+
+@pytest.mark.parametrize("then_s", [0.0, 0.011, 0.033])
+def test_a_killed_segmentation_leaves_whole_results(tmp_path: Path, then_s: float) -> None:
+    killed(SEGMENTING, tmp_path, lines=4, then_s=then_s)
+    mask_hw = read_mask(tmp_path / "spot_segmentation.png", (200, 200))
+    assert mask_hw.shape == (200, 200)
+    with PillowImage.open(tmp_path / "spot_variance.png") as variance:
+        assert np.asarray(variance).shape == (200, 200)
+    assert (tmp_path / "spot.json").read_text(encoding="utf-8").rstrip().endswith("}")
