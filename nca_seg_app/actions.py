@@ -178,6 +178,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("tools.polygon", "Tools", "P&olygon", _tool("polygon"), ("P",), Has.IMAGE,
            "Set corners; double click fills the polygon.", "polygon",
            checked=_has_tool("polygon")),
+    Action("tools.lasso", "Tools", "L&asso", _tool("lasso"), ("L",), Has.IMAGE,
+           "Draw around an area to fill it.", "lasso", checked=_has_tool("lasso")),
     Action("tools.smaller", "Tools", "&Smaller Brush", _resize_brush(1 / BRUSH_FACTOR), ("[",),
            tip="Make brush and eraser smaller.", group=1),
     Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),

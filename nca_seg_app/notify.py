@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.errors import (
     DatasetProblem,
     EngineError,
+    MaskKept,
     OutOfMemory,
     StudyProblem,
     UnknownArchitecture,
@@ -45,6 +46,11 @@ def sentence(error: BaseException) -> str:
             return (
                 f"The model {_name(error.path)} cannot be loaded: {_reason(error.reason)}. Your "
                 "masks are not affected; choose another model."
+            )
+        case MaskKept():
+            return (
+                f"{_name(error.path)} stays as it is: {_reason(error.reason)}. Write the result to "
+                "another folder."
             )
         case StudyProblem():
             return (

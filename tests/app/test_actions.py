@@ -109,4 +109,4 @@ def test_check_marks_show_what_the_session_says(session: Session) -> None:
             before = action.checked(session)
             action.method(session)
             assert action.checked(session) or before, action.id
-    assert session.viewing.tool == "polygon"
+    assert session.viewing.tool == "lasso"
