@@ -140,8 +140,9 @@ class SampleSettings:
     sampler: Sampler = setting(
         "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
     )
+    # Three: on val the model in the box does better with 3 steps than with 5 or 10 (its card).
     steps: int = setting(
-        10, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
+        3, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )
     members: int = setting(
         10, "Members", "Independent answers in the ensemble.", low=1, high=1000, unit="members"
