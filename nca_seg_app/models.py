@@ -124,9 +124,10 @@ class Models(QObject):
         named = [entry for entry in entries if entry.name == wanted]
         usable = (*named, *entries)
         chosen = usable[0] if usable else None
+        # Both facts first: who hears of a list must find the chosen model in it.
+        changed, self._chosen = chosen != self._chosen, chosen
         self.listed.emit()
-        if chosen != self._chosen:
-            self._chosen = chosen
+        if changed:
             self.chosen_changed.emit()
         if not entries:
             self._session.message.emit(
