@@ -20,7 +20,7 @@ from engine.cli import app
 from engine.curves import read_curves
 from engine.device import choose
 from engine.folders import home_folder
-from engine.library import installed, models_folder
+from engine.library import find, installed, models_folder
 from engine.masks import read_mask, write_mask
 from engine.model import Model
 from engine.models import build
@@ -326,7 +326,13 @@ class TestListing:
     def test_doctor_says_where_and_why(self) -> None:
         text = run("doctor").stdout
         chosen = choose("auto")
-        for expected in (chosen.name, chosen.precision, chosen.reason, str(home_folder()), "tiny"):
+        for expected in (
+            chosen.name,
+            chosen.precision,
+            chosen.reason,
+            str(home_folder()),
+            find().name,
+        ):
             assert expected in text
 
     def test_version_and_help(self) -> None:
