@@ -31,6 +31,7 @@ from engine.framing import Frame
 from engine.images import read_image
 from engine.loss import total_loss
 from engine.masks import read_mask
+from engine.metrics import dice
 from engine.model import Model
 from engine.models import build
 from engine.models.nca import Automaton
@@ -84,7 +85,7 @@ def train(
     judged = _evenly(dataset.split("val"), settings.validation_images)
     if not learned:
         raise DatasetProblem(dataset.root, "it has no samples to train on")
-    spec = replace(spec, size=settings.size, training=_record(spec, settings, dataset))
+    spec = replace(spec, size=settings.size, training=_record(settings, dataset))
     pictures = [_picture(sample, 2 * settings.size) for sample in learned]
     references = [_reference(sample, settings.size) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start)
@@ -160,7 +161,7 @@ class _Run:
         self.done += 1
         self._follow()
         elapsed = time.monotonic() - began
-        dice = self._judge(references)
+        validated = self._judge(references)
         if time.monotonic() - self.saved_at > SECONDS_BETWEEN_STATES:
             self.write_state()
         return TrainStep(
@@ -169,7 +170,7 @@ class _Run:
             loss=float(loss.detach()),
             learning_rate=rate,
             samples_per_s=self.settings.batch_size / elapsed,
-            validation_dice=dice,
+            validation_dice=validated,
             best_dice=self.best_dice,
             best_path=self.best_path,
             start_dice=self.start_dice,
@@ -240,23 +241,21 @@ class _Run:
         last = self.done == self.settings.steps
         if not last and self.done % self.settings.validate_every:
             return None
-        dice = self.validate(references) if references else None
-        if dice is None or self.best_dice is None or dice > self.best_dice:
-            self.best_dice = dice
-            seen = {"steps_done": self.done, "validation_dice": dice}
+        found = self.validate(references) if references else None
+        if found is None or self.best_dice is None or found > self.best_dice:
+            self.best_dice = found
+            seen = {"steps_done": self.done, "validation_dice": found}
             spec = replace(self.spec, training={**self.spec.training, **seen})
             checkpoint.write(self.folder / BEST, _arrays(self.average), spec)
             self.best_path = self.folder / BEST
-        return dice
+        return found
 
     def validate(self, references: list[tuple[NDArray[Any], NDArray[Any]]]) -> float:
         """Mean Dice on the grid of the averaged weights."""
         total = 0.0
         for image_chw, mask_hw in references:
             *_, last = denoise(self.judge, image_chw, VALIDATION, [0])
-            guess_hw = last.clean_nhw[0] >= 0.5
-            areas = int(guess_hw.sum()) + int(mask_hw.sum())
-            total += 2 * int((guess_hw & mask_hw).sum()) / areas if areas else 1.0
+            total += dice(last.clean_nhw[0] >= 0.5, mask_hw)
         return total / len(references)
 
     def write_state(self) -> None:
@@ -315,10 +314,9 @@ def _reference(sample: Sample, size: int) -> tuple[NDArray[np.float32], NDArray[
     return picture[:3].astype(np.float32) / np.float32(255), picture[3] >= 128
 
 
-def _record(spec: ModelSpec, settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:
+def _record(settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:
     described = {key: getattr(settings, key) for key in settings.__dataclass_fields__}
-    seen = len(dataset.split("train"))
-    return {**described, "train_images": seen, "begun_from": spec.training.get("name", "")}
+    return {**described, "train_images": len(dataset.split("train"))}
 
 
 def _arrays(network: Automaton) -> dict[str, NDArray[Any]]:
