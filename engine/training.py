@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 from torch import Tensor
 
-from engine import checkpoint
+from engine import checkpoint, parallel
 from engine.augment import recolour, square
 from engine.device import DeviceChoice, choose
 from engine.diffusion import add_noise, alpha_bars, network_input
@@ -36,6 +36,7 @@ from engine.model import Model
 from engine.models import build
 from engine.models.nca import Automaton
 from engine.noise import Purpose, generator
+from engine.optimizer import optimizers
 from engine.sampling import denoise
 from engine.types import (
     Dataset,
@@ -85,6 +86,8 @@ def train(
     judged = _evenly(dataset.split("val"), settings.validation_images)
     if not learned:
         raise DatasetProblem(dataset.root, "it has no samples to train on")
+    if settings.batch_size % parallel.size():
+        raise ValueError(f"batch_size must be a multiple of the {parallel.size()} processes")
     spec = replace(spec, size=settings.size, training=_record(settings, dataset))
     pictures = [_picture(sample, 2 * settings.size) for sample in learned]
     references = [_reference(sample, settings.size) for sample in judged]
@@ -135,9 +138,8 @@ class _Run:
         self.network.to(device.name)
         self.average.load_state_dict(self.network.state_dict())
         self.judge = Model(self.average, device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=0.0, weight_decay=settings.weight_decay
-        )
+        self.learner = parallel.shared(self.network, device.name)
+        self.optimizers = optimizers(self.network, settings.weight_decay)
         self.done = 0
         self.start_dice: float | None = None
         self.best_dice: float | None = None
@@ -148,16 +150,17 @@ class _Run:
         self, pictures: list[Tensor], references: list[tuple[NDArray[Any], NDArray[Any]]]
     ) -> TrainStep:
         began = time.monotonic()
-        draws = generator(self.settings.seed, self.done, Purpose.START)
         with torch.enable_grad():
-            loss = self._loss(pictures, draws)
-            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(pictures)
+            self.network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         rate = self._rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        mean_loss = parallel.total(float(loss.detach())) / parallel.size()
         self.done += 1
         self._follow()
         elapsed = time.monotonic() - began
@@ -167,7 +170,7 @@ class _Run:
         return TrainStep(
             done=self.done,
             total=self.settings.steps,
-            loss=float(loss.detach()),
+            loss=mean_loss,
             learning_rate=rate,
             samples_per_s=self.settings.batch_size / elapsed,
             validation_dice=validated,
@@ -176,31 +179,32 @@ class _Run:
             start_dice=self.start_dice,
         )
 
-    def _loss(self, pictures: list[Tensor], draws: torch.Generator) -> Tensor:
-        spec, size, n = self.spec, self.settings.size, self.settings.batch_size
+    def _loss(self, pictures: list[Tensor]) -> Tensor:
+        """L_total of this process's share of the step's samples."""
+        spec, size, place = self.spec, self.settings.size, self.device.name
         chosen = self._chosen(len(pictures))
-        varied = draws if self.settings.augment else None
-        views = torch.stack([square(pictures[i] / 255, size, varied) for i in chosen])
+        # Every sample draws from its own address: how they are shared out changes nothing.
+        draws = [generator(self.settings.seed, index, Purpose.START) for index, _ in chosen]
+        views = torch.stack(
+            [self._view(pictures[i], draw) for (_, i), draw in zip(chosen, draws, strict=True)]
+        )
         image, share = views[:, :3], views[:, 3:]
-        if varied is not None:
-            image = torch.stack([recolour(one, draws) for one in image])
         # More of the steps near pure noise, where the whole mask must come from the picture.
-        timestep = torch.rand(n, generator=draws).sqrt().mul(spec.timesteps).ceil().long()
-        timestep = timestep.clamp(1, spec.timesteps)
+        uniform = torch.cat([torch.rand(1, generator=draw) for draw in draws])
+        timestep = uniform.sqrt().mul(spec.timesteps).ceil().long().clamp(1, spec.timesteps)
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
         bar = bars[timestep][:, None, None, None]
-        noise = torch.randn(n, 1, size, size, generator=draws)
+        noise = torch.stack([torch.randn(1, size, size, generator=draw) for draw in draws])
         noisy = add_noise(spec.mask_scale * (2 * share - 1), noise, bar)
         given = network_input(noisy, bar, spec.mask_scale)
 
         def fires(_level: int, _update: int, shape: tuple[int, int]) -> Tensor:
-            drawn = torch.rand(n, 1, *shape, generator=draws) < spec.fire_probability
-            return drawn.to(self.device.name)
+            drawn = torch.stack([torch.rand(1, *shape, generator=draw) for draw in draws])
+            return (drawn < spec.fire_probability).to(place)
 
-        place = self.device.name
         low = self.device.precision == "bfloat16"
         with torch.autocast(place, torch.bfloat16, enabled=low):
-            state = self.network(
+            state = self.learner(
                 (2 * image - 1).to(place),
                 given.to(place),
                 (timestep / spec.timesteps).to(place),
@@ -210,16 +214,25 @@ class _Run:
             state, share.to(place), noise.to(place), bar.to(place), spec, self.settings.rgb_weight
         )
 
-    def _chosen(self, count: int) -> list[int]:
-        """Which samples this step sees: every sample once before any comes again."""
+    def _view(self, picture: Tensor, draw: torch.Generator) -> Tensor:
+        """A picture and its mask on the training grid, float32 (4, size, size) in [0, 1]."""
+        if not self.settings.augment:
+            return square(picture / 255, self.settings.size, None)
+        view = square(picture / 255, self.settings.size, draw)
+        return torch.cat([recolour(view[:3], draw), view[3:]])
+
+    def _chosen(self, count: int) -> list[tuple[int, int]]:
+        """(place in the run, sample) for this process: each sample once before any comes again."""
         chosen = []
         first = self.done * self.settings.batch_size
         for index in range(first, first + self.settings.batch_size):
             turn, place = divmod(index, count)
+            if index % parallel.size() != parallel.rank():
+                continue
             order = torch.randperm(
                 count, generator=generator(self.settings.seed, turn, Purpose.ANCESTRAL)
             )
-            chosen.append(int(order[place]))
+            chosen.append((index, int(order[place])))
         return chosen
 
     def _rate(self) -> float:
@@ -246,24 +259,35 @@ class _Run:
             self.best_dice = found
             seen = {"steps_done": self.done, "validation_dice": found}
             spec = replace(self.spec, training={**self.spec.training, **seen})
-            checkpoint.write(self.folder / BEST, _arrays(self.average), spec)
+            if parallel.rank() == 0:
+                checkpoint.write(self.folder / BEST, _arrays(self.average), spec)
             self.best_path = self.folder / BEST
         return found
 
     def validate(self, references: list[tuple[NDArray[Any], NDArray[Any]]]) -> float:
         """Mean Dice on the grid of the averaged weights."""
         total = 0.0
-        for image_chw, mask_hw in references:
+        for image_chw, mask_hw in references[parallel.rank() :: parallel.size()]:
             *_, last = denoise(self.judge, image_chw, VALIDATION, [0])
             total += dice(last.clean_nhw[0] >= 0.5, mask_hw)
-        return total / len(references)
+        return parallel.total(total) / len(references)
+
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What its optimizer remembers of a parameter."""
+        for optimizer in self.optimizers:
+            if any(parameter is held for g in optimizer.param_groups for held in g["params"]):
+                moments: dict[str, Tensor] = optimizer.state[parameter]
+                return moments
+        raise KeyError("a parameter without an optimizer")
 
     def write_state(self) -> None:
         """Write all that `read_state` needs, atomically."""
+        if parallel.rank() > 0:
+            return
         arrays = {f"weights.{name}": array for name, array in _arrays(self.network).items()}
         arrays |= {f"average.{name}": array for name, array in _arrays(self.average).items()}
         for index, parameter in enumerate(self.network.parameters()):
-            for key, value in self.optimizer.state.get(parameter, {}).items():
+            for key, value in self._moments(parameter).items():
                 arrays[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
         header = {"done": self.done, "best_dice": self.best_dice, "start_dice": self.start_dice}
         write_atomic(self.folder / STATE, to_bytes(arrays, {"run": json.dumps(header)}))
@@ -283,10 +307,12 @@ class _Run:
         for index, parameter in enumerate(self.network.parameters()):
             moments = _under(f"optimizer.{index}.", arrays)
             if moments:
-                self.optimizer.state[parameter] = {
-                    key: torch.from_numpy(value).to(parameter.device if value.ndim else "cpu")
-                    for key, value in moments.items()
-                }
+                self._moments(parameter).update(
+                    {
+                        key: torch.from_numpy(value).to(parameter.device if value.ndim else "cpu")
+                        for key, value in moments.items()
+                    }
+                )
         self.done, self.best_dice = header["done"], header["best_dice"]
         self.start_dice = header["start_dice"]
         best = self.folder / BEST

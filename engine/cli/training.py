@@ -123,11 +123,16 @@ def train(
     given = {key: value for key, value in chosen.items() if value is not None}
     spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
 
+    from engine import parallel
     from engine.training import train as trained
 
     out.mkdir(parents=True, exist_ok=True)
-    steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
-    last, interrupted = _follow(steps, out, minutes, "Training")
+    with parallel.group():
+        steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
+        if parallel.rank() > 0:
+            _attend(steps, minutes)
+            return
+        last, interrupted = _follow(steps, out, minutes, "Training")
     if last is None or last.best_path is None:
         hint = f"--resume goes on from step {last.done}" if last else "nothing was learnt"
         say(f"Stopped before the first validation, so there is no model yet; {hint}.")
@@ -233,13 +238,31 @@ def _follow(
                     said = now
                 if judged:
                     _draw(folder)
-                if minutes is not None and now - began >= 60 * minutes:
+                if _time_is_up(began, minutes):
                     break
     except KeyboardInterrupt:
         interrupted = True
     if not _draw(folder):
         say(f"Without matplotlib there is no {PICTURE}; pip install 'nca-seg[report]' brings it.")
     return last, interrupted
+
+
+def _attend(steps: Iterator[TrainStep], minutes: float | None) -> None:
+    """Take every step that the first process takes, and stop where it stops; say nothing."""
+    began = time.monotonic()
+    with closing(steps) as stream:  # type: ignore[type-var]
+        for _ in stream:
+            if _time_is_up(began, minutes):
+                return
+
+
+def _time_is_up(began: float, minutes: float | None) -> bool:
+    """True in every process as soon as it is true in one: nobody may wait for one that left."""
+    from engine.parallel import total
+
+    if minutes is None:
+        return False
+    return total(float(time.monotonic() - began >= 60 * minutes)) > 0
 
 
 def _draw(folder: Path) -> bool:

@@ -1,0 +1,58 @@
+"""Several processes that train one network, as torchrun starts them; alone, all of it is nothing.
+
+A value that must be the same in every process (a mean, a decision to stop) is agreed on here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Join the processes torchrun started, if it did; gloo on CPUs, nccl on CUDA devices."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0; 0 writes the files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def shared(network: nn.Module, device: str) -> nn.Module:
+    """The network with its gradients averaged over the processes."""
+    if size() == 1:
+        return network
+    places = [torch.cuda.current_device()] if device == "cuda" else None
+    return nn.parallel.DistributedDataParallel(network, device_ids=places)
+
+
+def total(value: float) -> float:
+    """The sum of every process's value, the same in all."""
+    if size() == 1:
+        return value
+    place = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    tensor = torch.tensor(value, dtype=torch.float64, device=place)
+    dist.all_reduce(tensor)
+    return cast(float, tensor.item())
