@@ -60,12 +60,13 @@ def replay(
     """
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc)
-    levels = len(model.network.levels)
+    levels = range(1, len(model.network.levels) + 1)
+    total = sum(model.network.updates(level) + 1 for level in levels)
     moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
     for done, moment in enumerate(moments, start=1):
         yield CellStep(
             done=done,
-            total=levels * (model.spec.updates + 1),
+            total=total,
             level=moment.level,
             update=moment.update,
             state_chw=moment.state_nchw[0].float().cpu().contiguous().numpy().copy(),

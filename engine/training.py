@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine import checkpoint, parallel
 from engine.augment import recolour, square
 from engine.device import DeviceChoice, choose
-from engine.diffusion import add_noise, alpha_bars, network_input
+from engine.diffusion import add_noise, alpha_bars, clean_from, network_input
 from engine.errors import DatasetProblem, UnreadableModel
 from engine.files import write_atomic
 from engine.framing import Frame
@@ -34,7 +34,7 @@ from engine.masks import read_mask
 from engine.metrics import dice
 from engine.model import Model
 from engine.models import build
-from engine.models.nca import Automaton
+from engine.models.nca import NOISE, Automaton
 from engine.noise import Purpose, generator
 from engine.optimizer import optimizers
 from engine.sampling import denoise
@@ -192,10 +192,51 @@ class _Run:
         # More of the steps near pure noise, where the whole mask must come from the picture.
         uniform = torch.cat([torch.rand(1, generator=draw) for draw in draws])
         timestep = uniform.sqrt().mul(spec.timesteps).ceil().long().clamp(1, spec.timesteps)
+        noise = torch.stack([torch.randn(1, size, size, generator=draw) for draw in draws])
+        clean = spec.mask_scale * (2 * share - 1)
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
         bar = bars[timestep][:, None, None, None]
-        noise = torch.stack([torch.randn(1, size, size, generator=draw) for draw in draws])
-        noisy = add_noise(spec.mask_scale * (2 * share - 1), noise, bar)
+        noisy = add_noise(self._recycled(image, clean, noise, draws), noise, bar)
+        noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
+        state = self._state(self.learner, image, noisy, timestep, bar, draws)
+        return total_loss(
+            state, share.to(place), noise.to(place), bar.to(place), spec, self.settings.rgb_weight
+        )
+
+    @torch.no_grad()
+    def _recycled(
+        self, image: Tensor, clean: Tensor, noise: Tensor, draws: list[torch.Generator]
+    ) -> Tensor:
+        """The clean masks, some of them as the network itself believes from pure noise.
+
+        From the truth alone it learns to trust its x_t, which when it is used holds its own errors
+        (Fu 2023, MELBA 2023:016).
+        """
+        drawn = [bool(torch.rand(1, generator=draw) < self.settings.recycle) for draw in draws]
+        taken = torch.tensor(drawn).nonzero().squeeze(1)
+        if not len(taken):
+            return clean
+        spec = self.spec
+        some = [draws[i] for i in taken]
+        bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
+        last = torch.full((len(taken),), spec.timesteps)
+        at_last = torch.full((len(taken), 1, 1, 1), bar)
+        state = self._state(self.network, image[taken], noise[taken], last, at_last, some)
+        output = state[:, NOISE : NOISE + 1].float().cpu()
+        believed = clean_from(output, noise[taken], bar, spec.predicts, spec.mask_scale)
+        return clean.index_copy(0, taken, believed)
+
+    def _state(
+        self,
+        network: nn.Module,
+        image: Tensor,
+        noisy: Tensor,
+        timestep: Tensor,
+        bar: Tensor,
+        draws: list[torch.Generator],
+    ) -> Tensor:
+        """The network's last state for x_t, computed on the device in its precision."""
+        spec, place = self.spec, self.device.name
         given = network_input(noisy, bar, spec.mask_scale)
 
         def fires(_level: int, _update: int, shape: tuple[int, int]) -> Tensor:
@@ -204,15 +245,10 @@ class _Run:
 
         low = self.device.precision == "bfloat16"
         with torch.autocast(place, torch.bfloat16, enabled=low):
-            state = self.learner(
-                (2 * image - 1).to(place),
-                given.to(place),
-                (timestep / spec.timesteps).to(place),
-                fires,
+            state: Tensor = network(
+                (2 * image - 1).to(place), given.to(place), (timestep / spec.timesteps).to(place), fires
             )
-        return total_loss(
-            state, share.to(place), noise.to(place), bar.to(place), spec, self.settings.rgb_weight
-        )
+        return state
 
     def _view(self, picture: Tensor, draw: torch.Generator) -> Tensor:
         """A picture and its mask on the training grid, float32 (4, size, size) in [0, 1]."""
@@ -236,12 +272,14 @@ class _Run:
         return chosen
 
     def _rate(self) -> float:
-        """Learning rate: a short linear rise, then a cosine down to a hundredth of the peak."""
-        warm = min(WARM_UP_STEPS, max(1, self.settings.steps // 10))
-        if self.done < warm:
-            return self.settings.learning_rate * (self.done + 1) / warm
-        share = (self.done - warm) / max(1, self.settings.steps - warm)
-        return self.settings.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+        """Learning rate: a short linear rise, a plateau, and a cosine down to a hundredth of it."""
+        settings = self.settings
+        warm = min(WARM_UP_STEPS, max(1, settings.steps // 10))
+        falling = max(1, round(settings.cooldown * (settings.steps - warm)))
+        rise = min(1.0, (self.done + 1) / warm)
+        share = max(0.0, (self.done - (settings.steps - falling)) / falling)
+        fall = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
+        return settings.learning_rate * rise * fall
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -98,7 +98,8 @@ class ModelSpec:
 
     `predicts` says what channel 0 means: the noise (eq. 2), the clean mask as a logit, or the
     velocity. The mask enters diffusion as ±`mask_scale`. `size` is the side in cells of the square
-    whose area the model's grid has. `training` records how the weights came to be; `parent` is the
+    whose area the model's grid has. `updates` are the cell updates of the last level, and of the
+    coarse level too unless `coarse_updates` says otherwise. `training` records how the weights came to be; `parent` is the
     fingerprint of the model it was fine-tuned from.
     """
 
@@ -107,6 +108,7 @@ class ModelSpec:
     channels: int = 64
     hidden: int = 512
     updates: int = 10
+    coarse_updates: int = 0
     fire_probability: float = 0.5
     factor: int = 4
     predicts: Prediction = "noise"
@@ -120,6 +122,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.channels < 7 or self.hidden < 1 or self.updates < 1 or self.factor < 1:
             raise ValueError("channels must be at least 7; hidden, updates and factor at least 1")
+        if self.coarse_updates < 0:
+            raise ValueError("coarse_updates must be at least 0 (as many as `updates`)")
         if not 0 < self.fire_probability <= 1:
             raise ValueError(f"fire_probability is {self.fire_probability}, outside (0, 1]")
         if self.timesteps < 2 or not 0 < self.mask_scale <= 1:
@@ -314,7 +318,10 @@ class TrainSettings:
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
     size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
     learning_rate: float = setting(
-        3e-4, "Learning rate", "Peak of the cosine schedule.", low=0.0, high=1.0
+        3e-4, "Learning rate", "The highest it gets.", low=0.0, high=1.0
+    )
+    cooldown: float = setting(
+        1.0, "Cool-down", "Share of the steps over which the rate falls.", low=0.0, high=1.0
     )
     weight_decay: float = setting(0.01, "Weight decay", "AdamW's.", low=0.0, high=10.0)
     ema: float = setting(
@@ -322,6 +329,13 @@ class TrainSettings:
     )
     rgb_weight: float = setting(
         0.3, "RGB loss", "Weight of L_RGB (eq. 5 has 1).", low=0.0, high=10.0
+    )
+    recycle: float = setting(
+        0.5,
+        "Recycling",
+        "Share of samples whose x_t holds the model's own guess, not the truth.",
+        low=0.0,
+        high=1.0,
     )
     validate_every: int = setting(
         50, "Validate every", "Steps between validations.", low=1, high=1_000_000, unit="steps"

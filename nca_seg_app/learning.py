@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
 from engine.library import ModelEntry
 from engine.study import study_dataset
 from engine.types import TrainSettings, TrainStep
-from nca_seg_app.jobs import Job, TimeLeft
+from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -38,46 +38,26 @@ class Curve:
             return tuple(self._steps)
 
 
-class Learning(QObject):
+class Learning(Undertaking):
     """A fine-tuning under way, its curve, and the new model it leads to."""
 
     #: The curve grew or is a new one.
     curve_changed = Signal()
-    #: The run began, paused, went on or ended.
-    running_changed = Signal()
     #: `candidate` is another one, or None.
     candidate_changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
-        self._job: Job | None = None
         self._keeps = False
         self._parent: ModelEntry | None = None
         self._curve = Curve()
-        self._time_left = TimeLeft()
         self._candidate: Path | None = None
         self._folder: Path | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether a fine-tuning is under way, pauses included."""
-        return self._job is not None
-
-    @property
-    def paused(self) -> bool:
-        """Whether it waits."""
-        return self._job is not None and self._job.paused
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
         """Every step of the newest run so far, none left out."""
         return self._curve.steps()
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time the run still needs, or None while that is unknown."""
-        return self._time_left.seconds if self.running else None
 
     @property
     def parent_model(self) -> ModelEntry | None:
@@ -110,24 +90,8 @@ class Learning(QObject):
 
         self.discard()
         self._keeps, self._parent, self._curve, self._folder = False, entry, curve, folder
-        self._time_left = TimeLeft()
-        job = self._job = session.jobs.start(stream)
-        job.progressed.connect(self._show)
-        job.paused_changed.connect(self._note_pause)
-        job.completed.connect(self._complete)
-        job.cancelled.connect(self._stopped)
-        job.failed.connect(self._fail)
+        self._begin(stream)
         self.curve_changed.emit()
-        self.running_changed.emit()
-        session.update_state()
-
-    def pause(self) -> None:
-        """Pause the run, or let it go on."""
-        if self._job is not None:
-            if self._job.paused:
-                self._job.resume()
-            else:
-                self._job.pause()
 
     def stop_and_keep(self) -> None:
         """End the run; the best weights so far become the candidate."""
@@ -174,30 +138,25 @@ class Learning(QObject):
             self._session.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     def _show(self, step: TrainStep) -> None:
-        self._time_left.note(step.done, step.total)
         self.curve_changed.emit()
-
-    def _note_pause(self, paused: bool) -> None:
-        self._time_left.hold(paused)
-        self.running_changed.emit()
 
     def _complete(self, step: TrainStep | None) -> None:
         self._keep(step)
-        self._end()
+        self.curve_changed.emit()
 
     def _stopped(self, step: TrainStep | None) -> None:
         if self._keeps:
             self._keep(step)
         else:
             self._clean_up()
-        self._end()
+        self.curve_changed.emit()
 
     def _fail(self, error: BaseException) -> None:
         # What was best before the failure is whole on disk, and worth a decision.
         steps = self._curve.steps()
         if steps and steps[-1].best_path is not None:
             self._keep(steps[-1])
-        self._end()
+        self.curve_changed.emit()
         self._session.fail(error)
 
     def _keep(self, step: TrainStep | None) -> None:
@@ -207,9 +166,3 @@ class Learning(QObject):
             self._session.message.emit(
                 "Stopped before the first validation: there is no new model to keep."
             )
-
-    def _end(self) -> None:
-        self._job = None
-        self.curve_changed.emit()
-        self.running_changed.emit()
-        self._session.update_state()

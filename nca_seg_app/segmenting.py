@@ -8,15 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
 from engine import masks
 from engine.library import ModelEntry
 from engine.types import CellStep, EnsembleResult, Float, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
-from nca_seg_app.jobs import Job, TimeLeft
 from nca_seg_app.keeping import Source
 from nca_seg_app.models import Loaded
+from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -91,29 +91,24 @@ class Run:
     settings: SampleSettings
 
 
-class Segmentation(QObject):
+class Segmentation(Undertaking):
     """The run, its result so far, its film, and what a person does with them."""
 
     #: `result` is another one, or None; or it was accepted or proposed again.
     result_changed = Signal()
     #: The film grew or is a new one.
     film_changed = Signal()
-    #: The run began, paused, went on, or ended.
-    running_changed = Signal()
     threshold_changed = Signal(float)
     #: The run reached its end; `result` is the answer.
     completed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
-        self._job: Job | None = None
         self._run: Run | None = None
         self._loaded: Loaded | None = None
         self._result: EnsembleResult | None = None
         self._accepted = False
         self._film = Film()
-        self._time_left = TimeLeft()
         self._replay = 0
 
     @property
@@ -132,24 +127,9 @@ class Segmentation(QObject):
         return self._film
 
     @property
-    def running(self) -> bool:
-        """Whether a run is under way, pauses included."""
-        return self._job is not None
-
-    @property
-    def paused(self) -> bool:
-        """Whether the run waits."""
-        return self._job is not None and self._job.paused
-
-    @property
     def progress(self) -> tuple[int, int]:
         """(done, total) diffusion steps of the result at hand; (0, 0) without one."""
         return (self._result.done, self._result.total) if self._result is not None else (0, 0)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time the run still needs, or None while that is unknown."""
-        return self._time_left.seconds if self.running else None
 
     @property
     def threshold(self) -> float:
@@ -186,23 +166,7 @@ class Segmentation(QObject):
         self._run, self._film, self._accepted = Run(entry, settings), film, False
         self._set_result(None)
         self.film_changed.emit()
-        self._time_left = TimeLeft()
-        job = self._job = session.jobs.start(stream)
-        # What a dropped job still tells is not wanted: each slot asks whether it is this run's.
-        job.progressed.connect(lambda event: self._show(job, event))
-        job.paused_changed.connect(lambda paused: self._note_pause(job, paused))
-        job.completed.connect(lambda event: self._complete(job, event))
-        job.cancelled.connect(lambda event: self._end(job, event))
-        job.failed.connect(lambda error: self._fail(job, error))
-        self.running_changed.emit()
-
-    def pause(self) -> None:
-        """Pause the run, or let it go on."""
-        if self._job is not None:
-            if self._job.paused:
-                self._job.resume()
-            else:
-                self._job.pause()
+        self._begin(stream)
 
     def step(self) -> None:
         """Let a paused run take one diffusion step; a running one pauses."""
@@ -323,44 +287,27 @@ class Segmentation(QObject):
         self._session.update_state()
 
     def _forget(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            self.running_changed.emit()
+        self._let_go()
         self._accepted = False
         if self._result is not None:
             self._set_result(None)
 
-    def _show(self, job: Job, result: EnsembleResult) -> None:
-        if job is not self._job:
-            return
+    def _show(self, result: EnsembleResult) -> None:
         if self._result is None:
             self._session.models_held.note_loaded()
-        self._time_left.note(result.done, result.total)
         self._set_result(result)
         self.film_changed.emit()
 
-    def _note_pause(self, job: Job, paused: bool) -> None:
-        if job is self._job:
-            self._time_left.hold(paused)
-            self.running_changed.emit()
+    def _complete(self, result: EnsembleResult | None) -> None:
+        self._stopped(result)
+        if result is not None:
+            self._session.keeping.note_doubt(result)
+        self.completed.emit()
 
-    def _complete(self, job: Job, result: EnsembleResult | None) -> None:
-        if job is self._job:
-            self._end(job, result)
-            if result is not None:
-                self._session.keeping.note_doubt(result)
-            self.completed.emit()
-
-    def _end(self, job: Job, result: EnsembleResult | None) -> None:
-        if job is not self._job:
-            return
-        self._job = None
+    def _stopped(self, result: EnsembleResult | None) -> None:
         if result is not None and result is not self._result:
             self._set_result(result)
             self.film_changed.emit()
-        self.running_changed.emit()
 
-    def _fail(self, job: Job, error: BaseException) -> None:
-        if job is self._job:
-            self._end(job, None)
-            self._session.fail(error)
+    def _fail(self, error: BaseException) -> None:
+        self._session.fail(error)

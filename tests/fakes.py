@@ -1,4 +1,4 @@
-"""Small real stand-ins: a model that knows the answer, one that fails, a person who answers."""
+"""Small real stand-ins without torch: a model that answers a disk, or fails; a person who answers."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
 
 
 @dataclass
-class OracleModel:
-    """A loaded model that knows the answer: a disk, of another radius for each member.
+class DiskModel:
+    """A loaded model that answers every image with a disk, of another radius for each member.
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
     """
@@ -186,14 +186,14 @@ def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
 
 
 def fake_engine(
-    folder: Path, model: OracleModel | None = None, load: Callable[[Path], Any] | None = None
+    folder: Path, model: DiskModel | None = None, load: Callable[[Path], Any] | None = None
 ) -> Engine:
     """An engine without torch: `model` is what every installed file turns out to hold."""
-    oracle = model or OracleModel()
+    held = model or DiskModel()
     entry = model_entry(folder / "models")
 
     def load_model(path: Path, device: Device) -> Any:
-        return load(path) if load is not None else oracle
+        return load(path) if load is not None else held
 
     def install(weights: Path, parent: ModelEntry) -> ModelEntry:
         name = f"{parent.name}+1"

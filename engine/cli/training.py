@@ -69,6 +69,14 @@ def train(
             "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
         ),
     ] = None,
+    coarse_updates: Annotated[
+        int | None,
+        typer.Option(
+            "--coarse-updates",
+            min=1,
+            help="Cell updates of the coarse level.  [default: 10, or as --from]",
+        ),
+    ] = None,
     from_: Annotated[
         str, typer.Option("--from", help="Begin with the weights of this model or file.")
     ] = "",
@@ -119,7 +127,12 @@ def train(
         # Measured to learn much faster than the paper's noise and scale 1.
         spec = replace(spec, predicts="clean", mask_scale=0.2)
     name = out.absolute().name or "model"
-    chosen = {"predicts": predicts, "mask_scale": mask_scale, "schedule": schedule}
+    chosen = {
+        "predicts": predicts,
+        "mask_scale": mask_scale,
+        "schedule": schedule,
+        "coarse_updates": coarse_updates,
+    }
     given = {key: value for key, value in chosen.items() if value is not None}
     spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
 

@@ -86,6 +86,11 @@ class Automaton(nn.Module):
             Cell(spec.channels, spec.hidden, attention) for _ in range(levels)
         )
 
+    def updates(self, level: int) -> int:
+        """Cell updates of a level, counted from 1."""
+        coarse = level < len(self.levels)
+        return (coarse and self.spec.coarse_updates) or self.spec.updates
+
     def begin(self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor) -> Tensor:
         """The first state: zeros, the image in [−1, 1], x_t at unit variance, t / timesteps."""
         n, _, rows, columns = image_n3hw.shape
@@ -115,7 +120,7 @@ class Automaton(nn.Module):
                 state = self._given(_enlarge(carried, image.shape[2:]), image, noisy, time_n)
             nobody = torch.zeros_like(noisy, dtype=torch.bool)
             yield Moment(level, 0, state, nobody)
-            for update in range(1, self.spec.updates + 1):
+            for update in range(1, self.updates(level) + 1):
                 fires_n1hw = fires(level, update, (image.shape[2], image.shape[3]))
                 state = cell(state, fires_n1hw)
                 yield Moment(level, update, state, fires_n1hw)

@@ -27,7 +27,7 @@ from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.viewing import Shown
-from tests.fakes import OracleModel, Person, disk, fake_engine, write_image
+from tests.fakes import DiskModel, Person, disk, fake_engine, write_image
 
 SHAPE = (48, 64)
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -38,7 +38,7 @@ CONTROL = Qt.KeyboardModifier.ControlModifier
 @pytest.fixture
 def session(qtbot: QtBot, tmp_path: Path) -> Iterator[Session]:
     settings = Settings(brush_radius_px=5.0)
-    made = Session(fake_engine(tmp_path, OracleModel(size=64)), Person(save="discard"), settings)
+    made = Session(fake_engine(tmp_path, DiskModel(size=64)), Person(save="discard"), settings)
     yield made
     made.close()
 

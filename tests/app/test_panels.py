@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import OracleModel, Person, fake_engine, write_image
+from fakes import DiskModel, Person, fake_engine, write_image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -45,7 +45,7 @@ class Desk:
 
     def __init__(self, qtbot: QtBot, folder: Path) -> None:
         self.qtbot, self.folder = qtbot, folder / "study"
-        self.model, self.person = OracleModel(), Person(save="discard")
+        self.model, self.person = DiskModel(), Person(save="discard")
         self.session = Session(fake_engine(folder, self.model), self.person, SETTINGS)
         self.failures: list[str] = []
         self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))

@@ -18,7 +18,7 @@ from engine.study import Study
 from engine.types import CellStep, SampleSettings, TrainSettings
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings, load
-from tests.fakes import OracleModel, Person, fake_engine, write_image
+from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 SHAPE = (48, 64)
 QUICK = Settings(
@@ -31,10 +31,10 @@ QUICK = Settings(
 class Desk:
     """A session with a person before it, and everything it told them."""
 
-    def __init__(self, qtbot: QtBot, folder: Path, model: OracleModel | None = None) -> None:
+    def __init__(self, qtbot: QtBot, folder: Path, model: DiskModel | None = None) -> None:
         self.qtbot = qtbot
         self.folder = folder
-        self.model = model or OracleModel()
+        self.model = model or DiskModel()
         self.person = Person()
         self.settings_file = folder / "settings.json"
         self.session = Session(
@@ -206,7 +206,7 @@ def test_the_model_runs_in_another_thread_and_its_device_is_known(desk: Desk) ->
 
 
 def test_pause_step_and_cancel_keep_what_there_is(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=3))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
     desk.open()
     segmentation = desk.session.segmentation
     segmentation.segment()
@@ -232,7 +232,7 @@ def test_pause_step_and_cancel_keep_what_there_is(qtbot: QtBot, tmp_path: Path) 
 def test_discarding_a_run_leaves_the_mask_and_forgets_the_result(
     qtbot: QtBot, tmp_path: Path
 ) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=2))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     desk.open()
     desk.session.segmentation.segment()
     desk.until(lambda: desk.session.segmentation.result is not None)
@@ -245,7 +245,7 @@ def test_discarding_a_run_leaves_the_mask_and_forgets_the_result(
 
 
 def test_another_image_ends_the_run_of_the_last(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=2))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     desk.open()
     desk.session.segmentation.segment()
     desk.until(lambda: desk.session.segmentation.result is not None)
@@ -258,7 +258,7 @@ def test_another_image_ends_the_run_of_the_last(qtbot: QtBot, tmp_path: Path) ->
 
 
 def test_a_failing_run_says_so_and_keeps_the_mask(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(fails_at=3, error=OutOfMemory(3, 256, 1)))
+    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=3, error=OutOfMemory(3, 256, 1)))
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
@@ -591,7 +591,7 @@ def test_learning_leads_to_a_new_model_beside_its_parent(desk: Desk) -> None:
 def test_learning_can_be_stopped_with_the_best_or_without(
     qtbot: QtBot, tmp_path: Path, keeps: bool
 ) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=3))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
     saved(desk)
     learning = desk.session.learning
     learning.finetune()
@@ -616,7 +616,7 @@ def test_learning_can_be_stopped_with_the_best_or_without(
 def test_stopping_before_the_first_validation_says_that_nothing_is_kept(
     qtbot: QtBot, tmp_path: Path
 ) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=0))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=0))
     saved(desk)
     desk.session.learning.finetune()
     desk.session.learning.stop_and_keep()
@@ -628,7 +628,7 @@ def test_stopping_before_the_first_validation_says_that_nothing_is_kept(
 
 
 def test_a_training_that_fails_keeps_its_best(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(fails_at=5))
+    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=5))
     saved(desk)
     desk.session.learning.finetune()
     desk.settle()
@@ -638,7 +638,7 @@ def test_a_training_that_fails_keeps_its_best(qtbot: QtBot, tmp_path: Path) -> N
 
 
 def test_closing_asks_before_it_stops_a_training(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, OracleModel(holds_at=2))
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     saved(desk)
     desk.session.learning.finetune()
     desk.until(lambda: len(desk.session.learning.curve) == 2)

@@ -20,7 +20,7 @@ from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.window import Window
-from tests.fakes import OracleModel, Person, fake_engine, write_image
+from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 QUICK = SampleSettings(steps=3, members=2)
 
@@ -321,7 +321,7 @@ def test_a_training_ends_in_a_model_beside_its_parent(
 
 
 def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) -> None:
-    model = OracleModel(holds_at=1)
+    model = DiskModel(holds_at=1)
     window = Window(Session(fake_engine(tmp_path, model), Person(), Settings(sample=QUICK)))
     qtbot.addWidget(window)
     window.session.refresh_models()

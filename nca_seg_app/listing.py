@@ -1,0 +1,96 @@
+"""One order of the images: the list shows it, and next and previous follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.study import Status
+from nca_seg_app.ports import ImageRow
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+Order = Literal["name", "doubt", "status"]
+RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
+
+
+def ordered(rows: Sequence[ImageRow], order: Order, words: str) -> list[int]:
+    """Places of the rows whose name contains `words`, in the wanted order; ties by name."""
+    wanted = words.casefold()
+    places = [
+        place for place, row in enumerate(rows) if not wanted or wanted in row.path.name.casefold()
+    ]
+    if order == "doubt":
+        doubts = [row.doubt if row.doubt is not None else -1.0 for row in rows]
+        places.sort(key=lambda place: -doubts[place])
+    elif order == "status":
+        places.sort(key=lambda place: RANK[rows[place].status])
+    return places
+
+
+class Listing(QObject):
+    """The session's images in the order a person wants, and only those whose name has the words."""
+
+    #: Another order, or other words.
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._order: Order = "name"
+        self._words = ""
+        self._rows: tuple[ImageRow, ...] = ()
+        self._all: list[int] = []
+        self._lines: dict[int, int] = {}
+        self._places: list[int] = []
+        self._stale = True
+
+    @property
+    def order(self) -> Order:
+        """What comes first."""
+        return self._order
+
+    @property
+    def words(self) -> str:
+        """What the names of the listed images contain; "" lists all."""
+        return self._words
+
+    @property
+    def places(self) -> list[int]:
+        """The listed images as places in `session.images`, first to last; not to be changed."""
+        self._refresh()
+        return self._places
+
+    def arrange(self, order: Order, words: str) -> None:
+        """List in `order` the images whose name contains `words`."""
+        if (order, words) != (self._order, self._words):
+            self._order, self._words, self._stale = order, words, True
+            self.changed.emit()
+
+    def neighbour(self, step: int) -> int | None:
+        """The place of the next (1) or previous (-1) listed image that can be read, or None.
+
+        From an open image that is not listed itself, the way goes from where it would stand.
+        """
+        self._refresh()
+        index = self._session.index
+        if index < 0:
+            return None
+        listed = set(self._places) if self._words else None
+        start = self._lines[index] + step
+        for place in self._all[start :: step] if start >= 0 else ():
+            if self._rows[place].readable and (listed is None or place in listed):
+                return place
+        return None
+
+    def _refresh(self) -> None:
+        # By identity: rows are never changed, and there may be many thousands.
+        rows = self._session.images
+        if self._stale or rows is not self._rows:
+            self._rows, self._stale = rows, False
+            self._all = ordered(rows, self._order, "")
+            self._lines = {place: line for line, place in enumerate(self._all)}
+            self._places = self._all if not self._words else ordered(rows, self._order, self._words)
