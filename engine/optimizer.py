@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """About U Vᵀ of a matrix U S Vᵀ: singular values between 0.7 and 1.2 (Newton–Schulz)."""
-    wide = matrix / (matrix.norm() + 1e-7)
+    wide: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = len(wide) > wide.shape[1]
     wide = wide.T if tall else wide
     first, third, fifth = COEFFICIENTS
@@ -63,7 +63,8 @@ def optimizers(network: nn.Module, weight_decay: float) -> list[torch.optim.Opti
     Measured on val after equal time: Muon learns more than twice as fast as AdamW alone
     (docs/decisions/0009-muon.md).
     """
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         narrow = parameter.ndim < 2 or "attention" in name
         (rest if narrow else matrices).append(parameter)

@@ -99,8 +99,8 @@ class ModelSpec:
     `predicts` says what channel 0 means: the noise (eq. 2), the clean mask as a logit, or the
     velocity. The mask enters diffusion as ±`mask_scale`. `size` is the side in cells of the square
     whose area the model's grid has. `updates` are the cell updates of the last level, and of the
-    coarse level too unless `coarse_updates` says otherwise. `training` records how the weights came to be; `parent` is the
-    fingerprint of the model it was fine-tuned from.
+    coarse level too unless `coarse_updates` says otherwise. `training` records how the weights came
+    to be; `parent` is the fingerprint of the model it was fine-tuned from.
     """
 
     name: str
@@ -317,9 +317,7 @@ class TrainSettings:
     steps: int = setting(300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps")
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
     size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
-    learning_rate: float = setting(
-        3e-4, "Learning rate", "The highest it gets.", low=0.0, high=1.0
-    )
+    learning_rate: float = setting(3e-4, "Learning rate", "The highest it gets.", low=0.0, high=1.0)
     cooldown: float = setting(
         1.0, "Cool-down", "Share of the steps over which the rate falls.", low=0.0, high=1.0
     )

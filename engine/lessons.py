@@ -1,0 +1,121 @@
+"""What an optimizer step learns from; every sample draws from its own address, whoever takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine import parallel
+from engine.augment import recolour, square
+from engine.framing import Frame
+from engine.images import read_image
+from engine.masks import read_mask
+from engine.models.nca import Fires
+from engine.noise import Purpose, generator
+from engine.types import ModelSpec, Sample, TrainSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """This process's samples of one step, n of them, on the CPU.
+
+    `image_n3hw` and `share_n1hw` (the share of lesion in each cell) are in [0, 1], `noise_n1hw` is
+    standard normal, `timestep_n` in 1 … spec.timesteps. Where `recycled_n` is true, x_t is to hold
+    the network's own guess. `draws` are the samples' generators, for whatever else is drawn.
+    """
+
+    image_n3hw: Tensor
+    share_n1hw: Tensor
+    noise_n1hw: Tensor
+    timestep_n: Tensor
+    recycled_n: Tensor
+    draws: tuple[torch.Generator, ...]
+
+    def only(self, places_k: Tensor) -> Lesson:
+        """Some of the samples, with the same generators."""
+        return Lesson(
+            self.image_n3hw[places_k],
+            self.share_n1hw[places_k],
+            self.noise_n1hw[places_k],
+            self.timestep_n[places_k],
+            self.recycled_n[places_k],
+            tuple(self.draws[i] for i in places_k.tolist()),
+        )
+
+    def fires(self, probability: float, device: str) -> Fires:
+        """Which cells fire in a forward pass; drawn anew in each."""
+
+        def fires(_level: int, _update: int, shape: tuple[int, int]) -> Tensor:
+            drawn = torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
+            return (drawn < probability).to(device)
+
+        return fires
+
+
+class Lessons:
+    """The samples of a split, held decoded in memory at twice the grid's size."""
+
+    def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
+        """Raises UnreadableImage and UnreadableMask."""
+        self.spec, self.settings = spec, settings
+        self._pictures = [picture(sample, 2 * settings.size) for sample in samples]
+
+    def draw(self, step: int) -> Lesson:
+        """This process's share of the samples of a step, counted from 0."""
+        settings, spec = self.settings, self.spec
+        chosen = self._chosen(step)
+        draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
+        views = torch.stack(
+            [self._view(number, draw) for (_, number), draw in zip(chosen, draws, strict=True)]
+        )
+        uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
+        # More of the steps near pure noise, where the whole mask must come from the picture.
+        timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
+        shape = (1, settings.size, settings.size)
+        return Lesson(
+            image_n3hw=views[:, :3],
+            share_n1hw=views[:, 3:],
+            noise_n1hw=torch.stack([torch.randn(shape, generator=draw) for draw in draws]),
+            timestep_n=timestep.clamp(1, spec.timesteps),
+            recycled_n=uniform[:, 1] < settings.recycle,
+            draws=draws,
+        )
+
+    def _chosen(self, step: int) -> list[tuple[int, int]]:
+        """(place in the run, number of the sample): each sample once before any comes again."""
+        size, count = self.settings.batch_size, len(self._pictures)
+        chosen = []
+        for index in range(step * size + parallel.rank(), (step + 1) * size, parallel.size()):
+            turn, place = divmod(index, count)
+            order = generator(self.settings.seed, turn, Purpose.ANCESTRAL)
+            chosen.append((index, int(torch.randperm(count, generator=order)[place])))
+        return chosen
+
+    def _view(self, number: int, draw: torch.Generator) -> Tensor:
+        """A picture and its mask on the training grid, float32 (4, size, size) in [0, 1]."""
+        whole, size = self._pictures[number] / 255, self.settings.size
+        if not self.settings.augment:
+            return square(whole, size, None)
+        view = square(whole, size, draw)
+        return torch.cat([recolour(view[:3], draw), view[3:]])
+
+
+def picture(sample: Sample, size: int) -> Tensor:
+    """Picture and mask on a grid of `size`² cells, uint8 (4, rows, columns)."""
+    image = read_image(sample.image_path)
+    mask_hw = read_mask(sample.mask_path, (image.height, image.width))
+    frame = Frame(image.height, image.width, size)
+    both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
+    return torch.from_numpy((both * 255).round().astype(np.uint8))
+
+
+def reference(sample: Sample, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Picture float32 (3, rows, columns) in [0, 1] and mask bool (rows, columns) on the grid."""
+    both: NDArray[Any] = picture(sample, size).numpy()
+    return both[:3].astype(np.float32) / np.float32(255), both[3] >= 128

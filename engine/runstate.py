@@ -1,0 +1,95 @@
+"""A training run on disk: weights, their average and what the optimizers remember, in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+from torch import Tensor, nn
+
+from engine.errors import UnreadableModel
+from engine.files import write_atomic
+
+Arrays = Mapping[str, NDArray[Any]]
+#: Names under which the two sets of weights lie.
+WEIGHTS, AVERAGE = "weights", "average"
+
+
+def write(
+    path: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write all that `read` needs to go on, atomically; `facts` are plain JSON values."""
+    stored = {
+        f"{name}.{key}": array
+        for name, module in ((WEIGHTS, network), (AVERAGE, average))
+        for key, array in arrays(module).items()
+    }
+    for index, parameter in enumerate(network.parameters()):
+        for key, value in _moments(optimizers, parameter).items():
+            stored[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
+    write_atomic(path, to_bytes(stored, {"run": json.dumps(dict(facts))}))
+
+
+def read(
+    path: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> dict[str, Any]:
+    """Fill weights, average and optimizers from a file; its facts. Raises UnreadableModel."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts: dict[str, Any] = json.loads(file.metadata()["run"])
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise UnreadableModel(path, f"no run can go on from it ({error})") from error
+    fill(network, _under(WEIGHTS, stored), path)
+    fill(average, _under(AVERAGE, stored), path)
+    for index, parameter in enumerate(network.parameters()):
+        for key, value in _under(f"optimizer.{index}", stored).items():
+            # Counters of zero dimensions stay on the CPU, as torch keeps them.
+            place = parameter.device if value.ndim else "cpu"
+            _moments(optimizers, parameter)[key] = torch.from_numpy(value).to(place)
+    return facts
+
+
+def arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """A copy of the weights: events and files must not change with the next step."""
+    return {
+        name: tensor.detach().cpu().contiguous().numpy().copy()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def fill(module: nn.Module, weights: Arrays, path: Path) -> None:
+    """Put weights into a module. Raises UnreadableModel, naming `path`, where they do not fit."""
+    try:
+        module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
+    except RuntimeError as error:
+        raise UnreadableModel(path, "its weights do not fit the network") from error
+
+
+def _moments(
+    optimizers: Sequence[torch.optim.Optimizer], parameter: nn.Parameter
+) -> dict[str, Tensor]:
+    """What its optimizer remembers of a parameter."""
+    for optimizer in optimizers:
+        if any(parameter is held for g in optimizer.param_groups for held in g["params"]):
+            moments: dict[str, Tensor] = optimizer.state[parameter]
+            return moments
+    raise KeyError("a parameter without an optimizer")
+
+
+def _under(name: str, stored: Arrays) -> dict[str, NDArray[Any]]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
