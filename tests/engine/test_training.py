@@ -13,6 +13,7 @@ from engine import checkpoint
 from engine.augment import recolour, square
 from engine.errors import DatasetProblem, UnreadableModel
 from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
+from engine.optimizer import Muon, orthogonal
 from engine.training import BEST, STATE, finetune, train
 from engine.types import Dataset, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
@@ -142,3 +143,48 @@ def test_recolouring_stays_in_range_and_varies() -> None:
     assert float(first.min()) >= 0
     assert float(first.max()) <= 1
     assert not torch.allclose(first, second)
+
+
+def test_recycling_changes_what_the_network_is_shown(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path)
+    for predicts in ("noise", "clean"):
+        spec = tiny_spec(predicts=predicts)
+        never = list(train(spec, dataset, replace(BRIEF, recycle=0.0), tmp_path / f"{predicts}0"))
+        always = list(train(spec, dataset, replace(BRIEF, recycle=1.0), tmp_path / f"{predicts}1"))
+        # Before the first step all guesses are empty masks; from then on the two runs differ.
+        assert losses(never)[1:] != pytest.approx(losses(always)[1:], rel=1e-5)
+        assert np.isfinite(losses(always)).all()
+
+
+def test_the_rate_rises_stays_and_falls(tmp_path: Path) -> None:
+    settings = replace(BRIEF, steps=20, learning_rate=1e-2, cooldown=0.5, validate_every=100)
+    steps = list(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run"))
+    rates = np.array([step.learning_rate for step in steps])
+    assert rates[0] == pytest.approx(0.5e-2)
+    assert np.all(rates[1:11] == 1e-2)
+    assert np.all(np.diff(rates[11:]) < 0)
+    assert rates[-1] < 0.1e-2
+
+
+def test_an_orthogonal_change_keeps_the_directions_and_evens_their_strengths() -> None:
+    matrix = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    for shape in (matrix, matrix.T):
+        strengths = torch.linalg.svdvals(orthogonal(shape))
+        assert float(strengths.min()) > 0.6
+        assert float(strengths.max()) < 1.3
+    aligned = torch.diag(left.T @ orthogonal(matrix) @ right.T)
+    assert float(aligned.min()) > 0.6
+
+
+def test_muon_moves_by_the_rate_whatever_the_gradient() -> None:
+    """As much as AdamW would: 0.2 of the rate in each weight, root mean square."""
+    weight = torch.nn.Parameter(torch.zeros(8, 4, 3, 3))
+    optimizer = Muon([weight], lr=0.1, weight_decay=0.0)
+    weight.grad = 1e-4 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    assert float(weight.detach().square().mean().sqrt()) == pytest.approx(0.02, rel=0.2)
+    before = weight.detach().clone()
+    weight.grad = None
+    optimizer.step()
+    assert torch.equal(weight, before)

@@ -1,0 +1,69 @@
+"""Two processes that share a batch learn what one process learns from the whole of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine import parallel
+from engine.curves import read_curves
+from engine.dataset import read_dataset
+from engine.presets import preset
+from engine.training import train
+from engine.types import TrainSettings
+from tests.oracles import tiny_spec
+from tests.samples import drawn_dataset
+
+SETTINGS = {"steps": 4, "batch_size": 4, "size": 16, "learning_rate": 0.01, "validate_every": 2}
+
+
+def trained_by_two(root: Path, out: Path) -> list[dict[str, float | None]]:
+    """The log of a brief training by the command line, in two processes."""
+    command = [
+        *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+        *["-m", "engine", "train", "--data", str(root), "--out", str(out), "--device", "cpu"],
+        *[f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()],
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    return read_curves(out / "curves.csv")
+
+
+def test_two_gloo_processes_learn_like_one_with_the_double_batch(tmp_path: Path) -> None:
+    root = drawn_dataset(tmp_path).root
+    spec = replace(preset("multicbam"), predicts="clean", mask_scale=0.2)
+    settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
+    one = list(train(spec, read_dataset(root), settings, tmp_path / "one", device="cpu"))
+    two = trained_by_two(root, tmp_path / "two")
+    assert [row["done"] for row in two] == [1, 2, 3, 4]
+    for name in ("loss", "validation_dice"):
+        mine = np.array([row[name] for row in two], dtype=float)
+        theirs = np.array([getattr(step, name) for step in one], dtype=float)
+        # bfloat16, where the processor has it, keeps three digits.
+        np.testing.assert_allclose(mine, theirs, rtol=5e-3)
+    assert (tmp_path / "two" / "best.safetensors").exists()
+
+
+def test_alone_there_is_nothing_to_agree_on() -> None:
+    network = torch.nn.Linear(2, 2)
+    with parallel.group():
+        assert (parallel.size(), parallel.rank()) == (1, 0)
+        assert parallel.total(2.5) == 2.5
+        assert parallel.shared(network, "cpu") is network
+
+
+def test_a_batch_must_divide_by_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "size", lambda: 3)
+    settings = TrainSettings(steps=1, batch_size=4, size=16)
+    with pytest.raises(ValueError, match="multiple of the 3 processes"):
+        next(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run"))
