@@ -10,42 +10,55 @@ import torch
 from engine.device import members_at_once
 from engine.errors import OutOfMemory
 from engine.framing import Frame
+from engine.fusion import settled
 from engine.model import Model
 from engine.sampling import Denoises, denoise
 from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
+
+#: Where the number of members is left to the program: the most it draws, and how many of the last
+#: must agree.
+MOST_MEMBERS, LAST_MEMBERS = 50, 5
 
 
 @torch.no_grad()
 def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
     """The ensemble as it forms: one event per diffusion step of each batch of members.
 
-    Every event is usable: members still being drawn count with what they believe now. Raises
-    OutOfMemory, naming a smaller batch that may fit.
+    Every event is usable: members still being drawn count with what they believe now. With 0
+    members it draws until the last five changed the mask by less than 0.1 % (`fusion.settled`), and
+    `total`, till then the most it may take, becomes what it took. Raises OutOfMemory, naming a
+    smaller batch that may fit.
     """
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc)
     batch = settings.batch_size or members_at_once(model.spec, model.device.name)
-    firsts = range(0, settings.members, batch)
-    steps = min(settings.steps, model.spec.timesteps)
+    limit = settings.members or MOST_MEMBERS
+    firsts = range(0, limit, batch)
+    total = len(firsts) * min(settings.steps, model.spec.timesteps)
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)
     done = 0
     for first in firsts:
-        members = range(first, min(first + batch, settings.members))
+        members = range(first, min(first + batch, limit))
         try:
             for step in denoise(model, image_chw, settings, members):
                 done += 1
                 members_nhw = np.concatenate([finished, step.clean_nhw])
+                whole = step.done == step.total
+                if whole and not settings.members and settled(members_nhw, last=LAST_MEMBERS):
+                    total = done
                 yield EnsembleResult(
                     done=done,
-                    total=len(firsts) * steps,
+                    total=total,
                     frame=frame,
                     members_nhw=members_nhw,
-                    finished=len(members_nhw) if step.done == step.total else first,
+                    finished=len(members_nhw) if whole else first,
                     first_member=first,
                     step=step,
                 )
         except (MemoryError, torch.cuda.OutOfMemoryError) as error:
             raise OutOfMemory(len(members), model.spec.size, len(members) // 2) from error
+        if done == total:
+            return
         finished = members_nhw
 
 

@@ -6,26 +6,56 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.ensemble import segment
+from engine.fusion import fuse
 from engine.images import read_image
 from engine.masks import read_mask
-from engine.metrics import dice, iou, threshold_jaccard
+from engine.metrics import (
+    ci,
+    dice,
+    ged,
+    hd95_px,
+    hd95_share,
+    interval,
+    iou,
+    sensitivity,
+    specificity,
+    threshold_jaccard,
+)
+from engine.reliability import UNCERTAINTIES, Calibration, reliability_bins
 from engine.sampling import Denoises
-from engine.types import Sample, SampleSettings
+from engine.types import EnsembleResult, Sample, SampleSettings
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One image's scores, or the mean of several.
+    """One image's scores, or the mean of several; `engine.metrics` defines them.
 
-    All are in [0, 1] but `seconds`: from the picture in memory to its mask at the image's own size.
+    `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
+    `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
+    the image's own size. `variance`, `entropy` and `disagreement` are the uncertainties that
+    `engine.reliability` defines, on the grid. `seconds` is from the picture in memory to its mask.
     """
 
     dice: float
     iou: float
     threshold_jaccard: float
-    seconds: float
+    sensitivity: float
+    specificity: float
+    hd95_px: float
+    hd95_share: float
+    dice_majority: float
+    dice_staple: float
+    ged: float
+    ci: float
+    variance: float
+    entropy: float
     disagreement: float
+    members: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -35,14 +65,21 @@ class Evaluation:
     done: int
     total: int
     images: tuple[tuple[str, Scores], ...]
+    calibration: Calibration
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One score of every image, (done,) float64."""
+        return np.array([getattr(scores, name) for _, scores in self.images], dtype=np.float64)
 
     @property
     def mean(self) -> Scores:
         """The mean of each score over the images."""
-        rows = [scores for _, scores in self.images]
-        return Scores(
-            *(sum(getattr(row, f.name) for row in rows) / len(rows) for f in fields(Scores))
-        )
+        return Scores(*(float(self.column(field.name).mean()) for field in fields(Scores)))
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % bootstrap interval of each mean."""
+        return {field.name: interval(self.column(field.name)) for field in fields(Scores)}
 
 
 def evaluate(
@@ -53,18 +90,42 @@ def evaluate(
     Raises UnreadableImage, UnreadableMask and OutOfMemory at the sample that causes it.
     """
     images: tuple[tuple[str, Scores], ...] = ()
+    calibration = Calibration.none()
     for done, sample in enumerate(samples, start=1):
         image = read_image(sample.image_path)
         truth_hw = read_mask(sample.mask_path, (image.height, image.width))
         began = time.perf_counter()
         *_, result = segment(model, image, settings)
         mask_hw = result.mask(threshold)
-        scores = Scores(
-            dice=dice(mask_hw, truth_hw),
-            iou=iou(mask_hw, truth_hw),
-            threshold_jaccard=threshold_jaccard(mask_hw, truth_hw),
-            seconds=time.perf_counter() - began,
-            disagreement=result.disagreement,
-        )
-        images = (*images, (sample.id, scores))
-        yield Evaluation(done, len(samples), images)
+        seconds = time.perf_counter() - began
+        images = (*images, (sample.id, score(result, mask_hw, truth_hw, seconds)))
+        calibration += reliability_bins(result.frame.restore(result.mean_hw).clip(0, 1), truth_hw)
+        yield Evaluation(done, len(samples), images, calibration)
+
+
+def score(
+    result: EnsembleResult,
+    mask_hw: NDArray[np.bool_],
+    truth_hw: NDArray[np.bool_],
+    seconds: float,
+) -> Scores:
+    """Every score of a finished ensemble whose mask is `mask_hw`; masks at the image's own size."""
+    restore, members_nhw = result.frame.restore, result.members_nhw
+    fused = {how: restore(fuse(members_nhw, how)) >= 0.5 for how in ("majority", "staple")}
+    own_nhw = np.stack([restore(member_hw) >= 0.5 for member_hw in members_nhw])
+    return Scores(
+        dice=dice(mask_hw, truth_hw),
+        iou=iou(mask_hw, truth_hw),
+        threshold_jaccard=threshold_jaccard(mask_hw, truth_hw),
+        sensitivity=sensitivity(mask_hw, truth_hw),
+        specificity=specificity(mask_hw, truth_hw),
+        hd95_px=hd95_px(mask_hw, truth_hw),
+        hd95_share=hd95_share(mask_hw, truth_hw),
+        dice_majority=dice(fused["majority"], truth_hw),
+        dice_staple=dice(fused["staple"], truth_hw),
+        ged=ged(own_nhw, truth_hw[None]),
+        ci=ci(own_nhw),
+        **{name: measure(members_nhw) for name, measure in UNCERTAINTIES.items()},
+        members=len(members_nhw),
+        seconds=seconds,
+    )

@@ -1,14 +1,29 @@
-"""How well two masks agree, counted in pixels at the image's own size; no torch, no settings."""
+"""How well masks agree, counted in pixels: each score states its range and its empty cases.
+
+Nothing here knows a model, an ensemble or a setting, so that every other module may ask it.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 
 #: ISIC 2018 counts an image as failed where its IoU is below this.
 JACCARD_THRESHOLD = 0.65
+#: Pixels that enter one matrix product: bounds its memory, and float32 counts them exactly.
+_BLOCK = 2**18
+#: From one outline pixel in this many pixels on, a distance transform is faster than a tree.
+_DENSE = 16
+
+
+# Two masks
 
 
 def dice(mask_hw: Mask, truth_hw: Mask) -> float:
@@ -33,12 +48,205 @@ def threshold_jaccard(mask_hw: Mask, truth_hw: Mask) -> float:
     return found if found >= JACCARD_THRESHOLD else 0.0
 
 
-def _areas(mask_hw: Mask, truth_hw: Mask) -> tuple[int, int]:
-    """Pixels in both masks, and the sum of both areas."""
+def sensitivity(mask_hw: Mask, truth_hw: Mask) -> float:
+    """Share of the truth's pixels that the mask holds too, in [0, 1]; masks as in `dice`.
+
+    An empty truth has no pixel to miss: 1, as ISIC's scoring has it.
+    """
+    shared, _ = _areas(mask_hw, truth_hw)
+    wanted = int(np.count_nonzero(truth_hw))
+    return shared / wanted if wanted else 1.0
+
+
+def specificity(mask_hw: Mask, truth_hw: Mask) -> float:
+    """Share of the pixels outside the truth that the mask leaves out too, in [0, 1].
+
+    A truth that fills the image leaves nothing out: 1, as ISIC's scoring has it. Masks as in
+    `dice`. It grows with the skin around a lesion: no score to compare data sets by.
+    """
+    shared, areas = _areas(mask_hw, truth_hw)
+    outside = truth_hw.size - int(np.count_nonzero(truth_hw))
+    return (truth_hw.size - (areas - shared)) / outside if outside else 1.0
+
+
+def hd95_px(mask_hw: Mask, truth_hw: Mask) -> float:
+    """95th percentile of the symmetric Hausdorff distance between two outlines, in pixels.
+
+    An outline is the mask's own pixels that touch, by a side, what is not in the mask; beyond the
+    image's edge nothing is. From every pixel of one outline the distance to the nearest pixel of
+    the other is taken, then the (linearly interpolated) 95th percentile of these distances; the
+    greater of both directions is the score. This is MONAI's definition; tools that take one
+    percentile over both directions together give less.
+
+    Two empty masks: 0. Exactly one empty: the image's diagonal, which no two outlines reach.
+    Masks as in `dice`.
+    """
+    _check_pair(mask_hw, truth_hw)
+    if not mask_hw.any() or not truth_hw.any():
+        return math.hypot(*mask_hw.shape) if mask_hw.any() or truth_hw.any() else 0.0
+    rows, columns = _bounds(mask_hw | truth_hw)
+    mask_edge_hw, truth_edge_hw = (
+        _outline(one_hw[rows, columns]) for one_hw in (mask_hw, truth_hw)
+    )
+    there = np.percentile(_distances_px(mask_edge_hw, truth_edge_hw), 95)
+    back = np.percentile(_distances_px(truth_edge_hw, mask_edge_hw), 95)
+    return float(max(there, back))
+
+
+def hd95_share(mask_hw: Mask, truth_hw: Mask) -> float:
+    """`hd95_px` in shares of the image's diagonal, in [0, 1]: comparable between image sizes."""
+    distance_px = hd95_px(mask_hw, truth_hw)
+    return distance_px / math.hypot(*mask_hw.shape) if distance_px else 0.0
+
+
+# Many masks of one image
+
+
+def pairwise_dice(members_nhw: Mask) -> Numbers:
+    """The Dice of every pair of different members, (n (n − 1) / 2,) float64 in [0, 1].
+
+    The pairs run (0, 1), (0, 2), …, (1, 2), …. Two empty members agree fully: 1. `members_nhw` is
+    bool (members, rows, columns) with one member at least, else ValueError; one has no pairs.
+    """
+    _check_stack(members_nhw)
+    shared_nn, areas_nn = _pair_areas(members_nhw, members_nhw)
+    dice_nn = np.where(areas_nn > 0, 2 * shared_nn / np.maximum(areas_nn, 1), 1.0)
+    pairs: Numbers = dice_nn[np.triu_indices(len(members_nhw), k=1)]
+    return pairs
+
+
+def ci(members_nhw: Mask) -> float:
+    """How much the members agree: their mean pairwise Dice, in [0, 1]; one member: 1.
+
+    MedSegDiff-V2 (table 5) reports a "CI" of its samples, high where they differ little, and calls
+    it Confidence Interval, but defines it nowhere. This definition is ours: same direction and
+    scale, yet numbers of that table are not to be compared with it. Members as in `pairwise_dice`.
+    """
+    pairs = pairwise_dice(members_nhw)
+    return float(pairs.mean()) if pairs.size else 1.0
+
+
+def ged(members_nhw: Mask, truths_mhw: Mask) -> float:
+    """The squared generalised energy distance between members and truths, in [0, 2].
+
+    2 E[d(S, Y)] − E[d(S, S')] − E[d(Y, Y')] with d = 1 − IoU, as Kohl et al. 2018 (Probabilistic
+    U-Net) measure ambiguous segmentation: S, S' are members and Y, Y' truths, drawn independently,
+    so that the means run over all pairs, a mask with itself among them. 0 only where both have the
+    same masks in the same shares. Two empty masks: d = 0.
+
+    `members_nhw` and `truths_mhw` are bool (members, height, width) and (experts, height, width)
+    of one height and width, else ValueError; one expert is allowed, and then E[d(Y, Y')] is 0.
+    """
+    _check_stack(members_nhw)
+    _check_stack(truths_mhw)
+    if members_nhw.shape[1:] != truths_mhw.shape[1:]:
+        raise ValueError(
+            f"masks of {members_nhw.shape[1:]} and {truths_mhw.shape[1:]} cannot be compared"
+        )
+    across = _mean_distance(members_nhw, truths_mhw)
+    within = _mean_distance(members_nhw, members_nhw) + _mean_distance(truths_mhw, truths_mhw)
+    # Never negative (1 − IoU is a metric of negative type), but rounding may say −1e-16.
+    return max(0.0, 2 * across - within)
+
+
+# Many images
+
+
+def interval(
+    values: Sequence[float] | NDArray[Any], seed: int = 0, resamples: int = 2000
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a mean, (low, high), by percentiles (Efron).
+
+    `values` holds one score per image; images are drawn anew with replacement `resamples` times,
+    and the interval runs from the 2.5th to the 97.5th percentile of their means. The same seed
+    gives the same interval. It tells how the mean would vary with other images of the same kind,
+    not with another training. ValueError where there is no value or one is not finite.
+    """
+    values_n = np.asarray(values, dtype=np.float64)
+    if values_n.ndim != 1 or not values_n.size or not np.isfinite(values_n).all():
+        raise ValueError("an interval needs one row of finite values, at least one")
+    drawn = np.random.default_rng(seed).integers(values_n.size, size=(resamples, values_n.size))
+    low, high = np.percentile(values_n[drawn].mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+# What the scores count
+
+
+def _check_pair(mask_hw: Mask, truth_hw: Mask) -> None:
     for one_hw in (mask_hw, truth_hw):
         if one_hw.dtype != np.bool_ or one_hw.ndim != 2:
             raise ValueError(f"a mask is bool (height, width), got {one_hw.dtype} {one_hw.shape}")
     if mask_hw.shape != truth_hw.shape:
         raise ValueError(f"masks of {mask_hw.shape} and {truth_hw.shape} cannot be compared")
+
+
+def _check_stack(members_nhw: Mask) -> None:
+    if members_nhw.dtype != np.bool_ or members_nhw.ndim != 3 or not len(members_nhw):
+        raise ValueError(
+            "masks of members are bool (members, rows, columns) with one member at least, "
+            f"got {members_nhw.dtype} {members_nhw.shape}"
+        )
+
+
+def _areas(mask_hw: Mask, truth_hw: Mask) -> tuple[int, int]:
+    """Pixels in both masks, and the sum of both areas."""
+    _check_pair(mask_hw, truth_hw)
     shared = int(np.count_nonzero(mask_hw & truth_hw))
     return shared, int(np.count_nonzero(mask_hw)) + int(np.count_nonzero(truth_hw))
+
+
+def _pair_areas(masks_nhw: Mask, others_mhw: Mask) -> tuple[Numbers, Numbers]:
+    """Pixels in both masks, and the sum of both areas, (n, m) each, for every pair."""
+    masks_np = masks_nhw.reshape(len(masks_nhw), -1)
+    others_mp = others_mhw.reshape(len(others_mhw), -1)
+    shared_nm = np.zeros((len(masks_np), len(others_mp)))
+    for begin in range(0, masks_np.shape[1], _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        shared_nm += (
+            masks_np[:, block].astype(np.float32) @ others_mp[:, block].astype(np.float32).T
+        )
+    masks_n = np.count_nonzero(masks_np, axis=1)
+    others_m = np.count_nonzero(others_mp, axis=1)
+    return shared_nm, (masks_n[:, None] + others_m[None, :]).astype(np.float64)
+
+
+def _mean_distance(masks_nhw: Mask, others_mhw: Mask) -> float:
+    """Mean of 1 − IoU over every pair of one of these and one of those, in [0, 1]."""
+    shared_nm, areas_nm = _pair_areas(masks_nhw, others_mhw)
+    iou_nm = np.where(areas_nm > 0, shared_nm / np.maximum(areas_nm - shared_nm, 1), 1.0)
+    return float(1.0 - iou_nm.mean())
+
+
+# Outlines
+
+
+def _bounds(mask_hw: Mask) -> tuple[slice, slice]:
+    """Rows and columns of the smallest rectangle around a mask that is not empty."""
+    rows = np.flatnonzero(mask_hw.any(axis=1))
+    columns = np.flatnonzero(mask_hw.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _outline(mask_hw: Mask) -> Mask:
+    """The mask's pixels of which a neighbour by a side is outside the mask or the array."""
+    around = np.pad(mask_hw, 1)
+    inner_hw = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    outline: Mask = mask_hw & ~inner_hw
+    return outline
+
+
+def _distances_px(from_hw: Mask, to_hw: Mask) -> Numbers:
+    """From each pixel of one outline to the nearest of the other, in pixels; neither is empty."""
+    # Loaded here: whatever imports this module to count pixels does not pay for scipy.
+    from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
+    from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+
+    distances: Numbers
+    points = int(np.count_nonzero(from_hw)) + int(np.count_nonzero(to_hw))
+    if points * _DENSE > from_hw.size:
+        # Speckle rather than an outline: the transform's cost is that of the picture alone.
+        distances = distance_transform_edt(~to_hw)[from_hw]
+    else:
+        distances, _ = cKDTree(np.argwhere(to_hw)).query(np.argwhere(from_hw))
+    return distances

@@ -18,6 +18,22 @@ from engine.types import Float, ModelSpec
 #: x_t (n, 1, rows, columns) and t → the clean mask believed in, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
 
+#: The views that members take in turn, as the axes that are mirrored.
+VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+
+
+def mirrored(pictures_nchw: Tensor, members: Sequence[int]) -> Tensor:
+    """Each member's picture as that member sees it; twice is the picture itself.
+
+    Member k takes view k mod 4. A lesion has no up and down, but a network has habits: where
+    members that see it mirrored disagree, it is to be doubted, and their mean is better than each.
+    """
+    views = [VIEWS[member % len(VIEWS)] for member in members]
+    if len(set(views)) == 1:
+        return pictures_nchw.flip(views[0]) if views[0] else pictures_nchw
+    pairs = zip(pictures_nchw, views, strict=True)
+    return torch.stack([picture.flip(view) for picture, view in pairs])
+
 
 class Model:
     """A trained network as the sampler and the window hold it; an opaque handle outside.
@@ -41,15 +57,15 @@ class Model:
         `image_chw` is float32 (3, rows, columns) in [0, 1]. The firing of every member's cells
         comes from its own address, so a member's answer does not depend on the others.
         """
-        image = self._image(image_chw).expand(len(members), -1, -1, -1)
+        image = mirrored(self._image(image_chw).expand(len(members), -1, -1, -1), members)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
 
         def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
-            given, time = self._given(noisy_n1hw, timestep)
+            given, time = self._given(mirrored(noisy_n1hw, members), timestep)
             with self._precision():
                 state = self.network(image, given, time, self._fires(seed, members, timestep))
-            output = state[:, NOISE : NOISE + 1].float()
+            output = mirrored(state[:, NOISE : NOISE + 1].float(), members)
             return clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
 
         return believe
@@ -59,10 +75,18 @@ class Model:
     ) -> Iterator[Moment]:
         """Every moment of the automaton in one step of one member, replayed from its x_t."""
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
-        given, time = self._given(noisy, timestep)
-        with self._precision():
-            yield from self.network.evolve(
-                self._image(image_chw), given, time, self._fires(seed, [member], timestep)
+        given, time = self._given(mirrored(noisy, [member]), timestep)
+        image = mirrored(self._image(image_chw), [member])
+        moments = self.network.evolve(image, given, time, self._fires(seed, [member], timestep))
+        while True:
+            # Around each update alone: between two moments the caller computes as it likes.
+            with self._precision():
+                moment = next(moments, None)
+            if moment is None:
+                return
+            yield moment._replace(
+                state_nchw=mirrored(moment.state_nchw, [member]),
+                fires_n1hw=mirrored(moment.fires_n1hw, [member]),
             )
 
     def _image(self, image_chw: Float) -> Tensor:

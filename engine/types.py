@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.framing import Frame
+from engine.metrics import ci
 
 Float = NDArray[np.float32]
 Sampler = Literal["ddim", "ddpm"]
@@ -31,8 +32,12 @@ def setting(
     high: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    word: str = "",
 ) -> Any:
-    """A dataclass field that describes itself once, for the form, the flag and the help page."""
+    """A dataclass field that describes itself once, for the form, the flag and the help page.
+
+    `word` is what the lowest value is called, where it is no number like the others ("auto").
+    """
     return field(
         default=default,
         metadata={
@@ -42,6 +47,7 @@ def setting(
             "high": high,
             "unit": unit,
             "choices": choices,
+            "word": word,
         },
     )
 
@@ -149,12 +155,16 @@ class SampleSettings:
         3, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )
     members: int = setting(
-        10, "Members", "Independent answers in the ensemble.", low=1, high=1000, unit="members"
+        10,
+        "Members",
+        "Independent answers in the ensemble; auto: until more would hardly change it.",
+        low=0,
+        high=1000,
+        unit="members",
+        word="auto",
     )
     seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
-    batch_size: int = setting(
-        0, "Batch", "Members drawn at a time; 0 lets the program choose.", low=0, high=1000
-    )
+    batch_size: int = setting(0, "Batch", "Members drawn at a time.", low=0, high=1000, word="auto")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -226,15 +236,7 @@ class EnsembleResult:
 
         Computed on member masks cut at 0.5; two empty masks agree fully. One member: 0.
         """
-        masks = (self.members_nhw >= 0.5).reshape(len(self.members_nhw), -1).astype(np.float32)
-        if len(masks) < 2:
-            return 0.0
-        areas = masks.sum(axis=1)
-        shared = masks @ masks.T
-        totals = areas[:, None] + areas[None, :]
-        dice = np.where(totals > 0, 2 * shared / np.maximum(totals, 1), 1.0)
-        above = np.triu_indices(len(masks), k=1)
-        return float(1.0 - dice[above].mean())
+        return 1.0 - ci(self.members_nhw >= 0.5)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -115,18 +115,33 @@ def _flags(settings: type[Any], names: Collection[str]) -> Iterator[inspect.Para
         kind, flag = hints[field.name], f"--{field.name.replace('_', '-')}"
         if kind is bool:
             flag += f"/--no-{flag.removeprefix('--')}"
-        limits = {"min": field.metadata["low"], "max": field.metadata["high"]}
-        option = typer.Option(
-            flag,
-            help=field.metadata["help"],
-            **(limits if kind in (int, float) else {}),
-        )
+        described: dict[str, Any] = {}
+        if field.metadata["word"]:
+            described = {"parser": _number_or(field), "metavar": f"N|{field.metadata['word']}"}
+        elif kind in (int, float):
+            described = {"min": field.metadata["low"], "max": field.metadata["high"]}
+        option = typer.Option(flag, help=field.metadata["help"], **described)
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
             annotation=Annotated[kind, option],
         )
+
+
+def _number_or(field: Field[Any]) -> Callable[[str], int]:
+    """What reads a field's value, which may also be the word for its lowest."""
+    low, word = field.metadata["low"], field.metadata["word"]
+
+    def number(text: str) -> int:
+        if text == word:
+            return int(low)
+        try:
+            return int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is neither a number nor {word}") from None
+
+    return number
 
 
 def sentence(error: BaseException) -> str:

@@ -128,8 +128,10 @@ def evaluate(
 ) -> None:
     """Hold a model's masks against expert masks.
 
-    At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), seconds an
-    image, and how much the members disagree (1 - mean pairwise Dice). Two empty masks agree fully.
+    At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), sensitivity,
+    specificity, the 95 % Hausdorff distance, Dice of two other fusions, GED and CI of the members
+    and three measures of their doubt, each mean with its 95 % bootstrap interval. Two empty masks
+    agree fully.
 
     \b
     Examples:
@@ -185,6 +187,8 @@ def evaluate(
                 "done": newest.done,
                 "total": newest.total,
                 "mean": asdict(newest.mean),
+                "intervals": newest.intervals,
+                "expected_calibration_error": newest.calibration.ece,
                 "images": {name: asdict(scores) for name, scores in newest.images},
             }
             write_atomic(json_, json.dumps(head, indent=1) + "\n")
@@ -261,11 +265,35 @@ def _line(path: Path, files: ResultFiles) -> str:
     )
 
 
+#: Name, key and digits of what is printed.
+SHOWN = (
+    ("Dice", "dice", 4),
+    ("IoU", "iou", 4),
+    ("Threshold Jaccard", "threshold_jaccard", 4),
+    ("Sensitivity", "sensitivity", 4),
+    ("Specificity", "specificity", 4),
+    ("HD95, pixels", "hd95_px", 1),
+    ("HD95, of diagonal", "hd95_share", 4),
+    ("Dice, majority", "dice_majority", 4),
+    ("Dice, STAPLE", "dice_staple", 4),
+    ("GED", "ged", 4),
+    ("CI", "ci", 4),
+    ("Variance", "variance", 4),
+    ("Entropy", "entropy", 4),
+    ("Disagreement", "disagreement", 4),
+    ("Members", "members", 1),
+    ("Seconds an image", "seconds", 2),
+)
+
+
 def _show(evaluation: Evaluation) -> None:
-    mean = evaluation.mean
-    print(f"Images             {evaluation.done} of {evaluation.total}")
-    print(f"Dice               {mean.dice:.4f}")
-    print(f"IoU                {mean.iou:.4f}")
-    print(f"Threshold Jaccard  {mean.threshold_jaccard:.4f}")
-    print(f"Disagreement       {mean.disagreement:.4f}")
-    print(f"Seconds an image   {mean.seconds:.2f}")
+    mean, intervals = evaluation.mean, evaluation.intervals
+    print(f"{'Images':<19}{evaluation.done} of {evaluation.total}")
+    for label, key, digits in SHOWN:
+        low, high = intervals[key]
+        print(
+            f"{label:<19}{getattr(mean, key):.{digits}f}  ({low:.{digits}f} to {high:.{digits}f})"
+        )
+    low_dice = float((evaluation.column("dice") < 0.8).mean())
+    print(f"{'Dice below 0.8':<19}{100 * low_dice:.1f} % of the images")
+    print(f"{'ECE':<19}{evaluation.calibration.ece:.4f}")
