@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
@@ -16,7 +17,7 @@ from PySide6.QtWidgets import QApplication
 from nca_seg_app import settings as settings_files
 from nca_seg_app.dialogs import Dialogs
 from nca_seg_app.faults import catch_everything, start_log
-from nca_seg_app.headless import Failure, run_headless
+from nca_seg_app.headless import Failure, run_headless, without_known_complaint
 from nca_seg_app.ports import real_engine
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings, UnreadableSettings
@@ -36,22 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app = QApplication(sys.argv[:1])
     app.setApplicationName("nca-seg-app")
     app.setDesktopFileName("nca-seg-app")
-    if out is not None:
+    with without_known_complaint() if app.platformName() == "offscreen" else nullcontext():
+        if out is None:
+            return _show(app, chosen)
         try:
             print(run_headless(app, chosen.paths, out))
         except Failure as failure:
             print(failure, file=sys.stderr)
             return 1
         return 0
-    window = open_window(app)
-    session = window.session
-    if chosen.paths:
-        session.open_path(chosen.paths)
-    elif chosen.sample:
-        session.open_sample()
-    # Qt's loop is not Python's: without this Ctrl+C in the terminal would do nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return app.exec()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,6 +63,18 @@ def parser() -> argparse.ArgumentParser:
         "picture of the window to the folder OUT (done by itself, to out, where no display is)",
     )  # fmt: skip
     return made
+
+
+def _show(app: QApplication, chosen: argparse.Namespace) -> int:
+    """Show the window until it is closed; the exit status."""
+    window = open_window(app)
+    if chosen.paths:
+        window.session.open_path(chosen.paths)
+    elif chosen.sample:
+        window.session.open_sample()
+    # Qt's loop is not Python's: without this Ctrl+C in the terminal would do nothing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return app.exec()
 
 
 def has_display(environment: Mapping[str, str], platform: str) -> bool:

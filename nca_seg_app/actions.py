@@ -186,9 +186,9 @@ ACTIONS: tuple[Action, ...] = (
            tip="Make brush and eraser larger.", group=1),
 
     Action("study.next", "Study", "&Next Image", Session.open_next, ("D", "PgDown"), Has.NEXT,
-           "Open the next image of the folder.", "next"),
+           "Open the next image of the list.", "next"),
     Action("study.previous", "Study", "&Previous Image", Session.open_previous, ("A", "PgUp"),
-           Has.PREVIOUS, "Open the image before.", "previous"),
+           Has.PREVIOUS, "Open the image before in the list.", "previous"),
     Action("study.mark_reviewed", "Study", "Mark as &Reviewed", Session.mark_reviewed,
            ("Ctrl+D",), Has.IMAGE | Has.STUDY, "Save, and mark the image as done.", "reviewed"),
     Action("study.finetune", "Study", "&Fine-tune Model",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PySide6.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QFileDialog,
     QMessageBox,
     QVBoxLayout,
@@ -15,6 +14,7 @@ from PySide6.QtWidgets import (
 
 from engine.images import IMAGE_SUFFIXES
 from nca_seg_app.form import Form
+from nca_seg_app.help import close_button
 from nca_seg_app.ports import Answer, PathKind
 from nca_seg_app.session import Session
 
@@ -76,11 +76,9 @@ class Preferences(QDialog):
         self.setWindowTitle("Preferences")
         self._form = Form(session.settings, PREFERENCES)
         self._form.changed.connect(self._take)
-        close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        close.rejected.connect(self.close)
         layout = QVBoxLayout(self)
         layout.addWidget(self._form)
-        layout.addWidget(close)
+        layout.addWidget(close_button(self))
         session.settings_changed.connect(self._show)
 
     def _show(self) -> None:

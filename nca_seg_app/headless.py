@@ -6,11 +6,26 @@ Nothing here takes another path than a person at the window would.
 from __future__ import annotations
 
 import logging
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QEventLoop, QIODevice, QPointF, QSize, Qt, QTimer
+from PySide6.QtCore import (
+    QBuffer,
+    QByteArray,
+    QEventLoop,
+    QIODevice,
+    QMessageLogContext,
+    QPointF,
+    QSize,
+    Qt,
+    QTimer,
+    QtMsgType,
+    qFormatLogMessage,
+    qInstallMessageHandler,
+)
 from PySide6.QtGui import QColor, QImage, QImageWriter, QPainter, QPen, QPolygonF
 from PySide6.QtWidgets import QApplication
 
@@ -32,6 +47,8 @@ WINDOW_SIZE = QSize(1440, 900)
 POLL_MS = 20
 #: Time for the window to show what it was told: some of it is painted at a pace.
 SETTLE_MS = 400
+#: Qt's offscreen platform says so of every window with a smallest size; nothing follows from it.
+KNOWN_COMPLAINT = "This plugin does not support propagateSizeHints()"
 OUTLINE_COLOUR, CASING_COLOUR = "#00d5ff", "#101010"
 
 
@@ -53,6 +70,21 @@ class Nobody:
     def confirm(self, question: str) -> bool:
         """Yes, since all that is asked is whether to end."""
         return True
+
+
+@contextmanager
+def without_known_complaint() -> Iterator[None]:
+    """Keep `KNOWN_COMPLAINT` from the terminal; whatever else Qt says goes there as before."""
+
+    def tell(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+        if text != KNOWN_COMPLAINT:
+            print(qFormatLogMessage(kind, context, text), file=sys.stderr)
+
+    before = qInstallMessageHandler(tell)
+    try:
+        yield
+    finally:
+        qInstallMessageHandler(before)
 
 
 def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QIcon, QKeySequence
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -77,13 +77,20 @@ def about_page(parent: QWidget) -> QDialog:
     return _dialog(parent, "About", page, (460, 340))
 
 
+def close_button(dialog: QDialog) -> QDialogButtonBox:
+    """A row with the one button that closes `dialog`."""
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    # The style's own icon is black, on dark as on light.
+    buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
+    buttons.rejected.connect(dialog.close)
+    return buttons
+
+
 def _dialog(parent: QWidget, title: str, page: QWidget, size: tuple[int, int]) -> QDialog:
     dialog = QDialog(parent)
     dialog.setWindowTitle(title)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.close)
     layout = QVBoxLayout(dialog)
     layout.addWidget(page)
-    layout.addWidget(buttons)
+    layout.addWidget(close_button(dialog))
     dialog.resize(*size)
     return dialog

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Curve:
-    """Every step of a training; written by the job's thread, read by any."""
+    """Every step of a training; written by the job's thread, read by any.
+
+    `validation_images` judge it: 0 before the first step, or where there are none.
+    """
 
     def __init__(self) -> None:
+        self.validation_images = 0
         self._lock = threading.Lock()
         self._steps: list[TrainStep] = []
 
@@ -60,6 +64,11 @@ class Learning(Undertaking):
         return self._curve.steps()
 
     @property
+    def validation_images(self) -> int:
+        """How many images the Dice of the newest run is a mean of."""
+        return self._curve.validation_images
+
+    @property
     def parent_model(self) -> ModelEntry | None:
         """The model that the newest run started from."""
         return self._parent
@@ -82,7 +91,9 @@ class Learning(Undertaking):
 
         def stream() -> Iterator[TrainStep]:
             handle = shelf.get(entry, device).handle
-            events = engine.finetune(handle, study_dataset(study), chosen, folder)
+            dataset = study_dataset(study)
+            curve.validation_images = min(len(dataset.split("val")), chosen.validation_images)
+            events = engine.finetune(handle, dataset, chosen, folder)
             with closing(events) as steps:  # type: ignore[type-var]
                 for step in steps:
                     curve.record(step)

@@ -46,6 +46,7 @@ class Listing(QObject):
         self._all: list[int] = []
         self._lines: dict[int, int] = {}
         self._places: list[int] = []
+        self._listed: set[int] = set()
         self._stale = True
 
     @property
@@ -79,12 +80,10 @@ class Listing(QObject):
         index = self._session.index
         if index < 0:
             return None
-        listed = set(self._places) if self._words else None
-        start = self._lines[index] + step
-        for place in self._all[start :: step] if start >= 0 else ():
-            if self._rows[place].readable and (listed is None or place in listed):
-                return place
-        return None
+        line = self._lines[index]
+        way = self._all[line + 1 :] if step > 0 else self._all[:line][::-1]
+        usable = (place for place in way if place in self._listed and self._rows[place].readable)
+        return next(usable, None)
 
     def _refresh(self) -> None:
         # By identity: rows are never changed, and there may be many thousands.
@@ -94,3 +93,4 @@ class Listing(QObject):
             self._all = ordered(rows, self._order, "")
             self._lines = {place: line for line, place in enumerate(self._all)}
             self._places = self._all if not self._words else ordered(rows, self._order, self._words)
+            self._listed = set(self._places)

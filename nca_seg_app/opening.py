@@ -136,23 +136,26 @@ class Opening(QObject):
 
         self.when_safe(lambda: self._begin(lambda: read_opened(study, path), adopt, refuse))
 
-    def neighbour(self, step: int) -> int | None:
-        """The place of the next (1) or previous (-1) image that can be read, or None."""
-        rows, index = self._session.images, self._session.index
-        if index < 0:
-            return None
-        places = range(index + step, len(rows) if step > 0 else -1, step)
-        return next((place for place in places if rows[place].readable), None)
-
     def open_neighbour(self, step: int) -> None:
-        """Open the next (1) or previous (-1) image that can be read."""
-        index = self.neighbour(step)
-        if index is not None:
-            self.open_row(index)
-        elif self._session.images:
-            self._session.message.emit(
-                "This is the last image." if step > 0 else "This is the first image."
-            )
+        """Open the next (1) or previous (-1) image that can be read, as the list has them."""
+        self.way_to_neighbour(step)()
+
+    def way_to_neighbour(self, step: int) -> Callable[[], None]:
+        """What opens the image that is the next (1) or previous (-1) one now, whenever called."""
+        session = self._session
+        index = session.listing.neighbour(step)
+        path = session.images[index].path if index is not None else None
+
+        def go() -> None:
+            paths = [row.path for row in session.images]
+            if path in paths:
+                self.open_row(paths.index(path))
+            elif path is None and paths:
+                session.message.emit(
+                    "This is the last image." if step > 0 else "This is the first image."
+                )
+
+        return go
 
     def when_safe(self, go: Callable[[], None]) -> None:
         """Call `go` once unsaved changes are saved or let go; not where the person stays."""

@@ -19,6 +19,7 @@ from nca_seg_app.editing import edit_aside
 from nca_seg_app.jobs import Jobs, Tasks
 from nca_seg_app.keeping import Keeping, OpenedImage
 from nca_seg_app.learning import Learning
+from nca_seg_app.listing import Listing
 from nca_seg_app.models import Models
 from nca_seg_app.notify import explain
 from nca_seg_app.opening import Opened, Opening
@@ -38,7 +39,8 @@ class Session(QObject):
     """What the person is doing. Panels and canvas read its properties and call its verbs.
 
     Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
-    `viewing` (tool and shown map), `models_held`, `document` (the mask) and `jobs` (long work).
+    `listing` (the order of the images), `viewing` (tool and shown map), `models_held`, `document`
+    (the mask) and `jobs` (long work).
     `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
 
@@ -89,6 +91,7 @@ class Session(QObject):
         self.learning = Learning(self)
         self.keeping = Keeping(self)
         self.opening = Opening(self)
+        self.listing = Listing(self)
         self._settings_timer = QTimer(self)
         self._settings_timer.setSingleShot(True)
         self._settings_timer.setInterval(400)
@@ -100,6 +103,7 @@ class Session(QObject):
         self.models_held.chosen_changed.connect(self.model_changed)
         self.model_changed.connect(self.update_state)
         self.images_changed.connect(self.update_state)
+        self.listing.changed.connect(self.update_state)
         self.settings_changed.connect(self.update_state)
         self.update_state()
 
@@ -132,7 +136,7 @@ class Session(QObject):
 
     @property
     def images(self) -> tuple[ImageRow, ...]:
-        """The images of the open folder, or those opened, in order."""
+        """The images of the open folder, or those opened; `listing` says in which order."""
         return self._rows
 
     @property
@@ -196,11 +200,11 @@ class Session(QObject):
             self.opening.open_row(index)
 
     def open_next(self) -> None:
-        """Open the next image that can be read."""
+        """Open the next image of the list that can be read."""
         self.opening.open_neighbour(1)
 
     def open_previous(self) -> None:
-        """Open the image before that can be read."""
+        """Open the image before in the list that can be read."""
         self.opening.open_neighbour(-1)
 
     def close(self) -> bool:
@@ -350,7 +354,8 @@ class Session(QObject):
 
     def adopt_study(self, opened: Opened) -> None:
         """Take over a folder, or images, that have just been read."""
-        self._study, self._rows = opened.study, opened.rows
+        # Together with the rows: the old place may not be among them.
+        self._study, self._rows, self._index = opened.study, opened.rows, opened.index
         self.adopt(opened.index, opened.opened)
         whole = opened.study.folder if len(opened.rows) > 1 else opened.rows[0].path
         self.change_settings(recent=self._settings.opened(whole).recent)
@@ -383,7 +388,8 @@ class Session(QObject):
     # Inside
 
     def _review_and_next(self) -> None:
-        self.keeping.mark_reviewed(self.open_next)
+        # Found before: being reviewed may take the image to the end of the list.
+        self.keeping.mark_reviewed(self.opening.way_to_neighbour(1))
 
     def _write_settings(self) -> None:
         settings, file = self._settings, self._settings_file

@@ -50,8 +50,8 @@ def facts(session: Session) -> Has:
         Has.SAVED_MASKS: any(row.has_mask for row in session.images),
         Has.CAN_UNDO: document is not None and document.can_undo,
         Has.CAN_REDO: document is not None and document.can_redo,
-        Has.NEXT: session.opening.neighbour(1) is not None,
-        Has.PREVIOUS: session.opening.neighbour(-1) is not None,
+        Has.NEXT: session.listing.neighbour(1) is not None,
+        Has.PREVIOUS: session.listing.neighbour(-1) is not None,
         Has.RECENT: bool(session.settings.recent),
     }
     state = Has.NOTHING

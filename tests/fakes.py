@@ -1,4 +1,4 @@
-"""Small real stand-ins without torch: a model that answers a disk, or fails; a person who answers."""
+"""Small real stand-ins without torch: a model that answers a disk or fails, and a person."""
 
 from __future__ import annotations
 
@@ -60,9 +60,14 @@ class DiskModel:
     """A loaded model that answers every image with a disk, of another radius for each member.
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
+    `coarse_updates` and `updates` are the cell updates of its two levels, `start_dice` its own Dice
+    before a fine-tuning.
     """
 
     size: int = 16
+    coarse_updates: int = 5
+    updates: int = 3
+    start_dice: float | None = None
     holds_at: int = -1
     fails_at: int = -1
     error: Exception = field(default_factory=lambda: RuntimeError("the model broke"))
@@ -110,12 +115,17 @@ class DiskModel:
     def replay(
         self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
     ) -> Iterator[CellStep]:
-        """Three cell updates of seven channels; channel 4 is x_t, channel 6 the timestep."""
-        for update in range(4):
-            state_chw = np.zeros((7, *noisy_hw.shape), np.float32)
-            state_chw[0], state_chw[4], state_chw[6] = update, noisy_hw, timestep
-            fires_hw = np.full(noisy_hw.shape, update > 0)
-            yield CellStep(update + 1, 4, 2, update, state_chw, fires_hw)
+        """Updates of seven channels, level by level; channel 4 is x_t, channel 6 the timestep."""
+        levels = ((1, self.coarse_updates, noisy_hw[::4, ::4]), (2, self.updates, noisy_hw))
+        total = sum(updates + 1 for _, updates, _ in levels)
+        done = 0
+        for level, updates, given_hw in levels:
+            for update in range(updates + 1):
+                done += 1
+                state_chw = np.zeros((7, *given_hw.shape), np.float32)
+                state_chw[0], state_chw[4], state_chw[6] = update, given_hw, timestep
+                fires_hw = np.full(given_hw.shape, update > 0)
+                yield CellStep(done, total, level, update, state_chw, fires_hw)
 
     def finetune(
         self, dataset: Dataset, settings: TrainSettings, folder: Path
@@ -142,6 +152,7 @@ class DiskModel:
                     validation_dice,
                     best_dice,
                     best_path,
+                    self.start_dice,
                 )
         finally:
             self.closed.set()

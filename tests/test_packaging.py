@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", _sources(*SHIPPED, "packaging"), ids=_name)
+@pytest.mark.parametrize("path", _sources(*SHIPPED, "packaging", "tests"), ids=_name)
 def test_a_file_has_one_subject(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LINE_BUDGET, f"{lines} lines: more than one subject"
@@ -111,6 +112,20 @@ def test_what_decides_knows_no_widgets() -> None:
         widgets = [name for name in names if name.startswith(("PySide6.QtWidgets", "pyqtgraph"))]
         assert not widgets, f"{module} imports {widgets}"
     assert {"nca_seg_app.session", "nca_seg_app.document", "nca_seg_app.jobs"} <= seen
+
+
+def test_every_module_of_the_application_has_a_layer() -> None:
+    # One without a layer may import anything: import-linter says nothing about it.
+    with (PROJECT / "pyproject.toml").open("rb") as stream:
+        contracts = tomllib.load(stream)["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    listed = [name for layer in layers for name in re.split(r"[\s|:]+", layer)]
+    found = {
+        f"nca_seg_app.{path.stem}"
+        for path in (PROJECT / "nca_seg_app").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert sorted(listed) == sorted(found - {"nca_seg_app.__init__"})
 
 
 def test_import_contracts_hold() -> None:

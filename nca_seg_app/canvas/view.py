@@ -35,7 +35,7 @@ WHEEL_DOUBLES = 420.0
 WHEEL_NOTCH = 120
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
-EMPTY_TEXT = "Drop images or a folder here, or {}try the sample{}."
+EMPTY_TEXT = "Drop images or a folder here, or {}try the samples{}."
 
 Button = Qt.MouseButton
 Key = Qt.Key

@@ -48,7 +48,7 @@ class CellsPanel(QWidget):
         self._rest_timer.timeout.connect(self._ask)
         self._member.valueChanged.connect(self._choose_member)
         self._step.valueChanged.connect(self._choose_step)
-        self._update.valueChanged.connect(self._show_update)
+        self.update_slider.valueChanged.connect(self._show_update)
         self._play.toggled.connect(self._set_playing)
         self.montage.clicked.connect(self._choose_channel)
         segmentation, viewing = session.segmentation, session.viewing
@@ -68,10 +68,10 @@ class CellsPanel(QWidget):
         self._step = QSlider(Qt.Orientation.Horizontal)
         self._step.setToolTip("Diffusion step that is replayed.")
         self._step_text = QLabel()
-        self._update = QSlider(Qt.Orientation.Horizontal)
-        self._update.setToolTip("Cell update within the diffusion step, level after level.")
-        self._update_text = QLabel()
-        for slider in (self._step, self._update):
+        self.update_slider = QSlider(Qt.Orientation.Horizontal)
+        self.update_slider.setToolTip("Cell update within the diffusion step, level after level.")
+        self.update_text = QLabel()
+        for slider in (self._step, self.update_slider):
             slider.setMaximum(0)
         self._play = QPushButton("Play")
         self._play.setCheckable(True)
@@ -86,9 +86,9 @@ class CellsPanel(QWidget):
         form.addRow("Member", self._member)
         form.addRow("Diffusion step", self._step)
         form.addRow("", self._step_text)
-        form.addRow("Cell update", self._update)
+        form.addRow("Cell update", self.update_slider)
         row = QHBoxLayout()
-        row.addWidget(self._update_text, 1)
+        row.addWidget(self.update_text, 1)
         row.addWidget(self._play)
         body = QVBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
@@ -160,9 +160,9 @@ class CellsPanel(QWidget):
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
         self._scales = None if not steps else channel_scales(steps)
-        self._update.setMaximum(max(0, len(steps) - 1))
-        if steps and self._update.value() == 0:
-            self._update.setValue(len(steps) - 1)
+        self.update_slider.setMaximum(max(0, len(steps) - 1))
+        if steps and self.update_slider.value() == 0:
+            self.update_slider.setValue(len(steps) - 1)
         self._show_update()
         self._draw_curves()
 
@@ -170,11 +170,11 @@ class CellsPanel(QWidget):
         step = self._at()
         self.montage.show_step(step, self._scales)
         if step is None:
-            self._update_text.setText("")
+            self.update_text.setText("")
             return
         rows, columns = step.fires_hw.shape
         last = max(each.update for each in self._steps if each.level == step.level)
-        self._update_text.setText(
+        self.update_text.setText(
             f"level {step.level}, update {step.update} of {last}\n"
             f"{columns} × {rows} cells, {100 * step.fires_hw.mean():.0f} % fired"
         )
@@ -183,7 +183,7 @@ class CellsPanel(QWidget):
         self._mark_update()
 
     def _at(self) -> CellStep | None:
-        place = self._update.value()
+        place = self.update_slider.value()
         return self._steps[place] if place < len(self._steps) else None
 
     def _set_playing(self, playing: bool) -> None:
@@ -194,7 +194,7 @@ class CellsPanel(QWidget):
             self._play_timer.stop()
 
     def _advance(self) -> None:
-        self._update.setValue((self._update.value() + 1) % max(1, len(self._steps)))
+        self.update_slider.setValue((self.update_slider.value() + 1) % max(1, len(self._steps)))
 
     # A channel on the canvas
 
@@ -256,4 +256,4 @@ class CellsPanel(QWidget):
 
     def _mark_update(self) -> None:
         if self._session.viewing.picked is not None and hasattr(self, "_line"):
-            self._line.setValue(self._update.value())
+            self._line.setValue(self.update_slider.value())

@@ -7,7 +7,14 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPalette, QPen, QPixmap, QPol
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.study import Status
-from nca_seg_app.panels.imagelist import OPEN_ROLE, ROW_ROLE, THUMBNAIL_PX, Index, describe
+from nca_seg_app.panels.imagelist import (
+    OPEN_ROLE,
+    ROW_ROLE,
+    THUMBNAIL_PX,
+    Index,
+    describe,
+    doubt_of,
+)
 from nca_seg_app.ports import ImageRow
 
 GAP_PX = 6
@@ -51,9 +58,11 @@ class ImageDelegate(QStyledItemDelegate):
         soft = QColor(ink)
         soft.setAlpha(190)
         painter.setPen(soft)
-        said = painter.fontMetrics().elidedText(
-            describe(row), Qt.TextElideMode.ElideRight, lower.width() - MARK_PX - GAP_PX
-        )
+        room_px, said = lower.width() - MARK_PX - GAP_PX, describe(row)
+        if row.doubt is not None and painter.fontMetrics().horizontalAdvance(said) > room_px:
+            # The mark tells the status already; half a number would tell nothing.
+            said = doubt_of(row)
+        said = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, room_px)
         painter.drawText(lower.adjusted(MARK_PX + GAP_PX, 2, 0, 0), left, said)
         painter.restore()
 

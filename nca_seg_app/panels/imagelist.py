@@ -1,43 +1,31 @@
-"""The list of images: any order over the session's rows, each known by its place there."""
+"""The list of images: the session's rows in the session's order, each known by its place."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from engine.study import Status
 from nca_seg_app.panels.thumbnails import Thumbnails
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.session import Session
 
-Order = Literal["name", "doubt", "status"]
 Index = QModelIndex | QPersistentModelIndex
 THUMBNAIL_PX = 44
-RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
 ROW_ROLE = int(Qt.ItemDataRole.UserRole)
 OPEN_ROLE = ROW_ROLE + 1
-
-
-def ordered(rows: tuple[ImageRow, ...], order: Order, words: str) -> list[int]:
-    """Places of the rows whose name contains `words`, in the wanted order; ties by name."""
-    wanted = words.casefold()
-    places = [
-        place for place, row in enumerate(rows) if not wanted or wanted in row.path.name.casefold()
-    ]
-    if order == "doubt":
-        doubts = [row.doubt if row.doubt is not None else -1.0 for row in rows]
-        places.sort(key=lambda place: -doubts[place])
-    elif order == "status":
-        places.sort(key=lambda place: RANK[rows[place].status])
-    return places
 
 
 def describe(row: ImageRow) -> str:
     """Status and doubt in words."""
     words = row.status if row.readable else "cannot be read"
-    return words if row.doubt is None else f"{words} · doubt {row.doubt:.2f}"
+    return words if row.doubt is None else f"{words} · {doubt_of(row)}"
+
+
+def doubt_of(row: ImageRow) -> str:
+    """The doubt in words; empty where none is known."""
+    return "" if row.doubt is None else f"doubt {row.doubt:.2f}"
 
 
 class ImageModel(QAbstractListModel):
@@ -51,11 +39,8 @@ class ImageModel(QAbstractListModel):
         self._lines: dict[int, int] = {}
         self._lines_by_path: dict[Path, int] = {}
         self._open = -1
-        self._asked: tuple[Order, str] = ("name", "")
         self.thumbnails = Thumbnails(session, 2 * THUMBNAIL_PX, self)
         self.thumbnails.made.connect(self._note_thumbnail)
-        self.order: Order = "name"
-        self.words = ""
 
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self._places)
@@ -87,9 +72,8 @@ class ImageModel(QAbstractListModel):
         return self._lines.get(place, -1)
 
     def refresh(self) -> None:
-        """Show the session's images as they are now, in the order and with the words asked for."""
+        """Show the session's images as they are now, in the order they are listed in."""
         before, rows = self._rows, self._session.images
-        asked = (self.order, self.words)
         changed: list[int] = []
         same = len(rows) == len(before)
         if same:
@@ -99,9 +83,8 @@ class ImageModel(QAbstractListModel):
             same = all(before[place].path == rows[place].path for place in changed)
         if not same:
             self.thumbnails.clear()
-        moves = not same or asked != self._asked or (bool(changed) and self.order != "name")
-        places = ordered(rows, *asked) if moves else self._places
-        was_open, self._open, self._asked = self._open, self._session.index, asked
+        places = self._session.listing.places
+        was_open, self._open = self._open, self._session.index
         if not same or places != self._places:
             self.beginResetModel()
             self._rows, self._places = rows, places

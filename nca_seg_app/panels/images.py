@@ -18,8 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from nca_seg_app.actions import find_action, plain_text
+from nca_seg_app.listing import Order
 from nca_seg_app.panels.imagelines import ImageDelegate
-from nca_seg_app.panels.imagelist import ImageModel, Order
+from nca_seg_app.panels.imagelist import ImageModel
 from nca_seg_app.panels.pictures import Pace
 from nca_seg_app.session import Session
 
@@ -42,9 +43,10 @@ class ImagesPanel(QWidget):
         self.order = QComboBox()
         for text, order in ORDERS:
             self.order.addItem(text, order)
-        self.order.setToolTip("Order of the list. D and A go through the images by name.")
+        self.order.setToolTip("Order of the list, in which D and A go through the images.")
+        self.order.setCurrentIndex(self.order.findData(session.listing.order))
         self.order.setAccessibleName("Order")
-        self.words = QLineEdit()
+        self.words = QLineEdit(session.listing.words)
         self.words.setPlaceholderText("Find by name")
         self.words.setClearButtonEnabled(True)
         self.words.setToolTip("Show only images whose name contains this (Esc clears).")
@@ -54,8 +56,9 @@ class ImagesPanel(QWidget):
         self._pace = Pace(self, self._show)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
-        self.order.currentIndexChanged.connect(self._reorder)
-        self.words.textChanged.connect(self._reorder)
+        self.order.currentIndexChanged.connect(self._arrange)
+        self.words.textChanged.connect(self._arrange)
+        session.listing.changed.connect(self._note_order)
         session.images_changed.connect(self._pace.ask)
         session.image_changed.connect(self._pace.ask)
         self._show()
@@ -88,8 +91,10 @@ class ImagesPanel(QWidget):
     def _open(self, index: QModelIndex) -> None:
         self._session.open_row(self.model.place(index.row()))
 
-    def _reorder(self) -> None:
-        self.model.order, self.model.words = self.order.currentData(), self.words.text()
+    def _arrange(self) -> None:
+        self._session.listing.arrange(self.order.currentData(), self.words.text())
+
+    def _note_order(self) -> None:
         self._followed = (-1, 0)
         self._show()
 

@@ -97,8 +97,10 @@ class PictureDelegate(QStyledItemDelegate):
         painter.setPen(QPen(option.palette.color(role), 3 if chosen else 1))
         painter.drawRect(place.adjusted(-1, -1, 0, 0))
         painter.setPen(option.palette.color(QPalette.ColorRole.Text))
+        # A single row is as high as the view, so the words must not be centred in the rest.
         words = option.rect.adjusted(0, self._picture_px.height() + MARGIN_PX + 2, 0, 0)
-        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, index.data())
+        align = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
+        painter.drawText(words, align, index.data())
         painter.restore()
 
 

@@ -24,6 +24,9 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         self.wheelEvent = lambda event: event.ignore()
         self.plotItem.setLabel("left", left)
         self.plotItem.setLabel("bottom", bottom)
+        # "validation Dice (×0.001)" over ticks of 870 would be no help, and is cut off.
+        for name in ("left", "bottom"):
+            self.plotItem.getAxis(name).enableAutoSIPrefix(False)
         self.plotItem.showGrid(x=False, y=True, alpha=0.2)
         self.legend = self.plotItem.addLegend(offset=(-1, 1), verSpacing=-6, labelTextSize="8pt")
         self._colour()
@@ -41,3 +44,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
             axis.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
             axis.setTextPen(text)
         self.legend.setLabelTextColor(text)
+        # Labels that are there already keep their colour until they are written again.
+        for _, label in self.legend.items:
+            label.setText(label.text, color=text)

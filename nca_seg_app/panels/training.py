@@ -19,9 +19,11 @@ from PySide6.QtWidgets import (
 from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
+from nca_seg_app.panels.words import offer
 from nca_seg_app.session import Has, Session
 
-FIELDS = ("steps", "batch_size", "size", "learning_rate", "validate_every")
+#: Not the size of the grid: a child keeps its parent's.
+FIELDS = ("steps", "batch_size", "learning_rate", "validate_every")
 #: Losses of single steps jump; the mean over this share of the run shows where they go.
 SMOOTHED_SHARE = 0.05
 
@@ -82,15 +84,15 @@ class TrainingPanel(QWidget):
     def _decision(self) -> QWidget:
         self.offer = QFrame()
         self.offer.setFrameShape(QFrame.Shape.StyledPanel)
-        self._offer_text = QLabel()
-        self._offer_text.setWordWrap(True)
+        self.offer_text = QLabel()
+        self.offer_text.setWordWrap(True)
         self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
         row = QHBoxLayout()
         row.addWidget(self.accept)
         row.addWidget(self._discard)
         column = QVBoxLayout(self.offer)
-        column.addWidget(self._offer_text)
+        column.addWidget(self.offer_text)
         column.addLayout(row)
         return self.offer
 
@@ -120,17 +122,16 @@ class TrainingPanel(QWidget):
         self._show_offer()
 
     def _show_offer(self) -> None:
-        parent, curve = self._session.learning.parent_model, self._session.learning.curve
-        if parent is None or not curve or curve[-1].best_dice is None:
-            self._offer_text.setText(
+        learning = self._session.learning
+        parent, curve = learning.parent_model, learning.curve
+        last = curve[-1] if curve else None
+        if parent is None or last is None or last.best_dice is None:
+            self.offer_text.setText(
                 "A new model is ready. There were too few masks to measure it on: judge it by eye."
             )
             return
-        best, start = curve[-1].best_dice, curve[-1].start_dice
-        against = f", {parent.name} {start:.3f}" if start is not None else ""
-        self._offer_text.setText(
-            f"A new model is ready. Validation Dice: new {best:.3f}{against}. "
-            "It has not been added to the list yet."
+        self.offer_text.setText(
+            offer(parent.name, last.best_dice, last.start_dice, learning.validation_images)
         )
 
     def _show_settings(self) -> None:

@@ -6,6 +6,8 @@ from engine.library import ModelEntry
 from nca_seg_app.panels.agreement import Agreement
 
 BYTES_PER_PARAMETER = 4
+#: With fewer validation images one of them decides which model looks better.
+FEW_IMAGES = 10
 
 
 def figures(entry: ModelEntry, device_text: str) -> str:
@@ -57,3 +59,25 @@ def doubt_text(agreement: Agreement | None) -> str:
         f"Doubt {agreement.doubt:.2f}: two members share {100 - 100 * agreement.doubt:.0f} % "
         f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
     )
+
+
+def offer(parent: str, best_dice: float, start_dice: float | None, images: int) -> str:
+    """What the person should know of a fine-tuned model before it is added to the models.
+
+    `best_dice` is its Dice on `images` validation images, `start_dice` that of its parent.
+    """
+    if start_dice is None:
+        told = f"A new model is ready. Validation Dice: {best_dice:.3f}."
+    else:
+        # As they are printed, so that the words agree with the figures.
+        better = round(best_dice, 3) > round(start_dice, 3)
+        verdict = "better than its parent" if better else "but it is not better than its parent"
+        told = (
+            f"A new model is ready, {verdict}. "
+            f"Validation Dice: new {best_dice:.3f}, {parent} {start_dice:.3f}."
+        )
+    if images < FEW_IMAGES:
+        there = "only 1 image was" if images == 1 else f"only {images} images were"
+        what = "figure" if start_dice is None else "comparison"
+        told += f" The {what} is rough: {there} there to measure on."
+    return f"{told} It has not been added to the list yet."

@@ -10,6 +10,9 @@ import pytest
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread
 from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QWidget
+from pytestqt.qtbot import QtBot
+
+from tests.app.desks import Desk, leave
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +42,13 @@ def nothing_left_behind(own_folders: Path) -> Iterator[None]:
         pytest.fail(f"left running: {', '.join(names)}")
     if left:
         pytest.fail(f"left alive: {', '.join(left)}")
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(qtbot, tmp_path)
+    yield made
+    leave(made)
 
 
 def _windows() -> list[QWidget]:

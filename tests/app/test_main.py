@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PySide6.QtCore import qWarning
 
 from engine import library, masks
 from nca_seg_app.__main__ import has_display, parser
+from nca_seg_app.headless import KNOWN_COMPLAINT, without_known_complaint
 from tests.conftest import PROJECT
 
 TINY = """
@@ -70,6 +72,7 @@ def test_without_a_display_the_result_lies_in_files(tmp_path: Path, sample_image
     done = run("-m", "nca_seg_app", "--sample", "--headless", str(out))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.strip().splitlines()) == 1
+    assert "propagateSizeHints" not in done.stderr
     assert str(out) in done.stdout
     stem = sample_image.stem
     assert sorted(path.name for path in out.iterdir()) == [
@@ -90,6 +93,13 @@ def test_without_a_display_the_result_lies_in_files(tmp_path: Path, sample_image
     # A picture of a lesion is in it, not one grey.
     assert pixels_hwc.shape[:2] == (900, 1440)
     assert len(np.unique(pixels_hwc.reshape(-1, 3), axis=0)) > 1000
+
+
+def test_one_line_of_qt_is_dropped_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with without_known_complaint():
+        for text in (KNOWN_COMPLAINT, "something else", f"{KNOWN_COMPLAINT} at all"):
+            qWarning(text)
+    assert capsys.readouterr().err.splitlines() == ["something else", f"{KNOWN_COMPLAINT} at all"]
 
 
 def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Law: what is pressed on the canvas lands on that very pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, Qt
+from pytestqt.qtbot import QtBot
+
+from nca_seg_app.canvas.view import CanvasView
+from nca_seg_app.session import Session
+from tests.app.canvas.hands import (
+    CONTROL,
+    RIGHT,
+    SHAPE,
+    SHIFT,
+    drag,
+    footprint,
+    key,
+    mask_of,
+    mouse,
+    place_of,
+    press,
+    release,
+    wheel,
+)
+from tests.fakes import write_image
+
+
+def test_a_dab_of_the_brush_paints_the_pixels_under_it(
+    canvas: CanvasView, session: Session
+) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 20.0, 30.0)
+    release(canvas, 20.0, 30.0)
+    assert (mask_of(session) == footprint(20, 30, 5)).all()
+
+
+@pytest.mark.parametrize("more", [{"keys": SHIFT}, {"button": RIGHT}], ids=["shift", "right"])
+def test_shift_or_the_right_button_erases(
+    canvas: CanvasView, session: Session, more: dict[str, object]
+) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 24.0, 10.0)
+    drag(canvas, 24.0, 50.0)
+    release(canvas, 24.0, 50.0)
+    line_hw = mask_of(session).copy()
+    press(canvas, 24.0, 30.0, **more)
+    release(canvas, 24.0, 30.0, **more)
+    assert (mask_of(session) == (line_hw & ~footprint(24, 30, 5))).all()
+    session.undo()
+    assert (mask_of(session) == line_hw).all()
+    session.undo()
+    assert not mask_of(session).any()
+
+
+def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 24.0, 10.0)
+    drag(canvas, 24.0, 40.0)
+    assert mask_of(session).any()
+    assert key(canvas, Qt.Key.Key_Escape)
+    drag(canvas, 24.0, 50.0)
+    release(canvas, 24.0, 50.0)
+    assert not mask_of(session).any()
+    assert session.document is not None
+    assert not session.document.can_undo
+
+
+def test_escape_belongs_to_the_window_while_nothing_is_drawn(
+    canvas: CanvasView, session: Session
+) -> None:
+    session.viewing.choose_tool("brush")
+    assert not key(canvas, Qt.Key.Key_Escape)
+    assert not key(canvas, Qt.Key.Key_Return)
+
+
+@pytest.mark.parametrize("closing", ["double click", "enter"])
+def test_a_polygon_is_closed_and_filled(canvas: CanvasView, session: Session, closing: str) -> None:
+    session.viewing.choose_tool("polygon")
+    for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0), (45.0, 60.0)):
+        press(canvas, row, column)
+        release(canvas, row, column)
+    assert key(canvas, Qt.Key.Key_Backspace)
+    press(canvas, 30.0, 10.0)
+    release(canvas, 30.0, 10.0)
+    assert not mask_of(session).any()
+    if closing == "enter":
+        assert key(canvas, Qt.Key.Key_Return)
+    else:
+        mouse(canvas, QEvent.Type.MouseButtonDblClick, 30.0, 10.0)
+        release(canvas, 30.0, 10.0)
+    expected_hw = np.zeros(SHAPE, bool)
+    expected_hw[10:30, 10:40] = True
+    assert (mask_of(session) == expected_hw).all()
+
+
+def test_another_tool_gives_up_the_polygon(canvas: CanvasView, session: Session) -> None:
+    session.viewing.choose_tool("polygon")
+    press(canvas, 10.0, 10.0)
+    session.viewing.choose_tool("lasso")
+    for place, (row, column) in enumerate(((20.0, 20.0), (20.0, 30.0), (30.0, 30.0))):
+        (drag if place else press)(canvas, row, column)
+    release(canvas, 30.0, 30.0)
+    assert mask_of(session)[22, 28]
+    assert not mask_of(session)[:20].any()
+
+
+def test_drawing_works_the_same_when_magnified(canvas: CanvasView, session: Session) -> None:
+    session.viewing.choose_tool("brush")
+    canvas.zoom_to(37.0, place_of(canvas, 20.0, 30.0))
+    press(canvas, 20.0, 30.0)
+    release(canvas, 20.0, 30.0)
+    assert (mask_of(session) == footprint(20, 30, 5)).all()
+
+
+def test_the_wheel_with_control_changes_the_brush(canvas: CanvasView, session: Session) -> None:
+    before = canvas.placement
+    wheel(canvas, place_of(canvas, 20, 30), 120, CONTROL)
+    assert session.settings.brush_radius_px > 5
+    wheel(canvas, place_of(canvas, 20, 30), -120, CONTROL)
+    assert session.settings.brush_radius_px == pytest.approx(5)
+    assert canvas.placement == before
+
+
+def test_another_image_is_drawn_on_anew(
+    canvas: CanvasView, session: Session, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session.viewing.choose_tool("polygon")
+    press(canvas, 10.0, 10.0)
+    with qtbot.waitSignal(session.image_changed):
+        session.open_path(write_image(tmp_path / "other" / "b.png", (100, 50)))
+    session.viewing.choose_tool("brush")
+    press(canvas, 90.0, 40.0)
+    release(canvas, 90.0, 40.0)
+    assert mask_of(session).shape == (100, 50)
+    assert mask_of(session)[90, 40]
+    assert not mask_of(session)[:80].any()

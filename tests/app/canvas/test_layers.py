@@ -1,0 +1,83 @@
+"""Law: picture, outline and doubt lie where image, mask and variance are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine import masks
+from nca_seg_app.canvas.overlay import (
+    annotation_contours,
+    heat_image,
+    proposal_of,
+)
+from nca_seg_app.canvas.picture import Picture, coarser_levels
+from tests.fakes import disk
+
+
+def test_the_picture_is_shown_without_a_copy_and_in_its_mean_colour() -> None:
+    pixels_hwc = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    picture = Picture(pixels_hwc)
+    assert np.shares_memory(picture.pixels_hwc, pixels_hwc)
+    assert not picture.has_all_levels
+    levels = coarser_levels(pixels_hwc)
+    assert levels[0].size().toTuple() == (800, 600)
+    expected = pixels_hwc[:2, :2].reshape(4, 3).mean(axis=0)
+    assert levels[0].pixelColor(0, 0).getRgb()[:3] == pytest.approx(expected, abs=1)
+
+
+def test_the_outline_of_a_part_is_the_part_of_the_outline() -> None:
+    mask_hw = disk((300, 400))
+    whole = annotation_contours(mask_hw, (slice(0, 300), slice(0, 400)))
+    part = annotation_contours(mask_hw, (slice(0, 150), slice(50, 350)))
+    assert len(whole) == len(part) == 1
+    within_rc = part[0][part[0][:, 0] < 148]
+    distance = np.abs(within_rc[:, None] - whole[0][None]).sum(axis=2).min(axis=1)
+    assert distance.max() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_coarse_outline_stays_near_the_fine_one() -> None:
+    mask_hw = disk((3000, 4000))
+    (outline_rc,) = annotation_contours(mask_hw, (slice(0, 3000), slice(0, 4000)))
+    radius_px = np.hypot(*(outline_rc - (1500, 2000)).T)
+    assert np.abs(radius_px - 900).max() < 6
+
+
+def test_the_proposal_is_the_border_of_the_accepted_mask() -> None:
+    from engine.framing import Frame
+
+    frame = Frame(300, 400, 32)
+    mean_hw = np.clip(frame.apply_mask(disk((300, 400))) * 0.9, 0, 1)
+    proposal = proposal_of(mean_hw, mean_hw * 0, 0.5, (300, 400), 1.0)
+    mask_hw = frame.restore(mean_hw) >= 0.5
+    (exact_rc,) = masks.outline(mask_hw)
+    distance = np.hypot(*np.moveaxis(proposal.contours[0][:, None] - exact_rc[None], -1, 0))
+    assert distance.min(axis=1).max() < 1.5
+
+
+def test_doubtful_places_lie_where_the_variance_is() -> None:
+    mean_hw = disk((64, 64)).astype(np.float32)
+    variance_hw = np.zeros((64, 64), np.float32)
+    variance_hw[:, 44:] = 0.2
+    proposal = proposal_of(mean_hw, variance_hw, 0.5, (640, 640), 1.0)
+    places = proposal.doubtful_places(50.0)
+    assert places
+    assert all(column > 420 for _, column in places)
+
+
+def test_no_doubt_is_transparent_and_doubt_is_not() -> None:
+    variance_hw = np.zeros((32, 32), np.float32)
+    variance_hw[:, 16:] = 0.25
+    heat = heat_image(variance_hw, "variance")
+    row = heat.height() // 2
+    assert heat.pixelColor(2, row).alpha() == 0
+    assert heat.pixelColor(heat.width() - 3, row).alpha() > 150
+
+
+def test_the_edge_of_the_image_is_never_doubtful() -> None:
+    mean_hw = np.zeros((32, 32), np.float32)
+    mean_hw[16:] = 1
+    proposal = proposal_of(mean_hw, np.full((32, 32), 0.25, np.float32), 0.5, (320, 320), 1.0)
+    rows = np.concatenate([part[:, 0] for part in proposal.doubtful_stretches()[0]])
+    assert rows.size
+    assert rows.max() < 200

@@ -1,0 +1,231 @@
+"""Law: the canvas shows what is, where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QKeyEvent
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
+
+from engine import masks
+from nca_seg_app.canvas.overlay import (
+    ANNOTATION,
+)
+from nca_seg_app.canvas.placement import Placement, fitted
+from nca_seg_app.canvas.view import CanvasView
+from nca_seg_app.session import Session
+from nca_seg_app.viewing import Shown
+from tests.app.canvas.hands import (
+    LEFT,
+    NO_KEY,
+    colour_at,
+    drag,
+    key,
+    looks,
+    mask_of,
+    place_of,
+    press,
+    release,
+    run_model,
+    wheel,
+)
+from tests.fakes import write_image
+
+
+@given(
+    scale=st.floats(0.01, 60),
+    new=st.floats(0.01, 60),
+    x=st.floats(-500, 500),
+    y=st.floats(-500, 500),
+    at=st.tuples(st.floats(0, 2000), st.floats(0, 1500)),
+)
+def test_zoom_keeps_the_point_under_the_pointer(
+    scale: float, new: float, x: float, y: float, at: tuple[float, float]
+) -> None:
+    before = Placement(scale, x, y)
+    after = before.zoomed(new, *at)
+    assert after.scale == new
+    assert after.to_view(*before.to_image(*at)) == pytest.approx(at, abs=1e-6)
+
+
+def test_the_wheel_zooms_at_the_pointer(canvas: CanvasView) -> None:
+    place = place_of(canvas, 10.0, 50.0)
+    fit_scale = canvas.placement.scale
+    wheel(canvas, place, 240, NO_KEY)
+    assert canvas.placement.scale > fit_scale * 1.2
+    assert canvas.placement.to_image(place.x(), place.y()) == pytest.approx((50.0, 10.0))
+
+
+def test_a_fitted_image_stays_fitted_and_another_keeps_its_middle(canvas: CanvasView) -> None:
+    canvas.resize(400, 300)
+    assert canvas.placement == fitted((64, 48), (400, 300), 16)
+    canvas.zoom_to(20.0, QPointF(200, 150))
+    middle = canvas.placement.to_image(200, 150)
+    canvas.resize(600, 500)
+    assert canvas.placement.scale == 20.0
+    assert canvas.placement.to_image(300, 250) == pytest.approx(middle)
+
+
+def test_the_session_asks_for_fit_and_actual_size(canvas: CanvasView, session: Session) -> None:
+    fit = canvas.placement
+    session.viewing.actual_size_requested.emit()
+    assert canvas.placement.scale == pytest.approx(1 / canvas.devicePixelRatioF())
+    session.viewing.zoom_requested.emit(2.0)
+    assert canvas.placement.scale == pytest.approx(2 / canvas.devicePixelRatioF())
+    session.viewing.fit_requested.emit()
+    assert canvas.placement == fit
+
+
+def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: Session) -> None:
+    canvas.zoom_to(20.0, QPointF(320, 240))
+    before = canvas.placement
+    press(canvas, 20.0, 30.0)
+    at = place_of(canvas, 20.0, 30.0) + QPointF(30, -20)
+    row, column = (at.y() - before.y) / before.scale, (at.x() - before.x) / before.scale
+    drag(canvas, row, column)
+    release(canvas, 20.0, 30.0)
+    assert canvas.placement == before.moved(30, -20)
+    assert session.viewing.picked is None
+
+
+def test_a_click_without_a_tool_picks_the_pixel(canvas: CanvasView, session: Session) -> None:
+    press(canvas, 20.5, 30.5)
+    release(canvas, 20.5, 30.5)
+    assert session.viewing.picked == (20, 30)
+
+
+def test_the_image_cannot_be_lost(canvas: CanvasView) -> None:
+    canvas.place(canvas.placement.moved(1e6, -1e6))
+    corner = canvas.placement.to_image(canvas.width(), 0)
+    assert 0 < corner[0] < 64
+    assert 0 < corner[1] < 48
+
+
+def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Session) -> None:
+    session.change_settings(fill_opacity=0.6, show_outline=False)
+    bare = looks(canvas)
+    assert session.document is not None
+    session.document.edit("Paint", lambda m: masks.stroke(m, np.array([[20.0, 30.0]]), 5.0, True))
+    inside, outside = place_of(canvas, 20.5, 30.5), place_of(canvas, 40.5, 10.5)
+    tinted = looks(canvas)
+    assert colour_at(tinted, inside).blue() > colour_at(bare, inside).blue() + 60
+    assert colour_at(tinted, outside) == colour_at(bare, outside)
+    session.change_settings(show_fill=False)
+    assert looks(canvas) == bare
+
+
+def test_the_outline_runs_along_the_mask_and_space_hides_it(
+    canvas: CanvasView, session: Session
+) -> None:
+    bare = looks(canvas)
+    assert session.document is not None
+    square_rc = np.array([[10.0, 10.0], [10.0, 40.0], [30.0, 40.0], [30.0, 10.0]])
+    session.document.edit("Square", lambda mask_hw: masks.polygon(mask_hw, square_rc, True))
+    seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
+    # Between two screen pixels, so darkened by the casing.
+    assert seen.hue() == pytest.approx(ANNOTATION.hue(), abs=12)
+    assert seen.saturation() > 200
+    assert key(canvas, Qt.Key.Key_Space)
+    assert looks(canvas) == bare
+    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyRelease, Qt.Key.Key_Space, NO_KEY))
+    assert looks(canvas) != bare
+
+
+def test_the_outline_follows_a_stroke_before_it_ends(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    session.change_settings(show_fill=False)
+    session.viewing.choose_tool("brush")
+    press(canvas, 20.0, 10.0)
+    drag(canvas, 20.0, 50.0)
+    edge = place_of(canvas, 15.0, 25.0)
+    qtbot.waitUntil(lambda: colour_at(looks(canvas), edge).blue() > 200)
+    key(canvas, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: colour_at(looks(canvas), edge).blue() < 200)
+
+
+def test_a_run_shows_its_border_and_accepting_replaces_it(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    session.change_settings(show_fill=False)
+    bare = looks(canvas)
+    run_model(session, qtbot)
+    proposed = looks(canvas)
+    assert proposed != bare
+    session.segmentation.set_threshold(0.9)
+    assert looks(canvas) != proposed
+    session.segmentation.accept()
+    qtbot.waitUntil(lambda: not session.segmentation.proposed)
+    assert mask_of(session).any()
+    assert looks(canvas) != proposed
+    session.segmentation.discard()
+    session.undo()
+    assert looks(canvas) == bare
+
+
+def test_the_pointer_reads_pixel_probability_and_doubt(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    said: list[str] = []
+    canvas.pointed.connect(said.append)
+    drag(canvas, 24.5, 32.5)
+    assert said[-1] == "(32, 24)"
+    run_model(session, qtbot)
+    drag(canvas, 24.5, 32.5)
+    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    drag(canvas, -1.0, 32.5)
+    assert said[-1] == ""
+
+
+def test_a_shown_map_covers_the_image(canvas: CanvasView, session: Session) -> None:
+    bare = looks(canvas)
+    map_hw = np.zeros((12, 16), np.float32)
+    map_hw[:, 8:] = 1
+    session.viewing.show(Shown("x_t", "noisy", map_hw))
+    seen = looks(canvas)
+    left, right = place_of(canvas, 40.0, 5.0), place_of(canvas, 40.0, 60.0)
+    assert colour_at(seen, left).lightness() < colour_at(bare, left).lightness() - 60
+    assert colour_at(seen, right).lightness() > 150
+    session.viewing.show(None)
+    assert looks(canvas) == bare
+
+
+def test_the_next_doubt_is_magnified(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
+    fit_scale = canvas.placement.scale
+    run_model(session, qtbot)
+    session.viewing.next_doubt_requested.emit()
+    assert canvas.placement.scale > 2 * fit_scale
+    assert session.viewing.tool == "brush"
+    row, column = canvas.placement.to_image(320, 240)[::-1]
+    assert 0.2 * 48 < np.hypot(row - 24, column - 32) < 0.4 * 48
+
+
+def test_nothing_open_offers_the_sample(qtbot: QtBot, session: Session) -> None:
+    view = CanvasView(session)
+    qtbot.addWidget(view)
+    view.resize(640, 480)
+    view.show()
+    label = view.findChild(QLabel)
+    assert label is not None
+    assert label.isVisible()
+    assert "try the sample" in label.text()
+    with qtbot.waitSignal(session.image_changed):
+        label.linkActivated.emit("sample")
+    assert not label.isVisible()
+
+
+def test_a_drop_opens(canvas: CanvasView, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "dropped" / "ä b.png", (30, 40))
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, LEFT, NO_KEY)
+    with qtbot.waitSignal(session.image_changed):
+        canvas.dropEvent(drop)
+    assert session.path is not None
+    assert session.path.name == "ä b.png"

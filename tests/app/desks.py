@@ -1,0 +1,129 @@
+"""A session with a person before it: for tests of the session's verbs, and of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from engine import masks
+from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.session import Session
+from nca_seg_app.settings import Settings
+from tests.fakes import DiskModel, Person, fake_engine, write_image
+
+SHAPE = (48, 64)
+QUICK = Settings(
+    sample=SampleSettings(steps=4, members=3, batch_size=2),
+    learn=TrainSettings(steps=6, validate_every=2),
+    autosave_s=0.5,
+)
+SETTINGS = Settings(sample=SampleSettings(steps=4, members=5, batch_size=2))
+
+
+class Desk:
+    """A session with a person before it, and everything it told them."""
+
+    def __init__(self, qtbot: QtBot, folder: Path, model: DiskModel | None = None) -> None:
+        self.qtbot = qtbot
+        self.folder = folder
+        self.model = model or DiskModel()
+        self.person = Person()
+        self.settings_file = folder / "settings.json"
+        self.session = Session(
+            fake_engine(folder, self.model), self.person, QUICK, self.settings_file
+        )
+        self.failures: list[str] = []
+        self.messages: list[str] = []
+        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        self.session.message.connect(self.messages.append)
+        self.session.refresh_models()
+        self.settle()
+
+    @property
+    def mask_hw(self) -> masks.Mask:
+        assert self.session.document is not None
+        return self.session.document.mask_hw
+
+    @property
+    def mask_path(self) -> Path:
+        assert self.session.path is not None
+        return (
+            self.folder / "images" / "segmentations" / f"{self.session.path.stem}_segmentation.png"
+        )
+
+    def until(self, fact: Callable[[], bool]) -> None:
+        self.qtbot.waitUntil(fact, timeout=20_000)
+
+    def settle(self) -> None:
+        """Wait until nothing is under way."""
+        session = self.session
+        self.until(
+            lambda: (
+                not session.lane.pending
+                and not session.aside.pending
+                and session.jobs.current is None
+            )
+        )
+
+    def open(self, *names: str) -> None:
+        """Open the folder with pictures of these names."""
+        for name in names or ("a.png", "b.png", "c.png"):
+            write_image(self.folder / "images" / name, SHAPE)
+        self.session.open_path(self.folder / "images")
+        self.settle()
+
+    def segment(self) -> None:
+        self.session.segmentation.segment()
+        self.settle()
+
+    def draw(self, row: float = 20, column: float = 20, radius_px: float = 5) -> None:
+        document = self.session.document
+        assert document is not None
+        document.begin("brush")
+        document.draw(lambda hw: masks.stroke(hw, np.array([[row, column]]), radius_px, True))
+        document.commit("Brush stroke")
+
+
+def leave(desk: Desk) -> None:
+    """Let the session go, whatever is unsaved."""
+    desk.model.gate.set()
+    desk.person.save, desk.person.agrees = "discard", True
+    assert desk.session.close()
+
+
+class PanelDesk:
+    """A session over a folder of three images, with a model that knows the answer."""
+
+    def __init__(self, qtbot: QtBot, folder: Path) -> None:
+        self.qtbot, self.folder = qtbot, folder / "study"
+        self.model, self.person = DiskModel(), Person(save="discard")
+        self.session = Session(fake_engine(folder, self.model), self.person, SETTINGS)
+        self.failures: list[str] = []
+        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        for name in ("a.png", "b.png", "c.png"):
+            write_image(self.folder / name)
+
+    def open(self) -> None:
+        with self.qtbot.waitSignal(self.session.image_changed):
+            self.session.open_path(self.folder)
+        self.session.refresh_models()
+        self.qtbot.waitUntil(lambda: self.session.model is not None)
+
+    def segment(self) -> None:
+        with self.qtbot.waitSignal(self.session.segmentation.completed):
+            self.session.segmentation.segment()
+
+    def show(self, panel: QWidget, width: int = 320, height: int = 480) -> None:
+        self.qtbot.addWidget(panel)
+        panel.resize(width, height)
+        panel.show()
+        self.qtbot.waitExposed(panel)
+
+
+def click(desk: PanelDesk, view: QWidget, point: QPoint) -> None:
+    desk.qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)

@@ -1,0 +1,89 @@
+"""Law: members and maps are those of the newest result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nca_seg_app.panels.ensemble import EnsemblePanel
+from nca_seg_app.panels.maps import MAPS
+from tests.app.desks import PanelDesk, click
+
+
+def test_members_and_maps_appear(desk: PanelDesk) -> None:
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    assert panel.members.pictures.rowCount() == 0
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 5)
+    desk.qtbot.waitUntil(lambda: panel.maps.pictures.rowCount() == len(MAPS))
+    desk.qtbot.waitUntil(lambda: panel.doubt.text().startswith("Doubt 0."))
+
+
+def test_members_being_drawn_are_marked(desk: PanelDesk) -> None:
+    desk.model.holds_at = 6
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    desk.session.segmentation.segment()
+    desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 4)
+    texts = [panel.members.pictures.index(row).data() for row in range(4)]
+    assert texts == ["1", "2", "3 …", "4 …"]
+
+
+def test_a_click_puts_a_member_on_the_canvas_and_a_new_run_takes_it_away(desk: PanelDesk) -> None:
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 5)
+    viewing, result = desk.session.viewing, desk.session.segmentation.result
+    assert result is not None
+    index = panel.members.pictures.index(3)
+    click(desk, panel.members.viewport(), panel.members.visualRect(index).center())
+    assert viewing.shown is not None
+    assert viewing.shown.title == "Member 4"
+    assert np.array_equal(viewing.shown.map_hw, result.members_nhw[3])
+    desk.session.segmentation.discard()
+    assert viewing.shown is None
+
+
+def test_a_member_becomes_the_mask(desk: PanelDesk) -> None:
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    result, document = desk.session.segmentation.result, desk.session.document
+    assert result is not None
+    assert document is not None
+    menu = panel.menu_for(2)
+    with desk.qtbot.waitSignal(document.changed):
+        menu.actions()[1].trigger()
+    menu.close()
+    expected = result.frame.restore(result.members_nhw[2]) >= 0.5
+    assert np.array_equal(document.mask_hw, expected)
+    desk.session.undo()
+    assert document.is_empty
+
+
+def test_the_agreement_map_follows_its_slider(desk: PanelDesk) -> None:
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.maps.pictures.rowCount() == len(MAPS))
+    desk.qtbot.waitUntil(
+        lambda: (
+            panel.watch.newest is not None
+            and panel.watch.newest.result is desk.session.segmentation.result
+        )
+    )
+    viewing = desk.session.viewing
+    areas = []
+    panel.maps.chosen.emit(MAPS.index("Agreement"), False)
+    for percent in (100, 1):
+        panel.level.setValue(percent)
+        assert viewing.shown is not None
+        areas.append(float(viewing.shown.map_hw.sum()))
+    members = desk.session.segmentation.result.members_nhw >= 0.5
+    assert areas == [members.all(axis=0).sum(), members.any(axis=0).sum()]

@@ -1,0 +1,70 @@
+"""Law: the framed picture is what the canvas shows."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, Qt
+
+from nca_seg_app.panels.film import FilmPanel
+from tests.app.desks import PanelDesk, click
+
+
+def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
+    steps = desk.session.segmentation.film.steps(panel.member.value() - 1)
+    frame = panel.frames.visualRect(panel.frames.pictures.index(1))
+    for point, expected in (
+        (frame.center() + QPoint(0, 20), steps[1].clean_hw),
+        (frame.center() - QPoint(0, 20), steps[1].noisy_hw),
+    ):
+        click(desk, panel.frames.viewport(), point)
+        assert desk.session.viewing.shown is not None
+        assert desk.session.viewing.shown.map_hw is expected
+    assert desk.session.viewing.shown.kind == "noisy"
+    desk.qtbot.keyClick(panel.frames, Qt.Key.Key_Right)
+    assert panel.frames.currentIndex().row() == 2
+    assert desk.session.viewing.shown.map_hw is steps[2].noisy_hw
+    panel.back.click()
+    assert desk.session.viewing.shown is None
+    desk.qtbot.waitUntil(lambda: panel.frames.currentIndex().row() == -1)
+
+
+def test_another_member_keeps_the_moment(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.member.maximum() == 5)
+    panel.member.setValue(1)
+    panel.after.click()
+    panel.after.click()
+    panel.member.setValue(4)
+    step = desk.session.segmentation.film.steps(3)[1]
+    assert desk.session.viewing.shown is not None
+    assert desk.session.viewing.shown.map_hw is step.clean_hw
+
+
+def test_playing_ends_at_the_last_frame(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
+    panel.play.click()
+    desk.qtbot.waitUntil(lambda: not panel.play.isChecked())
+    assert panel.frames.currentIndex().row() == 3
+
+
+def test_a_new_film_takes_the_old_frame_off_the_canvas(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
+    panel.before.click()
+    assert desk.session.viewing.shown is not None
+    desk.segment()
+    assert desk.session.viewing.shown is None

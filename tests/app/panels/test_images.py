@@ -1,0 +1,127 @@
+"""Law: the list shows the session's images, and a click opens the very one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+
+from nca_seg_app.listing import ordered
+from nca_seg_app.panels.images import ImagesPanel
+from nca_seg_app.panels.thumbnails import thumbnail_of
+from nca_seg_app.ports import ImageRow
+from tests.app.desks import PanelDesk, click
+from tests.fakes import write_image
+
+
+def test_a_click_opens_an_image(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    line = panel.list.visualRect(panel.model.index(2)).center()
+    with desk.qtbot.waitSignal(desk.session.image_changed):
+        click(desk, panel.list.viewport(), line)
+    assert desk.session.index == 2
+    desk.qtbot.waitUntil(lambda: panel.model.is_open(2))
+
+
+def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    assert panel.reviewed.text() == "0 of 3 reviewed"
+    desk.session.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
+    desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
+    said = panel.model.index(1).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert said == "b, reviewed · doubt 0.25"
+
+
+def test_order_and_search() -> None:
+    rows = (
+        ImageRow(Path("a.png"), "reviewed", 0.1),
+        ImageRow(Path("b.png"), "saved", None),
+        ImageRow(Path("c.png"), "new", 0.3),
+        ImageRow(Path("ab.png"), "draft", 0.2),
+    )
+    assert ordered(rows, "name", "") == [0, 1, 2, 3]
+    assert ordered(rows, "doubt", "") == [2, 3, 0, 1]
+    assert ordered(rows, "status", "") == [2, 3, 1, 0]
+    assert ordered(rows, "name", "A.PN") == [0]
+    assert ordered(rows, "doubt", "b") == [3, 1]
+
+
+def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    panel.order.setCurrentIndex(1)
+    assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
+    with desk.qtbot.waitSignal(desk.session.image_changed):
+        click(desk, panel.list.viewport(), panel.list.visualRect(panel.model.index(0)).center())
+    assert desk.session.path == desk.folder / "c.png"
+
+
+def test_next_opens_the_line_below(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    desk.session.set_row(desk.folder / "b.png", doubt=0.5)
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    panel.order.setCurrentIndex(1)
+    desk.session.open_row(2)
+    for line in (0, 1, 2):
+        desk.qtbot.waitUntil(lambda line=line: panel.model.is_open(line))
+        desk.session.open_next()
+
+
+def test_thumbnails_come_by_themselves_and_only_for_what_is_seen(desk: PanelDesk) -> None:
+    for number in range(60):
+        write_image(desk.folder / f"d{number:03}.png")
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    first = panel.model.index(0)
+    thumbnails = panel.model.thumbnails
+    desk.qtbot.waitUntil(lambda: first.data(Qt.ItemDataRole.DecorationRole) is not None)
+    desk.qtbot.waitUntil(lambda: desk.session.aside.pending == 0)
+    assert desk.folder / "d059.png" not in thumbnails._kept
+    assert len(thumbnails._kept) < 20
+
+
+def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    many = tuple(ImageRow(desk.folder / f"{number:05}.png") for number in range(13_000))
+    # As if such a folder were open; making one would take longer than the test.
+    desk.session._rows = many
+    began = time.perf_counter()
+    desk.session.images_changed.emit()
+    panel._show()
+    panel.grab()
+    assert time.perf_counter() - began < 1.0
+    assert panel.model.rowCount() == 13_000
+    began = time.perf_counter()
+    desk.session._rows = (*many[:5], dataclasses.replace(many[5], status="saved"), *many[6:])
+    panel._show()
+    assert time.perf_counter() - began < 0.2
+
+
+def test_an_unreadable_file_gets_no_thumbnail_and_stops_nothing(desk: PanelDesk) -> None:
+    (desk.folder / "aa.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    last = panel.model.index(3)
+    desk.qtbot.waitUntil(lambda: last.data(Qt.ItemDataRole.DecorationRole) is not None)
+    assert not last.data(Qt.ItemDataRole.DecorationRole).isNull()
+
+
+def test_a_thumbnail_keeps_the_shape(tmp_path: Path) -> None:
+    wide = thumbnail_of(write_image(tmp_path / "wide.png", (100, 400)), 40)
+    assert (wide.width(), wide.height()) == (40, 10)
+    thin = thumbnail_of(write_image(tmp_path / "thin.tif", (400, 2)), 40)
+    assert (thin.width(), thin.height()) == (1, 40)

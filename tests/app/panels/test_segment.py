@@ -1,0 +1,109 @@
+"""Law: the panel's buttons, fields and words are the session's."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import (
+    QSpinBox,
+)
+
+from engine.types import SampleSettings
+from nca_seg_app.panels.agreement import agreement_of
+from nca_seg_app.panels.segment import SegmentPanel
+from nca_seg_app.panels.words import progress_text, scores
+from tests.app.desks import PanelDesk
+
+
+def test_buttons_do_what_the_table_says(desk: PanelDesk) -> None:
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    assert not panel.button("run.segment").isEnabled()
+    desk.open()
+    desk.qtbot.waitUntil(panel.button("run.segment").isEnabled)
+    assert not panel.button("run.accept").isEnabled()
+    with desk.qtbot.waitSignal(desk.session.segmentation.completed):
+        panel.button("run.segment").click()
+    document = desk.session.document
+    assert document is not None
+    assert document.is_empty
+    with desk.qtbot.waitSignal(document.changed):
+        panel.button("run.accept").click()
+    assert not document.is_empty
+
+
+def test_pause_goes_on_and_stop_keeps_what_there_is(desk: PanelDesk) -> None:
+    desk.model.holds_at = 3
+    desk.open()
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    panel.button("run.segment").click()
+    run = desk.session.segmentation
+    desk.qtbot.waitUntil(lambda: run.progress[0] == 3)
+    panel.button("run.pause").click()
+    assert panel.button("run.pause").text() == "Go On"
+    desk.qtbot.waitUntil(lambda: "paused" in panel.progress.format())
+    assert panel.progress.format().startswith("3 of 12 steps")
+    panel.button("run.cancel").click()
+    desk.model.gate.set()
+    desk.qtbot.waitUntil(lambda: not run.running)
+    assert run.result is not None
+    assert not panel.button("run.cancel").isEnabled()
+    desk.qtbot.waitUntil(lambda: "paused" not in panel.progress.format())
+
+
+def test_settings_go_both_ways(desk: PanelDesk) -> None:
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    panel.form.findChild(QSpinBox, "members").setValue(7)
+    assert desk.session.settings.sample.members == 7
+    desk.session.change_settings(sample=SampleSettings(steps=33), fill_opacity=0.4)
+    assert panel.form.findChild(QSpinBox, "steps").value() == 33
+    assert panel.opacity.value() == 40
+    panel.opacity.setValue(10)
+    assert desk.session.settings.fill_opacity == pytest.approx(0.1)
+
+
+def test_the_threshold_is_live_and_scores_follow(desk: PanelDesk) -> None:
+    desk.model.size = 64
+    desk.open()
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: "Members agree" in panel.scores.text())
+    before = panel.scores.text()
+    with desk.qtbot.waitSignal(desk.session.segmentation.threshold_changed):
+        panel.threshold.setValue(95)
+    assert desk.session.settings.threshold == pytest.approx(0.95)
+    desk.qtbot.waitUntil(lambda: panel.scores.text() != before)
+
+
+def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    desk.open()
+    desk.qtbot.waitUntil(lambda: panel.models.currentText() == "oracle · 16 px")
+    assert "16 px grid" in panel.figures.text()
+
+
+def test_words_for_progress() -> None:
+    assert progress_text(3, 12, 1.84, paused=False) == "3 of 12 steps · 1.8 s left"
+    assert progress_text(3, 12, 240.0, paused=False) == "3 of 12 steps · 4 min left"
+    assert progress_text(12, 12, 0.0, paused=False) == "12 of 12 steps"
+    assert progress_text(3, 12, 9.0, paused=True) == "3 of 12 steps · paused"
+
+
+def test_scores_are_right(desk: PanelDesk) -> None:
+    desk.open()
+    desk.segment()
+    result = desk.session.segmentation.result
+    assert result is not None
+    agreement = agreement_of(result)
+    assert agreement.doubt == pytest.approx(result.disagreement, abs=1e-6)
+    whole = result.members_nhw.min(axis=0) >= 0.5
+    outlined = result.mean_hw >= 0.5
+    expected = (whole & outlined).sum() / outlined.sum()
+    assert agreement.agreed(0.5) == pytest.approx(expected)
+    text = scores(agreement, 0.5, 0.1)
+    assert text.startswith(f"Members agree on {100 * expected:.0f} % of the outlined area")
+    assert f"{outlined.mean() * 48 * 64 * 0.01:.1f} mm²" in text
+    assert scores(agreement, 1.01, None).startswith("Nothing is outlined")

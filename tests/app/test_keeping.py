@@ -1,0 +1,130 @@
+"""Law: what a person drew is on disk, or was asked about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine import masks
+from engine.dataset import read_dataset
+from nca_seg_app.session import Has
+from tests.app.desks import Desk, leave
+
+
+@pytest.mark.parametrize("answer", ["save", "discard", "cancel"])
+def test_unsaved_changes_are_asked_about_before_another_image(desk: Desk, answer: str) -> None:
+    desk.open()
+    desk.draw()
+    drawn_hw = desk.mask_hw.copy()
+    first = desk.mask_path
+    desk.person.save = answer  # type: ignore[assignment]
+    desk.session.open_next()
+    desk.settle()
+    assert desk.person.asked == ["save a.png"]
+    assert desk.session.index == (0 if answer == "cancel" else 1)
+    assert first.exists() == (answer == "save")
+    if answer == "save":
+        assert np.array_equal(masks.read_mask(first), drawn_hw)
+    if answer == "discard":
+        desk.session.open_previous()
+        desk.settle()
+        assert not desk.mask_hw.any()
+
+
+def test_a_save_that_fails_keeps_the_person_where_the_work_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/study/a_segmentation.png")
+
+    desk.open()
+    desk.draw()
+    drawn_hw = desk.mask_hw.copy()
+    monkeypatch.setattr("engine.study.write_mask", full)
+    desk.person.save = "save"
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.index == 0
+    assert "no space left" in desk.failures[0]
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+    assert Has.UNSAVED in desk.session.state
+    assert not desk.session.close()
+    monkeypatch.undo()
+    assert desk.session.close()
+    assert np.array_equal(masks.read_mask(desk.mask_path), drawn_hw)
+
+
+def test_a_stroke_after_saving_began_leaves_the_mask_unsaved(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.draw(40, 40)
+    desk.settle()
+    assert Has.UNSAVED in desk.session.state
+
+
+def test_closing_can_be_cancelled(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.person.save = "cancel"
+    assert not desk.session.close()
+    desk.session.save()
+    desk.settle()
+    assert desk.mask_path.exists()
+
+
+def test_a_draft_is_written_while_drawing_and_recovered_after_a_kill(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.settle()
+    saved_hw = desk.mask_hw.copy()
+    document = desk.session.document
+    assert document is not None
+    document.begin("brush")
+    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 50.0]]), 4, True))
+    drafts = desk.folder / "images" / "segmentations" / "drafts"
+    desk.until(lambda: any(drafts.glob("*.png")))
+    desk.settle()
+    drawn_hw = desk.mask_hw.copy()
+    assert np.array_equal(masks.read_mask(desk.mask_path), saved_hw)
+
+    # As after a kill: nobody closed the first session.
+    other = Desk(qtbot, desk.folder)
+    other.open("a.png", "b.png", "c.png")
+    assert np.array_equal(other.mask_hw, drawn_hw)
+    assert Has.UNSAVED in other.session.state
+    assert any("Recovered" in message for message in other.messages)
+    other.session.undo()
+    assert np.array_equal(other.mask_hw, saved_hw)
+    leave(other)
+
+
+def test_undoing_to_the_saved_mask_drops_the_draft(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    drafts = desk.folder / "images" / "segmentations" / "drafts"
+    desk.until(lambda: any(drafts.glob("*.png")))
+    desk.session.undo()
+    desk.until(lambda: not any(drafts.glob("*.png")))
+
+
+def test_export_writes_a_mask_where_asked_and_a_data_set(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.person.path = desk.folder / "out.jpg"
+    desk.session.save_as()
+    desk.settle()
+    assert np.array_equal(masks.read_mask(desk.folder / "out.png"), desk.mask_hw)
+    assert Has.UNSAVED in desk.session.state
+    desk.session.mark_reviewed()
+    desk.settle()
+    desk.person.path = desk.folder / "dataset"
+    desk.session.export_dataset()
+    desk.settle()
+    (sample,) = read_dataset(desk.folder / "dataset").samples
+    assert np.array_equal(masks.read_mask(sample.mask_path), desk.mask_hw)
+    assert not desk.failures

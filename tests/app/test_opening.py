@@ -1,0 +1,118 @@
+"""Laws: what cannot be opened changes nothing; next and previous go as the list is seen."""
+
+from __future__ import annotations
+
+from nca_seg_app.session import Has
+from tests.app.desks import SHAPE, Desk
+from tests.fakes import write_image
+
+
+def test_a_bad_file_gives_a_message_and_changes_nothing(desk: Desk) -> None:
+    desk.open()
+    image, document = desk.session.image, desk.session.document
+    bad = desk.folder / "bad" / "x.png"
+    bad.parent.mkdir()
+    bad.write_bytes(b"not a picture")
+    for path in (bad, desk.folder / "missing.png", bad.parent / "nothing", desk.folder / "models"):
+        desk.session.open_path(path)
+        desk.settle()
+    assert len(desk.failures) == 4
+    assert "x.png cannot be opened" in desk.failures[0]
+    assert (desk.session.image, desk.session.document) == (image, document)
+    assert desk.session.index == 0
+    assert [each.name for each in bad.parent.iterdir()] == ["x.png"]
+
+
+def test_several_images_open_as_a_list_without_the_bad_ones(desk: Desk) -> None:
+    good = [write_image(desk.folder / "images" / f"{name}.png", SHAPE) for name in "ab"]
+    bad = desk.folder / "images" / "0.png"
+    bad.write_bytes(b"")
+    elsewhere = write_image(desk.folder / "other" / "z.png")
+    desk.session.open_path([bad, *good, elsewhere])
+    desk.settle()
+    assert [row.path.name for row in desk.session.images] == ["a.png", "b.png"]
+    assert len(desk.failures) == 1
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.path == good[1]
+
+
+def test_an_unreadable_image_is_stepped_over_the_second_time(desk: Desk) -> None:
+    desk.open()
+    (desk.folder / "images" / "b.png").write_bytes(b"broken meanwhile")
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.index == 0
+    assert len(desk.failures) == 1
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.index == 2
+
+
+def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.mark_reviewed()
+    desk.settle()
+    desk.session.open_path(desk.folder / "images")
+    desk.settle()
+    assert desk.session.index == 1
+    assert desk.session.images[0].status == "reviewed"
+
+
+def test_next_and_previous_go_through_the_list_as_it_is_seen(desk: Desk) -> None:
+    desk.open("a.png", "b.png", "c.png", "d.png")
+    session, images = desk.session, desk.folder / "images"
+    for name, doubt in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
+        session.set_row(images / f"{name}.png", doubt=doubt)
+    session.listing.arrange("doubt", "")
+    seen = [row.path.stem for row in (session.images[place] for place in session.listing.places)]
+    assert seen == ["a", "d", "b", "c"]
+    for expected in seen[1:]:
+        session.open_next()
+        desk.settle()
+        assert session.path == images / f"{expected}.png"
+    assert Has.NEXT not in session.state
+    for expected in seen[-2::-1]:
+        session.open_previous()
+        desk.settle()
+        assert session.path == images / f"{expected}.png"
+    assert Has.PREVIOUS not in session.state
+
+
+def test_what_the_search_leaves_out_is_stepped_over(desk: Desk) -> None:
+    desk.open("a1.png", "b.png", "a2.png", "c.png", "a3.png")
+    session = desk.session
+    session.open_row(4)
+    desk.settle()
+    session.listing.arrange("name", "A")
+    session.open_previous()
+    desk.settle()
+    assert session.path == desk.folder / "images" / "a3.png"
+    session.open_previous()
+    desk.settle()
+    assert session.path == desk.folder / "images" / "a2.png"
+    session.listing.arrange("name", "nowhere")
+    assert not (Has.NEXT | Has.PREVIOUS) & session.state
+    session.open_next()
+    desk.settle()
+    assert desk.messages[-1] == "This is the last image."
+
+
+def test_a_shorter_folder_opens_after_a_longer_one(desk: Desk) -> None:
+    desk.open()
+    desk.session.open_row(2)
+    desk.settle()
+    desk.segment()
+    desk.session.open_path(write_image(desk.folder / "other" / "z.png"))
+    desk.settle()
+    assert desk.session.path == desk.folder / "other" / "z.png"
+    assert desk.session.segmentation.result is None
+    assert not desk.failures
+
+
+def test_the_samples_open(desk: Desk) -> None:
+    desk.session.open_sample()
+    desk.settle()
+    assert desk.session.path is not None
+    assert desk.session.path.name == "sample.png"

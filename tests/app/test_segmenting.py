@@ -1,0 +1,168 @@
+"""Laws: a run can be held, stopped or broken, and what there was stays."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.errors import OutOfMemory, UnreadableModel
+from engine.study import Study
+from engine.types import CellStep
+from nca_seg_app.session import Has, Session
+from tests.app.desks import QUICK, Desk, leave
+from tests.fakes import DiskModel, Person, fake_engine, write_image
+
+
+def test_the_film_holds_every_step_of_every_member(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    film = desk.session.segmentation.film
+    assert film.members == 3
+    for member in range(3):
+        assert [step.timestep for step in film.steps(member)] == [30, 20, 10, 0]
+        assert {step.member for step in film.steps(member)} == {member}
+    result = desk.session.segmentation.result
+    assert result is not None
+    assert np.array_equal(film.steps(2)[-1].clean_hw, result.members_nhw[2])
+
+
+def test_the_model_runs_in_another_thread_and_its_device_is_known(desk: Desk) -> None:
+    desk.open()
+    assert desk.session.device_text == ""
+    desk.segment()
+    assert desk.session.device_text == "CPU · fake"
+    assert threading.get_ident() not in desk.model.threads
+
+
+def test_pause_step_and_cancel_keep_what_there_is(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
+    desk.open()
+    segmentation = desk.session.segmentation
+    segmentation.segment()
+    desk.until(lambda: segmentation.progress[0] == 3)
+    segmentation.pause()
+    assert Has.PAUSED | Has.RUNNING in desk.session.state
+    desk.model.gate.set()
+    desk.until(lambda: segmentation.progress[0] == 4)
+    segmentation.step()
+    desk.until(lambda: segmentation.progress[0] == 5)
+    segmentation.cancel()
+    desk.settle()
+    assert segmentation.progress == (5, 8)
+    assert desk.model.closed.is_set()
+    assert Has.RESULT | Has.IDLE in desk.session.state
+    assert Has.RUNNING not in desk.session.state
+    segmentation.accept()
+    desk.settle()
+    assert desk.mask_hw.any()
+    leave(desk)
+
+
+def test_discarding_a_run_leaves_the_mask_and_forgets_the_result(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
+    desk.open()
+    desk.session.segmentation.segment()
+    desk.until(lambda: desk.session.segmentation.result is not None)
+    desk.session.segmentation.discard()
+    desk.model.gate.set()
+    desk.settle()
+    assert desk.session.segmentation.result is None
+    assert not desk.mask_hw.any()
+    leave(desk)
+
+
+def test_another_image_ends_the_run_of_the_last(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
+    desk.open()
+    desk.session.segmentation.segment()
+    desk.until(lambda: desk.session.segmentation.result is not None)
+    desk.session.open_next()
+    desk.until(lambda: desk.session.index == 1)
+    desk.model.gate.set()
+    desk.settle()
+    assert desk.session.segmentation.result is None
+    assert desk.session.segmentation.film.members == 0
+
+
+def test_a_failing_run_says_so_and_keeps_the_mask(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=3, error=OutOfMemory(3, 256, 1)))
+    desk.open()
+    desk.draw()
+    drawn_hw = desk.mask_hw.copy()
+    desk.segment()
+    (sentence,) = desk.failures
+    assert "Batch to 1" in sentence
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+    assert Has.IDLE in desk.session.state
+    leave(desk)
+
+
+def test_a_model_that_cannot_be_loaded_says_so(qtbot: QtBot, tmp_path: Path) -> None:
+    def broken(path: Path) -> object:
+        raise UnreadableModel(path, "Damaged header.")
+
+    person = Person(save="discard")
+    session = Session(fake_engine(tmp_path, load=broken), person, QUICK)
+    failures: list[str] = []
+    session.failed.connect(lambda sentence, _: failures.append(sentence))
+    session.refresh_models()
+    session.open_path(write_image(tmp_path / "images" / "a.png"))
+    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state, timeout=20_000)
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: bool(failures), timeout=20_000)
+    assert "oracle.safetensors cannot be loaded: damaged header" in failures[0]
+    qtbot.waitUntil(lambda: session.jobs.current is None, timeout=20_000)
+    session.close()
+
+
+def test_the_threshold_moves_the_proposal_and_a_member_can_be_used(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    segmentation = desk.session.segmentation
+    heard: list[float] = []
+    segmentation.threshold_changed.connect(heard.append)
+    segmentation.set_threshold(0.9)
+    segmentation.accept()
+    desk.settle()
+    result = segmentation.result
+    assert result is not None
+    assert heard == [0.9]
+    assert np.array_equal(desk.mask_hw, result.mask(0.9))
+    assert not segmentation.proposed
+    segmentation.set_threshold(0.2)
+    assert segmentation.proposed
+    segmentation.use_member(2)
+    desk.settle()
+    expected_hw = result.frame.restore(result.members_nhw[2]) >= 0.2
+    assert np.array_equal(desk.mask_hw, expected_hw)
+
+
+def test_replay_gives_the_cells_of_the_stored_step(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    heard: list[list[CellStep]] = []
+    desk.session.segmentation.replay(0, 30, heard.append)
+    desk.session.segmentation.replay(1, 10, heard.append)
+    desk.settle()
+    (cells,) = heard
+    step = desk.session.segmentation.film.find(1, 10)
+    assert step is not None
+    assert np.array_equal(cells[-1].state_chw[4], step.noisy_hw)
+    assert cells[-1].done == cells[-1].total == len(cells)
+
+
+def test_the_doubt_of_a_result_is_kept_in_the_study(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    result, row = desk.session.segmentation.result, desk.session.row
+    assert result is not None
+    assert row is not None
+    assert row.doubt == pytest.approx(result.disagreement)
+    stored = Study.open(desk.folder / "images").images()[0]
+    assert stored.disagreement == pytest.approx(result.disagreement)
