@@ -112,6 +112,7 @@ class Form(QWidget):
         low, high = metadata["low"], metadata["high"]
         box.setRange(-LARGEST if low is None else int(low), LARGEST if high is None else int(high))
         box.setSuffix(f" {metadata['unit']}" if metadata["unit"] else "")
+        box.setSpecialValueText(metadata["word"])
         # Halfway through typing a number nothing is meant yet.
         box.setKeyboardTracking(False)
         box.setValue(value)

@@ -1,0 +1,60 @@
+"""How many members an ensemble needs where nobody says, and what view each has of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+import engine.ensemble
+from engine.ensemble import LAST_MEMBERS, segment
+from engine.model import VIEWS, Denoiser, mirrored
+from engine.types import Float, SampleSettings
+from tests.oracles import OracleModel, disk, lesion
+
+UNTIL_SETTLED = SampleSettings(steps=2, members=0, batch_size=1)
+
+
+class QuarrellingModel(OracleModel):
+    """Every member after the first says the opposite of what the others say together."""
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        truth = super().denoiser(image_chw, seed, members)
+
+        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+            return truth(noisy_n1hw, timestep) * (1 if members[0] % 2 else -1)
+
+        return believe
+
+
+def test_members_that_agree_are_enough_as_soon_as_the_last_five_do() -> None:
+    truth = disk(32)
+    results = list(segment(OracleModel(truth), lesion(truth), UNTIL_SETTLED))
+    assert [result.done for result in results] == list(range(1, 2 * LAST_MEMBERS + 1))
+    assert results[-1].total == results[-1].done
+    assert results[-1].finished == len(results[-1].members_nhw) == LAST_MEMBERS
+    # Before that nobody knows how many it will take.
+    assert {result.total for result in results[:-1]} == {2 * engine.ensemble.MOST_MEMBERS}
+
+
+def test_members_that_never_agree_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.ensemble, "MOST_MEMBERS", 8)
+    truth = disk(32)
+    *_, result = segment(QuarrellingModel(truth), lesion(truth), UNTIL_SETTLED)
+    assert (result.done, result.total, result.finished) == (16, 16, 8)
+
+
+def test_each_view_is_its_own_way_back_and_members_take_them_in_turn() -> None:
+    pictures = torch.randn(6, 2, 4, 8, generator=torch.Generator().manual_seed(0))
+    members = [0, 1, 2, 3, 4, 9]
+    seen = mirrored(pictures, members)
+    assert torch.equal(mirrored(seen, members), pictures)
+    assert torch.equal(seen[0], pictures[0])
+    assert torch.equal(seen[1], pictures[1].flip(-1))
+    assert torch.equal(seen[2], pictures[2].flip(-2))
+    assert torch.equal(seen[5], pictures[5].flip(-1))
+    for place, member in enumerate(members):
+        assert torch.equal(mirrored(pictures[place : place + 1], [member])[0], seen[place])
+    assert len(set(VIEWS)) == 4
