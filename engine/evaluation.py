@@ -27,7 +27,7 @@ from engine.metrics import (
 )
 from engine.reliability import UNCERTAINTIES, Calibration, reliability_bins
 from engine.sampling import Denoises
-from engine.types import EnsembleResult, Sample, SampleSettings
+from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, frozen_array
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,34 @@ class Evaluation:
         return {field.name: interval(self.column(field.name)) for field in fields(Scores)}
 
 
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """The newest sample of an evaluation, with all that its scores were counted from.
+
+    `truth_hw` and `mask_hw`, bool, and `probability_hw`, float32 in [0, 1], the mean of the
+    members, are (height, width) at the image's own size.
+    """
+
+    evaluation: Evaluation
+    image: Image
+    result: EnsembleResult
+    truth_hw: NDArray[np.bool_]
+    mask_hw: NDArray[np.bool_]
+    probability_hw: Float
+
+    def __post_init__(self) -> None:
+        for array in (self.truth_hw, self.mask_hw, self.probability_hw):
+            frozen_array(array)
+
+    @property
+    def done(self) -> int:
+        return self.evaluation.done
+
+    @property
+    def total(self) -> int:
+        return self.evaluation.total
+
+
 def evaluate(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Evaluation]:
@@ -89,6 +117,14 @@ def evaluate(
 
     Raises UnreadableImage, UnreadableMask and OutOfMemory at the sample that causes it.
     """
+    for examined in examine(model, samples, settings, threshold):
+        yield examined.evaluation
+
+
+def examine(
+    model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
+) -> Iterator[Examined]:
+    """The events of `evaluate`, each with its sample's picture, ensemble and masks."""
     images: tuple[tuple[str, Scores], ...] = ()
     calibration = Calibration.none()
     for done, sample in enumerate(samples, start=1):
@@ -99,8 +135,10 @@ def evaluate(
         mask_hw = result.mask(threshold)
         seconds = time.perf_counter() - began
         images = (*images, (sample.id, score(result, mask_hw, truth_hw, seconds)))
-        calibration += reliability_bins(result.frame.restore(result.mean_hw).clip(0, 1), truth_hw)
-        yield Evaluation(done, len(samples), images, calibration)
+        probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
+        calibration += reliability_bins(probability_hw, truth_hw)
+        evaluation = Evaluation(done, len(samples), images, calibration)
+        yield Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
 
 
 def score(

@@ -167,7 +167,8 @@ class Study:
     def save_draft(self, image_path: Path, mask_hw: Mask, origin: Origin | None) -> None:
         """Keep a mask that is still being drawn; it survives any end of the program."""
         path = self._draft(image_path)
-        with _writing(path):
+        with self._index() as index, _writing(path):
+            index.execute("BEGIN IMMEDIATE")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_mask(path, mask_hw)
             write_record(path, image_path.name, origin, False)
@@ -185,7 +186,10 @@ class Study:
     def drop_draft(self, image_path: Path) -> None:
         """Forget the draft of an image, if there is one."""
         path = self._draft(image_path)
-        with _writing(path):
+        if not path.exists() and not record_path(path).exists():
+            return
+        with self._index() as index, _writing(path):
+            index.execute("BEGIN IMMEDIATE")
             path.unlink(missing_ok=True)
             record_path(path).unlink(missing_ok=True)
 

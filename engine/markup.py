@@ -1,0 +1,143 @@
+"""HTML in pieces: whatever is not `Html` is escaped, and a page is well-formed XML too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import repeat
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def html(content: object) -> Html:
+    """Anything as HTML: `Html` as it is, all else as escaped text."""
+    return content if isinstance(content, Html) else Html(escape(str(content)))
+
+
+def element(name: str, *content: object, **attributes: object) -> Html:
+    """An element; `class_` is the attribute class, `data_x` is data-x. Without content it is void."""
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for key, value in attributes.items()
+    )
+    if not content:
+        return Html(f"<{name}{given} />")
+    return Html(f"<{name}{given}>{''.join(map(html, content))}</{name}>")
+
+
+def joined(pieces: Iterable[object]) -> Html:
+    """Pieces one after the other, a line each."""
+    return Html("\n".join(map(html, pieces)))
+
+
+def table(
+    head: Sequence[object],
+    rows: Iterable[Sequence[object] | Html],
+    caption: object,
+    words: int = 1,
+) -> Html:
+    """A table whose first `words` columns hold words and all others numbers.
+
+    A row that is `Html` already stands as it is.
+    """
+    kinds = [*repeat("word", words), *repeat("number", max(0, len(head) - words))]
+    titles = (
+        element("th", title, scope="col", class_=kind)
+        for title, kind in zip(head, kinds, strict=True)
+    )
+    body = (
+        row
+        if isinstance(row, Html)
+        else element(
+            "tr",
+            joined(
+                element("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)
+            ),
+        )
+        for row in rows
+    )
+    return element(
+        "div",
+        element(
+            "table",
+            element("caption", caption),
+            element("thead", element("tr", joined(titles))),
+            element("tbody", joined(body)),
+        ),
+        class_="wide",
+    )
+
+
+def figure(picture: Html, title: str, caption: object) -> Html:
+    """A picture with a caption that begins with its title."""
+    return element(
+        "figure",
+        element("div", picture, role="img", aria_label=title),
+        element("figcaption", element("strong", f"{title}. "), caption),
+    )
+
+
+def page(title: str, body: Html) -> str:
+    """A whole page that loads nothing from anywhere and runs no script."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}" />'),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(STYLE)),
+    )
+    whole = element("html", head, element("body", element("main", body)), lang="en")
+    return f"<!DOCTYPE html>\n{whole}\n"
+
+
+STYLE = """
+:root { color-scheme: light; --ink: #1d2730; --quiet: #5b6873; --line: #d9dfe4; --wash: #f4f6f8;
+  --accent: #00629b; --amber: #b26a00; }
+* { box-sizing: border-box; }
+html { scroll-behavior: smooth; }
+body { margin: 0; background: #fff; color: var(--ink); font: 16px/1.55 system-ui, -apple-system,
+  "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .25rem; }
+h2 { font-size: 1.35rem; margin: 3rem 0 .75rem; padding-top: .75rem;
+  border-top: 1px solid var(--line); }
+p { max-width: 46rem; }
+a { color: var(--accent); }
+.use { color: var(--amber); font-weight: 600; margin: 0 0 1.5rem; }
+.notice { background: #fff6e5; border-left: 4px solid #e0a030; padding: .6rem 1rem; }
+.missing { color: var(--quiet); font-style: italic; }
+.answer { background: var(--wash); border-left: 4px solid var(--accent); padding: .6rem 1rem; }
+nav ol { columns: 2; padding-left: 1.25rem; margin: 1.5rem 0 0; max-width: 40rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.25rem; margin: 0; }
+dt { color: var(--quiet); }
+dd { margin: 0; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; margin: 1.25rem 0; }
+table { border-collapse: collapse; font-size: .92rem; min-width: 60%; }
+caption { caption-side: bottom; text-align: left; color: var(--quiet); font-size: .88rem;
+  padding-top: .5rem; }
+th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; border-bottom: 2px solid var(--ink); }
+.word { text-align: left; }
+.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td.how { padding-bottom: .8rem; }
+tr.first td { border-bottom: none; }
+tr.best td { background: #eaf4fb; }
+code { font: .85em/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+  background: var(--wash); padding: .1em .3em; overflow-wrap: anywhere; }
+figure { margin: 1.75rem 0; }
+figure svg { display: block; max-width: 100%; height: auto; }
+figure svg text { font-family: inherit !important; }
+figcaption { color: var(--quiet); font-size: .88rem; max-width: 46rem; margin-top: .4rem; }
+figcaption strong { color: var(--ink); }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.5rem; }
+.cards figure { margin: 0; }
+.cards svg { width: 100%; border-radius: 4px; }
+@media print { main { max-width: none; padding: 0; } h2 { break-after: avoid; }
+  figure, table { break-inside: avoid; } }
+"""

@@ -1,0 +1,171 @@
+"""Numbers as inline SVG: the same numbers give the same text. Needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from engine.markup import Html
+
+if TYPE_CHECKING:
+    from engine.evaluation import Evaluation
+    from engine.reliability import Calibration
+    from engine.report import Doubt
+    from engine.sweep import Curve, Sweep
+
+#: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
+BLUE, VERMILION, GREEN, AMBER, QUIET = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#8a949d"
+COLOURS = (BLUE, VERMILION, GREEN)
+
+_STYLE = {
+    # Text stays text: it can be selected and read aloud, and the page is smaller.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nca-seg",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#5b6873",
+    "axes.grid": True,
+    "grid.color": "#e3e8ec",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+class _Canvas(NamedTuple):
+    axes: Any
+    pieces: list[Html]
+
+
+@contextmanager
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[_Canvas]:
+    """Axes to draw on, and a list that holds the picture when the block ends."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        drawn = Figure(figsize=(width, height), layout="constrained")
+        canvas = _Canvas(drawn.subplots(1, columns, sharey=True), [])
+        yield canvas
+        stream = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        drawn.savefig(stream, format="svg", metadata=nothing)
+    text = stream.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    canvas.pieces.append(Html(text))
+
+
+def reliability(before: Calibration, after: Calibration | None) -> Html:
+    """True share of lesion against predicted probability, before and after the temperature."""
+    with _drawing(5.2, 4.6) as (axes, pieces):
+        axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1, label="exact")
+        named = (("as it is", before, BLUE, "o-"), ("at the temperature", after, VERMILION, "s-"))
+        for label, calibration, colour, marks in named:
+            if calibration is not None:
+                some = calibration.cells > 0
+                axes.plot(
+                    calibration.predicted[some], calibration.lesion[some], marks,
+                    color=colour, markersize=4, label=label,
+                )  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlabel="Predicted probability", ylabel="True share of lesion")
+        axes.legend(loc="upper left")
+    return pieces[0]
+
+
+def risk_coverage(doubts: Sequence[Doubt], floor: Doubt) -> Html:
+    """Mean 1 − Dice of the surest images against the share of images kept."""
+    with _drawing(6.4, 3.9) as (axes, pieces):
+        for doubt, colour in zip(doubts, COLOURS, strict=True):
+            axes.plot(doubt.coverage, doubt.kept_risk, color=colour, label=doubt.name)
+        axes.plot(floor.coverage, floor.kept_risk, color=QUIET, linestyle=":", label="floor")
+        axes.axhline(
+            floor.kept_risk[-1], color=QUIET, linestyle="--", linewidth=1, label="no order"
+        )
+        axes.set(xlim=(0, 1), xlabel="Share of images kept, the surest first")
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("Mean 1 − Dice of those kept")
+        axes.legend(loc="best")
+    return pieces[0]
+
+
+def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
+    """1 − Dice of each image against each of its uncertainties."""
+    with _drawing(9.2, 3.1, len(names)) as (row, pieces):
+        for axes, name, colour in zip(row, names, COLOURS, strict=True):
+            axes.scatter(
+                test.column(name), 1 - test.column("dice"),
+                s=12, color=colour, alpha=0.55, linewidths=0,
+            )  # fmt: skip
+            axes.set(xlabel=name.capitalize(), ylim=(-0.02, 1.02))
+        row[0].set_ylabel("1 − Dice")
+    return pieces[0]
+
+
+def dice_histogram(test: Evaluation, failed_below: float) -> Html:
+    """How many images have which Dice; the mean and what counts as failed are marked."""
+    with _drawing(6.4, 3.2) as (axes, pieces):
+        column = test.column("dice")
+        axes.hist(column, bins=np.linspace(0, 1, 41), color=BLUE, edgecolor="white", linewidth=0.6)
+        axes.axvline(failed_below, color=QUIET, linestyle="--", linewidth=1)
+        axes.axvline(column.mean(), color=VERMILION, linewidth=1.4, label="mean")
+        axes.set(xlim=(0, 1), xlabel="Dice", ylabel="Images")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.legend(loc="upper left")
+    return pieces[0]
+
+
+def dice_by_steps(sweep: Sweep) -> Html:
+    """Mean Dice against diffusion steps, at equal members (solid) and at all drawn (dotted)."""
+    with _drawing(6.4, 3.7) as (axes, pieces):
+        for sampler, colour in (("ddim", BLUE), ("ddpm", VERMILION)):
+            curves = [curve for curve in sweep.curves if curve.sampler == sampler]
+            steps = [curve.steps for curve in curves]
+            equal = [curve.point(sweep.members).dice for curve in curves]
+            most = [curve.point(curve.members).dice for curve in curves]
+            name = sampler.upper()
+            axes.plot(
+                steps, equal, "o-", color=colour, markersize=4,
+                label=f"{name}, {sweep.members} members",
+            )  # fmt: skip
+            axes.plot(
+                steps, most, "o:", color=colour, markersize=3, linewidth=1.1,
+                label=f"{name}, all its members",
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xticks(steps, labels=[str(one) for one in steps])
+        axes.minorticks_off()
+        axes.set(xlabel="Diffusion steps", ylabel="Mean Dice")
+        axes.legend(loc="best", fontsize=9)
+    return pieces[0]
+
+
+def dice_by_members(sweep: Sweep) -> Html:
+    """Mean Dice of the first 1, 2, … members, a line for each number of steps, by sampler."""
+    import matplotlib
+
+    with _drawing(9.2, 3.7, 2) as (row, pieces):
+        for axes, sampler in zip(row, ("ddim", "ddpm"), strict=True):
+            curves = [curve for curve in sweep.curves if curve.sampler == sampler]
+            shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(curves)))
+            for curve, shade in zip(curves, shades, strict=True):
+                _by_members(axes, curve, shade)
+            axes.set_title(sampler.upper(), fontsize=10)
+            axes.set_xlabel("Members")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        row[0].set_ylabel("Mean Dice")
+        row[1].legend(title="Steps", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    return pieces[0]
+
+
+def _by_members(axes: Any, curve: Curve, colour: Any) -> None:
+    members = range(1, curve.members + 1)
+    dices = [curve.point(count).dice for count in members]
+    axes.plot(members, dices, ".-", color=colour, linewidth=1.3, label=str(curve.steps))

@@ -1,0 +1,223 @@
+"""All that is measured of a model, in the order in which a stop loses the least."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DatasetProblem
+from engine.evaluation import Evaluation, Examined, examine
+from engine.reliability import (
+    UNCERTAINTIES,
+    Calibration,
+    apply_temperature,
+    aurc,
+    auroc,
+    fit_temperature,
+    logit,
+    reliability_bins,
+    risk_coverage,
+    spearman,
+)
+from engine.sampling import Denoises
+from engine.sweep import Sweep, planned, sweep
+from engine.types import Dataset, Sample, SampleSettings
+from engine.worst import Worst, with_newest
+
+#: An image has failed where its Dice is below this.
+FAILED_DICE = 0.8
+#: So many pixels of each image of val, drawn with replacement, enter the fit of the temperature.
+PIXELS_AN_IMAGE = 1000
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model under report; `name` is what `--model` takes for it: a name or a file."""
+
+    model: Denoises
+    name: str
+    fingerprint: str
+    parameters: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A model and its scores on test, complete or not."""
+
+    subject: Subject
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """How one of the `UNCERTAINTIES` ranks the images of test; `engine.reliability` defines all.
+
+    `spearman` is with 1 − Dice, `auroc` for a Dice below 0.8; NaN where nothing can be ranked.
+    `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean.
+    """
+
+    name: str
+    spearman: float
+    auroc: float
+    aurc: float
+    coverage: Numbers
+    kept_risk: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What is known so far; None or empty is what was not begun, or what the data has not.
+
+    `now` says what this event measured. `limit` is the most images of a split. `temperature` was
+    fitted on all of val; `calibrated` counts the images of `test` at it. `others` holds the models
+    beside `subject`, all at the same `settings`.
+    """
+
+    done: int
+    total: int
+    now: str
+    subject: Subject
+    data: Path
+    settings: SampleSettings
+    limit: int | None = None
+    val: Evaluation | None = None
+    test: Evaluation | None = None
+    temperature: float | None = None
+    calibrated: Calibration | None = None
+    worst: tuple[Worst, ...] = ()
+    others: tuple[Measured, ...] = ()
+    sweep: Sweep | None = None
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Every uncertainty, by what came of it on test."""
+        if self.test is None:
+            return ()
+        return tuple(_doubt(name, self.test.column(name), self.test) for name in UNCERTAINTIES)
+
+    @property
+    def floor(self) -> Doubt | None:
+        """A doubt that knows the error itself: no other has a lower `aurc`."""
+        if self.test is None:
+            return None
+        return _doubt("floor", 1 - self.test.column("dice"), self.test)
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """Every model that was evaluated on test, the report's own first."""
+        own = () if self.test is None else (Measured(self.subject, self.test),)
+        return (*own, *self.others)
+
+
+def report(
+    subject: Subject,
+    dataset: Dataset,
+    settings: SampleSettings,
+    *,
+    others: Sequence[Subject] = (),
+    sweep_images: int = 30,
+    limit: int | None = None,
+) -> Iterator[Report]:
+    """One event per image evaluated: val, test, the other models on test, fewer steps on val.
+
+    Parameters
+    ----------
+    subject : the model that the report is about.
+    dataset : `test` judges, `val` chooses: the temperature and the settings that are enough.
+    settings : of every evaluation but those with fewer steps, which take its seed and batch.
+    others : models that are evaluated on test beside it.
+    sweep_images : so many images of val are segmented with every setting that is `planned`; 0 for
+        none. Each setting of each image is an event.
+    limit : at most this many images of a split, spread over it.
+
+    Raises DatasetProblem before the first event where the data has neither val nor test, and what
+    `engine.evaluation.evaluate` raises.
+    """
+    val, test = (evenly(dataset.split(name), limit) for name in ("val", "test"))
+    if not val and not test:
+        raise DatasetProblem(dataset.root, "it has neither a split val nor a split test")
+    swept = evenly(val, sweep_images)
+    ensembles = len(swept) * len(planned(subject.model.spec, settings))
+    total = len(val) + len(test) * (1 + len(others)) + ensembles
+    newest = Report(0, total, "", subject, dataset.root, settings, limit)
+
+    drawn: tuple[tuple[Numbers, Numbers], ...] = ()
+    for examined in examine(subject.model, val, settings):
+        drawn = (*drawn, _some_pixels(examined))
+        newest = _next(newest, _line("val", examined), val=examined.evaluation)
+        if examined.done == examined.total:
+            newest = replace(newest, temperature=_temperature(drawn))
+        yield newest
+
+    calibrated = Calibration.none()
+    for examined in examine(subject.model, test, settings):
+        newest = _next(
+            newest,
+            _line("test", examined),
+            test=examined.evaluation,
+            worst=with_newest(newest.worst, examined),
+        )
+        if newest.temperature is not None:
+            cooler_hw = apply_temperature(examined.probability_hw, newest.temperature)
+            calibrated += reliability_bins(cooler_hw, examined.truth_hw)
+            newest = replace(newest, calibrated=calibrated)
+        yield newest
+
+    for other in others:
+        before = newest.others
+        for examined in examine(other.model, test, settings):
+            measured = Measured(other, examined.evaluation)
+            now = _line(other.name, examined)
+            newest = _next(newest, now, others=(*before, measured))
+            yield newest
+
+    for swept_so_far in sweep(subject.model, swept, settings):
+        now = f"settings {swept_so_far.done}/{swept_so_far.total}"
+        newest = _next(newest, now, sweep=swept_so_far)
+        yield newest
+
+
+def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
+    """At most `count` samples (None: all), spread over the whole list."""
+    kept = len(samples) if count is None else min(count, len(samples))
+    return tuple(samples[i * len(samples) // kept] for i in range(kept))
+
+
+def _doubt(name: str, doubt_n: Numbers, evaluation: Evaluation) -> Doubt:
+    dice_n = evaluation.column("dice")
+    risk_n = 1 - dice_n
+    return Doubt(
+        name,
+        spearman(doubt_n, risk_n),
+        auroc(doubt_n, dice_n < FAILED_DICE),
+        aurc(doubt_n, risk_n),
+        *risk_coverage(doubt_n, risk_n),
+    )
+
+
+def _next(before: Report, now: str, **known: object) -> Report:
+    return replace(before, done=before.done + 1, now=now, **known)  # type: ignore[arg-type]
+
+
+def _line(what: str, examined: Examined) -> str:
+    name, scores = examined.evaluation.images[-1]
+    return f"{what} {examined.done}/{examined.total} {name} Dice {scores.dice:.3f}"
+
+
+def _some_pixels(examined: Examined) -> tuple[Numbers, Numbers]:
+    """Logits and truths of pixels that only the image's place in val decides, float64."""
+    size = examined.truth_hw.size
+    drawn = np.random.default_rng(examined.done).integers(size, size=PIXELS_AN_IMAGE)
+    truths = examined.truth_hw.ravel()[drawn].astype(np.float64)
+    return logit(examined.probability_hw.ravel()[drawn]), truths
+
+
+def _temperature(drawn: Sequence[tuple[Numbers, Numbers]]) -> float:
+    logits, truths = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    return fit_temperature(logits, truths)

@@ -1,0 +1,109 @@
+"""What was measured here beside what the paper prints, and the commands that measured it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from engine.types import ModelSpec, SampleSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from engine.report import Measured, Report, Subject
+
+
+@dataclass(frozen=True)
+class Published:
+    """A line of the paper's Table 1; Dice and IoU in [0, 1]."""
+
+    name: str
+    architecture: str
+    dice: float
+    iou: float
+    parameters: int
+
+
+#: Mittal et al., MedSegDiffNCA, Table 1: ISIC 2018 at 256 px, 10 members. MedSegDiff-V2 is quoted
+#: there from its own paper.
+PAPER = (
+    Published("MedSegDiffNCA", "basic", 0.6373, 0.5119, 139_000),
+    Published("CBAM-MedSegDiffNCA", "cbam", 0.6853, 0.5301, 206_000),
+    Published("Multi-MedSegDiffNCA", "multi", 0.8390, 0.7455, 410_000),
+    Published("MultiCBAM-MedSegDiffNCA", "multicbam", 0.8784, 0.7886, 412_000),
+    Published("MedSegDiff-V2", "medsegdiff", 0.932, 0.853, 46_000_000),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A line of the paper and the models of its architecture; without a line, one model."""
+
+    published: Published | None
+    measured: tuple[Measured, ...]
+
+
+def rows(measured: tuple[Measured, ...]) -> tuple[Row, ...]:
+    """The paper's lines in its order, then the models whose architecture it has not."""
+    known = {published.architecture for published in PAPER}
+    return (
+        *(
+            Row(published, tuple(one for one in measured if _architecture(one) == published.architecture))
+            for published in PAPER
+        ),
+        *(Row(None, (one,)) for one in measured if _architecture(one) not in known),
+    )
+
+
+def measured_by(report: Report, subject: Subject) -> str:
+    """The command that measures these scores again."""
+    limit = [] if report.limit is None else ["--limit", str(report.limit)]
+    flags = _flags(SampleSettings, asdict(report.settings))
+    return shlex.join(
+        ["nca-seg", "evaluate", "--data", str(report.data), "--split", "test"]
+        + ["--model", subject.name, *flags, *limit]
+    )
+
+
+def trained_by(spec: ModelSpec) -> str:
+    """The command of a model's training as its file records it, or "" where it records none.
+
+    DATA, DIR and PARENT stand for what the file does not know.
+    """
+    if "steps" not in spec.training:
+        return ""
+    begin = ["--from", "PARENT"] if spec.parent else ["--architecture", spec.architecture]
+    # What `nca-seg train` makes of a preset unless a flag says otherwise.
+    usual = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine", "coarse_updates": 0}
+    changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
+    return shlex.join(
+        ["nca-seg", "train", "--data", "DATA", "--out", "DIR", *begin]
+        + [word for name, value in changed.items() for word in (_flag(name), str(value))]
+        + list(_flags(TrainSettings, spec.training))
+    )
+
+
+def samples_seen(spec: ModelSpec) -> int | None:
+    """Samples that the training of this file saw, its parent's not among them; None: no record."""
+    done, batch = spec.training.get("steps_done"), spec.training.get("batch_size")
+    return int(done * batch) if isinstance(done, int) and isinstance(batch, int) else None
+
+
+def _architecture(measured: Measured) -> str:
+    return measured.subject.model.spec.architecture
+
+
+def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """The flags of those values that are not the default of their field."""
+    for field in fields(settings):
+        value = values.get(field.name, MISSING)
+        if value is MISSING or value == field.default:
+            continue
+        if isinstance(value, bool):
+            yield _flag(field.name if value else f"no-{field.name}")
+        else:
+            yield from (_flag(field.name), str(value))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,69 @@
+"""The images with the lowest Dice, each with a small picture of both outlines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from engine.evaluation import Examined, Scores
+from engine.masks import outline
+from engine.types import frozen_array
+
+#: How many are kept, and the longer side of their pictures.
+WORST, SIDE_PX = 10, 320
+
+Outlines = tuple[NDArray[np.float64], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """An image that went badly.
+
+    `pixels_hwc` is uint8 (rows, columns, 3), sRGB, the picture made small. The outlines are closed
+    lines of (row, column), (n, 2) each, in its pixels' edges; none where a mask is empty.
+    """
+
+    id: str
+    scores: Scores
+    pixels_hwc: NDArray[np.uint8]
+    truth_outlines: Outlines
+    mask_outlines: Outlines
+
+    def __post_init__(self) -> None:
+        for array in (self.pixels_hwc, *self.truth_outlines, *self.mask_outlines):
+            frozen_array(array)
+
+
+def with_newest(worst: tuple[Worst, ...], examined: Examined) -> tuple[Worst, ...]:
+    """The ten of lowest Dice among these and the newest image, the lowest first."""
+    name, scores = examined.evaluation.images[-1]
+    if len(worst) == WORST and scores.dice >= worst[-1].scores.dice:
+        return worst
+    pixels_hwc = _small(examined.image.pixels_hwc)
+    shape = pixels_hwc.shape[0], pixels_hwc.shape[1]
+    newest = Worst(
+        name,
+        scores,
+        pixels_hwc,
+        _outlines(examined.truth_hw, shape),
+        _outlines(examined.mask_hw, shape),
+    )
+    # Sorting keeps the order of equals, so that a run gives the same ten again.
+    return tuple(sorted((*worst, newest), key=lambda one: one.scores.dice)[:WORST])
+
+
+def _small(pixels_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    picture = PillowImage.fromarray(pixels_hwc)
+    picture.thumbnail((SIDE_PX, SIDE_PX), reducing_gap=3.0)
+    return np.array(picture)
+
+
+def _outlines(mask_hw: NDArray[np.bool_], shape: tuple[int, int]) -> Outlines:
+    """A mask's outlines in a picture of another shape."""
+    picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
+    scaled = picture.resize(shape[::-1], PillowImage.Resampling.BOX, reducing_gap=3.0)
+    share_hw = np.asarray(scaled, dtype=np.float32) / np.float32(255)
+    return tuple(outline(share_hw))

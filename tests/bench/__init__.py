@@ -1,0 +1,1 @@
+"""Benchmarks: both sides in one run, and a ratio; nothing here is a test."""
