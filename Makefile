@@ -7,7 +7,7 @@ run: export GOMP_SPINCOUNT ?= 30000
 test: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format setup setup-dev clean
+.PHONY: help run test check format bench setup setup-dev clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ check: setup-dev ## Check formatting, lint, types and import contracts
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m mypy
 	.venv/bin/lint-imports --no-cache
+
+bench: setup-dev ## Measure training against its plain form, both in one run
+	$(VENV_PYTHON) -m tests.bench.training
 
 format: setup-dev ## Put the source into the project's format
 	$(VENV_PYTHON) -m ruff format .
