@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import repeat
 
 
 class Html(str):
@@ -18,8 +17,8 @@ def html(content: object) -> Html:
     return content if isinstance(content, Html) else Html(escape(str(content)))
 
 
-def element(name: str, *content: object, **attributes: object) -> Html:
-    """An element; `class_` is the attribute class, `data_x` is data-x. Without content it is void."""
+def element(name: str, /, *content: object, **attributes: object) -> Html:
+    """An element, void where it has no content; `class_` is class, `stroke_width` stroke-width."""
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for key, value in attributes.items()
@@ -34,42 +33,30 @@ def joined(pieces: Iterable[object]) -> Html:
     return Html("\n".join(map(html, pieces)))
 
 
+def line(cells: Sequence[object], words: int = 1, class_: str = "", cell: str = "td") -> Html:
+    """A row of a table whose first `words` cells hold words and all others numbers."""
+    whole = joined(
+        element(cell, content, class_="word" if place < words else "number")
+        for place, content in enumerate(cells)
+    )
+    return element("tr", whole, class_=class_) if class_ else element("tr", whole)
+
+
 def table(
     head: Sequence[object],
     rows: Iterable[Sequence[object] | Html],
     caption: object,
     words: int = 1,
 ) -> Html:
-    """A table whose first `words` columns hold words and all others numbers.
-
-    A row that is `Html` already stands as it is.
-    """
-    kinds = [*repeat("word", words), *repeat("number", max(0, len(head) - words))]
-    titles = (
-        element("th", title, scope="col", class_=kind)
-        for title, kind in zip(head, kinds, strict=True)
+    """A table of rows as `line` makes them; a row that is `Html` is one already."""
+    body = (row if isinstance(row, Html) else line(row, words) for row in rows)
+    whole = element(
+        "table",
+        element("caption", caption),
+        element("thead", line(head, words, cell="th")),
+        element("tbody", joined(body)),
     )
-    body = (
-        row
-        if isinstance(row, Html)
-        else element(
-            "tr",
-            joined(
-                element("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)
-            ),
-        )
-        for row in rows
-    )
-    return element(
-        "div",
-        element(
-            "table",
-            element("caption", caption),
-            element("thead", element("tr", joined(titles))),
-            element("tbody", joined(body)),
-        ),
-        class_="wide",
-    )
+    return element("div", whole, class_="wide")
 
 
 def figure(picture: Html, title: str, caption: object) -> Html:

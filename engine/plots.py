@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, AMBER, QUIET = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#8a949d"
 COLOURS = (BLUE, VERMILION, GREEN)
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     # Text stays text: it can be selected and read aloud, and the page is smaller.
     "svg.fonttype": "none",
     "svg.hashsalt": "nca-seg",
@@ -105,6 +105,7 @@ def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
                 s=12, color=colour, alpha=0.55, linewidths=0,
             )  # fmt: skip
             axes.set(xlabel=name.capitalize(), ylim=(-0.02, 1.02))
+            axes.xaxis.get_major_locator().set_params(nbins=4)
         row[0].set_ylabel("1 − Dice")
     return pieces[0]
 

@@ -45,11 +45,11 @@ class Row:
 
 def rows(measured: tuple[Measured, ...]) -> tuple[Row, ...]:
     """The paper's lines in its order, then the models whose architecture it has not."""
-    known = {published.architecture for published in PAPER}
+    known = {line.architecture for line in PAPER}
     return (
         *(
-            Row(published, tuple(one for one in measured if _architecture(one) == published.architecture))
-            for published in PAPER
+            Row(line, tuple(one for one in measured if _architecture(one) == line.architecture))
+            for line in PAPER
         ),
         *(Row(None, (one,)) for one in measured if _architecture(one) not in known),
     )
@@ -59,10 +59,8 @@ def measured_by(report: Report, subject: Subject) -> str:
     """The command that measures these scores again."""
     limit = [] if report.limit is None else ["--limit", str(report.limit)]
     flags = _flags(SampleSettings, asdict(report.settings))
-    return shlex.join(
-        ["nca-seg", "evaluate", "--data", str(report.data), "--split", "test"]
-        + ["--model", subject.name, *flags, *limit]
-    )
+    asked = ["--data", str(report.data), "--split", "test", "--model", subject.name]
+    return shlex.join(["nca-seg", "evaluate", *asked, *flags, *limit])
 
 
 def trained_by(spec: ModelSpec) -> str:
@@ -76,11 +74,9 @@ def trained_by(spec: ModelSpec) -> str:
     # What `nca-seg train` makes of a preset unless a flag says otherwise.
     usual = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine", "coarse_updates": 0}
     changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
-    return shlex.join(
-        ["nca-seg", "train", "--data", "DATA", "--out", "DIR", *begin]
-        + [word for name, value in changed.items() for word in (_flag(name), str(value))]
-        + list(_flags(TrainSettings, spec.training))
-    )
+    kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
+    asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
+    return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])
 
 
 def samples_seen(spec: ModelSpec) -> int | None:
@@ -99,10 +95,12 @@ def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
         value = values.get(field.name, MISSING)
         if value is MISSING or value == field.default:
             continue
+        word = field.metadata["word"]
         if isinstance(value, bool):
             yield _flag(field.name if value else f"no-{field.name}")
         else:
-            yield from (_flag(field.name), str(value))
+            named = word if word and value == field.metadata["low"] else str(value)
+            yield from (_flag(field.name), named)
 
 
 def _flag(name: str) -> str:

@@ -95,9 +95,7 @@ class Sweep:
     def points(self) -> tuple[Point, ...]:
         """Every setting measured."""
         return tuple(
-            curve.point(members)
-            for curve in self.curves
-            for members in range(1, curve.members + 1)
+            curve.point(members) for curve in self.curves for members in range(1, curve.members + 1)
         )
 
 
@@ -119,9 +117,7 @@ def members_for(steps: int) -> int:
     return min(_MOST_MEMBERS, max(_FEWEST_MEMBERS, _STEPS_AN_IMAGE // steps))
 
 
-def sweep(
-    model: Denoises, samples: Sequence[Sample], settings: SampleSettings
-) -> Iterator[Sweep]:
+def sweep(model: Denoises, samples: Sequence[Sample], settings: SampleSettings) -> Iterator[Sweep]:
     """One event per ensemble: every setting that is `planned`, image after image.
 
     Masks are the mean of the members, cut at 0.5, at the image's own size. Raises what
@@ -146,14 +142,19 @@ def sweep(
             yield newest
 
 
+def best(points: Sequence[Point]) -> Point:
+    """The point of the highest Dice, the cheapest of equal ones. ValueError without a point."""
+    return max(points, key=lambda point: (point.dice, -point.cost))
+
+
 def cheapest(points: Sequence[Point], tolerance: float = TOLERANCE) -> Point:
     """Of the points whose Dice is within `tolerance` of the best one's, that of the least cost.
 
     Of equal cost, the one of higher Dice. ValueError where there is no point.
     """
-    best = max(point.dice for point in points)
+    highest = best(points).dice
     # The last digits of a mean are rounding, and 0.852 is within 0.002 of 0.854.
-    enough = [point for point in points if point.dice >= best - tolerance - 1e-9]
+    enough = [point for point in points if point.dice >= highest - tolerance - 1e-9]
     return min(enough, key=lambda point: (point.cost, -point.dice))
 
 

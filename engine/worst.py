@@ -33,8 +33,9 @@ class Worst:
     mask_outlines: Outlines
 
     def __post_init__(self) -> None:
-        for array in (self.pixels_hwc, *self.truth_outlines, *self.mask_outlines):
-            frozen_array(array)
+        frozen_array(self.pixels_hwc)
+        for outline_rc in (*self.truth_outlines, *self.mask_outlines):
+            frozen_array(outline_rc)
 
 
 def with_newest(worst: tuple[Worst, ...], examined: Examined) -> tuple[Worst, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import listing, segmenting, training
+from engine.cli import listing, reporting, segmenting, training
 
 HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.
 
@@ -19,6 +19,7 @@ Examples:
   nca-seg segment photo.jpg --out results
   nca-seg segment pictures/ --out results --members 20 --sampler ddpm --steps 100
   nca-seg evaluate --data isic2018 --split val --json figures.json
+  nca-seg report isic2018 --out report
   nca-seg train --data isic2018 --out runs/first --minutes 90
   nca-seg export pictures/ --out corrected
   nca-seg finetune --data corrected --minutes 2
@@ -63,6 +64,7 @@ def _program(
 
 app.command("segment")(segmenting.segment)
 app.command("evaluate")(segmenting.evaluate)
+app.command("report")(reporting.report)
 app.command("train")(training.train)
 app.command("finetune")(training.finetune)
 app.command("export")(training.export)

@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from engine.ensemble import replay, segment
+from engine.evaluation import evaluate, examine
+from engine.report import Subject, report
 from engine.sampling import denoise
+from engine.sweep import sweep
 from engine.training import finetune, train
-from engine.types import EnsembleResult, Image, SampleSettings, TrainSettings
+from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -35,6 +38,17 @@ def noisy_hw() -> Any:
     return np.random.default_rng(1).standard_normal((16, 16)).astype(np.float32)
 
 
+def validated(folder: Path) -> Any:
+    return drawn_dataset(folder).split("val")
+
+
+def judging(folder: Path) -> Dataset:
+    """Two images to validate and three to test."""
+    drawn = drawn_dataset(folder)
+    test = tuple(replace(sample, split="test") for sample in drawn.split("train")[:3])
+    return replace(drawn, samples=(*drawn.split("val"), *test))
+
+
 STREAMS: dict[str, Stream] = {
     "denoise": lambda _: denoise(lively_model(), image_chw(), SHORT, [0, 1]),
     "segment": lambda _: segment(lively_model(), picture(), SHORT),
@@ -42,6 +56,16 @@ STREAMS: dict[str, Stream] = {
     "train": lambda folder: train(tiny_spec(), drawn_dataset(folder), BRIEF, folder / "run"),
     "finetune": lambda folder: finetune(
         lively_model(), drawn_dataset(folder), BRIEF, folder / "run"
+    ),
+    "evaluate": lambda folder: evaluate(lively_model(), validated(folder), SHORT),
+    "examine": lambda folder: examine(lively_model(), validated(folder), SHORT),
+    "sweep": lambda folder: sweep(lively_model(timesteps=2), validated(folder), SHORT),
+    "report": lambda folder: report(
+        Subject(lively_model(timesteps=2), "lively", "", 0),
+        judging(folder),
+        SHORT,
+        others=[Subject(lively_model("basic"), "basic", "", 0)],
+        sweep_images=1,
     ),
 }
 

@@ -1,0 +1,155 @@
+"""nca-seg report: one page about a model; a stop writes what was measured till then."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.listing import version
+from engine.cli.options import (
+    INTERRUPTED,
+    NOTHING_DONE,
+    SOME_FAILED,
+    DeviceOption,
+    ModelOption,
+    Refusal,
+    command,
+    find_model,
+    load_model,
+    open_data,
+    progress,
+    say,
+    sentence,
+)
+from engine.errors import EngineError
+from engine.files import write_atomic
+from engine.types import Device, SampleSettings
+
+if TYPE_CHECKING:
+    from engine.report import Report, Subject
+
+PAGE, NUMBERS = "report.html", "report.json"
+#: Without a terminal a line comes this often.
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@command(SampleSettings)
+def report(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with images/ and masks/, split into val and test.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")],
+    settings: SampleSettings,
+    model: ModelOption = "",
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Evaluate this model on test too; may be given many times."),
+    ] = None,
+    sweep_images: Annotated[
+        int,
+        typer.Option("--sweep-images", min=0, help="Images of val to try fewer steps on; 0: none."),
+    ] = 30,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most this many images of a split, spread over it."),
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a model and write one page about it.
+
+    Scores on val and test; whether doubt finds the failures; calibration, and one temperature
+    fitted on val; Dice against steps and members for both samplers; the models beside the paper's
+    Table 1; the ten worst images. Writes report.html, which needs nothing beside it and holds
+    pictures of the worst images, and report.json, which has all its numbers. Trying fewer steps
+    takes most of the time. Ctrl+C stops and writes what was measured so far.
+
+    \b
+    Examples:
+      nca-seg report isic2018 --out report
+      nca-seg report isic2018 --out quick --limit 20 --sweep-images 2
+      nca-seg report isic2018 --out report --also runs/basic/best.safetensors
+    """
+    _expect_matplotlib()
+    dataset = open_data(data)
+    subject, *others = (_subject(name, device) for name in (model, *(also or ())))
+    out.mkdir(parents=True, exist_ok=True)
+
+    from engine.report import report as reported
+
+    newest: Report | None = None
+    problem: EngineError | None = None
+    interrupted = False
+    said = time.monotonic()
+    stream = reported(
+        subject, dataset, settings, others=others, sweep_images=sweep_images, limit=limit
+    )
+    try:
+        with progress("Measuring") as advance, closing(stream):  # type: ignore[type-var]
+            for newest in stream:
+                if advance is not None:
+                    advance(newest.done / newest.total, newest.now)
+                elif time.monotonic() - said > SECONDS_BETWEEN_LINES:
+                    say(f"{newest.done}/{newest.total} {newest.now}")
+                    said = time.monotonic()
+    except KeyboardInterrupt:
+        interrupted = True
+    except EngineError as error:
+        problem = error
+    if newest is not None:
+        _write(newest, out)
+        print(f"{out / PAGE}  {_line(newest)}")
+    if problem is not None:
+        say(sentence(problem))
+        raise typer.Exit(SOME_FAILED if newest else NOTHING_DONE)
+    if interrupted:
+        if newest is None:
+            say("Interrupted before the first image was measured.")
+        else:
+            far = f"{newest.done} of {newest.total} measurements"
+            say(f"Interrupted. {far} are done and kept in {out}.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _expect_matplotlib() -> None:
+    """Raise Refusal where the page could not be drawn: before the hours, not after them."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise Refusal(
+            "A report needs matplotlib for its drawings; pip install 'nca-seg[report]' brings it."
+        ) from error
+
+
+def _subject(name: str, device: Device) -> Subject:
+    from engine.report import Subject
+
+    entry = find_model(name)
+    loaded = load_model(entry, device)
+    parameters = sum(weights.numel() for weights in loaded.network.parameters())
+    return Subject(loaded, name or entry.name, loaded.fingerprint, parameters)
+
+
+def _write(report: Report, out: Path) -> None:
+    from engine.page import render
+    from engine.reportjson import as_json
+
+    written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by nca-seg {version()}"
+    # The numbers first: they are what cannot be had again in a second.
+    write_atomic(out / NUMBERS, json.dumps(as_json(report, written), indent=1) + "\n")
+    write_atomic(out / PAGE, render(report, written))
+
+
+def _line(report: Report) -> str:
+    """The most important number."""
+    from engine.wording import images, mean
+
+    for name, evaluation in (("test", report.test), ("val", report.val)):
+        if evaluation is not None:
+            return f"{name} Dice {mean(evaluation, 'dice')}, {images(evaluation)}"
+    return ""

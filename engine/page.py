@@ -1,0 +1,370 @@
+"""A report as one page that needs nothing beside it; whatever is not measured yet says so."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+
+from PIL import Image as PillowImage
+
+from engine import plots
+from engine.markup import Html, element, figure, html, joined, line, page, table
+from engine.reliability import UNCERTAINTIES
+from engine.report import FAILED_DICE, PIXELS_AN_IMAGE, Doubt, Measured, Report
+from engine.reproduction import PAPER, Row, measured_by, rows, samples_seen, trained_by
+from engine.sweep import TOLERANCE, Point, Sweep, best, cheapest
+from engine.wording import (
+    SCORES,
+    chosen,
+    count,
+    failed,
+    images,
+    mean,
+    missing,
+    number,
+    with_interval,
+)
+from engine.worst import Outlines, Worst
+
+USE = "Research use only, not a medical device."
+
+
+def render(report: Report, written: str = "") -> str:
+    """The report as HTML text; `written` says when and by what.
+
+    Styles and pictures are in the text itself. All text that is not the program's own is escaped.
+    Raises ImportError without matplotlib.
+    """
+    sections = (
+        ("scores", "Scores", _scores(report)),
+        ("doubt", "Does doubt find the failures?", _doubt(report)),
+        ("calibration", "Is a probability of 0.8 right in 8 of 10?", _calibration(report)),
+        ("steps", "How few steps and members will do?", _steps(report)),
+        ("paper", "Beside the paper", _paper(report)),
+        ("worst", "The worst images", _worst(report)),
+    )
+    contents = (element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections)
+    title = f"Report on {report.subject.model.spec.name or report.subject.name}"
+    body = joined(
+        (
+            element("h1", title),
+            element("p", USE, class_="use"),
+            _unfinished(report),
+            _head(report, written),
+            element("nav", element("ol", joined(contents)), aria_label="Contents"),
+            *(
+                element("section", element("h2", title), content, id=name)
+                for name, title, content in sections
+            ),
+        )
+    )
+    return page(title, body)
+
+
+# What was asked, and how far it came
+
+
+def _unfinished(report: Report) -> Html:
+    if report.done == report.total:
+        return Html("")
+    text = f"This report is unfinished: {report.done} of {report.total} measurements were made."
+    return element("p", text, class_="notice")
+
+
+def _head(report: Report, written: str) -> Html:
+    subject, spec = report.subject, report.subject.model.spec
+    seen = samples_seen(spec)
+    facts = {
+        "Model": subject.name,
+        "Fingerprint": subject.fingerprint,
+        "Architecture": f"{spec.architecture}, {subject.parameters:,} parameters",
+        "Grid": f"about {spec.size} × {spec.size} cells",
+        "Training": "" if seen is None else f"{seen:,} samples seen",
+        "Images": report.data,
+        "Limit": "" if report.limit is None else f"{report.limit} images a split, spread over it",
+        "Settings": chosen(report.settings),
+        "Device": subject.model.device,
+        "Written": written,
+    }
+    shown = (
+        joined((element("dt", name), element("dd", value)))
+        for name, value in facts.items()
+        if str(value)
+    )
+    return element("dl", joined(shown))
+
+
+# Scores
+
+
+def _scores(report: Report) -> Html:
+    splits = [
+        (name, evaluation)
+        for name, evaluation in (("val", report.val), ("test", report.test))
+        if evaluation is not None
+    ]
+    if not splits:
+        return missing("No image was evaluated.")
+    head = ["Score", "Better", *(f"{name}, {images(each)}" for name, each in splits)]
+    lines = [
+        (label, good, *(mean(evaluation, key, digits) for _, evaluation in splits))
+        for label, key, digits, good in SCORES
+    ]
+    shares = (failed(evaluation, FAILED_DICE) for _, evaluation in splits)
+    below = (f"Images with a Dice below {FAILED_DICE}", "low", *shares)
+    caption = (
+        "Mean of the images, in brackets the 95 % bootstrap interval over images. The mask is the "
+        "mean of the members cut at 0.5, held against the expert's at the image's own size; two "
+        "empty masks agree fully. Variance, entropy and disagreement are taken on the grid. "
+        "Seconds are from the picture in memory to its mask."
+    )
+    pieces = [table(head, [*lines, below], caption, words=2)]
+    if report.test is not None:
+        drawn = plots.dice_histogram(report.test, FAILED_DICE)
+        note = (
+            f"{images(report.test)}, in bins of 0.025. The dashed line is at {FAILED_DICE}: "
+            "below it an image counts as failed."
+        )
+        pieces.append(figure(drawn, "Dice on test", note))
+    else:
+        pieces.append(missing("No image of test was evaluated."))
+    return joined(pieces)
+
+
+# Doubt
+
+
+def _doubt(report: Report) -> Html:
+    if report.test is None or report.floor is None:
+        return missing("This needs images of test; none was evaluated.")
+    lines = [_ranking(doubt.name.capitalize(), doubt) for doubt in report.doubts]
+    lines.append(("Floor: the error itself", "", "", number(report.floor.aurc, 4)))
+    lines.append(("No order at all", "", "0.500", number(report.floor.kept_risk[-1], 4)))
+    seen = images(report.test)
+    caption = (
+        f"On test, {seen}. Spearman: rank correlation with 1 − Dice. AUROC: the chance that an "
+        f"image with a Dice below {FAILED_DICE} is more doubtful than one above. "
+        "AURC: mean of the curve below, lower is better."
+    )
+    head = ("Doubt", "Spearman", "AUROC", "AURC")
+    curves = (
+        "What is left of the error if only the images of least doubt are kept, and the others are "
+        f"looked at by a person. {seen} of test; the floor knows every error."
+    )
+    clouds = (
+        "One dot an image of test. Variance and entropy are summed over the grid and divided by "
+        "the area of the mask; disagreement is 1 − mean Dice between members."
+    )
+    return joined(
+        (
+            table(head, lines, caption),
+            figure(plots.risk_coverage(report.doubts, report.floor), "Risk and coverage", curves),
+            figure(plots.doubt_scatter(report.test, [*UNCERTAINTIES]), "Doubt and error", clouds),
+        )
+    )
+
+
+def _ranking(label: str, doubt: Doubt) -> tuple[str, ...]:
+    return label, number(doubt.spearman, 3), number(doubt.auroc, 3), number(doubt.aurc, 4)
+
+
+# Calibration
+
+
+def _calibration(report: Report) -> Html:
+    if report.test is None:
+        return missing("This needs images of test; none was evaluated.")
+    before, after, temperature = report.test.calibration, report.calibrated, report.temperature
+    lines = [("As it is", "", number(before.ece, 4))]
+    if after is None or temperature is None:
+        note = missing("Without all images of val there is no temperature.")
+    else:
+        lines.append(("At the temperature", number(temperature, 3), number(after.ece, 4)))
+        note = Html("")
+    caption = (
+        f"Expected calibration error over all pixels of test, {images(report.test)}, in "
+        f"{before.cells.size} bins of the probability. The one temperature was fitted on val "
+        f"({PIXELS_AN_IMAGE} pixels an image), above 1 where the model is too sure of "
+        "itself. It moves no pixel across 0.5, so every mask stays."
+    )
+    drawn = (
+        "Of the pixels that were given a probability, the share that is lesion: on the dashed "
+        "line the model means what it says. Mean over the members, at the images' own size."
+    )
+    return joined(
+        (
+            table(("Probability", "Temperature", "ECE"), lines, caption),
+            note,
+            figure(plots.reliability(before, after), "Reliability on test", drawn),
+        )
+    )
+
+
+# Steps and members
+
+
+def _steps(report: Report) -> Html:
+    sweep = report.sweep
+    if sweep is None or not sweep.curves:
+        return missing("No image of val has been segmented with every setting.")
+    highest = best(sweep.points)
+    enough = cheapest(sweep.points)
+    seen = count(len(sweep.images), "image")
+    answer = (
+        f"Enough: {_named(enough)}, Dice {enough.dice:.4f}, {enough.seconds:.2f} s an image. It is "
+        f"the cheapest setting (steps × members) within {TOLERANCE} of the best, "
+        f"{_named(highest)} with {highest.dice:.4f} and {highest.seconds:.2f} s."
+    )
+    caption = (
+        f"On val, {seen} spread over it, at their own size; in brackets the 95 % bootstrap "
+        "interval over images. Members: steps × members is at most 60, but members are 2 to 20. "
+        "Fewer members are the first of them, and take their share of the seconds. The settings "
+        "are chosen on the images they are compared on, so the highest Dice is a little too high."
+    )
+    head = (
+        "Sampler", "Steps", f"Dice, {sweep.members} members", "Seconds",
+        "Members", "Dice, all members", "Seconds",
+    )  # fmt: skip
+    steps_note = (
+        f"Mean over {seen} of val. Solid: every setting with {sweep.members} members. Dotted: "
+        "with all the members that were drawn at so many steps, 2 to 20. With one step both "
+        "samplers are the same."
+    )
+    members_note = f"Mean over {seen} of val: the mean of the first members, cut at 0.5."
+    return joined(
+        (
+            element("p", answer, class_="answer"),
+            table(head, _settings(sweep, enough), caption),
+            figure(plots.dice_by_steps(sweep), "Dice and diffusion steps", steps_note),
+            figure(plots.dice_by_members(sweep), "Dice and members", members_note),
+        )
+    )
+
+
+def _settings(sweep: Sweep, enough: Point) -> Iterable[Html]:
+    for curve in sweep.curves:
+        equal, most = curve.point(sweep.members), curve.point(curve.members)
+        cells = (
+            curve.sampler.upper(),
+            curve.steps,
+            with_interval(curve.column(sweep.members)),
+            f"{equal.seconds:.2f}",
+            curve.members,
+            f"{most.dice:.3f}",
+            f"{most.seconds:.2f}",
+        )
+        here = (curve.sampler, curve.steps) == (enough.sampler, enough.steps)
+        yield line(cells, class_="best" if here else "other")
+
+
+def _named(point: Point) -> str:
+    steps, members = count(point.steps, "step"), count(point.members, "member")
+    return f"{point.sampler.upper()} with {steps} and {members}"
+
+
+# The paper
+
+
+def _paper(report: Report) -> Html:
+    if not report.measured:
+        return missing("This needs images of test; none was evaluated.")
+    head = ("Model", "From", "Dice", "IoU", "Parameters", "Samples seen", "Grid")
+    lines = [each for row in rows(report.measured) for each in _paper_lines(report, row)]
+    caption = (
+        "The paper: Mittal, Kalkhof, Mukhopadhyay and Bhavsar, MedSegDiffNCA, Table 1 (ISIC 2018, "
+        f"256 px, 10 members; {PAPER[-1].name} as quoted there), without intervals. Here: mean "
+        "over test with its 95 % bootstrap interval over images, which says nothing of another "
+        "training. The two can be compared where the images are those of ISIC 2018, and then with "
+        "care: the paper's split is not known. PARENT, DATA and DIR stand for what a model file "
+        "does not record."
+    )
+    return table(head, lines, caption, words=2)
+
+
+def _paper_lines(report: Report, row: Row) -> Iterable[Html]:
+    published = row.published
+    if published is not None:
+        scores = f"{published.dice:g}", f"{published.iou:g}"
+        size = f"about {published.parameters:,}"
+        yield line((published.name, "paper", *scores, size, "", 256), words=2)
+    for measured in row.measured:
+        subject, evaluation = measured.subject, measured.evaluation
+        seen = samples_seen(subject.model.spec)
+        cells = (
+            subject.name,
+            f"here, {images(evaluation)}",
+            mean(evaluation, "dice"),
+            mean(evaluation, "iou"),
+            f"{subject.parameters:,}",
+            "" if seen is None else f"{seen:,}",
+            subject.model.spec.size,
+        )
+        yield line(cells, words=2, class_="first")
+        how = [html("Measured by "), element("code", measured_by(report, subject))]
+        if training := trained_by(subject.model.spec):
+            how += [Html("<br />"), html("Trained by "), element("code", training)]
+            how.append(html(_stopped(measured)))
+        yield element("tr", element("td", joined(how), colspan=7, class_="word how"))
+
+
+def _stopped(measured: Measured) -> str:
+    spec = measured.subject.model.spec
+    steps, parent = spec.training.get("steps_done"), spec.parent
+    notes = [] if steps is None else [f"the weights are those of step {steps}"]
+    notes += [f"PARENT has the fingerprint {parent}"] if parent else []
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+# The worst
+
+
+def _worst(report: Report) -> Html:
+    if not report.worst:
+        return missing("This needs images of test; none was evaluated.")
+    words = (
+        f"The {count(len(report.worst), 'image')} of test with the lowest Dice. White: the "
+        "expert's outline. Amber: the model's."
+    )
+    cards = (figure(_outlined(one), one.id, _card(one)) for one in report.worst)
+    return joined((element("p", words), element("div", joined(cards), class_="cards")))
+
+
+def _card(worst: Worst) -> str:
+    scores = worst.scores
+    return (
+        f"Dice {scores.dice:.3f}, IoU {scores.iou:.3f}, HD95 {scores.hd95_px:.0f} px, "
+        f"sensitivity {scores.sensitivity:.3f}, specificity {scores.specificity:.3f}, "
+        f"disagreement {scores.disagreement:.3f}."
+    )
+
+
+def _outlined(worst: Worst) -> Html:
+    """The small picture with both outlines, as SVG around a JPEG."""
+    height, width = worst.pixels_hwc.shape[:2]
+    stream = io.BytesIO()
+    PillowImage.fromarray(worst.pixels_hwc).save(stream, "JPEG", quality=85)
+    source = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    truth, mask = _path(worst.truth_outlines), _path(worst.mask_outlines)
+    return element(
+        "svg",
+        element("image", href=source, width=width, height=height),
+        # A dark line under each, so that it is seen on light skin too.
+        *(
+            element("path", d=drawn, fill="none", stroke=colour, stroke_width=thick)
+            for drawn, strokes in (
+                (truth, (("#00000099", 3.4), ("#ffffff", 1.8))),
+                (mask, (("#00000099", 3.4), ("#ffb000", 1.8))),
+            )
+            for colour, thick in strokes
+        ),
+        viewBox=f"0 0 {width} {height}",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def _path(outlines: Outlines) -> str:
+    return " ".join(
+        "M" + "L".join(f"{column:.1f} {row:.1f}" for row, column in outline_rc) + "Z"
+        for outline_rc in outlines
+    )

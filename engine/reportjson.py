@@ -1,0 +1,146 @@
+"""A report's numbers as JSON, per image too; what was not measured, or is not defined, is null."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from typing import Any
+
+from engine.evaluation import Evaluation
+from engine.metrics import interval
+from engine.reliability import Calibration
+from engine.report import Doubt, Measured, Report, Subject
+from engine.reproduction import measured_by, rows, samples_seen, trained_by
+from engine.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
+
+
+def as_json(report: Report, written: str = "") -> dict[str, Any]:
+    """All numbers of the page, as what the standard library writes as JSON without NaN."""
+    calibrated = None if report.calibrated is None else _calibration(report.calibrated)
+    whole = {
+        "format": "nca-seg/report",
+        "version": 1,
+        "use": "Research use only, not a medical device.",
+        "written": written,
+        "done": report.done,
+        "total": report.total,
+        "model": _subject(report.subject),
+        "data": str(report.data),
+        "limit": report.limit,
+        "settings": asdict(report.settings),
+        "threshold": 0.5,
+        "val": None if report.val is None else _evaluation(report.val),
+        "test": None if report.test is None else _evaluation(report.test),
+        "doubt": {doubt.name: _doubt(doubt) for doubt in report.doubts},
+        "doubt_floor": None if report.floor is None else _doubt(report.floor),
+        "calibration": {
+            "temperature": report.temperature,
+            "before": None if report.test is None else _calibration(report.test.calibration),
+            "after": calibrated,
+        },
+        "fewer_steps": _sweep(report.sweep),
+        "paper": [
+            {
+                "published": None if row.published is None else asdict(row.published),
+                "measured": [_measured(report, measured) for measured in row.measured],
+            }
+            for row in rows(report.measured)
+        ],
+        "worst": [{"id": one.id, **asdict(one.scores)} for one in report.worst],
+    }
+    finite: dict[str, Any] = _finite(whole)
+    return finite
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    spec = subject.model.spec
+    described = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    return {
+        "name": subject.name,
+        "fingerprint": subject.fingerprint,
+        "parameters": subject.parameters,
+        "samples_seen": samples_seen(spec),
+        "device": str(subject.model.device),
+        "spec": {**described, "training": dict(spec.training)},
+    }
+
+
+def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "done": evaluation.done,
+        "total": evaluation.total,
+        "mean": asdict(evaluation.mean),
+        "intervals": evaluation.intervals,
+        "expected_calibration_error": evaluation.calibration.ece,
+        "images": {name: asdict(scores) for name, scores in evaluation.images},
+    }
+
+
+def _measured(report: Report, measured: Measured) -> dict[str, Any]:
+    return {
+        "model": _subject(measured.subject),
+        "measured_by": measured_by(report, measured.subject),
+        "trained_by": trained_by(measured.subject.model.spec),
+        **_evaluation(measured.evaluation),
+    }
+
+
+def _doubt(doubt: Doubt) -> dict[str, Any]:
+    return {
+        "spearman": doubt.spearman,
+        "auroc": doubt.auroc,
+        "aurc": doubt.aurc,
+        "coverage": doubt.coverage.tolist(),
+        "kept_risk": doubt.kept_risk.tolist(),
+    }
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "expected_calibration_error": calibration.ece,
+        "cells": calibration.cells.tolist(),
+        "predicted": calibration.predicted.tolist(),
+        "lesion": calibration.lesion.tolist(),
+    }
+
+
+def _sweep(sweep: Sweep | None) -> dict[str, Any] | None:
+    if sweep is None or not sweep.curves:
+        return None
+    return {
+        "images": list(sweep.images),
+        "tolerance": TOLERANCE,
+        "best": _point(best(sweep.points)),
+        "cheapest": _point(cheapest(sweep.points)),
+        "equal_members": sweep.members,
+        "settings": [_curve(curve, sweep.members) for curve in sweep.curves],
+    }
+
+
+def _curve(curve: Curve, members: int) -> dict[str, Any]:
+    return {
+        "sampler": curve.sampler,
+        "steps": curve.steps,
+        "at_equal_members": {
+            **_point(curve.point(members)),
+            "interval": interval(curve.column(members)),
+        },
+        "by_members": [_point(curve.point(count)) for count in range(1, curve.members + 1)],
+        "dice_by_image": [list(row) for row in curve.dice],
+        "seconds_by_image": list(curve.seconds),
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {**asdict(point), "cost": point.cost}
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for every number that JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,84 @@
+"""Scores and counts as words: every mean with its interval, every count with its noun."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from engine.markup import Html, element
+from engine.metrics import interval
+from engine.types import SampleSettings
+
+if TYPE_CHECKING:
+    from engine.evaluation import Evaluation
+
+#: Name, key and digits of the scores, and what is good.
+SCORES = (
+    ("Dice", "dice", 3, "high"),
+    ("IoU", "iou", 3, "high"),
+    ("Threshold Jaccard (IoU, 0 below 0.65)", "threshold_jaccard", 3, "high"),
+    ("Sensitivity", "sensitivity", 3, "high"),
+    ("Specificity", "specificity", 3, "high"),
+    ("HD95, pixels", "hd95_px", 1, "low"),
+    ("HD95, share of the diagonal", "hd95_share", 3, "low"),
+    ("Dice, majority vote", "dice_majority", 3, "high"),
+    ("Dice, STAPLE", "dice_staple", 3, "high"),
+    ("GED", "ged", 3, "low"),
+    ("CI (agreement of the members)", "ci", 3, ""),
+    ("Variance", "variance", 3, ""),
+    ("Entropy", "entropy", 3, ""),
+    ("Disagreement", "disagreement", 3, ""),
+    ("Members", "members", 1, ""),
+    ("Seconds an image", "seconds", 2, "low"),
+)
+
+
+def mean(evaluation: Evaluation, key: str, digits: int = 3) -> str:
+    """A score's mean over the images, with its interval: "0.848 (0.825 to 0.869)"."""
+    return with_interval(evaluation.column(key), digits)
+
+
+def with_interval(values: NDArray[Any], digits: int = 3) -> str:
+    """The mean of one row of numbers, with its 95 % bootstrap interval."""
+    low, high = interval(values)
+    return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def failed(evaluation: Evaluation, below: float) -> str:
+    """The share of the images whose Dice is below this."""
+    return f"{100 * float((evaluation.column('dice') < below).mean()):.1f} %"
+
+
+def number(value: float, digits: int) -> str:
+    """A number, or that it is none."""
+    return "not defined" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def chosen(settings: SampleSettings) -> str:
+    """Every setting, by its label."""
+    pieces = []
+    for field in fields(settings):
+        value, word = getattr(settings, field.name), field.metadata["word"]
+        shown = word if word and value == field.metadata["low"] else value
+        pieces.append(f"{field.metadata['label'].lower()} {shown}")
+    return ", ".join(pieces)
+
+
+def images(evaluation: Evaluation) -> str:
+    """How many images were evaluated, and of how many where some are missing."""
+    if evaluation.done < evaluation.total:
+        return f"{evaluation.done} of {count(evaluation.total, 'image')}"
+    return count(evaluation.done, "image")
+
+
+def count(amount: int, word: str) -> str:
+    """An amount with its noun."""
+    return f"{amount} {word}" if amount == 1 else f"{amount} {word}s"
+
+
+def missing(text: str) -> Html:
+    """The paragraph that stands for what was not measured."""
+    return element("p", text, class_="missing")

@@ -1,0 +1,310 @@
+"""Law: a report says what its parts say, at every moment, in a page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import DatasetProblem
+from engine.evaluation import Evaluation, Scores, evaluate
+from engine.page import render
+from engine.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
+from engine.report import Measured, Report, Subject, evenly, report
+from engine.reportjson import as_json
+from engine.reproduction import PAPER, rows, samples_seen, trained_by
+from engine.sweep import Point, Sweep, cheapest, members_for, sweep
+from engine.types import Dataset, SampleSettings
+from tests.oracles import OracleModel, disk, lively_model, tiny_spec
+from tests.samples import drawn_dataset
+
+SETTINGS = SampleSettings(steps=2, members=3)
+#: Few timesteps, so that a sweep has few settings: 5, 3, 2 and 1 steps for each sampler.
+TIMESTEPS = 5
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
+    monkeypatch.setenv(
+        "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib")
+    )
+
+
+def with_test(dataset: Dataset) -> Dataset:
+    """The same with what was to train on to test on."""
+    changed = {"train": "test", "val": "val"}
+    return replace(
+        dataset,
+        samples=tuple(
+            replace(sample, split=changed[sample.split])  # type: ignore[arg-type]
+            for sample in dataset.samples
+        ),
+    )
+
+
+def lively(name: str = "lively", **changes: object) -> Subject:
+    return Subject(lively_model(timesteps=TIMESTEPS, **changes), name, "f00", 123)  # type: ignore[arg-type]
+
+
+def oracle(**changes: object) -> Subject:
+    return Subject(OracleModel(disk(32), timesteps=TIMESTEPS, **changes), "oracle", "", 0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three images to validate and nine to test."""
+    return with_test(drawn_dataset(tmp_path_factory.mktemp("report"), count=12))
+
+
+@pytest.fixture(scope="module")
+def events(data: Dataset) -> tuple[Report, ...]:
+    """A whole report about a lively model, with an oracle beside it."""
+    others = [oracle(), Subject(OracleModel(disk(32), timesteps=5), "b", "", 7)]
+    return tuple(report(lively(), data, SETTINGS, others=others, sweep_images=2))
+
+
+def without_seconds(evaluation: Evaluation) -> list[tuple[str, dict[str, float]]]:
+    return [(name, {**asdict(scores), "seconds": 0.0}) for name, scores in evaluation.images]
+
+
+def test_one_event_for_each_image_of_each_part(events: tuple[Report, ...]) -> None:
+    assert [event.done for event in events] == [*range(1, 3 + 9 + 2 * 9 + 2 * 8 + 1)]
+    assert {event.total for event in events} == {len(events)}
+    begun = [event.now.split()[0] for event in events]
+    parts = ["val"] * 3 + ["test"] * 9 + ["oracle"] * 9 + ["b"] * 9 + ["settings"] * 16
+    assert begun == parts
+
+
+def test_its_scores_are_those_of_evaluate(data: Dataset, events: tuple[Report, ...]) -> None:
+    content = as_json(events[-1])
+    for split, found in (("val", events[-1].val), ("test", events[-1].test)):
+        *_, expected = evaluate(lively().model, data.split(split), SETTINGS)
+        assert found is not None
+        assert without_seconds(found) == without_seconds(expected)
+        written = content[split]
+        for field in fields(Scores):
+            if field.name != "seconds":
+                assert written["mean"][field.name] == getattr(expected.mean, field.name)
+                assert tuple(written["intervals"][field.name]) == expected.intervals[field.name]
+        assert written["expected_calibration_error"] == expected.calibration.ece
+        assert list(written["images"]) == [sample.id for sample in data.split(split)]
+    *_, expected = evaluate(oracle().model, data.split("test"), SETTINGS)
+    assert without_seconds(events[-1].others[0].evaluation) == without_seconds(expected)
+
+
+def test_doubt_is_judged_by_what_came_of_it(events: tuple[Report, ...]) -> None:
+    test = events[-1].test
+    assert test is not None
+    risk = 1 - test.column("dice")
+    for doubt in events[-1].doubts:
+        column = test.column(doubt.name)
+        np.testing.assert_equal(doubt.spearman, spearman(column, risk))
+        np.testing.assert_equal(doubt.auroc, auroc(column, test.column("dice") < 0.8))
+        assert doubt.aurc == aurc(column, risk)
+        assert doubt.kept_risk[-1] == pytest.approx(risk.mean())
+    assert [doubt.name for doubt in events[-1].doubts] == [*UNCERTAINTIES]
+    assert events[-1].floor is not None
+    assert events[-1].floor.aurc == aurc(risk, risk)
+
+
+def test_the_temperature_is_of_all_of_val_and_is_used_on_test(events: tuple[Report, ...]) -> None:
+    assert [event.temperature is not None for event in events[:4]] == [False, False, True, True]
+    last = events[-1]
+    assert last.test is not None
+    assert last.calibrated is not None
+    assert last.calibrated.cells.sum() == last.test.calibration.cells.sum() == 9 * 32 * 32
+    # Lively answers have little to do with the truth: one temperature makes them more honest.
+    assert last.calibrated.ece < last.test.calibration.ece
+    content = as_json(last)["calibration"]
+    assert content["temperature"] == last.temperature
+    assert content["after"]["expected_calibration_error"] == last.calibrated.ece
+
+
+def test_two_reports_agree(data: Dataset, events: tuple[Report, ...]) -> None:
+    again = list(report(lively(), data, SETTINGS, sweep_images=0))
+    assert again[-1].temperature == events[-1].temperature
+    assert [one.id for one in again[-1].worst] == [one.id for one in events[-1].worst]
+
+
+def test_the_worst_come_first_with_both_outlines(data: Dataset) -> None:
+    twelve = replace(data, samples=tuple(replace(one, split="test") for one in data.samples))
+    for event in report(oracle(), twelve, SETTINGS):
+        assert event.test is not None
+        dices = {name: scores.dice for name, scores in event.test.images}
+        assert [one.id for one in event.worst] == sorted(dices, key=dices.__getitem__)[:10]
+    for one in event.worst:
+        assert one.pixels_hwc.shape == (32, 32, 3)
+        assert not one.pixels_hwc.flags.writeable
+        for outlines in (one.truth_outlines, one.mask_outlines):
+            assert outlines
+            assert all(line_rc.min() >= 0 and line_rc.max() <= 32 for line_rc in outlines)
+
+
+@pytest.mark.parametrize(
+    ("steps", "members"),
+    [(100, 2), (50, 2), (20, 3), (10, 6), (5, 12), (3, 20), (2, 20), (1, 20)],
+)
+def test_members_are_bounded_by_the_steps(steps: int, members: int) -> None:
+    assert members_for(steps) == members
+
+
+def test_a_point_of_a_curve_is_that_setting_alone(data: Dataset) -> None:
+    samples = data.split("val")[:1]
+    *_, last = sweep(lively().model, samples, replace(SETTINGS, seed=5))
+    assert last.images == tuple(sample.id for sample in samples)
+    assert [(curve.sampler, curve.steps, curve.members) for curve in last.curves] == [
+        (sampler, steps, members_for(steps))
+        for sampler in ("ddim", "ddpm")
+        for steps in (5, 3, 2, 1)
+    ]
+    assert last.members == 12
+    for curve in last.curves:
+        chosen = SampleSettings(curve.sampler, curve.steps, members=3, seed=5)
+        *_, alone = evaluate(lively().model, samples, chosen)
+        assert [*curve.column(3)] == [*alone.column("dice")]
+        assert curve.point(3).dice == pytest.approx(alone.mean.dice)
+
+
+def test_only_whole_images_enter_the_curves(events: tuple[Report, ...]) -> None:
+    swept = [event.sweep for event in events if event.sweep is not None]
+    assert [len(each.images) for each in swept] == [0] * 7 + [1] * 8 + [2]
+    assert all(len(curve.dice) == len(each.images) for each in swept for curve in each.curves)
+
+
+def test_the_cheapest_of_those_that_are_as_good_as_the_best() -> None:
+    best = Point("ddpm", 100, 2, 0.8540, 20.0)
+    nearly = Point("ddim", 5, 4, 0.8520, 2.0)
+    cheap = Point("ddim", 1, 3, 0.8519, 0.3)
+    dear = Point("ddim", 3, 20, 0.8539, 6.0)
+    assert cheapest([best, cheap, nearly, dear]) == nearly
+    assert cheapest([best, cheap, nearly, dear], tolerance=0.003) == cheap
+    assert cheapest([best, cheap, nearly, dear], tolerance=0.0) == best
+    # Of equal cost, the better one.
+    equal = Point("ddpm", 4, 5, 0.8530, 9.0)
+    assert cheapest([best, nearly, equal]) == equal
+    with pytest.raises(ValueError, match="empty"):
+        cheapest([])
+
+
+def test_samples_are_spread_over_a_split(data: Dataset) -> None:
+    samples = data.split("test")
+    assert evenly(samples, None) == evenly(samples, 99) == samples
+    assert evenly(samples, 3) == (samples[0], samples[3], samples[6])
+    assert evenly(samples, 0) == evenly((), 5) == ()
+
+
+def test_without_val_and_test_there_is_no_report(data: Dataset) -> None:
+    learnt = replace(data, samples=tuple(replace(one, split="train") for one in data.samples))
+    with pytest.raises(DatasetProblem, match="neither"):
+        next(report(oracle(), learnt, SETTINGS))
+
+
+# Beside the paper
+
+
+def test_a_model_stands_beside_the_line_of_its_architecture(events: tuple[Report, ...]) -> None:
+    evaluation = events[-1].others[0].evaluation
+    own = [
+        Measured(oracle(architecture=name), evaluation) for name in ("multi", "unheard", "multi")
+    ]
+    found = rows(tuple(own))
+    assert [row.published for row in found] == [*PAPER, None]
+    beside = {row.published.architecture: row.measured for row in found if row.published}
+    assert beside["multi"] == (own[0], own[2])
+    assert not beside["multicbam"]
+    assert found[-1].measured == (own[1],)
+
+
+def test_a_training_is_told_as_its_file_records_it() -> None:
+    record = {"steps": 750, "batch_size": 12, "size": 48, "augment": False, "steps_done": 675}
+    spec = tiny_spec(training=record, predicts="noise")
+    told = trained_by(spec)
+    assert told.startswith("nca-seg train --data DATA --out DIR --architecture multicbam")
+    for flags in (
+        "--predicts noise",
+        "--steps 750",
+        "--batch-size 12",
+        "--size 48",
+        "--no-augment",
+    ):
+        assert flags in told
+    assert "--mask-scale" not in told
+    assert samples_seen(spec) == 675 * 12
+    assert "--from PARENT" in trained_by(replace(spec, parent="f00"))
+    assert trained_by(tiny_spec()) == ""
+    assert samples_seen(tiny_spec()) is None
+
+
+# The page
+
+
+def test_the_page_is_whole_at_every_moment(events: tuple[Report, ...]) -> None:
+    begun = Report(0, 9, "", lively(), Path("data"), SETTINGS)
+    halfway = Sweep(1, 16)
+    for event in (begun, events[0], events[2], events[3], replace(events[-1], sweep=halfway)):
+        text = render(event)
+        ElementTree.fromstring(text)
+        json.dumps(as_json(event), allow_nan=False)
+        assert "not a medical device" in text
+        assert ("This report is unfinished" in text) == (event.done < event.total)
+    assert render(begun).count('class="missing"') == 6
+
+
+def test_the_page_shows_the_numbers_and_loads_nothing(events: tuple[Report, ...]) -> None:
+    text = render(events[-1], "today")
+    root = ElementTree.fromstring(text)
+    assert len([*root.iter(f"{SVG}svg")]) == 6 + 9
+    assert root.find(".//script") is None
+    for each in root.iter():
+        for name, value in each.attrib.items():
+            if name.endswith(("src", "href")):
+                assert value.startswith(("#", "data:image/")), (each.tag, value)
+    assert "url(http" not in text
+    assert "@import" not in text
+    found = "".join(root.itertext())
+    test = events[-1].test
+    assert test is not None
+    low, high = test.intervals["dice"]
+    assert f"{test.mean.dice:.3f} ({low:.3f} to {high:.3f})" in found
+    assert "today" in found
+    assert cheapest_named(events[-1]) in found
+    targets = {each.attrib["href"] for each in root.iter("a")}
+    assert targets == {f"#{each.attrib['id']}" for each in root.iter("section")}
+
+
+def cheapest_named(last: Report) -> str:
+    assert last.sweep is not None
+    point = cheapest(last.sweep.points)
+    steps = "1 step" if point.steps == 1 else f"{point.steps} steps"
+    return f"Enough: {point.sampler.upper()} with {steps}"
+
+
+def test_strange_names_are_text(data: Dataset) -> None:
+    bad = "<script>alert('1 & 2')</script>\""
+    named = replace(
+        data, root=Path(bad), samples=tuple(replace(s, id=s.id + bad) for s in data.samples)
+    )
+    subject = Subject(OracleModel(disk(32), timesteps=2, name=bad), bad, bad, 1)
+    *_, last = report(subject, named, SETTINGS, sweep_images=1)
+    root = ElementTree.fromstring(render(last, bad))
+    assert root.find(".//script") is None
+    assert "".join(root.itertext()).count(bad) > 10
+
+
+def test_what_is_not_defined_is_null_and_said(data: Dataset) -> None:
+    # One image ranks nothing.
+    *_, last = report(oracle(), data, SETTINGS, sweep_images=0, limit=1)
+    content = json.loads(json.dumps(as_json(last), allow_nan=False))
+    assert content["doubt"]["variance"]["spearman"] is None
+    assert content["fewer_steps"] is None
+    assert content["test"]["done"] == 1
+    assert "not defined" in render(last)
+    empty = replace(last.val, calibration=Calibration.none()) if last.val else None
+    assert as_json(replace(last, val=empty))["val"]["expected_calibration_error"] is None

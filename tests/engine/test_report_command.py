@@ -1,0 +1,132 @@
+"""Law: nca-seg report writes a whole page, or says before the work why it cannot."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.checkpoint import save
+from engine.cli import app
+from engine.device import choose
+from engine.library import models_folder
+from engine.model import Model
+from engine.models import build
+from engine.sweep import Sweep
+from engine.types import ModelSpec
+from tests.samples import drawn_dataset
+
+TINY = ModelSpec(
+    name="tiny", architecture="basic", hidden=16, channels=8, updates=1, size=16,
+    predicts="clean", mask_scale=0.2, timesteps=2,
+)  # fmt: skip
+FAST = ("--steps", "2", "--members", "2", "--device", "cpu", "--sweep-images", "1")
+
+
+@pytest.fixture(autouse=True)
+def fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
+    monkeypatch.setenv(
+        "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib")
+    )
+
+
+@pytest.fixture
+def tiny(own_folders: Path) -> Path:
+    """A tiny untrained model, installed."""
+    path = models_folder() / "tiny.safetensors"
+    path.parent.mkdir(parents=True)
+    save(path, Model(build(TINY), choose("cpu", "float32")))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two samples to validate and six to test, as a folder."""
+    root = drawn_dataset(tmp_path).root
+    table = root / "splits.csv"
+    table.write_text(table.read_text().replace("train", "test"))
+    return root
+
+
+def run(*arguments: str | Path, exit_code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def test_the_command_writes_page_and_numbers(tmp_path: Path, folder: Path, tiny: Path) -> None:
+    out = tmp_path / "new" / "report"
+    arguments = ("report", folder, "--out", out, "--model", "tiny", "--also", tiny, *FAST)
+    result = run(*arguments, "--limit", "2")
+    assert sorted(path.name for path in out.iterdir()) == ["report.html", "report.json"]
+    ElementTree.fromstring((out / "report.html").read_text(encoding="utf-8"))
+    content = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert (content["format"], content["version"]) == ("nca-seg/report", 1)
+    assert content["done"] == content["total"] == 2 + 2 + 2 + 4
+    assert str(out / "report.html") in result.stdout
+    assert f"{content['test']['mean']['dice']:.3f}" in result.stdout
+    (basic,) = [row for row in content["paper"] if row["measured"]]
+    assert basic["published"]["name"] == "MedSegDiffNCA"
+    assert [one["model"]["name"] for one in basic["measured"]] == ["tiny", str(tiny)]
+    # The command beside a cell gives the cell.
+    for one in basic["measured"]:
+        again = tmp_path / "again.json"
+        run(*shlex.split(one["measured_by"])[1:], "--device", "cpu", "--json", again)
+        assert json.loads(again.read_text())["mean"]["dice"] == one["mean"]["dice"]
+
+
+def test_without_matplotlib_it_says_so_before_the_work(
+    tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    arguments = ("report", folder, "--out", tmp_path / "out", "--model", "tiny", *FAST)
+    assert "pip install 'nca-seg[report]'" in run(*arguments, exit_code=4).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_keeps_what_was_measured(
+    tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import report as module
+
+    def interrupted(*_: Any) -> Iterator[Sweep]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(module, "sweep", interrupted)
+    out = tmp_path / "out"
+    arguments = ("report", folder, "--out", out, "--model", "tiny", *FAST)
+    result = run(*arguments, exit_code=130)
+    assert "8 of 12" in result.stderr
+    assert "unfinished" in (out / "report.html").read_text(encoding="utf-8")
+    assert len(json.loads((out / "report.json").read_text())["test"]["images"]) == 6
+
+
+def test_a_damaged_mask_keeps_what_came_before_it(tmp_path: Path, folder: Path, tiny: Path) -> None:
+    (folder / "masks" / "drawn_2_segmentation.png").write_bytes(b"damaged")
+    out = tmp_path / "out"
+    arguments = ("report", folder, "--out", out, "--model", "tiny", *FAST)
+    result = run(*arguments, exit_code=3)
+    assert "drawn_2_segmentation.png" in result.stderr
+    assert len(json.loads((out / "report.json").read_text())["test"]["images"]) == 2
+
+
+def test_nothing_to_measure_is_exit_code_4(tmp_path: Path, folder: Path, tiny: Path) -> None:
+    table = folder / "splits.csv"
+    table.write_text(table.read_text().replace("test", "train").replace("val", "train"))
+    arguments = ("report", folder, "--out", tmp_path / "out", "--model", "tiny", *FAST)
+    assert "neither" in run(*arguments, exit_code=4).stderr
+    assert "Example" in run("report", "--help").stdout
+    assert run("report", "--help").stdout.isascii()
