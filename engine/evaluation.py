@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,32 +31,38 @@ from engine.sampling import Denoises
 from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, frozen_array
 
 
+def _score(label: str, digits: int = 4, better: str = "") -> Any:
+    """A field that says how it is shown; `better` is "high", "low" or neither."""
+    return field(metadata={"label": label, "digits": digits, "better": better})
+
+
 @dataclass(frozen=True)
 class Scores:
     """One image's scores, or the mean of several; `engine.metrics` defines them.
 
     `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
     `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
-    the image's own size. `variance`, `entropy` and `disagreement` are the uncertainties that
+    the image's own size. `variance` to `expected_error` are the uncertainties that
     `engine.reliability` defines, on the grid. `seconds` is from the picture in memory to its mask.
     """
 
-    dice: float
-    iou: float
-    threshold_jaccard: float
-    sensitivity: float
-    specificity: float
-    hd95_px: float
-    hd95_share: float
-    dice_majority: float
-    dice_staple: float
-    ged: float
-    ci: float
-    variance: float
-    entropy: float
-    disagreement: float
-    members: float
-    seconds: float
+    dice: float = _score("Dice", better="high")
+    iou: float = _score("IoU", better="high")
+    threshold_jaccard: float = _score("Threshold Jaccard", better="high")
+    sensitivity: float = _score("Sensitivity", better="high")
+    specificity: float = _score("Specificity", better="high")
+    hd95_px: float = _score("HD95, pixels", 1, better="low")
+    hd95_share: float = _score("HD95, of diagonal", better="low")
+    dice_majority: float = _score("Dice, majority", better="high")
+    dice_staple: float = _score("Dice, STAPLE", better="high")
+    ged: float = _score("GED", better="low")
+    ci: float = _score("CI")
+    variance: float = _score("Variance")
+    entropy: float = _score("Entropy")
+    disagreement: float = _score("Disagreement")
+    expected_error: float = _score("Expected error")
+    members: float = _score("Members", 1)
+    seconds: float = _score("Seconds an image", 2, better="low")
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,12 @@ class Evaluation:
     @property
     def mean(self) -> Scores:
         """The mean of each score over the images."""
-        return Scores(*(float(self.column(field.name).mean()) for field in fields(Scores)))
+        return Scores(*(float(self.column(each.name).mean()) for each in fields(Scores)))
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % bootstrap interval of each mean."""
-        return {field.name: interval(self.column(field.name)) for field in fields(Scores)}
+        return {each.name: interval(self.column(each.name)) for each in fields(Scores)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ from engine.types import (
     Dataset,
     Device,
     ModelSpec,
-    Sample,
     SampleSettings,
     TrainSettings,
     TrainStep,
+    evenly,
 )
 
 #: Pictures (3, rows, columns) in [0, 1] and masks (rows, columns) on the grid, to judge by.
@@ -76,7 +76,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     learned = dataset.split("train")
-    judged = _evenly(dataset.split("val"), settings.validation_images)
+    judged = evenly(dataset.split("val"), settings.validation_images)
     if not learned:
         raise DatasetProblem(dataset.root, "it has no samples to train on")
     if settings.batch_size % parallel.size():
@@ -274,12 +274,6 @@ class _Run:
         self.start_dice = facts["start_dice"]
         best = self.folder / BEST
         self.best_path = best if best.exists() else None
-
-
-def _evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """At most `count` samples, spread over the whole list: neighbours often resemble each other."""
-    kept = min(count, len(samples))
-    return [samples[i * len(samples) // kept] for i in range(kept)]
 
 
 def _record(settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:

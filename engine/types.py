@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -298,6 +298,12 @@ class Sample:
     mask_path: Path
     split: Split
     origin: Origin | None = None
+
+
+def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
+    """At most `count` samples (None: all), spread over the whole list: neighbours are alike."""
+    kept = len(samples) if count is None else min(count, len(samples))
+    return tuple(samples[i * len(samples) // kept] for i in range(kept))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from engine.files import write_atomic
 from engine.types import Device, SampleSettings
 
 if TYPE_CHECKING:
-    from engine.report import Report, Subject
+    from engine.report.measuring import Report, Subject
 
 PAGE, NUMBERS = "report.html", "report.json"
 #: Without a terminal a line comes this often.
@@ -80,7 +80,7 @@ def report(
     subject, *others = (_subject(name, device) for name in (model, *(also or ())))
     out.mkdir(parents=True, exist_ok=True)
 
-    from engine.report import report as reported
+    from engine.report.measuring import report as reported
 
     newest: Report | None = None
     problem: EngineError | None = None
@@ -127,7 +127,7 @@ def _expect_matplotlib() -> None:
 
 
 def _subject(name: str, device: Device) -> Subject:
-    from engine.report import Subject
+    from engine.report.measuring import Subject
 
     entry = find_model(name)
     loaded = load_model(entry, device)
@@ -136,8 +136,8 @@ def _subject(name: str, device: Device) -> Subject:
 
 
 def _write(report: Report, out: Path) -> None:
-    from engine.page import render
-    from engine.reportjson import as_json
+    from engine.report.content import as_json
+    from engine.report.page import render
 
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by nca-seg {version()}"
     # The numbers first: they are what cannot be had again in a second.
@@ -147,7 +147,7 @@ def _write(report: Report, out: Path) -> None:
 
 def _line(report: Report) -> str:
     """The most important number."""
-    from engine.wording import images, mean
+    from engine.report.wording import images, mean
 
     for name, evaluation in (("test", report.test), ("val", report.val)):
         if evaluation is not None:

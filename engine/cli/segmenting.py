@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ from engine.cli.options import (
 )
 from engine.errors import EngineError, MaskKept, OutOfMemory, UnreadableImage
 from engine.files import write_atomic
-from engine.types import SampleSettings, Split
+from engine.types import SampleSettings, Split, evenly
 
 if TYPE_CHECKING:
     from engine.evaluation import Evaluation
@@ -144,8 +144,7 @@ def evaluate(
     if not samples:
         held = ", ".join(sorted({sample.split for sample in dataset.samples}))
         raise Refusal(f"{data} has no split {split!r}, only {held}.")
-    if limit is not None and limit < len(samples):
-        samples = tuple(samples[i * len(samples) // limit] for i in range(limit))
+    samples = evenly(samples, limit)
     if json_ is not None:
         json_.parent.mkdir(parents=True, exist_ok=True)
     loaded = load_model(entry, device)
@@ -265,35 +264,14 @@ def _line(path: Path, files: ResultFiles) -> str:
     )
 
 
-#: Name, key and digits of what is printed.
-SHOWN = (
-    ("Dice", "dice", 4),
-    ("IoU", "iou", 4),
-    ("Threshold Jaccard", "threshold_jaccard", 4),
-    ("Sensitivity", "sensitivity", 4),
-    ("Specificity", "specificity", 4),
-    ("HD95, pixels", "hd95_px", 1),
-    ("HD95, of diagonal", "hd95_share", 4),
-    ("Dice, majority", "dice_majority", 4),
-    ("Dice, STAPLE", "dice_staple", 4),
-    ("GED", "ged", 4),
-    ("CI", "ci", 4),
-    ("Variance", "variance", 4),
-    ("Entropy", "entropy", 4),
-    ("Disagreement", "disagreement", 4),
-    ("Members", "members", 1),
-    ("Seconds an image", "seconds", 2),
-)
-
-
 def _show(evaluation: Evaluation) -> None:
     mean, intervals = evaluation.mean, evaluation.intervals
     print(f"{'Images':<19}{evaluation.done} of {evaluation.total}")
-    for label, key, digits in SHOWN:
-        low, high = intervals[key]
-        print(
-            f"{label:<19}{getattr(mean, key):.{digits}f}  ({low:.{digits}f} to {high:.{digits}f})"
-        )
+    for score in fields(mean):
+        label, digits = score.metadata["label"], score.metadata["digits"]
+        low, high = intervals[score.name]
+        value = getattr(mean, score.name)
+        print(f"{label:<19}{value:.{digits}f}  ({low:.{digits}f} to {high:.{digits}f})")
     low_dice = float((evaluation.column("dice") < 0.8).mean())
     print(f"{'Dice below 0.8':<19}{100 * low_dice:.1f} % of the images")
     print(f"{'ECE':<19}{evaluation.calibration.ece:.4f}")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from engine.metrics import pairwise_dice
 from engine.types import EnsembleResult, Float
 from nca_seg_app.panels.pictures import Pace
 from nca_seg_app.session import Session
@@ -34,7 +35,7 @@ class Agreement:
     variance_hw: Float
     entropy_hw: Float
     share_hw: Float
-    dice: Float
+    dice: NDArray[np.float64]
 
     @property
     def doubt(self) -> float:
@@ -71,15 +72,6 @@ def agreement_of(result: EnsembleResult) -> Agreement:
         masks_nhw.mean(axis=0, dtype=np.float32),
         pairwise_dice(masks_nhw),
     )
-
-
-def pairwise_dice(masks_nhw: NDArray[np.bool_]) -> Float:
-    """Dice of every two masks, (pairs,), in [0, 1]; two empty masks agree fully."""
-    flat = masks_nhw.reshape(len(masks_nhw), -1).astype(np.float32)
-    areas = flat.sum(axis=1)
-    totals = areas[:, None] + areas[None, :]
-    dice = np.where(totals > 0, 2 * (flat @ flat.T) / np.maximum(totals, 1), 1.0)
-    return np.asarray(dice[np.triu_indices(len(flat), k=1)], np.float32)
 
 
 class AgreementWatch(Pace):

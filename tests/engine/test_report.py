@@ -13,13 +13,13 @@ import pytest
 
 from engine.errors import DatasetProblem
 from engine.evaluation import Evaluation, Scores, evaluate
-from engine.page import render
 from engine.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
-from engine.report import Measured, Report, Subject, evenly, report
-from engine.reportjson import as_json
-from engine.reproduction import PAPER, rows, samples_seen, trained_by
-from engine.sweep import Point, Sweep, cheapest, members_for, sweep
-from engine.types import Dataset, SampleSettings
+from engine.report.content import as_json
+from engine.report.measuring import Measured, Report, Subject, report
+from engine.report.page import render
+from engine.report.reproduction import PAPER, rows, samples_seen, trained_by
+from engine.report.sweep import Point, Sweep, cheapest, members_for, sweep
+from engine.types import Dataset, SampleSettings, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 

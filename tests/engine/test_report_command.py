@@ -20,7 +20,7 @@ from engine.device import choose
 from engine.library import models_folder
 from engine.model import Model
 from engine.models import build
-from engine.sweep import Sweep
+from engine.report.sweep import Sweep
 from engine.types import ModelSpec
 from tests.samples import drawn_dataset
 
@@ -99,7 +99,7 @@ def test_without_matplotlib_it_says_so_before_the_work(
 def test_an_interrupt_keeps_what_was_measured(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import report as module
+    from engine.report import measuring as module
 
     def interrupted(*_: Any) -> Iterator[Sweep]:
         raise KeyboardInterrupt

@@ -13,9 +13,9 @@ import torch
 
 from engine.ensemble import replay, segment
 from engine.evaluation import evaluate, examine
-from engine.report import Subject, report
+from engine.report.measuring import Subject, report
+from engine.report.sweep import sweep
 from engine.sampling import denoise
-from engine.sweep import sweep
 from engine.training import finetune, train
 from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec

@@ -9,9 +9,9 @@ from typing import Any
 from engine.evaluation import Evaluation
 from engine.metrics import interval
 from engine.reliability import Calibration
-from engine.report import Doubt, Measured, Report, Subject
-from engine.reproduction import measured_by, rows, samples_seen, trained_by
-from engine.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
+from engine.report.measuring import Doubt, Measured, Report, Subject
+from engine.report.reproduction import measured_by, rows, samples_seen, trained_by
+from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
 
 
 def as_json(report: Report, written: str = "") -> dict[str, Any]:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from engine.markup import Html
+from engine.report.markup import Html
 
 if TYPE_CHECKING:
     from engine.evaluation import Evaluation
     from engine.reliability import Calibration
-    from engine.report import Doubt
-    from engine.sweep import Curve, Sweep
+    from engine.report.measuring import Doubt
+    from engine.report.sweep import Curve, Sweep
 
 #: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
-BLUE, VERMILION, GREEN, AMBER, QUIET = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#8a949d"
-COLOURS = (BLUE, VERMILION, GREEN)
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+AMBER, QUIET = "#e69f00", "#8a949d"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 
 _STYLE: dict[Any, Any] = {
     # Text stays text: it can be selected and read aloud, and the page is smaller.
@@ -84,7 +85,9 @@ def risk_coverage(doubts: Sequence[Doubt], floor: Doubt) -> Html:
     """Mean 1 − Dice of the surest images against the share of images kept."""
     with _drawing(6.4, 3.9) as (axes, pieces):
         for doubt, colour in zip(doubts, COLOURS, strict=True):
-            axes.plot(doubt.coverage, doubt.kept_risk, color=colour, label=doubt.name)
+            axes.plot(
+                doubt.coverage, doubt.kept_risk, color=colour, label=doubt.name.replace("_", " ")
+            )
         axes.plot(floor.coverage, floor.kept_risk, color=QUIET, linestyle=":", label="floor")
         axes.axhline(
             floor.kept_risk[-1], color=QUIET, linestyle="--", linewidth=1, label="no order"
@@ -104,7 +107,7 @@ def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
                 test.column(name), 1 - test.column("dice"),
                 s=12, color=colour, alpha=0.55, linewidths=0,
             )  # fmt: skip
-            axes.set(xlabel=name.capitalize(), ylim=(-0.02, 1.02))
+            axes.set(xlabel=name.replace("_", " ").capitalize(), ylim=(-0.02, 1.02))
             axes.xaxis.get_major_locator().set_params(nbins=4)
         row[0].set_ylabel("1 − Dice")
     return pieces[0]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from dataclasses import fields
 
 from PIL import Image as PillowImage
 
-from engine import plots
-from engine.markup import Html, element, figure, html, joined, line, page, table
+from engine.evaluation import Scores
 from engine.reliability import UNCERTAINTIES
-from engine.report import FAILED_DICE, PIXELS_AN_IMAGE, Doubt, Measured, Report
-from engine.reproduction import PAPER, Row, measured_by, rows, samples_seen, trained_by
-from engine.sweep import TOLERANCE, Point, Sweep, best, cheapest
-from engine.wording import (
-    SCORES,
+from engine.report import plots
+from engine.report.markup import Html, element, figure, html, joined, line, page, table
+from engine.report.measuring import FAILED_DICE, PIXELS_AN_IMAGE, Doubt, Measured, Report
+from engine.report.reproduction import PAPER, Row, measured_by, rows, samples_seen, trained_by
+from engine.report.sweep import TOLERANCE, Point, Sweep, best, cheapest
+from engine.report.wording import (
     chosen,
     count,
     failed,
@@ -25,7 +26,7 @@ from engine.wording import (
     number,
     with_interval,
 )
-from engine.worst import Outlines, Worst
+from engine.report.worst import Outlines, Worst
 
 USE = "Research use only, not a medical device."
 
@@ -108,15 +109,20 @@ def _scores(report: Report) -> Html:
         return missing("No image was evaluated.")
     head = ["Score", "Better", *(f"{name}, {images(each)}" for name, each in splits)]
     lines = [
-        (label, good, *(mean(evaluation, key, digits) for _, evaluation in splits))
-        for label, key, digits, good in SCORES
+        (
+            score.metadata["label"],
+            score.metadata["better"],
+            *(mean(each, score.name, score.metadata["digits"]) for _, each in splits),
+        )
+        for score in fields(Scores)
     ]
     shares = (failed(evaluation, FAILED_DICE) for _, evaluation in splits)
     below = (f"Images with a Dice below {FAILED_DICE}", "low", *shares)
     caption = (
         "Mean of the images, in brackets the 95 % bootstrap interval over images. The mask is the "
         "mean of the members cut at 0.5, held against the expert's at the image's own size; two "
-        "empty masks agree fully. Variance, entropy and disagreement are taken on the grid. "
+        "empty masks agree fully. Variance to expected error measure the members' doubt, on "
+        "the grid. "
         "Seconds are from the picture in memory to its mask."
     )
     pieces = [table(head, [*lines, below], caption, words=2)]
@@ -154,7 +160,8 @@ def _doubt(report: Report) -> Html:
     )
     clouds = (
         "One dot an image of test. Variance and entropy are summed over the grid and divided by "
-        "the area of the mask; disagreement is 1 − mean Dice between members."
+        "the area of the mask; disagreement is 1 − mean Dice between members; expected error is "
+        "1 − mean Dice between the members' probabilities and the mask."
     )
     return joined(
         (

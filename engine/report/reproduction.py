@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.types import ModelSpec, SampleSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from engine.report import Measured, Report, Subject
+    from engine.report.measuring import Measured, Report, Subject
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from engine.reliability import (
     risk_coverage,
     spearman,
 )
+from engine.report.sweep import Sweep, planned, sweep
+from engine.report.worst import Worst, with_newest
 from engine.sampling import Denoises
-from engine.sweep import Sweep, planned, sweep
-from engine.types import Dataset, Sample, SampleSettings
-from engine.worst import Worst, with_newest
+from engine.types import Dataset, SampleSettings, evenly
 
 #: An image has failed where its Dice is below this.
 FAILED_DICE = 0.8
@@ -181,12 +181,6 @@ def report(
         now = f"settings {swept_so_far.done}/{swept_so_far.total}"
         newest = _next(newest, now, sweep=swept_so_far)
         yield newest
-
-
-def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
-    """At most `count` samples (None: all), spread over the whole list."""
-    kept = len(samples) if count is None else min(count, len(samples))
-    return tuple(samples[i * len(samples) // kept] for i in range(kept))
 
 
 def _doubt(name: str, doubt_n: Numbers, evaluation: Evaluation) -> Doubt:

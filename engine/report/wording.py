@@ -8,32 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from engine.markup import Html, element
 from engine.metrics import interval
+from engine.report.markup import Html, element
 from engine.types import SampleSettings
 
 if TYPE_CHECKING:
     from engine.evaluation import Evaluation
-
-#: Name, key and digits of the scores, and what is good.
-SCORES = (
-    ("Dice", "dice", 3, "high"),
-    ("IoU", "iou", 3, "high"),
-    ("Threshold Jaccard (IoU, 0 below 0.65)", "threshold_jaccard", 3, "high"),
-    ("Sensitivity", "sensitivity", 3, "high"),
-    ("Specificity", "specificity", 3, "high"),
-    ("HD95, pixels", "hd95_px", 1, "low"),
-    ("HD95, share of the diagonal", "hd95_share", 3, "low"),
-    ("Dice, majority vote", "dice_majority", 3, "high"),
-    ("Dice, STAPLE", "dice_staple", 3, "high"),
-    ("GED", "ged", 3, "low"),
-    ("CI (agreement of the members)", "ci", 3, ""),
-    ("Variance", "variance", 3, ""),
-    ("Entropy", "entropy", 3, ""),
-    ("Disagreement", "disagreement", 3, ""),
-    ("Members", "members", 1, ""),
-    ("Seconds an image", "seconds", 2, "low"),
-)
 
 
 def mean(evaluation: Evaluation, key: str, digits: int = 3) -> str:
