@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from engine.metrics import pairwise_dice
+from engine.metrics import Numbers, pairwise_dice
 from engine.types import EnsembleResult, Float
 from nca_seg_app.panels.pictures import Pace
 from nca_seg_app.session import Session
@@ -35,7 +35,7 @@ class Agreement:
     variance_hw: Float
     entropy_hw: Float
     share_hw: Float
-    dice: NDArray[np.float64]
+    dice: Numbers
 
     @property
     def doubt(self) -> float:

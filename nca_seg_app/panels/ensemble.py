@@ -133,7 +133,7 @@ class EnsemblePanel(QWidget):
             if self._placed is not None and self._placed >= stale:
                 self._put_member(self._placed)
         self._note_shown()
-        self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0, np.float32))
+        self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0))
         self.doubt.setText(doubt_text(newest))
 
     def _note_shown(self) -> None:

@@ -7,7 +7,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QWidget
 
-from engine.types import Float
+from engine.metrics import Numbers
 
 BINS = 25
 HEIGHT_PX = 64
@@ -18,11 +18,11 @@ class DiceHistogram(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._dice = np.zeros(0, np.float32)
+        self._dice: Numbers = np.zeros(0)
         self.setFixedHeight(HEIGHT_PX)
         self.setAccessibleName("Overlap of every two members")
 
-    def show_dice(self, dice: Float) -> None:
+    def show_dice(self, dice: Numbers) -> None:
         """Show the overlaps, (pairs,), in [0, 1]."""
         self._dice = dice
         self.setVisible(dice.size > 0)
