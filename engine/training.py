@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +80,13 @@ def train(
         raise DatasetProblem(dataset.root, "it has no samples to train on")
     if settings.batch_size % parallel.size():
         raise ValueError(f"batch_size must be a multiple of the {parallel.size()} processes")
-    spec = replace(spec, size=settings.size, training=_record(settings, dataset))
+    begun_with = (spec.samples_seen or 0) if start is not None else 0
+    record = {
+        **asdict(settings),
+        "train_images": len(learned),
+        "samples_before": begun_with,
+    }
+    spec = replace(spec, size=settings.size, training=record)
     lessons = Lessons(learned, spec, settings)
     references = [reference(sample, settings.size) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start)
@@ -274,8 +279,3 @@ class _Run:
         self.start_dice = facts["start_dice"]
         best = self.folder / BEST
         self.best_path = best if best.exists() else None
-
-
-def _record(settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:
-    described = {key: getattr(settings, key) for key in settings.__dataclass_fields__}
-    return {**described, "train_images": len(dataset.split("train"))}

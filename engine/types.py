@@ -142,6 +142,18 @@ class ModelSpec:
             raise ValueError(f"size {self.size} must be a multiple of 4 from 8 up")
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
 
+    @property
+    def samples_seen(self) -> int | None:
+        """Samples that the weights learned from, those of the weights they began with among them.
+
+        None where the file does not record it.
+        """
+        done, batch = self.training.get("steps_done"), self.training.get("batch_size")
+        before = self.training.get("samples_before", 0)
+        if isinstance(done, int) and isinstance(batch, int) and isinstance(before, int):
+            return before + done * batch
+        return None
+
 
 @dataclass(frozen=True)
 class SampleSettings:

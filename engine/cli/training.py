@@ -116,7 +116,7 @@ def train(
 
         entry = find_model(from_)
         spec, start = read(entry.path)
-        spec = replace(spec, parent=entry.fingerprint, training={"name": entry.name})
+        spec = replace(spec, parent=entry.fingerprint)
     else:
         from engine.presets import preset
 

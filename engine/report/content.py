@@ -10,7 +10,7 @@ from engine.evaluation import Evaluation
 from engine.metrics import interval
 from engine.reliability import Calibration
 from engine.report.measuring import Doubt, Measured, Report, Subject
-from engine.report.reproduction import measured_by, rows, samples_seen, trained_by
+from engine.report.reproduction import measured_by, rows, trained_by
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
 
 
@@ -59,7 +59,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "name": subject.name,
         "fingerprint": subject.fingerprint,
         "parameters": subject.parameters,
-        "samples_seen": samples_seen(spec),
+        "samples_seen": spec.samples_seen,
         "device": str(subject.model.device),
         "spec": {**described, "training": dict(spec.training)},
     }

@@ -14,7 +14,7 @@ from engine.reliability import UNCERTAINTIES
 from engine.report import plots
 from engine.report.markup import Html, element, figure, html, joined, line, page, table
 from engine.report.measuring import FAILED_DICE, PIXELS_AN_IMAGE, Doubt, Measured, Report
-from engine.report.reproduction import PAPER, Row, measured_by, rows, samples_seen, trained_by
+from engine.report.reproduction import PAPER, Row, measured_by, rows, trained_by
 from engine.report.sweep import TOLERANCE, Point, Sweep, best, cheapest
 from engine.report.wording import (
     chosen,
@@ -75,7 +75,7 @@ def _unfinished(report: Report) -> Html:
 
 def _head(report: Report, written: str) -> Html:
     subject, spec = report.subject, report.subject.model.spec
-    seen = samples_seen(spec)
+    seen = spec.samples_seen
     facts = {
         "Model": subject.name,
         "Fingerprint": subject.fingerprint,
@@ -297,7 +297,7 @@ def _paper_lines(report: Report, row: Row) -> Iterable[Html]:
         yield line((published.name, "paper", *scores, size, "", 256), words=2)
     for measured in row.measured:
         subject, evaluation = measured.subject, measured.evaluation
-        seen = samples_seen(subject.model.spec)
+        seen = subject.model.spec.samples_seen
         cells = (
             subject.name,
             f"here, {images(evaluation)}",

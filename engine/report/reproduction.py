@@ -79,12 +79,6 @@ def trained_by(spec: ModelSpec) -> str:
     return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])
 
 
-def samples_seen(spec: ModelSpec) -> int | None:
-    """Samples that the training of this file saw, its parent's not among them; None: no record."""
-    done, batch = spec.training.get("steps_done"), spec.training.get("batch_size")
-    return int(done * batch) if isinstance(done, int) and isinstance(batch, int) else None
-
-
 def _architecture(measured: Measured) -> str:
     return measured.subject.model.spec.architecture
 

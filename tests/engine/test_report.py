@@ -17,7 +17,7 @@ from engine.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
 from engine.report.content import as_json
 from engine.report.measuring import Measured, Report, Subject, report
 from engine.report.page import render
-from engine.report.reproduction import PAPER, rows, samples_seen, trained_by
+from engine.report.reproduction import PAPER, rows, trained_by
 from engine.report.sweep import Point, Sweep, cheapest, members_for, sweep
 from engine.types import Dataset, SampleSettings, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
@@ -236,10 +236,10 @@ def test_a_training_is_told_as_its_file_records_it() -> None:
     ):
         assert flags in told
     assert "--mask-scale" not in told
-    assert samples_seen(spec) == 675 * 12
+    assert spec.samples_seen == 675 * 12
     assert "--from PARENT" in trained_by(replace(spec, parent="f00"))
     assert trained_by(tiny_spec()) == ""
-    assert samples_seen(tiny_spec()) is None
+    assert tiny_spec().samples_seen is None
 
 
 # The page

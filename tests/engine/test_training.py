@@ -81,6 +81,18 @@ def test_a_fine_tuned_child_begins_at_its_parent_and_leaves_it_alone(tmp_path: P
     assert any(not np.array_equal(arrays[name], before[name].numpy()) for name in before)
 
 
+def test_the_samples_of_the_weights_it_began_with_count(tmp_path: Path) -> None:
+    model = lively_model()
+    record = {"steps_done": 5, "batch_size": 3, "samples_before": 10}
+    spec = replace(model.spec, training=record)
+    weights = {name: tensor.numpy() for name, tensor in model.network.state_dict().items()}
+    *_, last = train(spec, drawn_dataset(tmp_path), BRIEF, tmp_path / "run", start=weights)
+    assert last.best_path is not None
+    trained = checkpoint.read_spec(last.best_path)
+    assert trained.samples_seen == 25 + trained.training["steps_done"] * BRIEF.batch_size
+    assert tiny_spec().samples_seen is None
+
+
 def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path)
     unjudged = Dataset(dataset.root, dataset.split("train"))
