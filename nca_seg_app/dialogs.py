@@ -18,7 +18,7 @@ from nca_seg_app.help import close_button
 from nca_seg_app.ports import Answer, PathKind
 from nca_seg_app.session import Session
 
-PREFERENCES = ("theme", "device", "autosave_s")
+PREFERENCES = ("theme", "device", "autosave_s", "run_ahead")
 
 
 class Dialogs:

@@ -92,7 +92,7 @@ def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:
 
     Raises Failure with a sentence where that did not work.
     """
-    session = Session(real_engine(), Nobody(), Settings(theme="dark"))
+    session = Session(real_engine(), Nobody(), Settings(theme="dark", run_ahead=False))
     apply_theme(app, session.settings.theme)
     window = Window(session)
     try:

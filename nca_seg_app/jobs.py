@@ -181,7 +181,11 @@ class _StreamThread(QThread):
 
 
 class Jobs(QObject):
-    """The one place for long work: at most one job at a time."""
+    """The one place for long work: at most one stream at a time, and a person's work comes first.
+
+    A spare job gives way: it is cancelled as soon as a person's work wants to begin, which waits
+    for its end, one step at most. It is not `current`: nobody has to know of it.
+    """
 
     #: A job began, paused, went on or ended; see `current`.
     changed = Signal()
@@ -189,17 +193,25 @@ class Jobs(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._current: Job | None = None
+        self._spare: Job | None = None
+        self._waiting: list[Callable[[], None]] = []
+        self._holds = 0
 
     @property
     def current(self) -> Job | None:
-        """The job under way, or None."""
+        """The person's job under way, or None."""
         return self._current
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing runs or is about to, so that a spare job may start."""
+        return self._current is None and self._spare is None and not self._holds
 
     def start(self, factory: Callable[[], Iterator[Any]]) -> Job:
         """The job that walks the stream `factory()` gives; both run in the job's thread.
 
         Connect to its signals right away: none is emitted before the event loop runs again.
-        RuntimeError if a job is under way.
+        RuntimeError if a person's job is under way.
         """
         if self._current is not None:
             raise RuntimeError("a job is under way")
@@ -207,15 +219,53 @@ class Jobs(QObject):
         self._current = job
         job.paused_changed.connect(self._announce)
         job.finished.connect(self._release)
-        job._start()
+        self._after_spare(job._start)
         self.changed.emit()
         return job
 
+    def start_spare(self, factory: Callable[[], Iterator[Any]]) -> Job:
+        """A job as of `start()` that gives way to all others. RuntimeError where not `free`."""
+        if not self.free:
+            raise RuntimeError("something is under way")
+        job = self._spare = Job(factory, self)
+        job.finished.connect(self._release_spare)
+        job._start()
+        return job
+
+    def hold(self, go: Callable[[], None]) -> None:
+        """Call `go` once no spare job runs; none starts until `let_go()` is called as often."""
+        self._holds += 1
+        self._after_spare(go)
+
+    def let_go(self) -> None:
+        """What `hold()` made room for is done."""
+        self._holds -= 1
+        self.changed.emit()
+
     def close(self) -> None:
-        """Cancel the job under way and wait for its end; its outcome is emitted before."""
-        if self._current is not None:
-            self._current.cancel()
-            self._current.wait()
+        """Cancel what is under way and wait for its end; its outcome is emitted before."""
+        jobs = [job for job in (self._spare, self._current) if job is not None]
+        for job in jobs:
+            job.cancel()
+        for job in jobs:
+            job.wait()
+
+    def _after_spare(self, go: Callable[[], None]) -> None:
+        if self._spare is None:
+            go()
+        else:
+            self._spare.cancel()
+            self._waiting.append(go)
+
+    @Slot()
+    def _release_spare(self) -> None:
+        job, self._spare = self._spare, None
+        if job is not None:
+            job.deleteLater()
+        waiting, self._waiting = self._waiting, []
+        for go in waiting:
+            go()
+        self.changed.emit()
 
     @Slot()
     def _announce(self) -> None:

@@ -158,11 +158,27 @@ class Keeping(QObject):
 
         session.lane.run(work, done, session.fail)
 
-    def save_now(self) -> None:
-        """Save before returning, for closing down. Raises what the study raises."""
+    def may_close(self) -> bool:
+        """Ask about unsaved work, and save it or let it go before returning; False to stay."""
         session, document, path = self._session, self._session.document, self._session.path
-        study = session.study
-        if study is not None and document is not None and path is not None:
+        if document is not None and document.unsaved:
+            document.rollback()
+        if document is None or not document.unsaved:
+            return True
+        answer = session.prompts.ask_save(path.name if path else "")
+        try:
+            if answer == "save":
+                self._save_now(document)
+        except Exception as error:
+            session.fail(error)
+            return False
+        if answer == "discard":
+            self.drop_draft()
+        return answer != "cancel"
+
+    def _save_now(self, document: MaskDocument) -> None:
+        session, study, path = self._session, self._session.study, self._session.path
+        if study is not None and path is not None:
             mask_hw, source, keeps = document.mask_hw, document.note, self._reviewed
             session.lane.wait(lambda: study.save(path, mask_hw, _origin(source, mask_hw), keeps))
             document.mark_saved()
@@ -222,10 +238,13 @@ class Keeping(QObject):
 
         session.lane.run(lambda: study.set_reviewed(path, True), done, session.fail)
 
-    def note_doubt(self, result: EnsembleResult) -> None:
-        """Keep how much the members of a finished run disagree."""
-        session, study, path = self._session, self._session.study, self._session.path
-        if study is None or path is None:
+    def note_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
+        """Keep how much the members of a finished run on the image at `path` disagree.
+
+        `quietly` leaves a failure to the log.
+        """
+        session, study = self._session, self._session.study
+        if study is None:
             return
 
         def work() -> float:
@@ -233,7 +252,11 @@ class Keeping(QObject):
             study.set_disagreement(path, doubt)
             return doubt
 
-        session.lane.run(work, lambda doubt: session.set_row(path, doubt=doubt), session.fail)
+        session.lane.run(
+            work,
+            lambda doubt: session.set_row(path, doubt=doubt),
+            None if quietly else session.fail,
+        )
 
     # Drafts
 

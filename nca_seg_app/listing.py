@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
@@ -72,18 +72,21 @@ class Listing(QObject):
             self.changed.emit()
 
     def neighbour(self, step: int) -> int | None:
-        """The place of the next (1) or previous (-1) listed image that can be read, or None.
+        """The place of the next (1) or previous (-1) listed image that can be read, or None."""
+        return next(self.way(step), None)
+
+    def way(self, step: int) -> Iterator[int]:
+        """The places of all listed images that can be read, from the next (1) or previous (-1) on.
 
         From an open image that is not listed itself, the way goes from where it would stand.
         """
         self._refresh()
         index = self._session.index
         if index < 0:
-            return None
+            return iter(())
         line = self._lines[index]
         way = self._all[line + 1 :] if step > 0 else self._all[:line][::-1]
-        usable = (place for place in way if place in self._listed and self._rows[place].readable)
-        return next(usable, None)
+        return (place for place in way if place in self._listed and self._rows[place].readable)
 
     def _refresh(self) -> None:
         # By identity: rows are never changed, and there may be many thousands.

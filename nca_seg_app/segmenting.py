@@ -12,10 +12,18 @@ from PySide6.QtCore import Signal
 
 from engine import masks
 from engine.library import ModelEntry
-from engine.types import CellStep, EnsembleResult, Float, Origin, Patch, SampleSettings
+from engine.types import (
+    CellStep,
+    Device,
+    EnsembleResult,
+    Float,
+    Image,
+    Origin,
+    Patch,
+    SampleSettings,
+)
 from nca_seg_app.document import Mask
 from nca_seg_app.keeping import Source
-from nca_seg_app.models import Loaded
 from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
@@ -83,12 +91,37 @@ class Film:
                 )
 
 
-@dataclass(frozen=True)
 class Run:
-    """What a run was started with, so that its result can be accounted for and replayed."""
+    """What a run was started with, and its film: a result can be accounted for and replayed."""
 
-    model: ModelEntry
-    settings: SampleSettings
+    def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
+        self.model = model
+        self.settings = settings
+        self.device = device
+        self.film = Film()
+        #: The hash of the weights; "" until they are loaded.
+        self.fingerprint = ""
+
+    @classmethod
+    def chosen(cls, session: Session) -> Run | None:
+        """A run with the chosen model and settings, or None where there is no model."""
+        entry, settings = session.model, session.settings
+        return cls(entry, settings.sample, settings.device) if entry is not None else None
+
+    @property
+    def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:
+        """What decides its result, besides the image."""
+        return self.model, self.settings, self.device
+
+    def stream(self, session: Session, image: Image) -> Iterator[EnsembleResult]:
+        """The growing ensemble for `image`, with every step on the film; for a job's thread."""
+        loaded = session.models_held.shelf.get(self.model, self.device)
+        self.fingerprint = loaded.fingerprint
+        events = session.engine.segment(loaded.handle, image, self.settings)
+        with closing(events) as steps:  # type: ignore[type-var]
+            for event in steps:
+                self.film.record(event)
+                yield event
 
 
 class Segmentation(Undertaking):
@@ -105,10 +138,9 @@ class Segmentation(Undertaking):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._run: Run | None = None
-        self._loaded: Loaded | None = None
+        self._no_film = Film()
         self._result: EnsembleResult | None = None
         self._accepted = False
-        self._film = Film()
         self._replay = 0
 
     @property
@@ -124,7 +156,7 @@ class Segmentation(Undertaking):
     @property
     def film(self) -> Film:
         """The film of the newest run; empty before the first."""
-        return self._film
+        return self._run.film if self._run is not None else self._no_film
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -142,6 +174,11 @@ class Segmentation(Undertaking):
         return self._run.settings if self._run is not None else self._session.settings.sample
 
     @property
+    def run(self) -> Run | None:
+        """The newest run on the open image, or None."""
+        return self._run
+
+    @property
     def model(self) -> ModelEntry | None:
         """The model that drew the result at hand."""
         return self._run.model if self._run is not None else None
@@ -150,23 +187,19 @@ class Segmentation(Undertaking):
 
     def segment(self) -> None:
         """Draw an ensemble for the open image with the chosen model and settings."""
-        session, image, entry = self._session, self._session.image, self._session.model
-        if image is None or entry is None or session.jobs.current is not None:
+        session, image, run = self._session, self._session.image, Run.chosen(self._session)
+        if image is None or run is None or session.jobs.current is not None:
             return
-        settings, device = session.settings.sample, session.settings.device
-        shelf, film, engine = session.models_held.shelf, Film(), session.engine
-
-        def stream() -> Iterator[EnsembleResult]:
-            self._loaded = shelf.get(entry, device)
-            with closing(engine.segment(self._loaded.handle, image, settings)) as events:  # type: ignore[type-var]
-                for event in events:
-                    film.record(event)
-                    yield event
-
-        self._run, self._film, self._accepted = Run(entry, settings), film, False
+        self._run, self._accepted = run, False
         self._set_result(None)
         self.film_changed.emit()
-        self._begin(stream)
+        self._begin(lambda: run.stream(session, image))
+
+    def propose(self, run: Run, result: EnsembleResult) -> None:
+        """Put up what a run on the open image's file has given elsewhere, as if it ended now."""
+        self.reset()
+        self._run = run
+        self._complete(result)
 
     def step(self) -> None:
         """Let a paused run take one diffusion step; a running one pauses."""
@@ -219,7 +252,7 @@ class Segmentation(Undertaking):
     def reset(self) -> None:
         """Forget run, result and film, as when another image is opened."""
         self.discard()
-        self._run, self._film = None, Film()
+        self._run = None
         self.film_changed.emit()
 
     def replay(self, member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
@@ -228,7 +261,7 @@ class Segmentation(Undertaking):
         A newer call replaces one that has not been answered yet: only the newest is.
         """
         session, run, image = self._session, self._run, self._session.image
-        frame = self._film.find(member, timestep)
+        frame = self.film.find(member, timestep)
         if run is None or image is None or frame is None:
             return
         self._replay += 1
@@ -248,10 +281,15 @@ class Segmentation(Undertaking):
             return cells
 
         def deliver(cells: list[CellStep]) -> None:
+            session.jobs.let_go()
             if ticket == self._replay:
                 done(cells)
 
-        session.aside.run(work, deliver, session.fail)
+        def refuse(error: BaseException) -> None:
+            session.jobs.let_go()
+            session.fail(error)
+
+        session.jobs.hold(lambda: session.aside.run(work, deliver, refuse))
 
     # Inside
 
@@ -259,10 +297,10 @@ class Segmentation(Undertaking):
         self, text: str, proposal: Callable[[], Mask], then: Callable[[], None] | None = None
     ) -> None:
         self.cancel()
-        run, loaded, threshold = self._run, self._loaded, self.threshold
-        if run is None or loaded is None:
+        run, threshold = self._run, self.threshold
+        if run is None:
             return
-        origin = Origin(run.model.name, loaded.fingerprint, run.settings, threshold)
+        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
 
         def finish() -> None:
             self._accepted = True
@@ -300,8 +338,8 @@ class Segmentation(Undertaking):
 
     def _complete(self, result: EnsembleResult | None) -> None:
         self._stopped(result)
-        if result is not None:
-            self._session.keeping.note_doubt(result)
+        if result is not None and self._session.path is not None:
+            self._session.keeping.note_doubt(self._session.path, result)
         self.completed.emit()
 
     def _stopped(self, result: EnsembleResult | None) -> None:

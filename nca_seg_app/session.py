@@ -14,6 +14,7 @@ from engine.library import ModelEntry
 from engine.study import Study
 from engine.types import Image
 from nca_seg_app import settings as settings_files
+from nca_seg_app.ahead import Ahead
 from nca_seg_app.document import Edit, Mask, MaskDocument
 from nca_seg_app.editing import edit_aside
 from nca_seg_app.jobs import Jobs, Tasks
@@ -39,8 +40,8 @@ class Session(QObject):
     """What the person is doing. Panels and canvas read its properties and call its verbs.
 
     Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
-    `listing` (the order of the images), `viewing` (tool and shown map), `models_held`, `document`
-    (the mask) and `jobs` (long work).
+    `listing` (the order of the images), `ahead` (the next image's result before it is asked for),
+    `viewing` (tool and shown map), `models_held`, `document` (the mask) and `jobs` (long work).
     `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
 
@@ -92,6 +93,7 @@ class Session(QObject):
         self.keeping = Keeping(self)
         self.opening = Opening(self)
         self.listing = Listing(self)
+        self.ahead = Ahead(self)
         self._settings_timer = QTimer(self)
         self._settings_timer.setSingleShot(True)
         self._settings_timer.setInterval(400)
@@ -213,21 +215,9 @@ class Session(QObject):
             "Training is under way. Stop it? What it has learned so far will be lost."
         ):
             return False
-        document = self._document
-        if document is not None and document.unsaved:
-            document.rollback()
-        if document is not None and document.unsaved:
-            answer = self.prompts.ask_save(self.path.name if self.path else "")
-            if answer == "cancel":
-                return False
-            try:
-                if answer == "save":
-                    self.keeping.save_now()
-            except Exception as error:
-                self.fail(error)
-                return False
-            if answer == "discard":
-                self.keeping.drop_draft()
+        if not self.keeping.may_close():
+            return False
+        self.ahead.close()
         self.segmentation.discard()
         self.learning.cancel()
         self.jobs.close()
@@ -378,6 +368,7 @@ class Session(QObject):
         self.image_changed.emit()
         self.images_changed.emit()
         self.update_state()
+        self.ahead.propose()
         if document.unsaved:
             self.message.emit("Recovered what was drawn and not saved; undo gives the saved mask.")
         if opened.trouble is not None:

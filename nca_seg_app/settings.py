@@ -53,6 +53,9 @@ class Settings:
     fill_opacity: float = setting(
         0.25, "Fill opacity", "Of the coloured area inside the outline.", low=0.0, high=0.6
     )
+    run_ahead: bool = setting(
+        True, "Run ahead", "Segment the next image of the list before you ask for it."
+    )
     show_outline: bool = setting(True, "Outline", "Draw the border of the mask.")
     show_fill: bool = setting(True, "Fill", "Tint the area inside the outline.")
     show_variance: bool = setting(False, "Variance", "Show where the members disagree.")

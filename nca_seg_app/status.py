@@ -25,6 +25,7 @@ class StatusLine(QStatusBar):
         self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
         self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
         self.saved = self._label("")
+        self.ahead = self._label("The next image, segmented before you ask for it.")
         self.note = QLabel()
         # However long a message is, the window does not grow for it.
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -39,6 +40,7 @@ class StatusLine(QStatusBar):
         session.image_changed.connect(self._show_image)
         session.images_changed.connect(self._show_doubt)
         session.model_changed.connect(self._show_model)
+        session.ahead.changed.connect(self._show_ahead)
         self._show_model()
 
     def show_note(self, sentence: str) -> None:
@@ -66,6 +68,10 @@ class StatusLine(QStatusBar):
     def _show_doubt(self) -> None:
         doubt = self._session.row.doubt if self._session.row is not None else None
         self.doubt.setText(f"doubt {doubt:.2f}" if doubt is not None else "")
+
+    def _show_ahead(self) -> None:
+        path = self._session.ahead.path
+        self.ahead.setText(f"working ahead: {path.stem}" if path is not None else "")
 
     def _show_model(self) -> None:
         entry, device = self._session.model, self._session.device_text

@@ -60,6 +60,7 @@ class DiskModel:
     """A loaded model that answers every image with a disk, of another radius for each member.
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
+    `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
     `coarse_updates` and `updates` are the cell updates of its two levels, `start_dice` its own Dice
     before a fine-tuning.
     """
@@ -74,6 +75,9 @@ class DiskModel:
     gate: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
     threads: set[int] = field(default_factory=set)
+    runs: int = 0
+    most_at_once: int = 0
+    at_once: int = 0
 
     def truth(self, frame: Frame, member: int) -> Float:
         """What member `member` comes to believe, on the grid, in [0, 1]."""
@@ -86,6 +90,8 @@ class DiskModel:
         firsts = range(0, settings.members, batch)
         finished = np.zeros((0, *frame.grid_shape), np.float32)
         done = 0
+        self.runs += 1
+        self._enter()
         try:
             for first in firsts:
                 members = range(first, min(first + batch, settings.members))
@@ -110,7 +116,7 @@ class DiskModel:
                     )
                 finished = members_nhw
         finally:
-            self.closed.set()
+            self._leave()
 
     def replay(
         self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
@@ -119,13 +125,17 @@ class DiskModel:
         levels = ((1, self.coarse_updates, noisy_hw[::4, ::4]), (2, self.updates, noisy_hw))
         total = sum(updates + 1 for _, updates, _ in levels)
         done = 0
-        for level, updates, given_hw in levels:
-            for update in range(updates + 1):
-                done += 1
-                state_chw = np.zeros((7, *given_hw.shape), np.float32)
-                state_chw[0], state_chw[4], state_chw[6] = update, given_hw, timestep
-                fires_hw = np.full(given_hw.shape, update > 0)
-                yield CellStep(done, total, level, update, state_chw, fires_hw)
+        self._enter()
+        try:
+            for level, updates, given_hw in levels:
+                for update in range(updates + 1):
+                    done += 1
+                    state_chw = np.zeros((7, *given_hw.shape), np.float32)
+                    state_chw[0], state_chw[4], state_chw[6] = update, given_hw, timestep
+                    fires_hw = np.full(given_hw.shape, update > 0)
+                    yield CellStep(done, total, level, update, state_chw, fires_hw)
+        finally:
+            self._leave()
 
     def finetune(
         self, dataset: Dataset, settings: TrainSettings, folder: Path
@@ -134,6 +144,7 @@ class DiskModel:
         folder.mkdir(parents=True, exist_ok=True)
         best_dice: float | None = None
         best_path: Path | None = None
+        self._enter()
         try:
             for done in range(1, settings.steps + 1):
                 self._obey(done - 1)
@@ -155,7 +166,15 @@ class DiskModel:
                     self.start_dice,
                 )
         finally:
-            self.closed.set()
+            self._leave()
+
+    def _enter(self) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+
+    def _leave(self) -> None:
+        self.at_once -= 1
+        self.closed.set()
 
     def _obey(self, done: int) -> None:
         self.threads.add(threading.get_ident())

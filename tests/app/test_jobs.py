@@ -156,6 +156,41 @@ def test_only_one_job_runs_and_the_next_may_start_when_it_ended(qtbot: QtBot, jo
         pass
 
 
+def test_a_spare_job_gives_way_and_the_persons_begins_after_its_end(
+    qtbot: QtBot, jobs: Jobs
+) -> None:
+    spare_steps, steps = Steps(10, holds_at=3), Steps(3)
+    spare = Heard(jobs.start_spare(spare_steps), spare_steps)
+    assert jobs.current is None
+    qtbot.waitUntil(spare_steps.reached.is_set, timeout=PATIENCE_MS)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    assert jobs.current is job
+    qtbot.wait(20)
+    assert steps.thread == 0
+    spare_steps.gate.set()
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
+    assert spare.outcomes == [("cancelled", 3, True)]
+    assert heard.outcomes == [("completed", 3, True)]
+
+
+def test_a_spare_job_starts_only_where_nothing_runs_or_holds(qtbot: QtBot, jobs: Jobs) -> None:
+    called: list[str] = []
+    jobs.start_spare(Steps(10**12))
+    with pytest.raises(RuntimeError, match="under way"):
+        jobs.start_spare(Steps(3))
+    jobs.hold(lambda: called.append("held"))
+    assert not called
+    qtbot.waitUntil(lambda: bool(called), timeout=PATIENCE_MS)
+    assert not jobs.free
+    with pytest.raises(RuntimeError, match="under way"):
+        jobs.start_spare(Steps(3))
+    jobs.let_go()
+    assert jobs.free
+    jobs.start_spare(Steps(3))
+    qtbot.waitUntil(lambda: jobs.free, timeout=PATIENCE_MS)
+
+
 def test_closing_cancels_waits_and_tells_the_outcome(qtbot: QtBot) -> None:
     jobs, steps = Jobs(), Steps(10**12)
     job = jobs.start(steps)

@@ -1,0 +1,228 @@
+"""What runs ahead never delays, changes or blocks what the person does."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.images import read_image
+from engine.types import EnsembleResult, Image
+from nca_seg_app.jobs import Job
+from nca_seg_app.segmenting import Run
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+log = logging.getLogger(__name__)
+
+#: Someone who goes through the list quickly shall not start a run at every image.
+REST_MS = 250
+#: Enough for one image after the other; more would only fill the memory.
+MOST_KEPT = 2
+
+
+class Forerun:
+    """A run on an image that need not be open. `result` is None before its end."""
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self.path = path
+        self.run = run
+        self.result: EnsembleResult | None = None
+        self._modified_ns = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the file is the one that was read."""
+        try:
+            return self.path.stat().st_mtime_ns == self._modified_ns
+        except OSError:
+            return False
+
+    def read(self) -> Image:
+        """The image. Raises what reading it raises."""
+        self._modified_ns = self.path.stat().st_mtime_ns
+        return read_image(self.path)
+
+
+class Ahead(QObject):
+    """The result of the next image of the list, computed while nothing else is, and kept.
+
+    It begins once the person uses the model: the open image has a result of a finished run, or a
+    mask that came from one. What is kept is proposed when its image is opened, and belongs to the
+    folder, model, settings and device it began with: with others it is dropped.
+    """
+
+    #: `path` is another one, or None.
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._terms = self._terms_now()
+        self._used: set[Path] = set()
+        self._failed: set[Path] = set()
+        self._kept: list[Forerun] = []
+        self._forerun: Forerun | None = None
+        self._job: Job | None = None
+        self._closed = False
+        self._timer = QTimer(self, singleShot=True, interval=REST_MS)
+        self._timer.timeout.connect(self._look)
+        segmentation = session.segmentation
+        segmentation.completed.connect(self._note_use)
+        segmentation.result_changed.connect(self._note_decision)
+        for signal in (
+            session.settings_changed,
+            session.model_changed,
+            session.image_changed,
+            session.images_changed,
+            session.listing.changed,
+            session.jobs.changed,
+        ):
+            signal.connect(self._follow)
+
+    @property
+    def path(self) -> Path | None:
+        """The image that is worked on, or None."""
+        return self._forerun.path if self._forerun is not None else None
+
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        """The images whose results wait to be opened."""
+        return tuple(forerun.path for forerun in self._kept)
+
+    def propose(self) -> None:
+        """Put up what is kept for the open image, unless a person has begun with it."""
+        for forerun in self._kept:
+            if forerun.path == self._session.path and self._is_untouched():
+                self._kept.remove(forerun)
+                if forerun.result is not None and forerun.fits:
+                    self._session.segmentation.propose(forerun.run, forerun.result)
+                return
+
+    def close(self) -> None:
+        """Begin nothing any more, and ask what is under way to stop; `Jobs.close()` waits."""
+        self._closed = True
+        self._drop()
+
+    # Inside
+
+    def _terms_now(self) -> tuple[Any, ...]:
+        session, run = self._session, Run.chosen(self._session)
+        return session.study, run.terms if run is not None else None
+
+    def _is_untouched(self) -> bool:
+        session, row, document = self._session, self._session.row, self._session.document
+        return (
+            row is not None
+            and row.status == "new"
+            and document is not None
+            and document.revision == 0
+            and document.is_empty
+            and session.segmentation.run is None
+        )
+
+    def _follow(self) -> None:
+        terms = self._terms_now()
+        if terms != self._terms:
+            self._terms = terms
+            self._used.clear()
+            self._drop()
+        if not self._session.settings.run_ahead:
+            self._drop()
+        elif not self._closed:
+            self._timer.start()
+
+    def _drop(self) -> None:
+        self._failed.clear()
+        self._kept.clear()
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
+        self._set_forerun(None)
+
+    def _note_use(self) -> None:
+        session, run, path = self._session, self._session.segmentation.run, self._session.path
+        chosen = Run.chosen(session)
+        if run is None or path is None or chosen is None or session.segmentation.result is None:
+            return
+        if run.terms == chosen.terms:
+            self._used.add(path)
+            self._follow()
+
+    def _note_decision(self) -> None:
+        segmentation = self._session.segmentation
+        if segmentation.result is not None and not segmentation.proposed:
+            self._note_use()
+
+    def _look(self) -> None:
+        session, path, run = self._session, self._next(), Run.chosen(self._session)
+        if self._closed or self._forerun is not None or not session.jobs.free:
+            return
+        if path is not None and run is not None:
+            forerun = Forerun(path, run)
+            self._set_forerun(forerun)
+            # Before the job, which can then be stopped within one step from its beginning.
+            session.aside.run(
+                forerun.read,
+                lambda image: self._begin(forerun, image),
+                lambda error: self._refuse(forerun, error),
+            )
+
+    def _begin(self, forerun: Forerun, image: Image) -> None:
+        session = self._session
+        if forerun is not self._forerun:
+            return
+        if not session.jobs.free:
+            self._set_forerun(None)
+            return
+        job = self._job = session.jobs.start_spare(lambda: forerun.run.stream(session, image))
+        job.completed.connect(lambda result: self._end(job, forerun, result))
+        job.cancelled.connect(lambda _: self._end(job))
+        # The log has it already.
+        job.failed.connect(lambda _: self._end(job, forerun))
+
+    def _refuse(self, forerun: Forerun, error: BaseException) -> None:
+        # The person meets the trouble in opening the image.
+        log.info("%s is not segmented ahead: %s", forerun.path, error)
+        if forerun is self._forerun:
+            self._failed.add(forerun.path)
+            self._set_forerun(None)
+
+    def _next(self) -> Path | None:
+        """The next image to work on: nothing if the first without a mask is done with."""
+        session, document = self._session, self._session.document
+        if not session.settings.run_ahead or document is None or session.path not in self._used:
+            return None
+        if session.segmentation.result is None and document.is_empty:
+            return None
+        rows = session.images
+        ahead = (rows[place] for place in session.listing.way(1) if rows[place].status == "new")
+        first = next(ahead, None)
+        done_with = {*self._failed, *self.kept}
+        return first.path if first is not None and first.path not in done_with else None
+
+    def _end(
+        self, job: Job, forerun: Forerun | None = None, result: EnsembleResult | None = None
+    ) -> None:
+        """What the job told last; without `forerun` it was stopped for a person's work."""
+        if job is not self._job:
+            return
+        self._job = None
+        self._set_forerun(None)
+        if forerun is not None and result is None:
+            self._failed.add(forerun.path)
+        elif forerun is not None and result is not None:
+            forerun.result = result
+            self._kept = [*self._kept, forerun][-MOST_KEPT:]
+            self._session.keeping.note_doubt(forerun.path, result, quietly=True)
+            # It may have been opened meanwhile.
+            self.propose()
+        self._follow()
+
+    def _set_forerun(self, forerun: Forerun | None) -> None:
+        if forerun is not self._forerun:
+            self._forerun = forerun
+            self.changed.emit()

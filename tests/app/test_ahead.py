@@ -1,0 +1,388 @@
+"""Laws: what runs ahead is there when it is wanted, and is never in the way of a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.errors import OutOfMemory
+from engine.study import Study
+from engine.types import CellStep
+from nca_seg_app import ahead as module
+from nca_seg_app.session import Has
+from nca_seg_app.status import StatusLine
+from tests.app.desks import Desk, leave
+from tests.fakes import DiskModel, disk, write_image
+
+#: Of the two batches of four steps that a run has.
+HOLDS_AT = 2
+
+
+class AheadDesk(Desk):
+    """A person who has segmented the first of four images; running ahead is on from then."""
+
+    def __init__(self, qtbot: QtBot, folder: Path) -> None:
+        super().__init__(qtbot, folder, DiskModel())
+        self.open("a.png", "b.png", "c.png", "d.png")
+        self.segment()
+
+    @property
+    def kept(self) -> list[str]:
+        return [path.name for path in self.session.ahead.kept]
+
+    def begin(self, holds_at: int = -1) -> None:
+        """Turn it on; with `holds_at` it is under way and stands before that step."""
+        self.model.gate.clear()
+        self.model.holds_at = holds_at
+        self.session.change_settings(run_ahead=True)
+        if holds_at >= 0:
+            self.until(lambda: self.session.ahead.path is not None and self.model.at_once == 1)
+
+    def go_on(self) -> None:
+        self.model.gate.set()
+        self.model.holds_at = -1
+
+    def rest(self) -> None:
+        """Wait until nothing more would begin by itself."""
+        self.settle()
+        self.qtbot.wait(3 * module.REST_MS)
+        self.until(lambda: self.session.ahead.path is None)
+        self.settle()
+
+
+@pytest.fixture(autouse=True)
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REST_MS", 20)
+
+
+@pytest.fixture
+def user(qtbot: QtBot, tmp_path: Path) -> Iterator[AheadDesk]:
+    made = AheadDesk(qtbot, tmp_path)
+    yield made
+    leave(made)
+    assert made.model.at_once == 0
+    assert made.model.most_at_once == 1
+
+
+def test_the_next_result_is_there_when_it_is_asked_for(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    user.session.accept_and_next()
+    segmentation = user.session.segmentation
+    user.until(lambda: user.session.index == 1)
+    # At once: as if a run had just ended, and nothing more.
+    result = segmentation.result
+    assert result is not None
+    assert segmentation.proposed
+    assert not segmentation.running
+    assert result.done == result.total
+    assert segmentation.film.members == 3
+    assert not user.mask_hw.any()
+    assert user.session.document is not None
+    assert not user.session.document.can_undo
+    heard: list[list[CellStep]] = []
+    segmentation.replay(0, 30, heard.append)
+    user.rest()
+    assert len(heard) == 1
+    user.session.accept_and_next()
+    user.until(lambda: user.session.index == 2)
+    assert [row.status for row in user.session.images] == ["reviewed", "reviewed", "new", "new"]
+    record = Study.open(user.folder / "images").images()[1]
+    assert record.origin is not None
+    assert (record.origin.model, record.origin.fingerprint) == ("oracle", "abc123")
+    assert not user.failures
+
+
+def test_opening_a_folder_alone_starts_nothing(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path)
+    desk.session.change_settings(run_ahead=True)
+    desk.open()
+    desk.session.open_next()
+    desk.settle()
+    desk.draw()
+    desk.session.save()
+    desk.settle()
+    qtbot.wait(5 * module.REST_MS)
+    assert desk.model.runs == 0
+    leave(desk)
+
+
+def test_it_goes_on_from_an_accepted_mask_and_not_from_a_discarded_result(
+    user: AheadDesk,
+) -> None:
+    user.session.segmentation.discard()
+    user.begin()
+    user.rest()
+    assert user.model.runs == 1
+    user.segment()
+    user.session.segmentation.accept()
+    user.settle()
+    user.session.save()
+    user.rest()
+    assert user.kept == ["b.png"]
+    assert user.model.runs == 3
+
+
+def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
+    user.begin()
+    user.rest()
+    doubts = [row.doubt for row in user.session.images]
+    assert doubts[1] == doubts[0]
+    assert doubts[2:] == [None, None]
+    stored = Study.open(user.folder / "images").images()[1]
+    assert stored.disagreement == pytest.approx(doubts[1])
+
+
+def test_a_person_does_not_meet_it(user: AheadDesk) -> None:
+    status = StatusLine(user.session)
+    user.qtbot.addWidget(status)
+    before, states = user.session.state, []
+    user.session.state_changed.connect(lambda: states.append(user.session.state))
+    user.begin(HOLDS_AT)
+    assert status.ahead.text() == "working ahead: b"
+    assert user.session.segmentation.progress == (8, 8)
+    user.go_on()
+    user.until(lambda: user.kept == ["b.png"])
+    assert status.ahead.text() == ""
+    assert Has.IDLE in before
+    assert states == []
+
+
+def test_a_run_of_the_person_comes_first(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    segmentation = user.session.segmentation
+    segmentation.segment()
+    # Nothing to notice: it runs, and its first event is a step away.
+    assert segmentation.running
+    assert Has.RUNNING in user.session.state
+    user.go_on()
+    user.settle()
+    assert user.kept == []
+    assert segmentation.result is not None
+    assert segmentation.progress == (8, 8)
+    user.rest()
+    assert user.kept == ["b.png"]
+
+
+def test_a_run_of_the_person_can_be_stopped_before_it_began(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    user.session.segmentation.segment()
+    user.session.segmentation.cancel()
+    user.go_on()
+    user.settle()
+    assert not user.failures
+    assert not user.session.segmentation.running
+    assert user.session.segmentation.result is None
+
+
+def test_a_training_comes_first(user: AheadDesk) -> None:
+    user.session.segmentation.accept()
+    user.settle()
+    user.session.save()
+    user.settle()
+    user.begin(HOLDS_AT)
+    user.session.learning.finetune()
+    assert user.session.learning.running
+    user.go_on()
+    user.settle()
+    assert user.session.learning.candidate is not None
+    user.rest()
+    assert user.kept == ["b.png"]
+
+
+def test_a_replay_of_cells_comes_first(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    heard: list[list[CellStep]] = []
+    user.session.segmentation.replay(0, 30, heard.append)
+    assert not heard
+    user.go_on()
+    user.until(lambda: bool(heard))
+    assert user.kept == []
+    user.rest()
+    assert user.kept == ["b.png"]
+
+
+@pytest.mark.parametrize("change", ["sample", "device", "model", "off"])
+def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str) -> None:
+    session = user.session
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    session.listing.arrange("name", "c.png")
+    user.model.holds_at = HOLDS_AT
+    user.until(lambda: session.ahead.path is not None and user.model.at_once == 1)
+    if change == "sample":
+        session.change_settings(sample=dataclasses.replace(session.settings.sample, seed=7))
+    elif change == "device":
+        session.change_settings(device="cpu")
+    elif change == "model":
+        assert session.model is not None
+        session.models_held.add(dataclasses.replace(session.model, name="other"))
+    else:
+        session.change_settings(run_ahead=False)
+    assert user.kept == []
+    assert session.ahead.path is None
+    user.go_on()
+    user.rest()
+    assert user.model.runs == 3
+    session.listing.arrange("name", "")
+    session.open_next()
+    user.rest()
+    assert user.kept == []
+    assert session.segmentation.result is None
+
+
+def test_it_can_be_turned_off_and_on_again(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    user.session.change_settings(run_ahead=False)
+    user.session.change_settings(run_ahead=True)
+    user.qtbot.wait(3 * module.REST_MS)
+    user.go_on()
+    user.rest()
+    assert user.kept == ["b.png"]
+
+
+def test_settings_that_change_no_result_keep_it(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    user.session.change_settings(fill_opacity=0.4, theme="dark")
+    user.session.segmentation.set_threshold(0.7)
+    assert user.kept == ["b.png"]
+
+
+def test_another_folder_drops_what_is_kept(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    user.session.open_path(write_image(user.folder / "other" / "b.png").parent)
+    user.settle()
+    assert user.kept == []
+    assert user.session.segmentation.result is None
+
+
+def test_images_with_a_mask_are_passed_over(user: AheadDesk) -> None:
+    study = user.session.study
+    assert study is not None
+    saved_hw = disk((48, 64))
+    study.save(user.folder / "images" / "b.png", saved_hw, None)
+    study.save_draft(user.folder / "images" / "c.png", saved_hw, None)
+    user.session.open_path(user.folder / "images")
+    user.settle()
+    user.segment()
+    user.begin()
+    user.rest()
+    assert user.kept == ["d.png"]
+    user.session.open_next()
+    user.rest()
+    assert user.session.index == 1
+    assert user.session.segmentation.result is None
+    assert np.array_equal(user.mask_hw, saved_hw)
+
+
+def test_a_mask_that_came_meanwhile_is_not_asked_to_give_way(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    study = user.session.study
+    assert study is not None
+    # Another program: the list of this one does not know.
+    study.save(user.folder / "images" / "b.png", disk((48, 64)), None)
+    user.session.open_next()
+    user.rest()
+    assert np.array_equal(user.mask_hw, disk((48, 64)))
+    assert user.session.segmentation.result is None
+
+
+def test_an_image_opened_too_early_gets_its_result_when_it_is_there(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    user.session.open_next()
+    user.until(lambda: user.session.index == 1)
+    assert user.session.segmentation.result is None
+    assert user.session.ahead.path is not None
+    user.go_on()
+    user.until(lambda: user.session.segmentation.proposed)
+    assert user.model.runs == 2
+
+
+def test_what_a_person_draws_meanwhile_is_left_alone(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    user.session.open_next()
+    user.until(lambda: user.session.index == 1)
+    user.draw()
+    drawn_hw = user.mask_hw.copy()
+    user.go_on()
+    user.until(lambda: user.session.ahead.path is None)
+    user.settle()
+    assert user.session.segmentation.result is None
+    assert np.array_equal(user.mask_hw, drawn_hw)
+
+
+def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    os.utime(user.folder / "images" / "b.png", ns=(1, 1))
+    user.session.open_next()
+    user.rest()
+    assert user.session.index == 1
+    assert user.session.segmentation.result is None
+    assert user.kept == []
+
+
+def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
+    (user.folder / "images" / "b.png").write_bytes(b"no picture")
+    user.begin()
+    user.rest()
+    assert user.kept == []
+    assert user.failures == []
+    assert user.model.runs == 1
+    user.session.open_next()
+    user.settle()
+    assert len(user.failures) == 1
+    user.rest()
+    assert user.kept == ["c.png"]
+
+
+def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> None:
+    user.model.error = OutOfMemory(3, 256, 1)
+    user.model.fails_at = 1
+    user.begin()
+    user.rest()
+    user.session.change_settings(theme="dark")
+    user.rest()
+    assert user.model.runs == 2
+    assert user.failures == []
+    assert Has.IDLE in user.session.state
+
+
+def test_no_more_than_two_are_kept(user: AheadDesk) -> None:
+    user.begin()
+    for name in ("b", "c", "d"):
+        user.session.listing.arrange("name", name)
+        user.rest()
+    assert user.kept == ["c.png", "d.png"]
+
+
+def test_closing_leaves_no_thread(user: AheadDesk) -> None:
+    user.session.segmentation.accept()
+    user.settle()
+    user.person.save = "discard"
+    user.begin(HOLDS_AT)
+    user.go_on()
+    assert user.session.close()
+    assert user.model.at_once == 0
+    assert user.session.ahead.path is None
+    user.qtbot.wait(3 * module.REST_MS)
+    assert user.session.ahead.path is None
+    assert user.model.runs == 2
+
+
+def test_closing_with_a_run_that_waits_for_its_turn_leaves_no_thread(user: AheadDesk) -> None:
+    user.begin(HOLDS_AT)
+    user.session.segmentation.segment()
+    user.go_on()
+    assert user.session.close()
+    assert user.session.jobs.current is None
+    assert user.model.at_once == 0
