@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) so that `path` is never seen half-written."""
     with replacing(path) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder; tried, for permission bits tell little on Windows."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -149,6 +149,24 @@ def ged(members_nhw: Mask, truths_mhw: Mask) -> float:
     return max(0.0, 2 * across - within)
 
 
+def expected_error(members_nhw: NDArray[np.float32]) -> float:
+    """What 1 − Dice the mask would have if one member's probabilities were the truth, in [0, 1].
+
+    The mean over members of 1 − 2 Σ p m / (Σ p + Σ m), with p the member's probabilities and m the
+    mask where the members' mean is 0.5 or more. It counts the members' differences and each one's
+    own hesitation, in the unit of the error that is feared. An empty mask of members that say 0
+    everywhere: 0. `members_nhw` is float32 (members, rows, columns) in [0, 1], one at least, else
+    ValueError.
+    """
+    if members_nhw.ndim != 3 or not len(members_nhw):
+        raise ValueError(f"members are (members, rows, columns), got {members_nhw.shape}")
+    mask_hw = members_nhw.mean(axis=0, dtype=np.float32) >= 0.5
+    shared_n = members_nhw[:, mask_hw].sum(axis=1, dtype=np.float64)
+    areas_n = members_nhw.sum(axis=(1, 2), dtype=np.float64) + np.count_nonzero(mask_hw)
+    dice_n = np.where(areas_n > 0, 2 * shared_n / np.where(areas_n > 0, areas_n, 1.0), 1.0)
+    return float(1.0 - dice_n.mean())
+
+
 # Many images
 
 

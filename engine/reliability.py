@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.fusion import fuse
-from engine.metrics import ci
+from engine.metrics import ci, expected_error
 from engine.types import frozen_array
 
 Float = NDArray[np.float32]
@@ -300,21 +300,6 @@ def disagreement_score(members_nhw: Float) -> float:
     The number that `EnsembleResult.disagreement` gives. Members as in `variance_score`.
     """
     return 1.0 - ci(members_nhw >= 0.5)
-
-
-def expected_error(members_nhw: Float) -> float:
-    """What 1 − Dice the mask would have if one member's probabilities were the truth, in [0, 1].
-
-    The mean over members of 1 − 2 Σ min(p, m) / (Σ p + Σ m), with p the member's probabilities and
-    m the mask where the members' mean is 0.5 or more. It counts the members' differences and each
-    one's own hesitation, in the unit of the error that is feared. Empty mask and members that say
-    0 everywhere: 0. Members as in `variance_score`.
-    """
-    mask_hw = fuse(members_nhw, "mean") >= 0.5
-    shared_n = members_nhw[:, mask_hw].sum(axis=1, dtype=np.float64)
-    areas_n = members_nhw.sum(axis=(1, 2), dtype=np.float64) + np.count_nonzero(mask_hw)
-    dice_n = np.where(areas_n > 0, 2 * shared_n / np.where(areas_n > 0, areas_n, 1.0), 1.0)
-    return float(1.0 - dice_n.mean())
 
 
 #: Every image-level uncertainty score, by name; higher is less sure.

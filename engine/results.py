@@ -71,6 +71,7 @@ def write_result(
         "fingerprint": fingerprint,
         "settings": asdict(settings),
         "threshold": threshold,
+        "doubt": result.doubt,
         "disagreement": result.disagreement,
         "lesion_share": float(mask_hw.mean()),
         "members": result.finished,

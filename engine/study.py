@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.dataset import assign_splits
 from engine.errors import StudyProblem, UnreadableImage
+from engine.files import is_writable
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES, list_images
 from engine.masks import find_mask, mask_name, read_mask, write_mask
@@ -38,11 +38,11 @@ from engine.types import Dataset, Origin, Sample
 Status = Literal["new", "draft", "saved", "reviewed"]
 Mask = NDArray[np.bool_]
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 TABLE = """CREATE TABLE IF NOT EXISTS images (
     name TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'new', origin TEXT, saved_at TEXT,
-    disagreement REAL, stamp TEXT NOT NULL DEFAULT ''
+    doubt REAL, stamp TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID"""
 
 
@@ -50,14 +50,14 @@ TABLE = """CREATE TABLE IF NOT EXISTS images (
 class StudyImage:
     """An image of the study and how far its annotation is.
 
-    A "draft" has strokes that were never saved. `disagreement` is that of the newest result.
+    A "draft" has strokes that were never saved. `doubt` is that of the newest result.
     """
 
     path: Path
     status: Status = "new"
     origin: Origin | None = None
     saved_at: datetime | None = None
-    disagreement: float | None = None
+    doubt: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Study:
         beside = folder / "segmentations"
         if beside.exists() and not beside.is_dir():
             raise StudyProblem(beside, "is in the place of the folder for masks")
-        if not _is_writable(beside if beside.is_dir() else folder):
+        if not is_writable(beside if beside.is_dir() else folder):
             name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
             beside = home_folder() / "studies" / name
         study = cls(folder, beside)
@@ -154,14 +154,14 @@ class Study:
             write_record(mask_path, image_path.name, record.origin, reviewed)
             self._remember(index, image_path.name, mask_path)
 
-    def set_disagreement(self, image_path: Path, disagreement: float | None) -> None:
+    def set_doubt(self, image_path: Path, doubt: float | None) -> None:
         """Keep how much the members of the newest result disagree, for sorting images."""
         self._own(image_path)
         with self._index() as index:
             index.execute(
-                "INSERT INTO images (name, disagreement) VALUES (?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET disagreement = excluded.disagreement",
-                (image_path.name, disagreement),
+                "INSERT INTO images (name, doubt) VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET doubt = excluded.doubt",
+                (image_path.name, doubt),
             )
 
     def save_draft(self, image_path: Path, mask_hw: Mask, origin: Origin | None) -> None:
@@ -255,13 +255,13 @@ class Study:
         return owner is not None or draft_ns >= modified_ns(mask_path)
 
     def _listed(self, path: Path, row: tuple[Any, ...] | None) -> StudyImage:
-        status, origin, saved_at, disagreement, _ = row or ("new", None, None, None, "")
+        status, origin, saved_at, doubt, _ = row or ("new", None, None, None, "")
         return StudyImage(
             path,
             "draft" if self._has_news(path) else status,
             origin_from_json(json.loads(origin)) if origin else None,
             datetime.fromisoformat(saved_at) if saved_at else None,
-            disagreement,
+            doubt,
         )
 
     def _remember(self, index: sqlite3.Connection, name: str, mask_path: Path) -> None:
@@ -345,6 +345,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         if not version:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(TABLE)
+        if version == 1:  # It kept another measure.
+            connection.execute("ALTER TABLE images RENAME COLUMN disagreement TO doubt")
+            connection.execute("UPDATE images SET doubt = NULL")
+        if version < INDEX_VERSION:
             connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
     except BaseException:
         connection.close()
@@ -377,15 +381,6 @@ def _stamp(mask_path: Path) -> str:
         else:
             stamps.append(f"{stat.st_mtime_ns}.{stat.st_size}.{stat.st_ino}")
     return "/".join(stamps) if stamps[0] else ""
-
-
-def _is_writable(folder: Path) -> bool:
-    # Permission bits tell little on Windows and on network drives; only writing does.
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 @contextmanager

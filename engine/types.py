@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.framing import Frame
-from engine.metrics import ci
+from engine.metrics import ci, expected_error
 
 Float = NDArray[np.float32]
 Sampler = Literal["ddim", "ddpm"]
@@ -241,6 +241,15 @@ class EnsembleResult:
     def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
         """Mean probability at or above `threshold`, at the image's own size."""
         return self.frame.restore(self.mean_hw) >= threshold
+
+    @property
+    def doubt(self) -> float:
+        """*The* uncertainty of the program, in [0, 1]: the error to be expected, as 1 − Dice.
+
+        `metrics.expected_error` of the members; of four measures the best at ranking images by
+        their true error on val (docs/decisions/0013-doubt-is-the-expected-error.md).
+        """
+        return expected_error(self.members_nhw)
 
     @property
     def disagreement(self) -> float:

@@ -248,8 +248,8 @@ class Keeping(QObject):
             return
 
         def work() -> float:
-            doubt = result.disagreement
-            study.set_disagreement(path, doubt)
+            doubt = result.doubt
+            study.set_doubt(path, doubt)
             return doubt
 
         session.lane.run(

@@ -90,7 +90,7 @@ def _first_readable(study: Study, rows: tuple[ImageRow, ...], order: list[int]) 
 
 def _rows(study: Study) -> tuple[ImageRow, ...]:
     return tuple(
-        ImageRow(each.path, each.status, each.disagreement, each.saved_at is not None)
+        ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
         for each in study.images()
     )
 

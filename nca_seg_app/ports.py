@@ -48,8 +48,8 @@ class Prompts(Protocol):
 class ImageRow:
     """An image as the images panel lists it.
 
-    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is the
-    disagreement of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
+    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is that
+    of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
     a draft may lie over. `readable` is False once opening failed.
     """
 

@@ -260,7 +260,7 @@ def _line(path: Path, files: ResultFiles) -> str:
     content = files.content
     return (
         f"{path} -> {files.mask} (lesion {100 * content['lesion_share']:.1f} % of the picture, "
-        f"disagreement {content['disagreement']:.3f}, {content['seconds']:.1f} s)"
+        f"doubt {content['doubt']:.3f}, {content['seconds']:.1f} s)"
     )
 
 

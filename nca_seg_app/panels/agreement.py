@@ -27,7 +27,8 @@ class Agreement:
     """What the members of `result` say together, on the grid.
 
     `mean_hw` and `share_hw` (of members that outline the cell) lie in [0, 1], `variance_hw` in
-    [0, 0.25], `entropy_hw` of the mean in [0, 1] bit. `dice` holds one overlap for each pair.
+    [0, 0.25], `entropy_hw` of the mean in [0, 1] bit. `dice` holds one overlap for each pair;
+    `doubt` is the result's.
     """
 
     result: EnsembleResult
@@ -36,11 +37,7 @@ class Agreement:
     entropy_hw: Float
     share_hw: Float
     dice: Numbers
-
-    @property
-    def doubt(self) -> float:
-        """1 − mean pairwise Dice, as `EnsembleResult.disagreement`; 0 for one member."""
-        return 1.0 - float(self.dice.mean()) if self.dice.size else 0.0
+    doubt: float
 
     def outlined(self, threshold: float) -> float:
         """Share of the image that the proposal outlines at `threshold`, in [0, 1]."""
@@ -71,6 +68,7 @@ def agreement_of(result: EnsembleResult) -> Agreement:
         entropy_hw.astype(np.float32),
         masks_nhw.mean(axis=0, dtype=np.float32),
         pairwise_dice(masks_nhw),
+        result.doubt,
     )
 
 

@@ -41,7 +41,7 @@ class EnsemblePanel(QWidget):
         self.maps.setAccessibleName("Maps over all members")
         self.doubt, self.level_text = QLabel(), QLabel()
         self.doubt.setWordWrap(True)
-        self.doubt.setToolTip("Doubt is 1 − mean overlap (Dice) of every two members.")
+        self.doubt.setToolTip("Doubt is the error to be expected, as 1 − Dice of the outline.")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(1, 100)
         self.level.setValue(90)

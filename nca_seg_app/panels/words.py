@@ -45,7 +45,7 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
         return f"{area}\nOne member only: how sure it is cannot be told."
     return (
         f"Members agree on {100 * agreed:.0f} % of the outlined area\n"
-        f"{area}\nDoubt {agreement.doubt:.2f} (0: all {members} members alike)"
+        f"{area}\nDoubt {agreement.doubt:.2f} (0: {members} members sure and alike)"
     )
 
 
@@ -54,9 +54,9 @@ def doubt_text(agreement: Agreement | None) -> str:
     if agreement is None:
         return ""
     if not agreement.dice.size:
-        return "One member only: draw more to see where they differ."
+        return f"Doubt {agreement.doubt:.2f}. One member only: draw more to see where they differ."
     return (
-        f"Doubt {agreement.doubt:.2f}: two members share {100 - 100 * agreement.doubt:.0f} % "
+        f"Doubt {agreement.doubt:.2f}: two members share {100 * agreement.dice.mean():.0f} % "
         f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
     )
 

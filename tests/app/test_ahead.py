@@ -136,7 +136,7 @@ def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
     assert doubts[1] == doubts[0]
     assert doubts[2:] == [None, None]
     stored = Study.open(user.folder / "images").images()[1]
-    assert stored.disagreement == pytest.approx(doubts[1])
+    assert stored.doubt == pytest.approx(doubts[1])
 
 
 def test_a_person_does_not_meet_it(user: AheadDesk) -> None:

@@ -163,6 +163,6 @@ def test_the_doubt_of_a_result_is_kept_in_the_study(desk: Desk) -> None:
     result, row = desk.session.segmentation.result, desk.session.row
     assert result is not None
     assert row is not None
-    assert row.doubt == pytest.approx(result.disagreement)
+    assert row.doubt == pytest.approx(result.doubt)
     stored = Study.open(desk.folder / "images").images()[0]
-    assert stored.disagreement == pytest.approx(result.disagreement)
+    assert stored.doubt == pytest.approx(result.doubt)

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from engine.metrics import (
     ci,
     dice,
+    expected_error,
     ged,
     hd95_px,
     hd95_share,
@@ -319,3 +320,17 @@ def test_an_interval_is_as_wide_as_theory_says() -> None:
 def test_an_interval_needs_finite_values(values: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
         interval(values)
+
+
+def test_the_expected_error_is_the_members_own() -> None:
+    half = np.zeros((4, 4), dtype=np.float32)
+    half[:, :2] = 1
+    alike = np.stack([half, half])
+    assert expected_error(alike) == 0
+    assert expected_error(np.zeros((3, 4, 4), dtype=np.float32)) == 0
+    # Where both say 0.5 the whole is the mask: 2 · 8 / (8 + 16).
+    assert expected_error(np.full((2, 4, 4), 0.5, dtype=np.float32)) == pytest.approx(1 / 3)
+    # Two halves that exclude each other: mean 0.5 everywhere, each covers half of the mask.
+    assert expected_error(np.stack([half, 1 - half])) == pytest.approx(1 / 3)
+    found = expected_error(np.stack([half, half, 1 - half]))
+    assert found == pytest.approx(1 / 3)

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -83,15 +84,30 @@ def test_index_is_rebuilt_from_the_masks(folder: Path, damage: str) -> None:
     assert study.images() == before
 
 
+def test_an_index_of_version_1_opens_and_forgets_its_other_measure(folder: Path) -> None:
+    study = Study.open(folder)
+    study.save(folder / "a.png", make_mask(), ORIGIN)
+    study.set_doubt(folder / "b.jpg", 0.25)
+    with closing(sqlite3.connect(study.masks_folder / "study.sqlite")) as connection:
+        connection.execute("ALTER TABLE images RENAME COLUMN doubt TO disagreement")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    images = Study.open(folder).images()
+    assert [image.doubt for image in images] == [None, None, None]
+    assert [image.status for image in images] == ["saved", "new", "new"]
+    study.set_doubt(folder / "b.jpg", 0.5)
+    assert study.images()[1].doubt == 0.5
+
+
 def test_rebuild_keeps_scores(folder: Path) -> None:
     study = Study.open(folder)
-    study.set_disagreement(folder / "b.jpg", 0.25)
+    study.set_doubt(folder / "b.jpg", 0.25)
     study.save(folder / "a.png", make_mask(), ORIGIN)
-    study.set_disagreement(folder / "a.png", 0.5)
+    study.set_doubt(folder / "a.png", 0.5)
     before = study.images()
     study.rebuild()
     assert study.images() == before
-    assert [image.disagreement for image in before] == [0.5, 0.25, None]
+    assert [image.doubt for image in before] == [0.5, 0.25, None]
     assert [image.status for image in before] == ["saved", "new", "new"]
 
 
@@ -100,7 +116,7 @@ def test_newer_index_is_not_touched(folder: Path) -> None:
     study.save(folder / "a.png", make_mask(), ORIGIN)
     index = folder / "segmentations" / "study.sqlite"
     connection = sqlite3.connect(index)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     content = index.read_bytes()
     with pytest.raises(StudyProblem) as caught:
@@ -127,7 +143,7 @@ def test_study_of_a_read_only_folder_lies_at_home(
     folder: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Permission bits do not stop root, who runs the tests in a container.
-    monkeypatch.setattr("engine.study._is_writable", lambda path: folder not in (path, path.parent))
+    monkeypatch.setattr("engine.study.is_writable", lambda path: folder not in (path, path.parent))
     study = Study.open(folder)
     assert not study.is_beside_images
     study.save(folder / "a.png", make_mask(), ORIGIN)
@@ -191,7 +207,7 @@ for number in range(count):
         mask_hw[:, :width] = True
         study.save_draft(folder / name, mask_hw, Origin("draft", pixels_changed=width))
         study.save(folder / name, mask_hw, Origin("saver", pixels_changed=width), width % 2 == 0)
-        study.set_disagreement(folder / name, 0.5)
+        study.set_doubt(folder / name, 0.5)
         print(number, flush=True)
 """
 
@@ -225,9 +241,7 @@ def check_whole(folder: Path) -> None:
         if draft is not None and draft.record.origin is not None:
             assert draft.record.origin.pixels_changed == draft.mask_hw[0].sum()
     study.save(folder / "a.png", make_mask(), ORIGIN)
-    assert (
-        dataclasses.replace(study.images()[0], disagreement=None, saved_at=None).status == "saved"
-    )
+    assert dataclasses.replace(study.images()[0], doubt=None, saved_at=None).status == "saved"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on Windows")

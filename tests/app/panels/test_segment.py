@@ -98,7 +98,7 @@ def test_scores_are_right(desk: PanelDesk) -> None:
     result = desk.session.segmentation.result
     assert result is not None
     agreement = agreement_of(result)
-    assert agreement.doubt == pytest.approx(result.disagreement, abs=1e-6)
+    assert agreement.doubt == pytest.approx(result.doubt, abs=1e-6)
     whole = result.members_nhw.min(axis=0) >= 0.5
     outlined = result.mean_hw >= 0.5
     expected = (whole & outlined).sum() / outlined.sum()
