@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from engine.library import ModelEntry
+from engine.presets import parameter_count
 from nca_seg_app.panels.agreement import Agreement
 
-BYTES_PER_PARAMETER = 4
 #: With fewer validation images one of them decides which model looks better.
 FEW_IMAGES = 10
 
 
 def figures(entry: ModelEntry, device_text: str) -> str:
-    """What is known about a model, as "about 94 thousand parameters · Dice 0.87"."""
-    thousands = entry.size_bytes / BYTES_PER_PARAMETER / 1000
-    known = [f"{entry.spec.size} px grid", f"about {thousands:,.0f} thousand parameters"]
+    """What is known about a model, as "48 × 48 cells · 412,236 parameters · Dice 0.87"."""
+    size = entry.spec.size
+    known = [f"{size} × {size} cells", f"{parameter_count(entry.spec):,} parameters"]
     dice = entry.spec.training.get("validation_dice")
     if isinstance(dice, float):
         known.append(f"Dice {dice:.3f} in validation")

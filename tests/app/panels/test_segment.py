@@ -82,7 +82,7 @@ def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
     desk.show(panel)
     desk.open()
     desk.qtbot.waitUntil(lambda: panel.models.currentText() == "oracle · 16 px")
-    assert "16 px grid" in panel.figures.text()
+    assert "16 × 16 cells" in panel.figures.text()
 
 
 def test_words_for_progress() -> None:
