@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ from engine.metrics import (
 from engine.reliability import UNCERTAINTIES, Calibration, reliability_bins
 from engine.sampling import Denoises
 from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, frozen_array
+
+#: An image has failed where its Dice is below this.
+FAILED_DICE = 0.8
 
 
 def _score(label: str, digits: int = 4, better: str = "") -> Any:
@@ -84,9 +87,25 @@ class Evaluation:
         return Scores(*(float(self.column(each.name).mean()) for each in fields(Scores)))
 
     @property
+    def failed(self) -> float:
+        """The share of the images whose Dice is below `FAILED_DICE`, in [0, 1]."""
+        return float((self.column("dice") < FAILED_DICE).mean())
+
+    @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % bootstrap interval of each mean."""
         return {each.name: interval(self.column(each.name)) for each in fields(Scores)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Means, intervals and every image's scores as plain JSON values."""
+        return {
+            "done": self.done,
+            "total": self.total,
+            "mean": asdict(self.mean),
+            "intervals": self.intervals,
+            "expected_calibration_error": self.calibration.ece,
+            "images": {name: asdict(scores) for name, scores in self.images},
+        }
 
 
 @dataclass(frozen=True, eq=False)

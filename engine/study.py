@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import studyindex
 from engine.dataset import assign_splits
 from engine.errors import StudyProblem, UnreadableImage
 from engine.files import is_writable
@@ -37,13 +38,6 @@ from engine.types import Dataset, Origin, Sample
 
 Status = Literal["new", "draft", "saved", "reviewed"]
 Mask = NDArray[np.bool_]
-
-INDEX_VERSION = 2
-BUSY_TIMEOUT_S = 10.0
-TABLE = """CREATE TABLE IF NOT EXISTS images (
-    name TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'new', origin TEXT, saved_at TEXT,
-    doubt REAL, stamp TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True)
@@ -304,14 +298,7 @@ class Study:
         try:
             with _writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    connection = _connect(path)
-                except sqlite3.DatabaseError as error:
-                    # Its subclasses tell of locks and full disks; itself, of a damaged file.
-                    if type(error) is not sqlite3.DatabaseError:
-                        raise
-                    _move_aside(path)
-                    connection = _connect(path)
+                connection = studyindex.connect(path)
             with closing(connection):
                 yield connection
                 connection.commit()
@@ -330,39 +317,6 @@ class Study:
 def study_dataset(study: Study) -> Dataset:
     """The saved masks of a study as a data set, where they lie: nothing is copied."""
     return Dataset(study.folder, study.saved_samples())
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > INDEX_VERSION:
-            raise StudyProblem(path, f"is of version {version}, which is not known")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if not version:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(TABLE)
-        if version == 1:  # It kept another measure.
-            connection.execute("ALTER TABLE images RENAME COLUMN disagreement TO doubt")
-            connection.execute("UPDATE images SET doubt = NULL")
-        if version < INDEX_VERSION:
-            connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _move_aside(path: Path) -> None:
-    moment = time.time_ns()
-    for ending in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(
-                path.with_name(f"{path.name}.damaged-{moment}{ending}")
-            )
 
 
 def _annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> Annotation:

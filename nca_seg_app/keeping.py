@@ -239,7 +239,7 @@ class Keeping(QObject):
         session.lane.run(lambda: study.set_reviewed(path, True), done, session.fail)
 
     def note_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
-        """Keep how much the members of a finished run on the image at `path` disagree.
+        """Keep the doubt of a finished run on the image at `path`.
 
         `quietly` leaves a failure to the log.
         """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,9 +28,6 @@ from engine.cli.options import (
 )
 from engine.errors import UnknownArchitecture
 from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
-
-if TYPE_CHECKING:
-    pass
 
 LOG, PICTURE = "curves.csv", "curves.png"
 #: Without a terminal a line comes this often, and at each validation.

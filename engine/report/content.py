@@ -6,7 +6,6 @@ import math
 from dataclasses import asdict, fields
 from typing import Any
 
-from engine.evaluation import Evaluation
 from engine.metrics import interval
 from engine.reliability import Calibration
 from engine.report.measuring import Doubt, Measured, Report, Subject
@@ -29,8 +28,8 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
         "limit": report.limit,
         "settings": asdict(report.settings),
         "threshold": 0.5,
-        "val": None if report.val is None else _evaluation(report.val),
-        "test": None if report.test is None else _evaluation(report.test),
+        "val": None if report.val is None else report.val.as_json(),
+        "test": None if report.test is None else report.test.as_json(),
         "doubt": {doubt.name: _doubt(doubt) for doubt in report.doubts},
         "doubt_floor": None if report.floor is None else _doubt(report.floor),
         "calibration": {
@@ -65,23 +64,12 @@ def _subject(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "done": evaluation.done,
-        "total": evaluation.total,
-        "mean": asdict(evaluation.mean),
-        "intervals": evaluation.intervals,
-        "expected_calibration_error": evaluation.calibration.ece,
-        "images": {name: asdict(scores) for name, scores in evaluation.images},
-    }
-
-
 def _measured(report: Report, measured: Measured) -> dict[str, Any]:
     return {
         "model": _subject(measured.subject),
         "measured_by": measured_by(report, measured.subject),
         "trained_by": trained_by(measured.subject.model.spec),
-        **_evaluation(measured.evaluation),
+        **measured.evaluation.as_json(),
     }
 
 

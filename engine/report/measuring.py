@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DatasetProblem
-from engine.evaluation import Evaluation, Examined, examine
+from engine.evaluation import FAILED_DICE, Evaluation, Examined, examine
 from engine.reliability import (
     UNCERTAINTIES,
     Calibration,
@@ -28,8 +28,6 @@ from engine.report.worst import Worst, with_newest
 from engine.sampling import Denoises
 from engine.types import Dataset, SampleSettings, evenly
 
-#: An image has failed where its Dice is below this.
-FAILED_DICE = 0.8
 #: So many pixels of each image of val, drawn with replacement, enter the fit of the temperature.
 PIXELS_AN_IMAGE = 1000
 

@@ -9,17 +9,16 @@ from dataclasses import fields
 
 from PIL import Image as PillowImage
 
-from engine.evaluation import Scores
+from engine.evaluation import FAILED_DICE, Scores
 from engine.reliability import UNCERTAINTIES
 from engine.report import plots
 from engine.report.markup import Html, element, figure, html, joined, line, page, table
-from engine.report.measuring import FAILED_DICE, PIXELS_AN_IMAGE, Doubt, Measured, Report
+from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Measured, Report
 from engine.report.reproduction import PAPER, Row, measured_by, rows, trained_by
 from engine.report.sweep import TOLERANCE, Point, Sweep, best, cheapest
 from engine.report.wording import (
     chosen,
     count,
-    failed,
     images,
     mean,
     missing,
@@ -116,7 +115,7 @@ def _scores(report: Report) -> Html:
         )
         for score in fields(Scores)
     ]
-    shares = (failed(evaluation, FAILED_DICE) for _, evaluation in splits)
+    shares = (f"{100 * evaluation.failed:.1f} %" for _, evaluation in splits)
     below = (f"Images with a Dice below {FAILED_DICE}", "low", *shares)
     caption = (
         "Mean of the images, in brackets the 95 % bootstrap interval over images. The mask is the "

@@ -27,11 +27,6 @@ def with_interval(values: NDArray[Any], digits: int = 3) -> str:
     return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def failed(evaluation: Evaluation, below: float) -> str:
-    """The share of the images whose Dice is below this."""
-    return f"{100 * float((evaluation.column('dice') < below).mean()):.1f} %"
-
-
 def number(value: float, digits: int) -> str:
     """A number, or that it is none."""
     return "not defined" if math.isnan(value) else f"{value:.{digits}f}"

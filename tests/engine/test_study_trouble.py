@@ -84,12 +84,16 @@ def test_index_is_rebuilt_from_the_masks(folder: Path, damage: str) -> None:
     assert study.images() == before
 
 
-def test_an_index_of_version_1_opens_and_forgets_its_other_measure(folder: Path) -> None:
+@pytest.mark.parametrize("upgraded", ["not yet", "half"])
+def test_an_index_of_version_1_opens_and_forgets_its_other_measure(
+    folder: Path, upgraded: str
+) -> None:
     study = Study.open(folder)
     study.save(folder / "a.png", make_mask(), ORIGIN)
     study.set_doubt(folder / "b.jpg", 0.25)
     with closing(sqlite3.connect(study.masks_folder / "study.sqlite")) as connection:
-        connection.execute("ALTER TABLE images RENAME COLUMN doubt TO disagreement")
+        if upgraded == "not yet":
+            connection.execute("ALTER TABLE images RENAME COLUMN doubt TO disagreement")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     images = Study.open(folder).images()
