@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from threading import Barrier
 
 import torch
 
@@ -60,11 +63,39 @@ def multiplies_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in known)
 
 
-def members_at_once(spec: ModelSpec, device: str) -> int:
-    """How many members to draw together: what fills the device without a wait for the first.
+def members_at_once(spec: ModelSpec, device: str, members: int) -> int:
+    """How many of the members to draw together: what fills the device, in rounds of like size.
 
-    On the CPU a batch gains nothing (docs/decisions/0005), and one member at a time is seen sooner.
+    On the CPU that is one for each of its `workers`: the first are seen soonest.
     """
-    if device == "cpu":
-        return 1
-    return max(1, min(16, 10 * 256 * 256 // spec.size**2))
+    room = thread_count() if device == "cpu" else min(16, 10 * 256 * 256 // spec.size**2)
+    rounds = -(-members // max(1, room))
+    return -(-members // max(1, rounds))
+
+
+def thread_count() -> int:
+    """How many cores torch computes with."""
+    return torch.get_num_threads()
+
+
+@cache
+def workers() -> ThreadPoolExecutor:
+    """Threads that compute alone, one for each core, made once.
+
+    Members on a thread each need not wait for one another, as the threads inside one operation do
+    after every operation. Where other processes want the cores too, these waits cost many times the
+    work.
+    """
+    count = thread_count()
+    ready = Barrier(count)
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(count, "member", initializer=alone)
+    for begun in [pool.submit(int) for _ in range(count)]:
+        begun.result()
+    # Threads to come take the number that was set last; these keep theirs.
+    torch.set_num_threads(count)
+    return pool

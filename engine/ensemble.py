@@ -31,8 +31,8 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     """
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc)
-    batch = settings.batch_size or members_at_once(model.spec, model.device.name)
     limit = settings.members or MOST_MEMBERS
+    batch = settings.batch_size or members_at_once(model.spec, model.device.name, limit)
     firsts = range(0, limit, batch)
     total = len(firsts) * min(settings.steps, model.spec.timesteps)
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine import noise
-from engine.device import DeviceChoice
+from engine.device import DeviceChoice, workers
 from engine.diffusion import alpha_bars, clean_from, network_input
+from engine.models.fastcell import fast
 from engine.models.nca import NOISE, Automaton, Fires, Moment
 from engine.types import Float, ModelSpec
 
@@ -59,13 +61,12 @@ class Model:
         """
         image = mirrored(self._image(image_chw).expand(len(members), -1, -1, -1), members)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
+        answer = self._answer(seed, members)
 
         def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
             given, time = self._given(mirrored(noisy_n1hw, members), timestep)
-            with self._precision():
-                state = self.network(image, given, time, self._fires(seed, members, timestep))
-            output = mirrored(state[:, NOISE : NOISE + 1].float(), members)
+            output = mirrored(answer(image, given, time, timestep), members)
             return clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
 
         return believe
@@ -77,7 +78,8 @@ class Model:
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
         given, time = self._given(mirrored(noisy, [member]), timestep)
         image = mirrored(self._image(image_chw), [member])
-        moments = self.network.evolve(image, given, time, self._fires(seed, [member], timestep))
+        fires = self._fires(seed, [member], timestep)
+        moments = self._inferring().evolve(image, given, time, fires)
         while True:
             # Around each update alone: between two moments the caller computes as it likes.
             with self._precision():
@@ -88,6 +90,34 @@ class Model:
                 state_nchw=mirrored(moment.state_nchw, [member]),
                 fires_n1hw=mirrored(moment.fires_n1hw, [member]),
             )
+
+    def _answer(self, seed: int, members: Sequence[int]) -> Callable[..., Tensor]:
+        """(image, x_t, t, timestep) → channel 0 of the last state, (n, 1, rows, columns) float32.
+
+        On the CPU every one of several members has a thread of its own.
+        """
+        network = self._inferring()
+
+        @torch.no_grad()
+        def some(given: Sequence[Tensor], timestep: int, which: Sequence[int]) -> Tensor:
+            with self._precision():
+                state: Tensor = network(*given, self._fires(seed, which, timestep))
+            return state[:, NOISE : NOISE + 1].float()
+
+        def together(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
+            return some((image, noisy, time), timestep, members)
+
+        def each_alone(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
+            given = zip(*(torch.split(whole, 1) for whole in (image, noisy, time)), strict=True)
+            single = [[member] for member in members]
+            answers = workers().map(some, given, repeat(timestep), single)
+            return torch.cat(list(answers))
+
+        return each_alone if self.device.name == "cpu" and len(members) > 1 else together
+
+    def _inferring(self) -> Automaton:
+        """The network as the device computes it fastest; made anew, since a run may train it."""
+        return fast(self.network, self.device.dtype) if self.device.name == "cpu" else self.network
 
     def _image(self, image_chw: Float) -> Tensor:
         tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))
@@ -109,6 +139,6 @@ class Model:
         return fires
 
     def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast(
-            self.device.name, torch.bfloat16, enabled=self.device.precision == "bfloat16"
-        )
+        """Where the network is the readable one, its products are told their precision here."""
+        low = self.device.name == "cuda" and self.device.precision == "bfloat16"
+        return torch.autocast("cuda", torch.bfloat16) if low else nullcontext()

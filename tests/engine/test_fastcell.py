@@ -1,0 +1,150 @@
+"""The fast cell is the readable cell: same states for every model, shape and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.checkpoint import load
+from engine.dataset import read_dataset
+from engine.device import DeviceChoice, members_at_once, workers
+from engine.ensemble import segment
+from engine.images import read_image
+from engine.library import find
+from engine.metrics import dice
+from engine.model import Model
+from engine.models import ARCHITECTURES, build
+from engine.models.fastcell import FastCell, fast, neighbourhoods
+from engine.models.nca import Automaton, Cell, Fires
+from engine.presets import preset
+from engine.types import SampleSettings
+
+SHAPES = [(1, 8, 8), (3, 8, 8), (1, 13, 10), (2, 36, 20)]
+
+
+def trained_like(architecture: str) -> Automaton:
+    """A network whose cells all do something, as after training."""
+    torch.manual_seed(3)
+    network = build(preset(architecture)).eval()
+    network.requires_grad_(False)
+    for cell in network.levels:
+        torch.nn.init.normal_(cell.act.weight, std=0.01)
+    return network
+
+
+def given(n: int, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    draws = torch.Generator().manual_seed(rows)
+    image = torch.rand(n, 3, rows, columns, generator=draws) * 2 - 1
+    noisy = torch.randn(n, 1, rows, columns, generator=draws)
+    return image, noisy, torch.rand(n, generator=draws)
+
+
+def half(n: int) -> Fires:
+    def fires(level: int, update: int, shape: tuple[int, int]) -> Tensor:
+        draws = torch.Generator().manual_seed(100 * level + update)
+        return torch.rand(n, 1, *shape, generator=draws) < 0.5
+
+    return fires
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, int]) -> None:
+    network = trained_like(architecture)
+    expected = network(*given(*shape), half(shape[0]))
+    exact = fast(network, torch.float32)(*given(*shape), half(shape[0]))
+    rounded = fast(network, torch.bfloat16)(*given(*shape), half(shape[0]))
+    assert float(expected[:, 0].abs().max()) > 0.1
+    assert exact.shape == rounded.shape == expected.shape
+    assert exact.dtype == rounded.dtype == torch.float32
+    assert float((exact - expected).abs().max()) < 1e-4
+    assert 0 < float((rounded - expected).norm() / expected.norm()) < 4e-3
+
+
+def test_nobody_fires_nothing_changes_and_the_state_before_is_left_alone() -> None:
+    cell = FastCell(trained_like("multicbam").levels[0], torch.bfloat16)  # type: ignore[arg-type]
+    state = torch.randn(2, 64, 9, 8)
+    before = state.clone()
+    assert torch.equal(cell(state, torch.zeros(2, 1, 9, 8, dtype=torch.bool)), before)
+    after = cell(state, torch.ones(2, 1, 9, 8, dtype=torch.bool))
+    assert torch.equal(state, before)
+    assert bool((after != before).any(dim=1).all())
+
+
+def test_only_firing_cells_change() -> None:
+    cell = FastCell(trained_like("basic").levels[0], torch.float32)  # type: ignore[arg-type]
+    state = torch.randn(1, 64, 8, 12)
+    fires = torch.rand(1, 1, 8, 12) < 0.3
+    changed = (cell(state, fires) != state).any(dim=1, keepdim=True)
+    assert torch.equal(changed, fires)
+
+
+def test_neighbours_are_reflected_at_the_border() -> None:
+    around = neighbourhoods(2, 3, 4)
+    assert around.shape == (24, 9)
+    assert around[5].tolist() == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    # The cell above the first row is the one below it; the second member has cells of its own.
+    assert around[0].tolist() == [5, 4, 5, 1, 0, 1, 5, 4, 5]
+    assert torch.equal(around[12:], around[:12] + 12)
+
+
+def test_what_is_learnt_later_is_not_seen() -> None:
+    cell = Cell(8, 16, attention=False).requires_grad_(False)
+    torch.nn.init.normal_(cell.act.weight)
+    swift = FastCell(cell, torch.float32)
+    state, everybody = torch.randn(1, 8, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    before = swift(state, everybody)
+    cell.act.weight.zero_()
+    cell.think.bias.zero_()
+    assert torch.equal(swift(state, everybody), before)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_member_on_a_thread_of_its_own_is_the_member_alone(batch: int) -> None:
+    model = Model(trained_like("multicbam"), DeviceChoice("cpu", "bfloat16", "for the test"))
+    image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
+    noisy = torch.randn(3, 1, 16, 12)
+
+    def believed(members: Sequence[int]) -> Tensor:
+        return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
+
+    parts = [range(first, min(first + batch, 3)) for first in range(0, 3, batch)]
+    together = torch.cat([believed(members) for members in parts])
+    assert torch.equal(together, torch.cat([believed([member]) for member in range(3)]))
+
+
+def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
+    before = torch.get_num_threads()
+    assert set(workers().map(lambda _: torch.get_num_threads(), range(20))) == {1}
+    assert torch.get_num_threads() == before
+
+
+def test_rounds_are_of_like_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = preset("multicbam")
+    for threads, members, at_once in [(1, 10, 1), (2, 10, 2), (8, 10, 5), (16, 10, 10), (8, 1, 1)]:
+        monkeypatch.setattr("engine.device.thread_count", lambda count=threads: count)
+        assert members_at_once(spec, "cpu", members) == at_once
+
+
+class Readable(Model):
+    """The model as the definition computes it, in float32."""
+
+    def _inferring(self) -> Automaton:
+        return self.network
+
+
+def test_masks_of_real_images_agree(isic2018: Path) -> None:
+    shipped = find("MultiCBAM").path
+    swift, readable = load(shipped, "cpu"), load(shipped, "cpu", "float32")
+    readable.__class__ = Readable
+    settings = SampleSettings(members=4)
+    for sample in read_dataset(isic2018).split("val")[::80]:
+        image = read_image(sample.image_path)
+        *_, quick = segment(swift, image, settings)
+        *_, defined = segment(readable, image, settings)
+        assert dice(quick.mask(), defined.mask()) >= 0.999
