@@ -24,7 +24,8 @@ check: setup-dev ## Check formatting, lint, types and import contracts
 	$(VENV_PYTHON) -m mypy
 	.venv/bin/lint-imports --no-cache
 
-bench: setup-dev ## Measure training against its plain form, both in one run
+bench: setup-dev ## Measure inference and training against their plain forms, both in one run
+	$(VENV_PYTHON) -m tests.bench.inference $(ARGS)
 	$(VENV_PYTHON) -m tests.bench.training
 
 format: setup-dev ## Put the source into the project's format

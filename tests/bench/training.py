@@ -14,38 +14,15 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from engine.device import choose
-from engine.models import build
-from engine.models.nca import Automaton, Cell
+from engine.models.nca import Automaton
 from engine.presets import preset
+from tests.bench.plain import plain, trained_like
 
 #: Samples in a step at each size: as many as both sides hold in a few GB.
 BATCHES = {32: 16, 64: 8, 128: 2, 256: 1}
-
-
-class PlainCell(Cell):
-    """The same update as the automaton papers write it: every cell through the MLP, float32."""
-
-    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
-        attended = state_nchw if self.attention is None else self.attention(state_nchw)
-        neighbours = self.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
-        perceived = torch.cat([attended, neighbours], dim=1).permute(0, 2, 3, 1)
-        change = self.act(F.leaky_relu(self.think(perceived))).permute(0, 3, 1, 2)
-        return state_nchw + change * fires_n1hw
-
-
-def network(plain: bool) -> Automaton:
-    """An automaton with weights as if it were trained; both sides get the same."""
-    torch.manual_seed(0)
-    built = build(preset("multicbam"))
-    for cell in built.levels:
-        torch.nn.init.normal_(cell.act.weight, std=0.01)  # type: ignore[union-attr,arg-type]
-        if plain:
-            cell.__class__ = PlainCell
-    return built
 
 
 def step(trained: Automaton, size: int, low: bool) -> Callable[[], Tensor]:
@@ -79,18 +56,20 @@ def main() -> None:
     given = parser.parse_args()
     low = choose("cpu").precision == "bfloat16"
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, own side in {choose('cpu')}")
+    network = trained_like(preset("multicbam"))
+    networks = plain(network), network
     print("size  batch  plain samples/s  own samples/s  ratio  difference")
     for size in given.sizes:
-        sides = [step(network(True), size, False), step(network(False), size, low)]
+        sides = [step(networks[0], size, False), step(networks[1], size, low)]
         best, states = [float("inf")] * 2, [torch.empty(0)] * 2
         for _ in range(given.rounds):
             for side, run in enumerate(sides):
                 began = time.perf_counter()
                 states[side] = run()
                 best[side] = min(best[side], time.perf_counter() - began)
-        plain, own = (BATCHES[size] / seconds for seconds in best)
+        naive, own = (BATCHES[size] / seconds for seconds in best)
         difference = float((states[0] - states[1]).norm() / states[0].norm())
-        rates = f"{plain:15.2f}  {own:13.2f}  {own / plain:5.2f}"
+        rates = f"{naive:15.2f}  {own:13.2f}  {own / naive:5.2f}"
         print(f"{size:4}  {BATCHES[size]:5}  {rates}  {difference:.1e}")
 
 
