@@ -117,7 +117,7 @@ class Model:
 
     def _inferring(self) -> Automaton:
         """The network as the device computes it fastest; made anew, since a run may train it."""
-        return fast(self.network, self.device.dtype) if self.device.name == "cpu" else self.network
+        return fast(self.network, self.device)
 
     def _image(self, image_chw: Float) -> Tensor:
         tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))
@@ -139,6 +139,6 @@ class Model:
         return fires
 
     def _precision(self) -> AbstractContextManager[object]:
-        """Where the network is the readable one, its products are told their precision here."""
+        """On a GPU the products are told their precision here; fast cells know theirs."""
         low = self.device.name == "cuda" and self.device.precision == "bfloat16"
         return torch.autocast("cuda", torch.bfloat16) if low else nullcontext()

@@ -34,11 +34,11 @@ from engine.images import read_image
 from engine.library import find
 from engine.metrics import dice
 from engine.model import Model
-from engine.models.fastcell import FastCell
+from engine.models.fastcell import DenseCell, FastCell
 from engine.models.nca import Cell
 from engine.presets import preset
 from engine.types import Image, SampleSettings, evenly
-from tests.bench.plain import PlainCell, PlainModel, trained_like
+from tests.bench.plain import PlainModel, trained_like
 
 Line = list[str]
 SIZES = (64, 128, 256)
@@ -57,8 +57,7 @@ def cell(_: argparse.Namespace) -> Iterator[Line]:
             torch.manual_seed(size)
             readable = Cell(64, 512, attention).requires_grad_(False)
             torch.nn.init.normal_(readable.act.weight, std=0.01)
-            naive = PlainCell(64, 512, attention).requires_grad_(False)
-            naive.load_state_dict(readable.state_dict())
+            naive = DenseCell(readable)
             swift = FastCell(readable, chosen.dtype)
             state = torch.randn(1, 64, size, size)
             last = state.contiguous(memory_format=torch.channels_last)
