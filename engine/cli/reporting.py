@@ -34,7 +34,9 @@ from engine.types import Device, SampleSettings
 if TYPE_CHECKING:
     from engine.report.measuring import Report, Subject
 
-PAGE, NUMBERS = "report.html", "report.json"
+PAGE, NUMBERS, MASKS = "report.html", "report.json", "masks.png"
+#: The page is written anew this often, so that little is lost with a machine that stops.
+SECONDS_BETWEEN_PAGES = 300.0
 #: Without a terminal a line comes this often.
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -51,6 +53,10 @@ def report(
         list[str] | None,
         typer.Option("--also", help="Evaluate this model on test too; may be given many times."),
     ] = None,
+    recipes: Annotated[
+        Path | None,
+        typer.Option("--recipes", help="Folder of training runs to show side by side."),
+    ] = None,
     sweep_images: Annotated[
         int,
         typer.Option("--sweep-images", min=0, help="Images of val to try fewer steps on; 0: none."),
@@ -65,15 +71,16 @@ def report(
 
     Scores on val and test; whether doubt finds the failures; calibration, and one temperature
     fitted on val; Dice against steps and members for both samplers; the models beside the paper's
-    Table 1; the ten worst images. Writes report.html, which needs nothing beside it and holds
-    pictures of the worst images, and report.json, which has all its numbers. Trying fewer steps
-    takes most of the time. Ctrl+C stops and writes what was measured so far.
+    Table 1 and Figures 3b and 4; the ten worst images. Writes report.html, which needs nothing
+    beside it and holds pictures of a few images, report.json, which has all its numbers, and
+    masks.png, the masks of Figure 4 without the photographs. Trying fewer steps takes most of the
+    time. What is known is written every five minutes, and when Ctrl+C stops it.
 
     \b
     Examples:
       nca-seg report isic2018 --out report
       nca-seg report isic2018 --out quick --limit 20 --sweep-images 2
-      nca-seg report isic2018 --out report --also runs/basic/best.safetensors
+      nca-seg report isic2018 --out report --also runs/basic/best.safetensors --recipes runs
     """
     _expect_matplotlib()
     dataset = open_data(data)
@@ -81,13 +88,23 @@ def report(
     out.mkdir(parents=True, exist_ok=True)
 
     from engine.report.measuring import report as reported
+    from engine.report.recipes import read_recipes
 
+    compared = read_recipes(recipes) if recipes else ()
+    if recipes and not compared:
+        raise Refusal(f"{recipes}: none of its folders holds a training run.")
     newest: Report | None = None
     problem: EngineError | None = None
     interrupted = False
-    said = time.monotonic()
+    said = kept = time.monotonic()
     stream = reported(
-        subject, dataset, settings, others=others, sweep_images=sweep_images, limit=limit
+        subject,
+        dataset,
+        settings,
+        others=others,
+        recipes=compared,
+        sweep_images=sweep_images,
+        limit=limit,
     )
     try:
         with progress("Measuring") as advance, closing(stream):  # type: ignore[type-var]
@@ -97,6 +114,9 @@ def report(
                 elif time.monotonic() - said > SECONDS_BETWEEN_LINES:
                     say(f"{newest.done}/{newest.total} {newest.now}")
                     said = time.monotonic()
+                if time.monotonic() - kept > SECONDS_BETWEEN_PAGES:
+                    _write(newest, out)
+                    kept = time.monotonic()
     except KeyboardInterrupt:
         interrupted = True
     except EngineError as error:
@@ -136,13 +156,21 @@ def _subject(name: str, device: Device) -> Subject:
 
 
 def _write(report: Report, out: Path) -> None:
+    from engine.report.compared import drawing
     from engine.report.content import as_json
     from engine.report.page import render
+    from engine.report.reproduction import in_order
 
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by nca-seg {version()}"
     # The numbers first: they are what cannot be had again in a second.
     write_atomic(out / NUMBERS, json.dumps(as_json(report, written), indent=1) + "\n")
     write_atomic(out / PAGE, render(report, written))
+    if report.compared:
+        titles = [
+            (one.subject.name, one.subject.model.spec.architecture)
+            for one in in_order(report.measured)
+        ]
+        write_atomic(out / MASKS, drawing(report.compared, titles))
 
 
 def _line(report: Report) -> str:

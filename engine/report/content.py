@@ -9,7 +9,7 @@ from typing import Any
 from engine.metrics import interval
 from engine.reliability import Calibration
 from engine.report.measuring import Doubt, Measured, Report, Subject
-from engine.report.reproduction import measured_by, rows, trained_by
+from engine.report.reproduction import loss_of, measured_by, rows, trained_by
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
 
 
@@ -45,6 +45,10 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
             }
             for row in rows(report.measured)
         ],
+        "recipes": [asdict(recipe) for recipe in report.recipes],
+        "compared": {
+            one.id: {answer.model: answer.dice for answer in one.answers} for one in report.compared
+        },
         "worst": [{"id": one.id, **asdict(one.scores)} for one in report.worst],
     }
     finite: dict[str, Any] = _finite(whole)
@@ -69,6 +73,7 @@ def _measured(report: Report, measured: Measured) -> dict[str, Any]:
         "model": _subject(measured.subject),
         "measured_by": measured_by(report, measured.subject),
         "trained_by": trained_by(measured.subject.model.spec),
+        "loss": loss_of(measured.subject.model.spec),
         **measured.evaluation.as_json(),
     }
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 
 class Html(str):
@@ -68,6 +74,22 @@ def figure(picture: Html, title: str, caption: object) -> Html:
     )
 
 
+def photograph(pixels_hwc: NDArray[np.uint8]) -> str:
+    """The address of a picture, uint8 (rows, columns, 3), that holds the whole picture as JPEG."""
+    return _inside(pixels_hwc, "jpeg", quality=85)
+
+
+def bitmap(mask_hw: NDArray[np.bool_]) -> str:
+    """The address of a mask, bool (rows, columns), that holds the whole mask as PNG."""
+    return _inside(mask_hw.astype(np.uint8) * np.uint8(255), "png")
+
+
+def _inside(pixels: NDArray[np.uint8], kind: str, **options: int) -> str:
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels).save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
 def page(title: str, body: Html) -> str:
     """A whole page that loads nothing from anywhere and runs no script."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -124,6 +146,8 @@ figcaption { color: var(--quiet); font-size: .88rem; max-width: 46rem; margin-to
 figcaption strong { color: var(--ink); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.5rem; }
 .cards figure { margin: 0; }
+.gallery img { width: 7rem; display: block; border: 1px solid var(--line); }
+.gallery td, .gallery th { text-align: center; font-size: .82rem; }
 .cards svg { width: 100%; border-radius: 4px; }
 @media print { main { max-width: none; padding: 0; } h2 { break-after: avoid; }
   figure, table { break-inside: avoid; } }

@@ -23,6 +23,8 @@ from engine.reliability import (
     risk_coverage,
     spearman,
 )
+from engine.report.compared import Compared, shown_ids, with_answer
+from engine.report.recipes import Recipe
 from engine.report.sweep import Sweep, planned, sweep
 from engine.report.worst import Worst, with_newest
 from engine.sampling import Denoises
@@ -89,6 +91,8 @@ class Report:
     temperature: float | None = None
     calibrated: Calibration | None = None
     worst: tuple[Worst, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
     others: tuple[Measured, ...] = ()
     sweep: Sweep | None = None
 
@@ -119,6 +123,7 @@ def report(
     settings: SampleSettings,
     *,
     others: Sequence[Subject] = (),
+    recipes: tuple[Recipe, ...] = (),
     sweep_images: int = 30,
     limit: int | None = None,
 ) -> Iterator[Report]:
@@ -130,6 +135,7 @@ def report(
     dataset : `test` judges, `val` chooses: the temperature and the settings that are enough.
     settings : of every evaluation but those with fewer steps, which take its seed and batch.
     others : models that are evaluated on test beside it.
+    recipes : training runs to show beside each other; nothing is measured of them.
     sweep_images : so many images of val are segmented with every setting that is `planned`; 0 for
         none. Each setting of each image is an event.
     limit : at most this many images of a split, spread over it.
@@ -143,7 +149,8 @@ def report(
     swept = evenly(val, sweep_images)
     ensembles = len(swept) * len(planned(subject.model.spec, settings))
     total = len(val) + len(test) * (1 + len(others)) + ensembles
-    newest = Report(0, total, "", subject, dataset.root, settings, limit)
+    newest = Report(0, total, "", subject, dataset.root, settings, limit, recipes=recipes)
+    shown = shown_ids(test)
 
     drawn: tuple[tuple[Numbers, Numbers], ...] = ()
     for examined in examine(subject.model, val, settings):
@@ -160,6 +167,7 @@ def report(
             _line("test", examined),
             test=examined.evaluation,
             worst=with_newest(newest.worst, examined),
+            compared=with_answer(newest.compared, shown, subject.name, examined),
         )
         if newest.temperature is not None:
             cooler_hw = apply_temperature(examined.probability_hw, newest.temperature)
@@ -172,7 +180,8 @@ def report(
         for examined in examine(other.model, test, settings):
             measured = Measured(other, examined.evaluation)
             now = _line(other.name, examined)
-            newest = _next(newest, now, others=(*before, measured))
+            compared = with_answer(newest.compared, shown, other.name, examined)
+            newest = _next(newest, now, others=(*before, measured), compared=compared)
             yield newest
 
     for swept_so_far in sweep(subject.model, swept, settings):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from dataclasses import fields
-
-from PIL import Image as PillowImage
 
 from engine.evaluation import FAILED_DICE, Scores
 from engine.reliability import UNCERTAINTIES
 from engine.report import plots
-from engine.report.markup import Html, element, figure, html, joined, line, page, table
-from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Measured, Report
-from engine.report.reproduction import PAPER, Row, measured_by, rows, trained_by
+from engine.report.beside import beside_the_paper, recipe_table
+from engine.report.markup import (
+    Html,
+    element,
+    figure,
+    joined,
+    line,
+    page,
+    photograph,
+    table,
+)
+from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Report
 from engine.report.sweep import TOLERANCE, Point, Sweep, best, cheapest
 from engine.report.wording import (
     chosen,
@@ -41,7 +46,8 @@ def render(report: Report, written: str = "") -> str:
         ("doubt", "Does doubt find the failures?", _doubt(report)),
         ("calibration", "Is a probability of 0.8 right in 8 of 10?", _calibration(report)),
         ("steps", "How few steps and members will do?", _steps(report)),
-        ("paper", "Beside the paper", _paper(report)),
+        ("paper", "Beside the paper", beside_the_paper(report)),
+        ("recipes", "The recipe, by experiment", recipe_table(report)),
         ("worst", "The worst images", _worst(report)),
     )
     contents = (element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections)
@@ -269,59 +275,6 @@ def _named(point: Point) -> str:
     return f"{point.sampler.upper()} with {steps} and {members}"
 
 
-# The paper
-
-
-def _paper(report: Report) -> Html:
-    if not report.measured:
-        return missing("This needs images of test; none was evaluated.")
-    head = ("Model", "From", "Dice", "IoU", "Parameters", "Samples seen", "Grid")
-    lines = [each for row in rows(report.measured) for each in _paper_lines(report, row)]
-    caption = (
-        "The paper: Mittal, Kalkhof, Mukhopadhyay and Bhavsar, MedSegDiffNCA, Table 1 (ISIC 2018, "
-        f"256 px, 10 members; {PAPER[-1].name} as quoted there), without intervals. Here: mean "
-        "over test with its 95 % bootstrap interval over images, which says nothing of another "
-        "training. The two can be compared where the images are those of ISIC 2018, and then with "
-        "care: the paper's split is not known. PARENT, DATA and DIR stand for what a model file "
-        "does not record."
-    )
-    return table(head, lines, caption, words=2)
-
-
-def _paper_lines(report: Report, row: Row) -> Iterable[Html]:
-    published = row.published
-    if published is not None:
-        scores = f"{published.dice:g}", f"{published.iou:g}"
-        size = f"about {published.parameters:,}"
-        yield line((published.name, "paper", *scores, size, "", 256), words=2)
-    for measured in row.measured:
-        subject, evaluation = measured.subject, measured.evaluation
-        seen = subject.model.spec.samples_seen
-        cells = (
-            subject.name,
-            f"here, {images(evaluation)}",
-            mean(evaluation, "dice"),
-            mean(evaluation, "iou"),
-            f"{subject.parameters:,}",
-            "" if seen is None else f"{seen:,}",
-            subject.model.spec.size,
-        )
-        yield line(cells, words=2, class_="first")
-        how = [html("Measured by "), element("code", measured_by(report, subject))]
-        if training := trained_by(subject.model.spec):
-            how += [Html("<br />"), html("Trained by "), element("code", training)]
-            how.append(html(_stopped(measured)))
-        yield element("tr", element("td", joined(how), colspan=7, class_="word how"))
-
-
-def _stopped(measured: Measured) -> str:
-    spec = measured.subject.model.spec
-    steps, parent = spec.training.get("steps_done"), spec.parent
-    notes = [] if steps is None else [f"the weights are those of step {steps}"]
-    notes += [f"PARENT has the fingerprint {parent}"] if parent else []
-    return f" ({'; '.join(notes)})" if notes else ""
-
-
 # The worst
 
 
@@ -348,9 +301,7 @@ def _card(worst: Worst) -> str:
 def _outlined(worst: Worst) -> Html:
     """The small picture with both outlines, as SVG around a JPEG."""
     height, width = worst.pixels_hwc.shape[:2]
-    stream = io.BytesIO()
-    PillowImage.fromarray(worst.pixels_hwc).save(stream, "JPEG", quality=85)
-    source = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    source = photograph(worst.pixels_hwc)
     truth, mask = _path(worst.truth_outlines), _path(worst.mask_outlines)
     return element(
         "svg",

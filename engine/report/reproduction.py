@@ -55,6 +55,40 @@ def rows(measured: tuple[Measured, ...]) -> tuple[Row, ...]:
     )
 
 
+def in_order(measured: tuple[Measured, ...]) -> tuple[Measured, ...]:
+    """The models in the order of the paper's table, then the others."""
+    return tuple(one for row in rows(measured) for one in row.measured)
+
+
+def loss_of(spec: ModelSpec) -> str:
+    """The loss that a model was trained with, in the paper's terms; "" where it is not recorded.
+
+    L_n is eq. 3 and L_RGB eq. 4; L_total (eq. 5) is their sum.
+    """
+    if "rgb_weight" not in spec.training:
+        return ""
+    own = {"noise": "L_n", "clean": "mask loss", "velocity": "velocity loss"}[spec.predicts]
+    weight = float(spec.training["rgb_weight"])
+    if not weight:
+        return f"{own} only"
+    if spec.predicts == "noise" and weight == 1:
+        return "L_total = L_n + L_RGB"
+    return f"{own} + {weight:g} L_RGB"
+
+
+def by_loss(measured: tuple[Measured, ...]) -> tuple[tuple[Measured, ...], ...]:
+    """Models that differ in the weight of L_RGB only in kind: the paper's Figure 3b."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in in_order(measured):
+        spec = one.subject.model.spec
+        groups.setdefault((spec.architecture, spec.predicts), []).append(one)
+    return tuple(
+        tuple(group)
+        for group in groups.values()
+        if len({loss_of(one.subject.model.spec) for one in group}) > 1
+    )
+
+
 def measured_by(report: Report, subject: Subject) -> str:
     """The command that measures these scores again."""
     limit = [] if report.limit is None else ["--limit", str(report.limit)]

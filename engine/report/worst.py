@@ -43,7 +43,7 @@ def with_newest(worst: tuple[Worst, ...], examined: Examined) -> tuple[Worst, ..
     name, scores = examined.evaluation.images[-1]
     if len(worst) == WORST and scores.dice >= worst[-1].scores.dice:
         return worst
-    pixels_hwc = _small(examined.image.pixels_hwc)
+    pixels_hwc = small(examined.image.pixels_hwc)
     shape = pixels_hwc.shape[0], pixels_hwc.shape[1]
     newest = Worst(
         name,
@@ -56,7 +56,8 @@ def with_newest(worst: tuple[Worst, ...], examined: Examined) -> tuple[Worst, ..
     return tuple(sorted((*worst, newest), key=lambda one: one.scores.dice)[:WORST])
 
 
-def _small(pixels_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def small(pixels_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture, uint8 (rows, columns, 3), with its longer side at most `SIDE_PX`."""
     picture = PillowImage.fromarray(pixels_hwc)
     picture.thumbnail((SIDE_PX, SIDE_PX), reducing_gap=3.0)
     return np.array(picture)

@@ -254,7 +254,7 @@ def test_the_page_is_whole_at_every_moment(events: tuple[Report, ...]) -> None:
         json.dumps(as_json(event), allow_nan=False)
         assert "not a medical device" in text
         assert ("This report is unfinished" in text) == (event.done < event.total)
-    assert render(begun).count('class="missing"') == 6
+    assert render(begun).count('class="missing"') == 7
 
 
 def test_the_page_shows_the_numbers_and_loads_nothing(events: tuple[Report, ...]) -> None:

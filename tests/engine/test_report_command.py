@@ -69,7 +69,8 @@ def test_the_command_writes_page_and_numbers(tmp_path: Path, folder: Path, tiny:
     out = tmp_path / "new" / "report"
     arguments = ("report", folder, "--out", out, "--model", "tiny", "--also", tiny, *FAST)
     result = run(*arguments, "--limit", "2")
-    assert sorted(path.name for path in out.iterdir()) == ["report.html", "report.json"]
+    written = ["masks.png", "report.html", "report.json"]
+    assert sorted(path.name for path in out.iterdir()) == written
     ElementTree.fromstring((out / "report.html").read_text(encoding="utf-8"))
     content = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert (content["format"], content["version"]) == ("nca-seg/report", 1)
@@ -112,6 +113,48 @@ def test_an_interrupt_keeps_what_was_measured(
     assert "8 of 12" in result.stderr
     assert "unfinished" in (out / "report.html").read_text(encoding="utf-8")
     assert len(json.loads((out / "report.json").read_text())["test"]["images"]) == 6
+
+
+def test_what_is_known_is_written_as_it_goes(
+    tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.cli import reporting
+    from engine.report import measuring as module
+
+    out = tmp_path / "out"
+    seen: list[int] = []
+
+    def spied(*_: Any) -> Iterator[Sweep]:
+        seen.append(json.loads((out / "report.json").read_text())["done"])
+        return
+        yield
+
+    monkeypatch.setattr(module, "sweep", spied)
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_PAGES", 0.0)
+    run("report", folder, "--out", out, "--model", "tiny", *FAST)
+    assert seen == [8]
+
+
+def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -> None:
+    asked = ("train", "--data", folder, "--steps", "1", "--size", "8", "--batch-size", "2")
+    table = folder / "splits.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("test", "train"))
+    for name, flags in (("a", ()), ("b", ()), ("c", ("--schedule", "linear", "--ema", "0.5"))):
+        run(*asked, "--from", "tiny", "--out", tmp_path / "runs" / name, *flags)
+    table.write_text(whole)
+    out = tmp_path / "out"
+    arguments = ("report", folder, "--out", out, "--model", "tiny", *FAST, "--limit", "1")
+    run(*arguments, "--recipes", tmp_path / "runs")
+    recipes = {one["name"]: one for one in json.loads((out / "report.json").read_text())["recipes"]}
+    assert recipes["a"]["changed"] == recipes["b"]["changed"] == []
+    assert sorted(recipes["c"]["changed"]) == [["ema", 0.5], ["schedule", "linear"]]
+    assert {one["samples_seen"] for one in recipes.values()} == {2}
+    assert all(0 <= one["dice"] <= 1 for one in recipes.values())
+    assert "--schedule linear" in recipes["c"]["command"]
+    assert "schedule linear" in (out / "report.html").read_text(encoding="utf-8")
+    refused = run(*arguments, "--recipes", tmp_path, exit_code=4)
+    assert "none of its folders" in refused.stderr
 
 
 def test_a_damaged_mask_keeps_what_came_before_it(tmp_path: Path, folder: Path, tiny: Path) -> None:
