@@ -60,7 +60,7 @@ def report(
     sweep_images: Annotated[
         int,
         typer.Option("--sweep-images", min=0, help="Images of val to try fewer steps on; 0: none."),
-    ] = 30,
+    ] = 20,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="At most this many images of a split, spread over it."),

@@ -106,6 +106,7 @@ def _sweep(sweep: Sweep | None) -> dict[str, Any] | None:
         "best": _point(best(sweep.points)),
         "cheapest": _point(cheapest(sweep.points)),
         "equal_members": sweep.members,
+        "questions_an_image": sweep.cost,
         "settings": [_curve(curve, sweep.members) for curve in sweep.curves],
     }
 

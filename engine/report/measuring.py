@@ -124,7 +124,7 @@ def report(
     *,
     others: Sequence[Subject] = (),
     recipes: tuple[Recipe, ...] = (),
-    sweep_images: int = 30,
+    sweep_images: int = 20,
     limit: int | None = None,
 ) -> Iterator[Report]:
     """One event per image evaluated: val, test, the other models on test, fewer steps on val.

@@ -20,7 +20,7 @@ from engine.report.markup import (
     table,
 )
 from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Report
-from engine.report.sweep import TOLERANCE, Point, Sweep, best, cheapest
+from engine.report.sweep import MEMBERS, TOLERANCE, Point, Sweep, best, cheapest
 from engine.report.wording import (
     chosen,
     count,
@@ -226,48 +226,69 @@ def _steps(report: Report) -> Html:
     answer = (
         f"Enough: {_named(enough)}, Dice {enough.dice:.4f}, {enough.seconds:.2f} s an image. It is "
         f"the cheapest setting (steps × members) within {TOLERANCE} of the best, "
-        f"{_named(highest)} with {highest.dice:.4f} and {highest.seconds:.2f} s."
+        f"{_named(highest)} with {highest.dice:.4f} and {highest.seconds:.2f} s"
     )
+    if enough != highest:
+        less = sweep.column(enough) - sweep.column(highest)
+        answer += f"; image by image the difference is {with_interval(less, 4)}"
     caption = (
         f"On val, {seen} spread over it, at their own size; in brackets the 95 % bootstrap "
-        "interval over images. Members: steps × members is at most 60, but members are 2 to 20. "
+        "interval over images. Against the best: the mean difference image by image. "
+        f"The more steps, the fewer members were drawn: {_plan()}; what more of them would give "
+        "is not known. With one step both samplers are the same, so it was measured once. The "
+        f"network was asked {sweep.cost} times an image. "
         "Fewer members are the first of them, and take their share of the seconds. The settings "
         "are chosen on the images they are compared on, so the highest Dice is a little too high."
     )
     head = (
-        "Sampler", "Steps", f"Dice, {sweep.members} members", "Seconds",
-        "Members", "Dice, all members", "Seconds",
+        "Sampler", "Steps", *(f"Dice, {count(few, 'member')}" for few in plots.EQUAL_MEMBERS[:2]),
+        "Members", "Dice, all members", "Against the best", "Seconds",
     )  # fmt: skip
     steps_note = (
-        f"Mean over {seen} of val. Solid: every setting with {sweep.members} members. Dotted: "
-        "with all the members that were drawn at so many steps, 2 to 20. With one step both "
-        "samplers are the same."
+        f"Mean over {seen} of val, at equal members: one, four, twenty, where so many were drawn. "
+        "With one step both samplers are the same."
     )
     members_note = f"Mean over {seen} of val: the mean of the first members, cut at 0.5."
     return joined(
         (
-            element("p", answer, class_="answer"),
-            table(head, _settings(sweep, enough), caption),
+            element("p", f"{answer}.", class_="answer"),
+            table(head, _settings(sweep, enough, highest), caption),
             figure(plots.dice_by_steps(sweep), "Dice and diffusion steps", steps_note),
             figure(plots.dice_by_members(sweep), "Dice and members", members_note),
         )
     )
 
 
-def _settings(sweep: Sweep, enough: Point) -> Iterable[Html]:
+def _settings(sweep: Sweep, enough: Point, highest: Point) -> Iterable[Html]:
     for curve in sweep.curves:
-        equal, most = curve.point(sweep.members), curve.point(curve.members)
+        most = curve.point(curve.members)
+        less = curve.column(curve.members) - sweep.column(highest)
+        equal = (
+            f"{curve.point(few).dice:.3f}" if few <= curve.members else ""
+            for few in plots.EQUAL_MEMBERS[:2]
+        )
         cells = (
-            curve.sampler.upper(),
+            curve.sampler.upper() if curve.steps > 1 else "both",
             curve.steps,
-            with_interval(curve.column(sweep.members)),
-            f"{equal.seconds:.2f}",
+            *equal,
             curve.members,
-            f"{most.dice:.3f}",
+            with_interval(curve.column(curve.members)),
+            with_interval(less),
             f"{most.seconds:.2f}",
         )
         here = (curve.sampler, curve.steps) == (enough.sampler, enough.steps)
         yield line(cells, class_="best" if here else "other")
+
+
+def _plan() -> str:
+    """How many members were drawn at how many steps, in words."""
+    by_members: dict[int, list[str]] = {}
+    for steps, members in MEMBERS.items():
+        by_members.setdefault(members, []).append(str(steps))
+    return ", ".join(
+        f"{members} at {' and '.join(steps)} {'step' if steps == ['1'] else 'steps'}"
+        for members, steps in by_members.items()
+    )
 
 
 def _named(point: Point) -> str:

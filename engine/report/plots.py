@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from engine.report.markup import Html
+from engine.types import Sampler
 
 if TYPE_CHECKING:
     from engine.evaluation import Evaluation
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 #: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 AMBER, QUIET = "#e69f00", "#8a949d"
+#: Steps are compared at so many members, each line as far as so many were drawn.
+EQUAL_MEMBERS = (1, 4, 20)
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
+_SAMPLERS: tuple[tuple[Sampler, str], ...] = (("ddim", BLUE), ("ddpm", VERMILION))
 
 _STYLE: dict[Any, Any] = {
     # Text stays text: it can be selected and read aloud, and the page is smaller.
@@ -127,27 +131,23 @@ def dice_histogram(test: Evaluation, failed_below: float) -> Html:
 
 
 def dice_by_steps(sweep: Sweep) -> Html:
-    """Mean Dice against diffusion steps, at equal members (solid) and at all drawn (dotted)."""
-    with _drawing(6.4, 3.7) as (axes, pieces):
-        for sampler, colour in (("ddim", BLUE), ("ddpm", VERMILION)):
-            curves = [curve for curve in sweep.curves if curve.sampler == sampler]
-            steps = [curve.steps for curve in curves]
-            equal = [curve.point(sweep.members).dice for curve in curves]
-            most = [curve.point(curve.members).dice for curve in curves]
-            name = sampler.upper()
-            axes.plot(
-                steps, equal, "o-", color=colour, markersize=4,
-                label=f"{name}, {sweep.members} members",
-            )  # fmt: skip
-            axes.plot(
-                steps, most, "o:", color=colour, markersize=3, linewidth=1.1,
-                label=f"{name}, all its members",
-            )  # fmt: skip
+    """Mean Dice against diffusion steps, a line for each of `EQUAL_MEMBERS` and sampler."""
+    with _drawing(7.6, 3.9) as (axes, pieces):
+        for sampler, colour in _SAMPLERS:
+            for members, marks in zip(EQUAL_MEMBERS, ("o:", "o--", "o-"), strict=True):
+                curves = [curve for curve in sweep.of(sampler) if curve.members >= members]
+                axes.plot(
+                    [curve.steps for curve in curves],
+                    [curve.point(members).dice for curve in curves],
+                    marks, color=colour, markersize=4, linewidth=1.4,
+                    label=f"{sampler.upper()}, {members} member{'s' * (members > 1)}",
+                )  # fmt: skip
+        steps = sorted({curve.steps for curve in sweep.curves})
         axes.set_xscale("log")
         axes.set_xticks(steps, labels=[str(one) for one in steps])
         axes.minorticks_off()
         axes.set(xlabel="Diffusion steps", ylabel="Mean Dice")
-        axes.legend(loc="best", fontsize=9)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     return pieces[0]
 
 
@@ -156,8 +156,8 @@ def dice_by_members(sweep: Sweep) -> Html:
     import matplotlib
 
     with _drawing(9.2, 3.7, 2) as (row, pieces):
-        for axes, sampler in zip(row, ("ddim", "ddpm"), strict=True):
-            curves = [curve for curve in sweep.curves if curve.sampler == sampler]
+        for axes, (sampler, _) in zip(row, _SAMPLERS, strict=True):
+            curves = sweep.of(sampler)
             shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(curves)))
             for curve, shade in zip(curves, shades, strict=True):
                 _by_members(axes, curve, shade)

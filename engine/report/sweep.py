@@ -18,12 +18,10 @@ from engine.metrics import dice
 from engine.sampling import Denoises
 from engine.types import EnsembleResult, ModelSpec, Sample, Sampler, SampleSettings
 
-#: Numbers of diffusion steps that are tried, for each sampler.
-STEPS = (100, 50, 20, 10, 5, 3, 2, 1)
-#: One image at one setting takes about this many diffusion steps over all members …
-_STEPS_AN_IMAGE = 60
-#: … with members between these.
-_FEWEST_MEMBERS, _MOST_MEMBERS = 2, 20
+#: Members that are drawn at each number of diffusion steps that is tried. Many members at many
+#: steps would cost most of the hours and could not be the cheapest setting; one member, which all
+#: have, is enough to say whether many steps are better.
+MEMBERS = {100: 1, 50: 1, 20: 2, 10: 4, 5: 8, 3: 20, 2: 20, 1: 20}
 #: A setting is as good as the best where its mean Dice is at most this much lower.
 TOLERANCE = 0.002
 
@@ -48,6 +46,7 @@ class Point:
 class Curve:
     """What one sampler with so many steps gives for 1, 2, … members.
 
+    One step from noise to mask is the same for both samplers; its curve says "ddim".
     `dice` has a row for each image: the Dice of the mean of its first 1, 2, … members. `seconds`
     is, for each image, from the picture in memory to the mask of all members.
     """
@@ -92,6 +91,22 @@ class Sweep:
         return min((curve.members for curve in self.curves), default=0)
 
     @property
+    def cost(self) -> int:
+        """How often the network was asked for each image."""
+        return sum(curve.steps * curve.members for curve in self.curves)
+
+    def of(self, sampler: Sampler) -> tuple[Curve, ...]:
+        """The curves of a sampler, most steps first, with that of the one step that both share."""
+        found = (each for each in self.curves if each.steps == 1 or each.sampler == sampler)
+        return tuple(sorted(found, key=lambda curve: -curve.steps))
+
+    def column(self, point: Point) -> NDArray[np.float64]:
+        """The Dice of each image at one of `points`, (images,) float64 in [0, 1]."""
+        named = (point.sampler, point.steps)
+        (curve,) = (each for each in self.curves if (each.sampler, each.steps) == named)
+        return curve.column(point.members)
+
+    @property
     def points(self) -> tuple[Point, ...]:
         """Every setting measured."""
         return tuple(
@@ -102,19 +117,15 @@ class Sweep:
 def planned(spec: ModelSpec, settings: SampleSettings) -> tuple[SampleSettings, ...]:
     """The settings that a sweep tries: each sampler and number of steps that the model has.
 
-    Seed and batch are those of `settings`.
+    Seed and batch are those of `settings`. One step is tried with DDIM alone: from the first step's
+    belief both samplers would answer the same.
     """
     return tuple(
-        replace(settings, sampler=sampler, steps=steps, members=members_for(steps))
+        replace(settings, sampler=sampler, steps=steps, members=members)
         for sampler in get_args(Sampler)
-        for steps in STEPS
-        if steps <= spec.timesteps
+        for steps, members in MEMBERS.items()
+        if steps <= spec.timesteps and not (sampler == "ddpm" and steps == 1)
     )
-
-
-def members_for(steps: int) -> int:
-    """How many members are drawn at so many steps: 60 steps in all, but 2 to 20 members."""
-    return min(_MOST_MEMBERS, max(_FEWEST_MEMBERS, _STEPS_AN_IMAGE // steps))
 
 
 def sweep(model: Denoises, samples: Sequence[Sample], settings: SampleSettings) -> Iterator[Sweep]:

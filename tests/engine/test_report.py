@@ -7,6 +7,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from engine.report.content import as_json
 from engine.report.measuring import Measured, Report, Subject, report
 from engine.report.page import render
 from engine.report.reproduction import PAPER, rows, trained_by
-from engine.report.sweep import Point, Sweep, cheapest, members_for, sweep
-from engine.types import Dataset, SampleSettings, evenly
+from engine.report.sweep import Point, Sweep, cheapest, planned, sweep
+from engine.types import Dataset, Sampler, SampleSettings, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -75,10 +76,10 @@ def without_seconds(evaluation: Evaluation) -> list[tuple[str, dict[str, float]]
 
 
 def test_one_event_for_each_image_of_each_part(events: tuple[Report, ...]) -> None:
-    assert [event.done for event in events] == [*range(1, 3 + 9 + 2 * 9 + 2 * 8 + 1)]
+    assert [event.done for event in events] == [*range(1, 3 + 9 + 2 * 9 + 2 * 7 + 1)]
     assert {event.total for event in events} == {len(events)}
     begun = [event.now.split()[0] for event in events]
-    parts = ["val"] * 3 + ["test"] * 9 + ["oracle"] * 9 + ["b"] * 9 + ["settings"] * 16
+    parts = ["val"] * 3 + ["test"] * 9 + ["oracle"] * 9 + ["b"] * 9 + ["settings"] * 14
     assert begun == parts
 
 
@@ -147,12 +148,24 @@ def test_the_worst_come_first_with_both_outlines(data: Dataset) -> None:
             assert all(line_rc.min() >= 0 and line_rc.max() <= 32 for line_rc in outlines)
 
 
-@pytest.mark.parametrize(
-    ("steps", "members"),
-    [(100, 2), (50, 2), (20, 3), (10, 6), (5, 12), (3, 20), (2, 20), (1, 20)],
-)
-def test_members_are_bounded_by_the_steps(steps: int, members: int) -> None:
-    assert members_for(steps) == members
+def test_a_sweep_asks_for_what_its_statement_needs_and_no_more() -> None:
+    tried = planned(tiny_spec(timesteps=100), SampleSettings(seed=5, batch_size=3))
+    assert {(one.seed, one.batch_size) for one in tried} == {(5, 3)}
+    by_sampler = {
+        sampler: {one.steps: one.members for one in tried if one.sampler == sampler}
+        for sampler in ("ddim", "ddpm")
+    }
+    assert list(by_sampler["ddim"]) == [100, 50, 20, 10, 5, 3, 2, 1]
+    assert by_sampler["ddim"] == {**by_sampler["ddpm"], 1: 20}
+    assert sum(one.steps * one.members for one in tried) == 760
+
+
+def test_one_step_is_the_same_for_both_samplers(data: Dataset) -> None:
+    found = [
+        [*evaluate(lively().model, data.split("val"), SampleSettings(sampler, 1, members=3))]
+        for sampler in get_args(Sampler)
+    ]
+    assert without_seconds(found[0][-1]) == without_seconds(found[1][-1])
 
 
 def test_a_point_of_a_curve_is_that_setting_alone(data: Dataset) -> None:
@@ -160,21 +173,23 @@ def test_a_point_of_a_curve_is_that_setting_alone(data: Dataset) -> None:
     *_, last = sweep(lively().model, samples, replace(SETTINGS, seed=5))
     assert last.images == tuple(sample.id for sample in samples)
     assert [(curve.sampler, curve.steps, curve.members) for curve in last.curves] == [
-        (sampler, steps, members_for(steps))
-        for sampler in ("ddim", "ddpm")
-        for steps in (5, 3, 2, 1)
-    ]
-    assert last.members == 12
+        ("ddim", 5, 8), ("ddim", 3, 20), ("ddim", 2, 20), ("ddim", 1, 20),
+        ("ddpm", 5, 8), ("ddpm", 3, 20), ("ddpm", 2, 20),
+    ]  # fmt: skip
+    assert last.members == 8
+    assert last.cost == 2 * (40 + 60 + 40) + 20
+    assert [curve.steps for curve in last.of("ddpm")] == [5, 3, 2, 1]
     for curve in last.curves:
         chosen = SampleSettings(curve.sampler, curve.steps, members=3, seed=5)
         *_, alone = evaluate(lively().model, samples, chosen)
         assert [*curve.column(3)] == [*alone.column("dice")]
         assert curve.point(3).dice == pytest.approx(alone.mean.dice)
+        assert [*last.column(curve.point(3))] == [*curve.column(3)]
 
 
 def test_only_whole_images_enter_the_curves(events: tuple[Report, ...]) -> None:
     swept = [event.sweep for event in events if event.sweep is not None]
-    assert [len(each.images) for each in swept] == [0] * 7 + [1] * 8 + [2]
+    assert [len(each.images) for each in swept] == [0] * 6 + [1] * 7 + [2]
     assert all(len(curve.dice) == len(each.images) for each in swept for curve in each.curves)
 
 
