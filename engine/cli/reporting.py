@@ -82,7 +82,7 @@ def report(
       nca-seg report isic2018 --out quick --limit 20 --sweep-images 2
       nca-seg report isic2018 --out report --also runs/basic/best.safetensors --recipes runs
     """
-    _expect_matplotlib()
+    _expect_page()
     dataset = open_data(data)
     subject, *others = (_subject(name, device) for name in (model, *(also or ())))
     out.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def report(
     if recipes and not compared:
         raise Refusal(f"{recipes}: none of its folders holds a training run.")
     newest: Report | None = None
-    problem: EngineError | None = None
+    problem: Exception | None = None
     interrupted = False
     said = kept = time.monotonic()
     stream = reported(
@@ -115,14 +115,16 @@ def report(
                     say(f"{newest.done}/{newest.total} {newest.now}")
                     said = time.monotonic()
                 if time.monotonic() - kept > SECONDS_BETWEEN_PAGES:
-                    _write(newest, out)
+                    _write_meanwhile(newest, out)
                     kept = time.monotonic()
     except KeyboardInterrupt:
         interrupted = True
-    except EngineError as error:
+    except (EngineError, OSError, MemoryError) as error:
         problem = error
+    finally:
+        if newest is not None:
+            _write(newest, out)
     if newest is not None:
-        _write(newest, out)
         print(f"{out / PAGE}  {_line(newest)}")
     if problem is not None:
         say(sentence(problem))
@@ -136,8 +138,11 @@ def report(
         raise typer.Exit(INTERRUPTED)
 
 
-def _expect_matplotlib() -> None:
-    """Raise Refusal where the page could not be drawn: before the hours, not after them."""
+def _expect_page() -> None:
+    """Load all that writes the page before the hours, not after them. Raises Refusal."""
+    import engine.report.content
+    import engine.report.page  # noqa: F401
+
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
@@ -155,21 +160,26 @@ def _subject(name: str, device: Device) -> Subject:
     return Subject(loaded, name or entry.name, loaded.fingerprint, parameters)
 
 
+def _write_meanwhile(report: Report, out: Path) -> None:
+    """Write what is known; where that cannot be done now, say so and let the measuring go on."""
+    try:
+        _write(report, out)
+    except OSError as error:
+        say(f"What is known could not be written yet. {sentence(error)}")
+
+
 def _write(report: Report, out: Path) -> None:
     from engine.report.compared import drawing
     from engine.report.content import as_json
     from engine.report.page import render
-    from engine.report.reproduction import in_order
+    from engine.report.reproduction import headings, in_order
 
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by nca-seg {version()}"
     # The numbers first: they are what cannot be had again in a second.
     write_atomic(out / NUMBERS, json.dumps(as_json(report, written), indent=1) + "\n")
     write_atomic(out / PAGE, render(report, written))
     if report.compared:
-        titles = [
-            (one.subject.name, one.subject.model.spec.architecture)
-            for one in in_order(report.measured)
-        ]
+        titles = [(one.subject.name, "\n".join(headings(one))) for one in in_order(report.measured)]
         write_atomic(out / MASKS, drawing(report.compared, titles))
 
 

@@ -2,109 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 
+from engine.report.compared import Compared
 from engine.report.markup import Html, bitmap, element, html, joined, line, photograph, table
 from engine.report.measuring import Measured, Report
+from engine.report.recipes import changed, usual
 from engine.report.reproduction import (
     PAPER,
     Row,
     by_loss,
+    headings,
     in_order,
     loss_of,
     measured_by,
     rows,
+    samples,
     trained_by,
 )
-from engine.report.wording import images, mean, missing
+from engine.report.wording import count, images, mean, missing, symbols, with_interval
+from engine.types import ModelSpec, TrainSettings
+
+_PREDICTS = {"noise": "the noise", "clean": "the clean mask", "velocity": "the velocity"}
+_LOSSES = symbols(
+    "L_n is the squared error of the noise (eq. 3), L_RGB that of the RGB channels against the "
+    "mask (eq. 4). The mask loss is cross-entropy plus soft Dice of channel 0 and, at half weight, "
+    "of the mean of the RGB channels."
+)
 
 
 def beside_the_paper(report: Report) -> Html:
     """Table 1, Figure 3b and Figure 4 of the paper, with the models measured here."""
     if not report.measured:
         return missing("This needs images of test; none was evaluated.")
-    return joined((_table(report), _losses(report), _gallery(report)))
+    return joined(
+        (
+            element("h3", "Table 1: the four models"),
+            _table(report),
+            element("h3", symbols("Figure 3b: with and without L_RGB")),
+            _losses(report),
+            element("h3", "Figure 4: the same images, every model"),
+            _gallery(in_order(report.measured), report.compared, _chosen(report)),
+        )
+    )
 
 
 def recipe_table(report: Report) -> Html:
     """Training runs side by side: setting, samples seen, Dice on val."""
-    if not report.recipes:
+    recipes = report.recipes
+    if not recipes:
         return missing("No training runs were given (--recipes).")
+    common = usual(recipes)
     lines = [
         (
             recipe.name,
-            ", ".join(f"{key} {value}" for key, value in recipe.changed) or "as most",
-            element("code", recipe.command),
-            "" if recipe.samples_seen is None else f"{recipe.samples_seen:,}",
+            _listed(changed(recipe, common)) or "nothing",
+            samples(recipe.spec),
             "" if recipe.dice is None else f"{recipe.dice:.3f}",
         )
-        for recipe in report.recipes
+        for recipe in recipes
     ]
     caption = (
-        "The best weights of each run on val, as training measures it: one member, three steps, on "
-        "the grid. One seed each, so that a hundredth of Dice may be chance."
+        "The best weights of each run by their Dice on val, as training measures it: one member, "
+        "three steps, on the grid, so that runs of another size compare only roughly. One seed "
+        "each: a hundredth of Dice may be chance. A plus: the samples of the parent are not known."
     )
-    head = ("Run", "Differs in", "Trained by", "Samples seen", "val Dice")
-    return table(head, lines, caption, words=3)
-
-
-def _losses(report: Report) -> Html:
-    lines = [
+    commands = (
+        element("p", f"{recipe.name}: ", element("code", recipe.command), _notes(recipe.spec))
+        for recipe in recipes
+        if recipe.command
+    )
+    return joined(
         (
-            one.subject.name,
-            loss_of(one.subject.model.spec),
-            mean(one.evaluation, "dice"),
-            mean(one.evaluation, "iou"),
+            element("p", f"Unless its row says otherwise, a run has: {_listed(common)}."),
+            table(("Run", "Differs in", "Samples seen", "val Dice"), lines, caption, words=2),
+            element("details", element("summary", "The commands"), joined(commands)),
         )
-        for group in by_loss(report.measured)
-        for one in group
-    ]
-    if not lines:
-        return missing("No two models differ in their loss only (the paper's Figure 3b).")
-    caption = (
-        "What L_RGB does, the paper's Figure 3b: models of one architecture that predict the same "
-        f"and differ in their loss. Test, {images(report.measured[0].evaluation)}."
     )
-    return table(("Model", "Loss", "Dice", "IoU"), lines, caption, words=2)
 
 
-def _gallery(report: Report) -> Html:
-    measured = in_order(report.measured)
-    titles = [one.subject.name for one in measured]
-    head = ("Image", "Photograph", "Expert", *titles)
-    lines = []
-    for one in report.compared:
-        answers = {answer.model: answer for answer in one.answers}
-        cells: list[object] = [
-            one.id,
-            element("img", src=photograph(one.pixels_hwc), alt=f"photograph {one.id}"),
-            element("img", src=bitmap(one.truth_hw), alt=f"the expert's mask of {one.id}"),
-        ]
-        for title in titles:
-            answer = answers.get(title)
-            picture = (
-                ""
-                if answer is None
-                else joined(
-                    (
-                        element(
-                            "img", src=bitmap(answer.mask_hw), alt=f"{title}: mask of {one.id}"
-                        ),
-                        html(f"Dice {answer.dice:.3f}"),
-                    )
-                )
-            )
-            cells.append(picture)
-        lines.append(line(cells, words=len(cells)))
-    caption = (
-        f"As the paper's Figure 4: {len(report.compared)} images spread evenly over test, as every "
-        "model outlines them."
+def _listed(settings: dict[str, object]) -> str:
+    told = {True: "yes", False: "no"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {told[value] if isinstance(value, bool) else value}"
+        for name, value in settings.items()
     )
-    return element("div", table(head, lines, caption, words=len(head)), class_="gallery")
+
+
+# The table
 
 
 def _table(report: Report) -> Html:
-    head = ("Model", "From", "Loss", "Dice", "IoU", "Parameters", "Samples seen", "Grid")
+    head = ("Model", "Dice", "IoU", "Parameters", "Samples seen", "Grid")
     lines = [each for row in rows(report.measured) for each in _lines(report, row)]
     caption = (
         "The paper: Mittal, Kalkhof, Mukhopadhyay and Bhavsar, MedSegDiffNCA, Table 1 (ISIC 2018, "
@@ -112,41 +102,125 @@ def _table(report: Report) -> Html:
         "over test with its 95 % bootstrap interval over images, which says nothing of another "
         "training. The two can be compared where the images are those of ISIC 2018, and then with "
         "care: the paper's split is not known. PARENT, DATA and DIR stand for what a model file "
-        "does not record."
+        "does not record; a plus stands for the samples of a parent that is not known. "
     )
-    return table(head, lines, caption, words=3)
+    return table(head, lines, joined((caption, _LOSSES)))
 
 
 def _lines(report: Report, row: Row) -> Iterable[Html]:
     published = row.published
     if published is not None:
-        scores = f"{published.dice:g}", f"{published.iou:g}"
+        name = joined((published.name, element("small", "the paper")))
         size = f"about {published.parameters:,}"
-        yield line((published.name, "paper", "", *scores, size, "", 256), words=3)
+        yield line((name, f"{published.dice:g}", f"{published.iou:g}", size, "", 256))
     for measured in row.measured:
-        subject, evaluation = measured.subject, measured.evaluation
-        seen = subject.model.spec.samples_seen
+        subject, spec = measured.subject, measured.subject.model.spec
+        loss = loss_of(spec) or "a loss that is not recorded"
+        made = f"here, {images(measured.evaluation)}; predicts {_PREDICTS[spec.predicts]}; {loss}"
         cells = (
-            subject.name,
-            f"here, {images(evaluation)}",
-            loss_of(subject.model.spec),
-            mean(evaluation, "dice"),
-            mean(evaluation, "iou"),
+            joined((spec.name or subject.name, element("small", symbols(made)))),
+            mean(measured.evaluation, "dice"),
+            mean(measured.evaluation, "iou"),
             f"{subject.parameters:,}",
-            "" if seen is None else f"{seen:,}",
-            subject.model.spec.size,
+            samples(spec),
+            spec.size,
         )
-        yield line(cells, words=3, class_="first")
-        how = [html("Measured by "), element("code", measured_by(report, subject))]
-        if training := trained_by(subject.model.spec):
-            how += [Html("<br />"), html("Trained by "), element("code", training)]
-            how.append(html(_stopped(measured)))
-        yield element("tr", element("td", joined(how), colspan=8, class_="word how"))
+        yield line(cells, class_="first")
+        yield _how(report, measured, len(cells))
 
 
-def _stopped(measured: Measured) -> str:
+def _how(report: Report, measured: Measured, columns: int) -> Html:
+    """A row of a table that holds the commands which measured and trained a model."""
+    how = [html("Measured by "), element("code", measured_by(report, measured.subject))]
     spec = measured.subject.model.spec
-    steps, parent = spec.training.get("steps_done"), spec.parent
+    if training := trained_by(spec):
+        how += [Html("<br />"), html("Trained by "), element("code", training), _notes(spec)]
+    return element("tr", element("td", joined(how), colspan=columns, class_="word how"))
+
+
+def _notes(spec: ModelSpec) -> Html:
+    """What a command that trained a model does not say, in brackets."""
+    steps = spec.training.get("steps_done")
+    unknown = [each.name for each in fields(TrainSettings) if each.name not in spec.training]
     notes = [] if steps is None else [f"the weights are those of step {steps}"]
-    notes += [f"PARENT has the fingerprint {parent}"] if parent else []
-    return f" ({'; '.join(notes)})" if notes else ""
+    notes += [f"PARENT has the fingerprint {spec.parent}"] if spec.parent else []
+    notes += [f"its record is older than the settings {', '.join(unknown)}"] if unknown else []
+    return html(f" ({'; '.join(notes)})" if notes else "")
+
+
+# The figures
+
+
+def _losses(report: Report) -> Html:
+    groups = by_loss(report.measured)
+    if not groups:
+        return missing("No two models of one architecture were trained with different losses.")
+    head = ("Loss", "Samples seen", "Dice", "IoU", "Dice more than the first")
+    caption = (
+        "Models of one architecture that learned by different losses, on the same images of test. "
+        "The last column is the mean difference image by image. "
+    )
+    pieces: list[Html] = []
+    for group in groups:
+        lines = [each for one in group for each in _loss_lines(report, group[0], one, len(head))]
+        pieces += [
+            table(head, lines, joined((caption, _LOSSES))),
+            _gallery(group, report.compared[::2], "Every second of the images below"),
+        ]
+    return joined(pieces)
+
+
+def _loss_lines(report: Report, first: Measured, one: Measured, columns: int) -> Iterable[Html]:
+    spec = one.subject.model.spec
+    dice, other = one.evaluation.column("dice"), first.evaluation.column("dice")
+    both = min(len(dice), len(other))
+    cells = (
+        joined((symbols(loss_of(spec)), element("small", f"{spec.architecture}, {spec.name}"))),
+        samples(spec),
+        mean(one.evaluation, "dice"),
+        mean(one.evaluation, "iou"),
+        "" if one is first else with_interval(dice[:both] - other[:both]),
+    )
+    yield line(cells, class_="first")
+    yield _how(report, one, columns)
+
+
+def _gallery(models: Sequence[Measured], shown: Sequence[Compared], chosen: str) -> Html:
+    """A row for each image: photograph, the expert's mask, and the mask of each model."""
+    if not shown:
+        return missing("None of the images to be shown has been evaluated.")
+    named = [
+        element("th", joined(element("span", symbols(text)) for text in headings(one)))
+        for one in models
+    ]
+    head = element("tr", element("th", "Photograph"), element("th", "Expert"), *named)
+    body = joined(_pictures(one, models) for one in shown)
+    caption = element("caption", f"{chosen}. Below each mask its Dice with the expert's.")
+    width = f"width: {7.5 * (2 + len(models))}rem"
+    whole = element("table", caption, element("thead", head), element("tbody", body), style=width)
+    return element("div", whole, class_="wide gallery")
+
+
+def _chosen(report: Report) -> str:
+    spread = count(len(report.compared), "image")
+    return f"{spread} spread evenly over test, chosen before any model had seen them"
+
+
+def _pictures(one: Compared, models: Sequence[Measured]) -> Html:
+    answers = {answer.model: answer for answer in one.answers}
+    cells = [
+        _picture(photograph(one.pixels_hwc), f"photograph {one.id}", one.id),
+        _picture(bitmap(one.truth_hw), f"the expert's mask of {one.id}", ""),
+    ]
+    for model in models:
+        name = model.subject.name
+        if name in answers:
+            source, told = bitmap(answers[name].mask_hw), f"{answers[name].dice:.3f}"
+            cells.append(_picture(source, f"{name}: mask of {one.id}", told))
+        else:
+            cells.append(element("td", ""))
+    return element("tr", *cells)
+
+
+def _picture(source: str, words: str, below: str) -> Html:
+    return element("td", element("img", src=source, alt=words), element("span", below))

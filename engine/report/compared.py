@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,31 +75,40 @@ def with_answer(
 def drawing(compared: Sequence[Compared], models: Sequence[tuple[str, str]]) -> bytes:
     """A PNG of the masks without the photographs, a row an image; it may be passed on.
 
-    `models` are (name, title) in the order of the columns; the expert's mask comes first. Needs
+    Of the images it holds only the outlines of these few lesions. `models` are (name, title) in the
+    order of the columns, a title may have several lines; the expert's mask comes first. Needs
     matplotlib.
     """
     from matplotlib.figure import Figure
 
-    titles = ["expert", *(title for _, title in models)]
-    drawn = Figure(figsize=(1.7 * len(titles), 1.75 * len(compared) + 0.4), layout="constrained")
-    grid = drawn.subplots(len(compared), len(titles), squeeze=False)
+    drawn = Figure(
+        figsize=(1.75 * (1 + len(models)), 1.85 * len(compared) + 0.8), layout="constrained"
+    )
+    grid = drawn.subplots(len(compared), 1 + len(models), squeeze=False)
+    for axes, title in zip(grid[0], ("Expert", *(title for _, title in models)), strict=True):
+        axes.set_title(_mathtext(title), fontsize=8)
     for row, one in zip(grid, compared, strict=True):
+        for axes in row:
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        row[0].set_ylabel(one.id, fontsize=8)
+        _show(row[0], one.truth_hw)
         answers = {answer.model: answer for answer in one.answers}
-        for axes, title, model in zip(
-            row, titles, ["", *(name for name, _ in models)], strict=True
-        ):
-            axes.set(xticks=[], yticks=[])
-            if not model:
-                axes.set_ylabel(one.id, fontsize=8)
-                axes.imshow(one.truth_hw, cmap="gray", vmin=0, vmax=1)
-            elif model in answers:
-                axes.imshow(answers[model].mask_hw, cmap="gray", vmin=0, vmax=1)
-                axes.set_xlabel(f"Dice {answers[model].dice:.2f}", fontsize=8)
-            if row is grid[0]:
-                axes.set_title(title, fontsize=9)
+        for axes, (name, _) in zip(row[1:], models, strict=True):
+            if name in answers:
+                _show(axes, answers[name].mask_hw)
+                axes.set_xlabel(f"Dice {answers[name].dice:.3f}", fontsize=8)
     stream = io.BytesIO()
-    drawn.savefig(stream, format="png", dpi=80, metadata={"Software": ""})
+    drawn.savefig(stream, format="png", dpi=100, metadata={"Software": ""})
     return stream.getvalue()
+
+
+def _show(axes: Any, mask_hw: NDArray[np.bool_]) -> None:
+    axes.imshow(mask_hw, cmap="gray", vmin=0, vmax=1)
+
+
+def _mathtext(title: str) -> str:
+    """A title with the paper's symbols set as it sets them, and no other sign taken for one."""
+    return re.sub(r"\bL_(\w+)", r"$L_{\\mathrm{\1}}$", title.replace("$", r"\$"))
 
 
 def _small_mask(mask_hw: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from typing import Any
 from engine.metrics import interval
 from engine.reliability import Calibration
 from engine.report.measuring import Doubt, Measured, Report, Subject
+from engine.report.recipes import Recipe, changed, usual
 from engine.report.reproduction import loss_of, measured_by, rows, trained_by
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
 
@@ -45,7 +46,7 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
             }
             for row in rows(report.measured)
         ],
-        "recipes": [asdict(recipe) for recipe in report.recipes],
+        "recipes": _recipes(report.recipes),
         "compared": {
             one.id: {answer.model: answer.dice for answer in one.answers} for one in report.compared
         },
@@ -76,6 +77,21 @@ def _measured(report: Report, measured: Measured) -> dict[str, Any]:
         "loss": loss_of(measured.subject.model.spec),
         **measured.evaluation.as_json(),
     }
+
+
+def _recipes(recipes: tuple[Recipe, ...]) -> list[dict[str, Any]]:
+    common = usual(recipes)
+    return [
+        {
+            "name": recipe.name,
+            "settings": recipe.settings,
+            "changed": changed(recipe, common),
+            "samples_seen": recipe.spec.samples_seen,
+            "val_dice": recipe.dice,
+            "trained_by": recipe.command,
+        }
+        for recipe in recipes
+    ]
 
 
 def _doubt(doubt: Doubt) -> dict[str, Any]:

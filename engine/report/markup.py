@@ -116,6 +116,11 @@ main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.35rem; margin: 3rem 0 .75rem; padding-top: .75rem;
   border-top: 1px solid var(--line); }
+h3 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
+small { display: block; color: var(--quiet); font-size: .85em; max-width: 22rem; }
+sub { line-height: 0; }
+details p { margin: .5rem 0; font-size: .9rem; max-width: none; }
+summary { cursor: pointer; color: var(--accent); }
 p { max-width: 46rem; }
 a { color: var(--accent); }
 .use { color: var(--amber); font-weight: 600; margin: 0 0 1.5rem; }
@@ -146,8 +151,14 @@ figcaption { color: var(--quiet); font-size: .88rem; max-width: 46rem; margin-to
 figcaption strong { color: var(--ink); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.5rem; }
 .cards figure { margin: 0; }
-.gallery img { width: 7rem; display: block; border: 1px solid var(--line); }
-.gallery td, .gallery th { text-align: center; font-size: .82rem; }
+.gallery table { table-layout: fixed; min-width: 0; max-width: 100%; }
+.gallery td, .gallery th { text-align: center; font-size: .74rem; line-height: 1.3; border: none;
+  padding: 0 .5rem .6rem 0; overflow-wrap: break-word; }
+.gallery th { font-weight: 400; vertical-align: bottom; }
+.gallery th span:first-child { font-weight: 600; }
+.gallery img { width: 100%; height: auto; display: block; }
+.gallery td span { display: block; padding-top: .15rem; font-variant-numeric: tabular-nums; }
+.gallery th span { display: block; }
 .cards svg { width: 100%; border-radius: 4px; }
 @media print { main { max-width: none; padding: 0; } h2 { break-after: avoid; }
   figure, table { break-inside: avoid; } }

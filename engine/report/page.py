@@ -241,8 +241,8 @@ def _steps(report: Report) -> Html:
         "are chosen on the images they are compared on, so the highest Dice is a little too high."
     )
     head = (
-        "Sampler", "Steps", *(f"Dice, {count(few, 'member')}" for few in plots.EQUAL_MEMBERS[:2]),
-        "Members", "Dice, all members", "Against the best", "Seconds",
+        "Sampler", "Steps", "Members", "Dice", "Against the best", "Seconds",
+        *(f"Dice of {few}" for few in plots.EQUAL_MEMBERS[:2]),
     )  # fmt: skip
     steps_note = (
         f"Mean over {seen} of val, at equal members: one, four, twenty, where so many were drawn. "
@@ -270,11 +270,11 @@ def _settings(sweep: Sweep, enough: Point, highest: Point) -> Iterable[Html]:
         cells = (
             curve.sampler.upper() if curve.steps > 1 else "both",
             curve.steps,
-            *equal,
             curve.members,
             with_interval(curve.column(curve.members)),
             with_interval(less),
             f"{most.seconds:.2f}",
+            *equal,
         )
         here = (curve.sampler, curve.steps) == (enough.sampler, enough.steps)
         yield line(cells, class_="best" if here else "other")

@@ -5,62 +5,97 @@ Each is one folder with the best.safetensors of a run, which records all of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.checkpoint import read_spec
+from engine.curves import read_curves
 from engine.report.reproduction import trained_by
 from engine.training import BEST
 from engine.types import ModelSpec
 
+#: The log of a run, which knows the Dice where the file does not.
+LOG = "curves.csv"
 #: Of the spec, what a recipe may set; all else of it is in the training record.
-_OF_SPEC = ("architecture", "predicts", "mask_scale", "schedule", "coarse_updates")
-#: In the record, but what came of the recipe, or how it was watched.
+_OF_SPEC = ("architecture", "predicts", "mask_scale", "schedule", "updates", "coarse_updates")
+#: In the record, but what came of the recipe, or how it was watched. Steps are told as samples.
 _NOT_SET = frozenset(
-    ("steps_done", "validation_dice", "validate_every", "train_images", "samples_before")
+    (
+        "steps",
+        "steps_done",
+        "validation_dice",
+        "validate_every",
+        "train_images",
+        "samples_before",
+    )
 )
+NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run by its folder's name; `changed` is what differs from most of its neighbours.
+    """A run by its folder's path below the one that was searched, and what its file records.
 
     `dice` is that of the best weights on val, in [0, 1], as training measures it (one member, three
     steps, on the grid), None where the run had no val.
     """
 
     name: str
-    changed: tuple[tuple[str, Any], ...]
-    samples_seen: int | None
+    spec: ModelSpec
     dice: float | None
-    command: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the recipe sets, by name."""
+        of_spec = {name: getattr(self.spec, name) for name in _OF_SPEC}
+        begun = {"parent": self.spec.parent} if self.spec.parent else {}
+        record = {key: each for key, each in self.spec.training.items() if key not in _NOT_SET}
+        return of_spec | begun | record
+
+    @property
+    def command(self) -> str:
+        """The command that trained it, as `reproduction.trained_by` has it."""
+        return trained_by(self.spec)
 
 
 def read_recipes(folder: Path) -> tuple[Recipe, ...]:
-    """The runs in the folders of a folder, by name. Raises UnreadableModel for a broken file."""
-    found = {path.parent.name: read_spec(path) for path in sorted(folder.glob(f"*/{BEST}"))}
-    settings = {name: _settings(spec) for name, spec in found.items()}
-    usual = _usual(list(settings.values()))
-    return tuple(
-        Recipe(
-            name,
-            tuple((key, value) for key, value in settings[name].items() if value != usual[key]),
-            spec.samples_seen,
-            spec.training.get("validation_dice"),
-            trained_by(spec),
-        )
-        for name, spec in found.items()
-    )
+    """The runs in all folders below one; those of fewer samples first, of equal ones the best.
+
+    Raises UnreadableModel for a broken file.
+    """
+    found = []
+    for path in sorted(folder.rglob(BEST)):
+        spec = read_spec(path)
+        name = path.parent.relative_to(folder).as_posix()
+        found.append(Recipe(folder.name if name == "." else name, spec, _dice(path, spec)))
+    return tuple(sorted(found, key=lambda one: (one.spec.samples_seen or 0, -(one.dice or 0))))
 
 
-def _settings(spec: ModelSpec) -> dict[str, Any]:
-    of_spec = {name: getattr(spec, name) for name in _OF_SPEC}
-    return of_spec | {key: value for key, value in spec.training.items() if key not in _NOT_SET}
-
-
-def _usual(settings: list[dict[str, Any]]) -> dict[str, Any]:
+def usual(recipes: Sequence[Recipe]) -> dict[str, Any]:
     """Of every setting the value that most runs have; of equally many, that of the first run."""
-    keys = {key for one in settings for key in one}
-    columns = {key: [one.get(key) for one in settings] for key in keys}
+    settings = [recipe.settings for recipe in recipes]
+    keys = dict.fromkeys(key for one in settings for key in one if key != "parent")
+    columns = {key: [one[key] for one in settings if key in one] for key in keys}
     return {key: max(values, key=values.count) for key, values in columns.items()}
+
+
+def changed(recipe: Recipe, common: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run that are not the common ones; those that its record lacks say so."""
+    own = recipe.settings
+    lacking = {key: NOT_RECORDED for key in common if key not in own}
+    return {
+        key: value
+        for key, value in (own | lacking).items()
+        if key not in common or value != common[key]
+    }
+
+
+def _dice(path: Path, spec: ModelSpec) -> float | None:
+    recorded = spec.training.get("validation_dice")
+    if isinstance(recorded, int | float):
+        return float(recorded)
+    steps = spec.training.get("steps_done")
+    rows = read_curves(path.parent / LOG)
+    return next((row["validation_dice"] for row in rows if row["done"] == steps), None)

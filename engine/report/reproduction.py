@@ -60,6 +60,31 @@ def in_order(measured: tuple[Measured, ...]) -> tuple[Measured, ...]:
     return tuple(one for row in rows(measured) for one in row.measured)
 
 
+def headings(measured: Measured) -> tuple[str, ...]:
+    """A model in few words, a line each: architecture, loss, name and samples seen."""
+    spec = measured.subject.model.spec
+    names = {line.architecture: line.name.removesuffix("-MedSegDiffNCA") for line in PAPER}
+    seen = samples(spec)
+    lines = (
+        names.get(spec.architecture, spec.architecture),
+        loss_of(spec),
+        spec.name or measured.subject.name,
+        f"{seen} samples" if seen else "",
+    )
+    return tuple(text for text in lines if text)
+
+
+def samples(spec: ModelSpec) -> str:
+    """How many samples a model learned from, in words; "" where its file does not record it.
+
+    With a plus where the model it began from has seen more that are not counted.
+    """
+    if spec.samples_seen is None:
+        return ""
+    more = spec.parent and "samples_before" not in spec.training
+    return f"{spec.samples_seen:,}{' +' if more else ''}"
+
+
 def loss_of(spec: ModelSpec) -> str:
     """The loss that a model was trained with, in the paper's terms; "" where it is not recorded.
 
@@ -72,18 +97,23 @@ def loss_of(spec: ModelSpec) -> str:
     if not weight:
         return f"{own} only"
     if spec.predicts == "noise" and weight == 1:
-        return "L_total = L_n + L_RGB"
-    return f"{own} + {weight:g} L_RGB"
+        return "L_total = L_n + L_RGB (eq. 5)"
+    return f"{own} + L_RGB" if weight == 1 else f"{own} + {weight:g} L_RGB"
 
 
 def by_loss(measured: tuple[Measured, ...]) -> tuple[tuple[Measured, ...], ...]:
-    """Models that differ in the weight of L_RGB only in kind: the paper's Figure 3b."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
+    """Models of one architecture that were trained with different losses: the paper's Figure 3b.
+
+    A group for each architecture with two losses or more, in the paper's order; in a group L_n
+    comes first and the loss without L_RGB before the same one with it. Models whose loss is not
+    recorded are left out.
+    """
+    groups: dict[str, list[Measured]] = {}
     for one in in_order(measured):
-        spec = one.subject.model.spec
-        groups.setdefault((spec.architecture, spec.predicts), []).append(one)
+        if loss_of(one.subject.model.spec):
+            groups.setdefault(_architecture(one), []).append(one)
     return tuple(
-        tuple(group)
+        tuple(sorted(group, key=_loss_rank))
         for group in groups.values()
         if len({loss_of(one.subject.model.spec) for one in group}) > 1
     )
@@ -115,6 +145,11 @@ def trained_by(spec: ModelSpec) -> str:
 
 def _architecture(measured: Measured) -> str:
     return measured.subject.model.spec.architecture
+
+
+def _loss_rank(measured: Measured) -> tuple[int, float]:
+    spec = measured.subject.model.spec
+    return ("noise", "velocity", "clean").index(spec.predicts), float(spec.training["rgb_weight"])
 
 
 def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:

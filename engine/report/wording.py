@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from engine.metrics import interval
-from engine.report.markup import Html, element
+from engine.report.markup import Html, element, html
 from engine.types import SampleSettings
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def mean(evaluation: Evaluation, key: str, digits: int = 3) -> str:
 def with_interval(values: NDArray[Any], digits: int = 3) -> str:
     """The mean of one row of numbers, with its 95 % bootstrap interval."""
     low, high = interval(values)
-    return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    middle, least, most = (f"{each:z.{digits}f}" for each in (values.mean(), low, high))
+    return f"{middle} ({least} to {most})".replace("-", "−")
 
 
 def number(value: float, digits: int) -> str:
@@ -52,6 +54,11 @@ def images(evaluation: Evaluation) -> str:
 def count(amount: int, word: str) -> str:
     """An amount with its noun."""
     return f"{amount} {word}" if amount == 1 else f"{amount} {word}s"
+
+
+def symbols(text: str) -> Html:
+    """Text with the paper's symbols set as it sets them: "L_n" is L with a small n."""
+    return Html(re.sub(r"\bL_(\w+)", r"L<sub>\1</sub>", html(text)))
 
 
 def missing(text: str) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import sys
@@ -131,8 +132,47 @@ def test_what_is_known_is_written_as_it_goes(
 
     monkeypatch.setattr(module, "sweep", spied)
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN_PAGES", 0.0)
-    run("report", folder, "--out", out, "--model", "tiny", *FAST)
-    assert seen == [8]
+    run("report", folder, "--out", out, "--model", "tiny", *FAST, "--limit", "1")
+    assert seen == [2]
+
+
+def test_a_page_that_cannot_be_written_meanwhile_stops_nothing(
+    tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.cli import reporting
+
+    kept, tries = reporting.write_atomic, []
+
+    def full_at_first(path: Path, content: Any) -> None:
+        tries.append(path)
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        kept(path, content)
+
+    monkeypatch.setattr(reporting, "write_atomic", full_at_first)
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_PAGES", 0.0)
+    out = tmp_path / "out"
+    arguments = ("--model", "tiny", *FAST, "--sweep-images", "0", "--limit", "1")
+    result = run("report", folder, "--out", out, *arguments)
+    assert "No space left on device" in result.stderr
+    content = json.loads((out / "report.json").read_text())
+    assert content["done"] == content["total"] == 2
+
+
+def test_a_fault_of_any_kind_keeps_what_was_measured(
+    tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.report import measuring as module
+
+    def faulty(*_: Any) -> Iterator[Sweep]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(module, "sweep", faulty)
+    out = tmp_path / "out"
+    with pytest.raises(ZeroDivisionError):
+        run("report", folder, "--out", out, "--model", "tiny", *FAST, "--limit", "1")
+    assert json.loads((out / "report.json").read_text())["done"] == 2
 
 
 def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -> None:
@@ -147,13 +187,15 @@ def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -
     arguments = ("report", folder, "--out", out, "--model", "tiny", *FAST, "--limit", "1")
     run(*arguments, "--recipes", tmp_path / "runs")
     recipes = {one["name"]: one for one in json.loads((out / "report.json").read_text())["recipes"]}
-    assert recipes["a"]["changed"] == recipes["b"]["changed"] == []
-    assert sorted(recipes["c"]["changed"]) == [["ema", 0.5], ["schedule", "linear"]]
+    parent = {"parent": recipes["a"]["settings"]["parent"]}
+    assert recipes["a"]["changed"] == recipes["b"]["changed"] == parent
+    assert recipes["c"]["changed"] == {**parent, "ema": 0.5, "schedule": "linear"}
     assert {one["samples_seen"] for one in recipes.values()} == {2}
-    assert all(0 <= one["dice"] <= 1 for one in recipes.values())
-    assert "--schedule linear" in recipes["c"]["command"]
+    assert all(0 <= one["val_dice"] <= 1 for one in recipes.values())
+    assert "--schedule linear" in recipes["c"]["trained_by"]
     assert "schedule linear" in (out / "report.html").read_text(encoding="utf-8")
-    refused = run(*arguments, "--recipes", tmp_path, exit_code=4)
+    (tmp_path / "empty").mkdir()
+    refused = run(*arguments, "--recipes", tmp_path / "empty", exit_code=4)
     assert "none of its folders" in refused.stderr
 
 
