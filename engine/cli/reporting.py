@@ -55,7 +55,7 @@ def report(
     ] = None,
     recipes: Annotated[
         Path | None,
-        typer.Option("--recipes", help="Folder of training runs to show side by side."),
+        typer.Option("--recipes", help="Show every training run below this folder side by side."),
     ] = None,
     sweep_images: Annotated[
         int,

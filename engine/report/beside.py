@@ -157,8 +157,8 @@ def _losses(report: Report) -> Html:
         return missing("No two models of one architecture were trained with different losses.")
     head = ("Loss", "Samples seen", "Dice", "IoU", "Dice more than the first")
     caption = (
-        "Models of one architecture that learned by different losses, on the same images of test. "
-        "The last column is the mean difference image by image. "
+        "Models of one architecture that learned by different losses, on the same images of test "
+        "and at the settings of this report. Last column: the mean difference image by image. "
     )
     pieces: list[Html] = []
     for group in groups:

@@ -89,7 +89,8 @@ def drawing(compared: Sequence[Compared], models: Sequence[tuple[str, str]]) -> 
         axes.set_title(_mathtext(title), fontsize=8)
     for row, one in zip(grid, compared, strict=True):
         for axes in row:
-            axes.set(xticks=[], yticks=[], frame_on=False)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(color="0.7", linewidth=0.5)
         row[0].set_ylabel(one.id, fontsize=8)
         _show(row[0], one.truth_hw)
         answers = {answer.model: answer for answer in one.answers}

@@ -156,7 +156,7 @@ figcaption strong { color: var(--ink); }
   padding: 0 .5rem .6rem 0; overflow-wrap: break-word; }
 .gallery th { font-weight: 400; vertical-align: bottom; }
 .gallery th span:first-child { font-weight: 600; }
-.gallery img { width: 100%; height: auto; display: block; }
+.gallery img { width: 100%; height: auto; display: block; border: 1px solid var(--line); }
 .gallery td span { display: block; padding-top: .15rem; font-variant-numeric: tabular-nums; }
 .gallery th span { display: block; }
 .cards svg { width: 100%; border-radius: 4px; }

@@ -234,7 +234,7 @@ def _steps(report: Report) -> Html:
     caption = (
         f"On val, {seen} spread over it, at their own size; in brackets the 95 % bootstrap "
         "interval over images. Against the best: the mean difference image by image. "
-        f"The more steps, the fewer members were drawn: {_plan()}; what more of them would give "
+        f"The more steps, the fewer members were drawn ({_plan()}): what more of them would give "
         "is not known. With one step both samplers are the same, so it was measured once. The "
         f"network was asked {sweep.cost} times an image. "
         "Fewer members are the first of them, and take their share of the seconds. The settings "
@@ -285,8 +285,8 @@ def _plan() -> str:
     by_members: dict[int, list[str]] = {}
     for steps, members in MEMBERS.items():
         by_members.setdefault(members, []).append(str(steps))
-    return ", ".join(
-        f"{members} at {' and '.join(steps)} {'step' if steps == ['1'] else 'steps'}"
+    return "; ".join(
+        f"{count(members, 'member')} at {', '.join(steps)} steps"
         for members, steps in by_members.items()
     )
 

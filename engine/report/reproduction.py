@@ -82,7 +82,7 @@ def samples(spec: ModelSpec) -> str:
     if spec.samples_seen is None:
         return ""
     more = spec.parent and "samples_before" not in spec.training
-    return f"{spec.samples_seen:,}{' +' if more else ''}"
+    return f"{spec.samples_seen:,}{'+' if more else ''}"
 
 
 def loss_of(spec: ModelSpec) -> str:

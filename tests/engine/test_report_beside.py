@@ -143,7 +143,7 @@ def test_a_heading_tells_models_of_one_architecture_apart() -> None:
     here = measured_as(spec(name="b48", training=record), "runs/b48/best.safetensors", nothing)
     assert headings(here) == ("Multi", "L_n only", "b48", "9,000 samples")
     # What a parent had seen is not known here.
-    assert samples(spec(parent="f00", training=record)) == "9,000 +"
+    assert samples(spec(parent="f00", training=record)) == "9,000+"
     assert samples(spec(parent="f00", training={**record, "samples_before": 500})) == "9,500"
     assert samples(spec()) == ""
 
