@@ -30,6 +30,8 @@ log = logging.getLogger("nca_seg_app")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window, or do its work without one; the exit status."""
     chosen = parser().parse_args(arguments)
+    # The window's thread waits at most this long for one that computes in Python.
+    sys.setswitchinterval(0.001)
     start_log()
     out = chosen.headless or (None if has_display(os.environ, sys.platform) else Path("out"))
     if out is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.images import read_image
 from engine.types import EnsembleResult, Image
 from nca_seg_app.jobs import Job
 from nca_seg_app.segmenting import Run
@@ -27,9 +27,10 @@ MOST_KEPT = 2
 class Forerun:
     """A run on an image that need not be open. `result` is None before its end."""
 
-    def __init__(self, path: Path, run: Run) -> None:
+    def __init__(self, path: Path, run: Run, reader: Callable[[Path], Image]) -> None:
         self.path = path
         self.run = run
+        self._reader = reader
         self.result: EnsembleResult | None = None
         self._modified_ns = 0
 
@@ -44,7 +45,7 @@ class Forerun:
     def read(self) -> Image:
         """The image. Raises what reading it raises."""
         self._modified_ns = self.path.stat().st_mtime_ns
-        return read_image(self.path)
+        return self._reader(self.path)
 
 
 class Ahead(QObject):
@@ -162,7 +163,7 @@ class Ahead(QObject):
         if self._closed or self._forerun is not None or not session.jobs.free:
             return
         if path is not None and run is not None:
-            forerun = Forerun(path, run)
+            forerun = Forerun(path, run, session.neighbours.read)
             self._set_forerun(forerun)
             # Before the job, which can then be stopped within one step from its beginning.
             session.aside.run(

@@ -18,7 +18,7 @@ from nca_seg_app.help import close_button
 from nca_seg_app.ports import Answer, PathKind
 from nca_seg_app.session import Session
 
-PREFERENCES = ("theme", "device", "autosave_s", "run_ahead")
+PREFERENCES = ("theme", "device", "autosave_s", "run_ahead", "cache_mb", "log_stalls")
 
 
 class Dialogs:

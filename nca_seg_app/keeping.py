@@ -77,9 +77,11 @@ class OpenedImage:
         return document
 
 
-def read_opened(study: Study, path: Path) -> OpenedImage:
+def read_opened(
+    study: Study, path: Path, read: Callable[[Path], Image] = read_image
+) -> OpenedImage:
     """The image at `path` with mask and draft. Raises what the engine's readers raise."""
-    return with_annotation(study, read_image(path), path)
+    return with_annotation(study, read(path), path)
 
 
 def with_annotation(study: Study, image: Image, path: Path) -> OpenedImage:

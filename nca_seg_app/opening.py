@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
 
 from engine.errors import EngineError, UnreadableImage
-from engine.images import read_image
+from engine.images import read_image, read_preview
 from engine.study import Study
 from nca_seg_app.keeping import OpenedImage, read_opened, with_annotation
 from nca_seg_app.ports import ImageRow, PathKind
@@ -98,10 +100,19 @@ def _rows(study: Study) -> tuple[ImageRow, ...]:
 class Opening(QObject):
     """The way from a wish to open something to the session having it, unsaved work first."""
 
+    #: Read `preview_hwc`.
+    preview_changed = Signal()
+
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
         self._ticket = 0
+        self._preview_hwc: NDArray[np.uint8] | None = None
+
+    @property
+    def preview_hwc(self) -> NDArray[np.uint8] | None:
+        """A large image that is being read, in small: uint8 (rows, columns, 3), or None."""
+        return self._preview_hwc
 
     def ask(self, kind: PathKind) -> None:
         """Ask for an image or a folder and open it."""
@@ -116,7 +127,9 @@ class Opening(QObject):
         """Open a folder, an image, or several images."""
         session = self._session
         self.when_safe(
-            lambda: self._begin(lambda: open_listed(paths), session.adopt_study, session.fail)
+            lambda: self._begin(
+                paths[0], lambda: open_listed(paths), session.adopt_study, session.fail
+            )
         )
 
     def open_row(self, index: int) -> None:
@@ -134,7 +147,10 @@ class Opening(QObject):
         def adopt(opened: OpenedImage) -> None:
             session.adopt(index, opened)
 
-        self.when_safe(lambda: self._begin(lambda: read_opened(study, path), adopt, refuse))
+        def work() -> OpenedImage:
+            return read_opened(study, path, session.neighbours.read)
+
+        self.when_safe(lambda: self._begin(path, work, adopt, refuse))
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""
@@ -174,6 +190,7 @@ class Opening(QObject):
 
     def _begin(
         self,
+        path: Path,
         work: Callable[[], Any],
         adopt: Callable[[Any], None],
         refuse: Callable[[BaseException], None],
@@ -182,9 +199,17 @@ class Opening(QObject):
         ticket, document = self._ticket, self._session.document
         revision = document.revision if document is not None else 0
 
+        def show(preview_hwc: NDArray[np.uint8] | None) -> None:
+            if ticket == self._ticket and waiting:
+                self._show_preview(preview_hwc)
+
+        waiting = [path]
+
         def done(opened: Any) -> None:
             if ticket != self._ticket:
                 return
+            waiting.clear()
+            self._show_preview(None)
             if document is not None and document.revision != revision:
                 # Drawn on while the other image was read.
                 self.when_safe(lambda: adopt(opened))
@@ -193,6 +218,15 @@ class Opening(QObject):
 
         def failed(error: BaseException) -> None:
             if ticket == self._ticket:
+                waiting.clear()
+                self._show_preview(None)
                 refuse(error)
 
         self._session.lane.run(work, done, failed)
+        if not self._session.neighbours.holds(path):
+            self._session.aside.run(lambda: read_preview(path), show)
+
+    def _show_preview(self, preview_hwc: NDArray[np.uint8] | None) -> None:
+        if preview_hwc is not self._preview_hwc:
+            self._preview_hwc = preview_hwc
+            self.preview_changed.emit()

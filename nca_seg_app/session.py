@@ -22,6 +22,7 @@ from nca_seg_app.keeping import Keeping, OpenedImage
 from nca_seg_app.learning import Learning
 from nca_seg_app.listing import Listing
 from nca_seg_app.models import Models
+from nca_seg_app.neighbours import Neighbours
 from nca_seg_app.notify import explain
 from nca_seg_app.opening import Opened, Opening
 from nca_seg_app.ports import Engine, ImageRow, Prompts
@@ -40,7 +41,8 @@ class Session(QObject):
     """What the person is doing. Panels and canvas read its properties and call its verbs.
 
     Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
-    `listing` (the order of the images), `ahead` (the next image's result before it is asked for),
+    `listing` (the order of the images), `neighbours` and `ahead` (the next image, and its result,
+    before they are asked for),
     `viewing` (tool and shown map), `models_held`, `document` (the mask) and `jobs` (long work).
     `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
@@ -93,6 +95,7 @@ class Session(QObject):
         self.keeping = Keeping(self)
         self.opening = Opening(self)
         self.listing = Listing(self)
+        self.neighbours = Neighbours(self)
         self.ahead = Ahead(self)
         self._settings_timer = QTimer(self)
         self._settings_timer.setSingleShot(True)

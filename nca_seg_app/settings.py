@@ -56,6 +56,13 @@ class Settings:
     run_ahead: bool = setting(
         True, "Run ahead", "Segment the next image of the list before you ask for it."
     )
+    cache_mb: float = setting(
+        500.0, "Images kept", "Memory for the images beside the open one.",
+        low=0.0, high=100_000.0, unit="MB",
+    )  # fmt: skip
+    log_stalls: bool = setting(
+        False, "Log stalls", "Write to the log when the window did not answer for 50 ms."
+    )
     show_outline: bool = setting(True, "Outline", "Draw the border of the mask.")
     show_fill: bool = setting(True, "Fill", "Tint the area inside the outline.")
     show_variance: bool = setting(False, "Variance", "Show where the members disagree.")

@@ -38,6 +38,7 @@ from nca_seg_app.panels.images import ImagesPanel
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.training import TrainingPanel
 from nca_seg_app.session import Session
+from nca_seg_app.stalls import StallWatch
 from nca_seg_app.status import StatusLine
 from nca_seg_app.strip import MessageStrip
 from nca_seg_app.theme import apply_theme, icon
@@ -77,9 +78,10 @@ class Window(QMainWindow):
         self._restore()
         for box in self.findChildren(QAbstractSpinBox):
             box.installEventFilter(self)
+        self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
-        self._colour()
+        self._adopt_settings()
 
     @property
     def session(self) -> Session:
@@ -150,7 +152,7 @@ class Window(QMainWindow):
         self.commands.broke.connect(self.show_error)
         session.image_changed.connect(self._show_image)
         session.state_changed.connect(self._show_unsaved)
-        session.settings_changed.connect(self._colour)
+        session.settings_changed.connect(self._adopt_settings)
         session.viewing.window_requested.connect(self._answer)
         self.canvas.pointed.connect(self.status.pointer.setText)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
@@ -170,6 +172,10 @@ class Window(QMainWindow):
     def _show_unsaved(self) -> None:
         document = self._session.document
         self.setWindowModified(document is not None and document.unsaved)
+
+    def _adopt_settings(self) -> None:
+        self._colour()
+        self.stalls.set_running(self._session.settings.log_stalls)
 
     def _colour(self) -> None:
         app = QApplication.instance()

@@ -51,7 +51,10 @@ class Tint:
         height, width = mask_hw.shape
         self.image = QImage(width, height, QImage.Format.Format_Indexed8)
         self.set_opacity(0.0)
-        self.refresh(mask_hw, (slice(0, height), slice(0, width)))
+        self.image.fill(0)
+        # Most masks are empty when their image is opened, and copying takes much longer.
+        if mask_hw.any():
+            self.refresh(mask_hw, (slice(0, height), slice(0, width)))
 
     def refresh(self, mask_hw: Mask, window: Window) -> None:
         """Take over what the mask has become in a window (rows, columns)."""

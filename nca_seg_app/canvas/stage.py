@@ -18,7 +18,8 @@ from PySide6.QtWidgets import QWidget
 from nca_seg_app.canvas import brushwork
 from nca_seg_app.canvas.conversion import to_path, to_point, to_window
 from nca_seg_app.canvas.layers import Layers
-from nca_seg_app.canvas.picture import coarser_levels
+from nca_seg_app.canvas.picture import Picture, coarser_levels
+from nca_seg_app.canvas.pieces import Pieces
 from nca_seg_app.canvas.placement import Placement, centred, fitted, limits
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Session
@@ -46,7 +47,9 @@ class Stage(QWidget):
         self._placement = Placement()
         self._fits = True
         self._backdrop: QPixmap | None = None
-        self._annotation = QPainterPath()
+        self._annotation = Pieces()
+        #: What is coming, until it is there.
+        self._preview: Picture | None = None
         self._proposal = QPainterPath()
         self._glow: list[QPainterPath] = []
         self._proposal_is_stale = True
@@ -60,6 +63,7 @@ class Stage(QWidget):
         self._outline_timer.timeout.connect(self._refresh_outline)
         viewing, segmentation = session.viewing, session.segmentation
         session.image_changed.connect(self.adopt_image)
+        session.opening.preview_changed.connect(self._adopt_preview)
         session.settings_changed.connect(self.adopt_settings)
         segmentation.result_changed.connect(self._adopt_result)
         segmentation.threshold_changed.connect(self._adopt_maps)
@@ -144,7 +148,7 @@ class Stage(QWidget):
     def adopt_image(self) -> None:
         """Begin anew with the session's image."""
         self.layers.adopt_image()
-        self._annotation = QPainterPath()
+        self._annotation = Pieces()
         self._adopt_maps()
         picture = self.layers.picture
         if self._document is not None:
@@ -165,6 +169,16 @@ class Stage(QWidget):
 
             self.session.aside.run(lambda: coarser_levels(picture.pixels_hwc), adopt)
 
+    @property
+    def previews(self) -> bool:
+        """Whether another image is shown, in small, until it has been read."""
+        return self._preview is not None
+
+    def _adopt_preview(self) -> None:
+        pixels_hwc = self.session.opening.preview_hwc
+        self._preview = None if pixels_hwc is None else Picture(pixels_hwc)
+        self.update()
+
     def adopt_settings(self) -> None:
         """Take over opacity and what is switched on."""
         self.layers.adopt_settings()
@@ -183,9 +197,7 @@ class Stage(QWidget):
         self.layers.refresh_tint(to_window(rect))
         self._outline_rect = self._outline_rect.united(rect)
         self.update(self._view_rect(rect))
-        if self._document is None or not self._document.drawing:
-            self._refresh_outline()
-        elif not self._outline_timer.isActive():
+        if not self._outline_timer.isActive():
             # Not started again while it runs, or it would never come while a stroke goes on.
             self._outline_timer.start()
 
@@ -201,7 +213,7 @@ class Stage(QWidget):
         wide, high = 0.2 * (right - left) + 2, 0.2 * (bottom - top) + 2
         seen = QRectF(left - wide, top - high, right - left + 2 * wide, bottom - top + 2 * high)
         window = seen.toAlignedRect().intersected(QRect(0, 0, picture.width, picture.height))
-        self._annotation = to_path(self.layers.contours(to_window(window)))
+        self._annotation = Pieces(self.layers.contours(to_window(window)))
         self.update(self._view_rect(rect) if not rect.isEmpty() else self.rect())
 
     def _view_rect(self, rect: QRect) -> QRect:
@@ -223,10 +235,13 @@ class Stage(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
+        if self._preview is not None:
+            self._paint_preview(painter, self._preview)
+            return
         painter.drawPixmap(0, 0, self._painted_backdrop())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self.layers.picture is not None and not self.bare:
-            self._paint_layers(painter, self.layers.picture.width, self.layers.picture.height)
+            self._paint_layers(painter, self.layers.picture, event.rect())
             self.paint_handling(painter)
         painter.end()
 
@@ -238,9 +253,17 @@ class Stage(QWidget):
     def paint_handling(self, painter: QPainter) -> None:
         """Paint what a person is doing, in view coordinates."""
 
-    def _paint_layers(self, painter: QPainter, width: int, height: int) -> None:
+    def _paint_preview(self, painter: QPainter, preview: Picture) -> None:
+        size = preview.width, preview.height
+        at = fitted(size, self._room(), MARGIN)
+        painter.fillRect(self.rect(), self.surround)
+        target = QRectF(at.x, at.y, at.scale * size[0], at.scale * size[1])
+        preview.paint(painter, target, self.devicePixelRatioF())
+        painter.end()
+
+    def _paint_layers(self, painter: QPainter, picture: Picture, dirty: QRect) -> None:
         layers, settings, viewing = self.layers, self.session.settings, self.session.viewing
-        target = self.transform.mapRect(QRectF(0, 0, width, height))
+        target = self.transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(target, heat)
@@ -250,7 +273,10 @@ class Stage(QWidget):
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             painter.drawImage(target, layers.tint.image)
         if settings.show_outline:
-            brushwork.stroke_annotation(painter, self.transform.map(self._annotation))
+            # A casing reaches this far over what is dirty.
+            near = self.transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
+            path = self.transform.map(self._annotation.within(near))
+            brushwork.stroke_annotation(painter, path)
             self._paint_proposal(painter)
         if viewing.shown is not None:
             brushwork.draw_caption(painter, viewing.shown.title, self.font())

@@ -103,7 +103,7 @@ class CanvasView(Stage):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         place, button = event.position(), event.button()
-        if self.layers.picture is None or self._drawing_with != Button.NoButton:
+        if self.layers.picture is None or self.previews or self._drawing_with != Button.NoButton:
             return
         self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         pans = button == Button.LeftButton and (self.bare or self._tool is None)
@@ -113,7 +113,6 @@ class CanvasView(Stage):
             self._drawing_with = button
             erases = self._shift or button == Button.RightButton
             self._tool.press(self._image_point(place), erases, 1 / self.placement.scale)
-            self.update()
         self._point_at(place)
         self._adopt_cursor()
 
@@ -137,8 +136,10 @@ class CanvasView(Stage):
         elif event.button() == self._drawing_with:
             self._drawing_with = Button.NoButton
             if self._tool is not None:
+                sketched = bool(self._tool.sketch)
                 self._tool.release()
-            self.update()
+                if sketched:
+                    self.update()
         self._adopt_cursor()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:

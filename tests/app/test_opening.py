@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.images import read_preview
+from engine.study import Study
+from nca_seg_app import opening
+from nca_seg_app.keeping import OpenedImage, read_opened
 from nca_seg_app.session import Has
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import write_image
@@ -116,3 +125,35 @@ def test_the_samples_open(desk: Desk) -> None:
     desk.settle()
     assert desk.session.path is not None
     assert desk.session.path.name == "sample.png"
+
+
+def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, previews = threading.Event(), []
+    session = desk.session
+
+    def slow(study: Study, path: Path, read: object = None) -> OpenedImage:
+        if path.suffix == ".jpg":
+            assert gate.wait(20)
+        return read_opened(study, path)
+
+    monkeypatch.setattr(opening, "read_opened", slow)
+    monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
+    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    write_image(desk.folder / "images" / "b.jpg", (480, 640))
+    session.change_settings(cache_mb=0.0)
+    desk.open("a.png")
+    before = session.image
+    session.open_next()
+    desk.until(lambda: len(previews) == 1)
+    small = previews[0]
+    assert small is not None
+    assert small.shape[0] < 480
+    assert small.shape[1] * 480 == small.shape[0] * 640
+    assert session.image is before
+    gate.set()
+    desk.settle()
+    assert previews[1:] == [None]
+    assert session.path is not None
+    assert session.path.name == "b.jpg"

@@ -18,6 +18,7 @@ from nca_seg_app.canvas.overlay import (
     ANNOTATION,
 )
 from nca_seg_app.canvas.placement import Placement, fitted
+from nca_seg_app.canvas.stage import OUTLINE_MS
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Shown
@@ -121,12 +122,13 @@ def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Sess
 
 
 def test_the_outline_runs_along_the_mask_and_space_hides_it(
-    canvas: CanvasView, session: Session
+    qtbot: QtBot, canvas: CanvasView, session: Session
 ) -> None:
     bare = looks(canvas)
     assert session.document is not None
     square_rc = np.array([[10.0, 10.0], [10.0, 40.0], [30.0, 40.0], [30.0, 10.0]])
     session.document.edit("Square", lambda mask_hw: masks.polygon(mask_hw, square_rc, True))
+    qtbot.wait(2 * OUTLINE_MS)
     seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
     # Between two screen pixels, so darkened by the casing.
     assert seen.hue() == pytest.approx(ANNOTATION.hue(), abs=12)

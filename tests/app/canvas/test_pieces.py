@@ -1,0 +1,52 @@
+"""Law: the pieces of an outline are the outline, and only those near a place are given."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainterPath
+
+from nca_seg_app.canvas.overlay import Contour
+from nca_seg_app.canvas.pieces import POINTS, Pieces
+
+WHOLE = QRectF(-1e6, -1e6, 2e6, 2e6)
+
+
+def ring(points: int, radius: float = 100.0) -> Contour:
+    angles = np.linspace(0, 2 * np.pi, points)
+    return 200 + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def lines(path: QPainterPath) -> set[tuple[float, float, float, float]]:
+    """Every line of a path, from x, y to x, y."""
+    found, last = set(), (0.0, 0.0)
+    for place in range(path.elementCount()):
+        element = path.elementAt(place)
+        here = (round(element.x, 6), round(element.y, 6))
+        if element.isLineTo():
+            found.add((*last, *here))
+        last = here
+    return found
+
+
+def test_all_pieces_are_the_outline() -> None:
+    for points in (2, POINTS, POINTS + 1, POINTS + 2, 5 * POINTS + 3):
+        contour_rc = np.round(ring(points), 6)
+        expected = {
+            (*a[::-1].tolist(), *b[::-1].tolist()) for a, b in itertools.pairwise(contour_rc)
+        }
+        assert lines(Pieces([contour_rc]).within(WHOLE)) == expected
+
+
+def test_only_what_is_near_is_given() -> None:
+    pieces = Pieces([ring(4000), ring(500, 10.0)])
+    some = pieces.within(QRectF(295, 195, 10, 10))
+    assert 0 < some.elementCount() <= 4 * (POINTS + 1)
+    assert some.boundingRect().left() > 280
+    assert pieces.within(QRectF(0, 0, 5, 5)).isEmpty()
+
+
+def test_nothing_has_no_pieces() -> None:
+    assert Pieces().within(WHOLE).isEmpty()
