@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from scipy import ndimage  # type: ignore[import-untyped]
-from skimage import measure
 
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.files import replacing
@@ -25,6 +23,12 @@ Window = tuple[slice, slice]
 
 #: Corners count as neighbours within a lesion, so they do not between the holes in it.
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
+
+
+def warm_up() -> None:
+    """Load what the first outline would wait a third of a second for; in any thread."""
+    _ndimage().label(np.ones((1, 1)))
+    _measure().find_contours(np.zeros((2, 2)), 0.5)
 
 
 def mask_name(stem: str) -> str:
@@ -97,7 +101,7 @@ def _levels(picture: PillowImage.Image) -> NDArray[np.uint8]:
 
 def _has_grey_areas(grey_hw: NDArray[np.uint8]) -> bool:
     # An antialiased outline is a slope: nowhere in it are 3×3 pixels of one grey.
-    flat_hw = ndimage.minimum_filter(grey_hw, 3) == ndimage.maximum_filter(grey_hw, 3)
+    flat_hw = _ndimage().minimum_filter(grey_hw, 3) == _ndimage().maximum_filter(grey_hw, 3)
     return bool((flat_hw & (grey_hw >= 16) & (grey_hw < 240)).any())
 
 
@@ -206,7 +210,7 @@ def fill_holes(mask_hw: Mask) -> Patch | None:
     """Add what the lesion encloses."""
 
     def filled(crop_hw: Mask) -> Mask:
-        outside_hw, _ = ndimage.label(np.pad(~crop_hw, 1, constant_values=True))
+        outside_hw, _ = _ndimage().label(np.pad(~crop_hw, 1, constant_values=True))
         return np.asarray(outside_hw[1:-1, 1:-1] != outside_hw[0, 0])
 
     return _around_lesion(mask_hw, 0, filled)
@@ -216,7 +220,7 @@ def keep_largest(mask_hw: Mask) -> Patch | None:
     """Remove all islands but the largest; pixels that touch at a corner are one island."""
 
     def largest(crop_hw: Mask) -> Mask:
-        islands_hw, _ = ndimage.label(crop_hw, _EIGHT_NEIGHBOURS)
+        islands_hw, _ = _ndimage().label(crop_hw, _EIGHT_NEIGHBOURS)
         sizes = np.bincount(islands_hw.ravel())
         return np.asarray(islands_hw == 1 + np.argmax(sizes[1:]))
 
@@ -236,7 +240,7 @@ def smooth(mask_hw: Mask, radius_px: float) -> Patch | None:
         # Three box means are nearly a Gaussian, at a cost that does not grow with the radius.
         blurred_hw = crop_hw.astype(np.float32)
         for _ in range(3):
-            blurred_hw = ndimage.uniform_filter(blurred_hw, side_px, mode="nearest")
+            blurred_hw = _ndimage().uniform_filter(blurred_hw, side_px, mode="nearest")
         # Rounded, so that a straight edge stays or goes as a whole and not by the blur's last bit.
         blurred_hw = np.round(blurred_hw, 5)
         place = crop_hw.size - int(np.count_nonzero(crop_hw))
@@ -270,8 +274,23 @@ def outline(
     for side in (crop_hw[0], crop_hw[-1], crop_hw[:, 0], crop_hw[:, -1]):
         side[:] = np.minimum(side, 2 * level - side)
     corner_rc = np.array([window[0].start, window[1].start]) - 0.5
-    contours = measure.find_contours(crop_hw, level, fully_connected="high")  # type: ignore[no-untyped-call]
+    contours = _measure().find_contours(crop_hw, level, fully_connected="high")
     return [contour_rc + corner_rc for contour_rc in contours]
+
+
+# Loaded at first use: the window is to be painted before them.
+
+
+def _ndimage() -> Any:
+    from scipy import ndimage  # type: ignore[import-untyped]
+
+    return ndimage
+
+
+def _measure() -> Any:
+    from skimage import measure
+
+    return measure
 
 
 def _around_lesion(mask_hw: Mask, margin_px: int, edit: Callable[[Mask], Mask]) -> Patch | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from engine import masks
 from nca_seg_app import settings as settings_files
 from nca_seg_app.dialogs import Dialogs
 from nca_seg_app.faults import catch_everything, start_log
@@ -104,6 +105,7 @@ def open_window(app: QApplication) -> Window:
     session.models_changed.connect(session.warm_up)
     window.show()
     # After what show() has queued, so that the first picture is there before torch is.
+    QTimer.singleShot(0, lambda: session.aside.run(masks.warm_up))
     QTimer.singleShot(0, session.refresh_models)
     return window
 

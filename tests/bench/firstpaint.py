@@ -64,13 +64,13 @@ def arm(binding: str) -> None:
         if original is None:
             continue
 
-        def begin(*arguments: Any, original: Any = original) -> Any:
+        def begin(*_: Any, original: Any = original) -> Any:
             app = widgets.QApplication.instance()
             app.watch = Watch(app)
             app.installEventFilter(app.watch)
             for widget in app.topLevelWidgets():
                 widget.update()
-            return original(*arguments)
+            return original()
 
         setattr(widgets.QApplication, name, begin)
 
