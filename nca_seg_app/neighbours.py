@@ -67,12 +67,17 @@ class Neighbours(QObject):
             known = self._kept.get(path)
         return known is not None and known[0] == _stamp(path)
 
+    @property
+    def _most_mb(self) -> float:
+        settings = self._session.settings
+        return settings.cache_mb - settings.thumbnails_mb
+
     def _look(self) -> None:
         session, listing = self._session, self._session.listing
         places = [listing.neighbour(step) for step in (1, -1)]
         self._wanted = tuple(session.images[place].path for place in places if place is not None)
         for path in self._wanted:
-            if not self.holds(path):
+            if self._most_mb > 0 and not self.holds(path):
                 # What is wrong with it the person meets in opening it.
                 session.aside.run(partial(self._read, path), None, lambda _: None)
 
@@ -93,7 +98,7 @@ class Neighbours(QObject):
         self._bound()
 
     def _bound(self) -> None:
-        most = self._session.settings.cache_mb
+        most = self._most_mb
         with self._lock:
             while self._kept and sum(_megabytes(each) for _, each in self._kept.values()) > most:
                 self._kept.popitem()

@@ -18,6 +18,8 @@ from engine.types import Device, SampleSettings, TrainSettings, check_settings, 
 FORMAT = "nca-seg/settings"
 VERSION = 1
 RECENT_COUNT = 12
+#: Of the memory for what is kept.
+THUMBNAIL_SHARE = 0.1
 
 
 class UnreadableSettings(Exception):
@@ -57,7 +59,7 @@ class Settings:
         True, "Run ahead", "Segment the next image of the list before you ask for it."
     )
     cache_mb: float = setting(
-        500.0, "Images kept", "Memory for the images beside the open one.",
+        500.0, "Images kept", "Memory for thumbnails and for the images beside the open one.",
         low=0.0, high=100_000.0, unit="MB",
     )  # fmt: skip
     log_stalls: bool = setting(
@@ -77,6 +79,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def thumbnails_mb(self) -> float:
+        """The share of `cache_mb` for thumbnails; the rest is for whole images."""
+        return THUMBNAIL_SHARE * self.cache_mb
 
     def opened(self, path: Path) -> Settings:
         """These settings with `path` at the head of the recent files."""

@@ -11,7 +11,8 @@ from PySide6.QtGui import QImage, QImageReader, QPixmap
 from engine.images import read_image
 from nca_seg_app.session import Session
 
-KEPT = 600
+#: A screenful stays whatever the bound: the list would ask for what it shows again and again.
+LEAST_KEPT = 100
 #: What was asked for and has scrolled out of sight since is not worth the wait.
 WAITING = 40
 #: Formats that Qt decodes by itself; all else goes through the engine.
@@ -54,8 +55,14 @@ class Thumbnails(QObject):
         super().__init__(parent)
         self._session, self._side_px = session, side_px
         self._kept: OrderedDict[Path, QPixmap] = OrderedDict()
+        self._held_bytes = 0
         self._wanted: OrderedDict[Path, None] = OrderedDict()
         self._busy = False
+
+    @property
+    def held_mb(self) -> float:
+        """What is kept, in megabytes; at most `Settings.thumbnails_mb` beyond a screenful."""
+        return self._held_bytes / 1e6
 
     def get(self, path: Path) -> QPixmap | None:
         """The thumbnail of the file, an empty one where it cannot be read, None while unknown."""
@@ -73,6 +80,7 @@ class Thumbnails(QObject):
         """Forget what is wanted and known, as for another folder."""
         self._wanted.clear()
         self._kept.clear()
+        self._held_bytes = 0
 
     def _work(self) -> None:
         if self._busy or not self._wanted:
@@ -89,8 +97,15 @@ class Thumbnails(QObject):
 
     def _keep(self, path: Path, picture: QPixmap) -> None:
         self._busy = False
+        self._held_bytes += _bytes(picture) - _bytes(self._kept.get(path, QPixmap()))
         self._kept[path] = picture
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        most = 1e6 * self._session.settings.thumbnails_mb
+        while self._held_bytes > most and len(self._kept) > LEAST_KEPT:
+            _, oldest = self._kept.popitem(last=False)
+            self._held_bytes -= _bytes(oldest)
         self.made.emit(path)
         self._work()
+
+
+def _bytes(picture: QPixmap) -> int:
+    return picture.width() * picture.height() * picture.depth() // 8
