@@ -226,10 +226,11 @@ class Desk:
 
     def alone(self) -> float:
         """Seconds of the same run in a thread, with nobody listening."""
+        from engine.checkpoint import load
         from engine.ensemble import segment
 
         session = self.session
-        model = session.engine.load(session.model.path, session.settings.device)
+        model = load(session.model.path, session.settings.device)
         took: list[float] = []
 
         class Alone(QThread):
