@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import EngineError, UnreadableImage
 from engine.images import read_image, read_preview
@@ -33,12 +33,13 @@ class Opened:
     refused: tuple[EngineError, ...] = ()
 
 
-def open_listed(paths: list[Path]) -> Opened:
+def open_listed(paths: list[Path], tell: Callable[[Path], None] = lambda _: None) -> Opened:
     """What opening a folder, an image, or several images gives.
 
-    A folder opens at its first image that is not reviewed. Several images may only lie in one
-    folder; others are refused, as are those that cannot be read before the first that can.
-    Raises EngineError or OSError where nothing can be opened.
+    `tell` is given each image before it is read. A folder opens at its first image that is not
+    reviewed. Several images may only lie in one folder; others are refused, as are those that
+    cannot be read before the first that can. Raises EngineError or OSError where nothing can be
+    opened.
     """
     first = paths[0]
     if first.is_dir():
@@ -47,10 +48,11 @@ def open_listed(paths: list[Path]) -> Opened:
         if not rows:
             raise UnreadableImage(first, "there are no images in this folder")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        return _first_readable(study, rows, order)
+        return _first_readable(study, rows, order, tell)
     # Read before a study is made, so that a bad file leaves no trace.
     refused: list[EngineError] = []
     for path in paths:
+        tell(path)
         try:
             image = read_image(path)
         except UnreadableImage as error:
@@ -76,10 +78,13 @@ def open_listed(paths: list[Path]) -> Opened:
     return Opened(study, rows, 0, opened, tuple(refused))
 
 
-def _first_readable(study: Study, rows: tuple[ImageRow, ...], order: list[int]) -> Opened:
+def _first_readable(
+    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
+) -> Opened:
     refused: list[EngineError] = []
     listed = list(rows)
     for place in order:
+        tell(rows[place].path)
         try:
             opened = read_opened(study, rows[place].path)
         except EngineError as error:
@@ -102,11 +107,15 @@ class Opening(QObject):
 
     #: Read `preview_hwc`.
     preview_changed = Signal()
+    # From the thread that reads: which opening, and the image it reads now.
+    _reads = Signal(int, object)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
         self._ticket = 0
+        self._waits = False
+        self._reads.connect(self._preview, Qt.ConnectionType.QueuedConnection)
         self._preview_hwc: NDArray[np.uint8] | None = None
 
     @property
@@ -128,7 +137,7 @@ class Opening(QObject):
         session = self._session
         self.when_safe(
             lambda: self._begin(
-                paths[0], lambda: open_listed(paths), session.adopt_study, session.fail
+                lambda tell: open_listed(paths, tell), session.adopt_study, session.fail
             )
         )
 
@@ -147,10 +156,11 @@ class Opening(QObject):
         def adopt(opened: OpenedImage) -> None:
             session.adopt(index, opened)
 
-        def work() -> OpenedImage:
+        def work(tell: Callable[[Path], None]) -> OpenedImage:
+            tell(path)
             return read_opened(study, path, session.neighbours.read)
 
-        self.when_safe(lambda: self._begin(path, work, adopt, refuse))
+        self.when_safe(lambda: self._begin(work, adopt, refuse))
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""
@@ -190,25 +200,19 @@ class Opening(QObject):
 
     def _begin(
         self,
-        path: Path,
-        work: Callable[[], Any],
+        work: Callable[[Callable[[Path], None]], Any],
         adopt: Callable[[Any], None],
         refuse: Callable[[BaseException], None],
     ) -> None:
         self._ticket += 1
+        self._waits = True
         ticket, document = self._ticket, self._session.document
         revision = document.revision if document is not None else 0
-
-        def show(preview_hwc: NDArray[np.uint8] | None) -> None:
-            if ticket == self._ticket and waiting:
-                self._show_preview(preview_hwc)
-
-        waiting = [path]
 
         def done(opened: Any) -> None:
             if ticket != self._ticket:
                 return
-            waiting.clear()
+            self._waits = False
             self._show_preview(None)
             if document is not None and document.revision != revision:
                 # Drawn on while the other image was read.
@@ -218,12 +222,20 @@ class Opening(QObject):
 
         def failed(error: BaseException) -> None:
             if ticket == self._ticket:
-                waiting.clear()
+                self._waits = False
                 self._show_preview(None)
                 refuse(error)
 
-        self._session.lane.run(work, done, failed)
-        if not self._session.neighbours.holds(path):
+        self._session.lane.run(
+            lambda: work(lambda path: self._reads.emit(ticket, path)), done, failed
+        )
+
+    def _preview(self, ticket: int, path: Path) -> None:
+        def show(preview_hwc: NDArray[np.uint8] | None) -> None:
+            if ticket == self._ticket and self._waits:
+                self._show_preview(preview_hwc)
+
+        if ticket == self._ticket and self._waits and not self._session.neighbours.holds(path):
             self._session.aside.run(lambda: read_preview(path), show)
 
     def _show_preview(self, preview_hwc: NDArray[np.uint8] | None) -> None:

@@ -157,3 +157,48 @@ def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
     assert previews[1:] == [None]
     assert session.path is not None
     assert session.path.name == "b.jpg"
+
+
+def test_a_folder_shows_its_first_image_in_small_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, previews = threading.Event(), []
+    session = desk.session
+
+    def slow(study: Study, path: Path, read: object = None) -> OpenedImage:
+        assert gate.wait(20)
+        return read_opened(study, path)
+
+    monkeypatch.setattr(opening, "read_opened", slow)
+    monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
+    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    write_image(desk.folder / "images" / "a.jpg", (480, 640))
+    session.open_path(desk.folder / "images")
+    desk.until(lambda: len(previews) == 1)
+    assert previews[0] is not None
+    assert session.image is None
+    gate.set()
+    desk.settle()
+    assert previews[1:] == [None]
+    assert session.image is not None
+
+
+def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, previews = threading.Event(), []
+    session = desk.session
+
+    def slow(path: Path) -> object:
+        assert gate.wait(20)
+        return read_preview(path, 16)
+
+    monkeypatch.setattr(opening, "read_preview", slow)
+    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    write_image(desk.folder / "images" / "b.jpg", (480, 640))
+    session.change_settings(cache_mb=0.0)
+    session.open_path(desk.folder / "images" / "b.jpg")
+    desk.until(lambda: session.image is not None)
+    gate.set()
+    desk.settle()
+    assert previews == []
