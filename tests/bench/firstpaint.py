@@ -41,7 +41,7 @@ def has(name: str) -> bool:
 
 
 def arm(binding: str) -> None:
-    """Watch for the first paint from the moment the program's loop begins."""
+    """Watch for the first paint from the moment the program first shows a widget."""
     core: Any = importlib.import_module(f"{binding}.QtCore")
     widgets: Any = importlib.import_module(f"{binding}.QtWidgets")
 
@@ -59,17 +59,27 @@ def arm(binding: str) -> None:
         print(time.time(), flush=True)
         os._exit(0)
 
+    def watch() -> None:
+        app = widgets.QApplication.instance()
+        if app is not None and not hasattr(app, "first_paint"):
+            app.first_paint = Watch(app)
+            app.installEventFilter(app.first_paint)
+
+    show = widgets.QWidget.show
+
+    def watched_show(widget: Any) -> Any:
+        # Some programs paint before their loop begins.
+        watch()
+        return show(widget)
+
+    widgets.QWidget.show = watched_show
     for name in ("exec", "exec_"):
         original = getattr(widgets.QApplication, name, None)
         if original is None:
             continue
 
         def begin(*_: Any, original: Any = original) -> Any:
-            app = widgets.QApplication.instance()
-            app.watch = Watch(app)
-            app.installEventFilter(app.watch)
-            for widget in app.topLevelWidgets():
-                widget.update()
+            watch()
             return original()
 
         setattr(widgets.QApplication, name, begin)
