@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from threading import Barrier
+from threading import Barrier, Lock
 
 import torch
 
 from engine.types import Device, ModelSpec
+
+_LOCK = Lock()
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,6 @@ def thread_count() -> int:
     return torch.get_num_threads()
 
 
-@cache
 def workers() -> ThreadPoolExecutor:
     """Threads that compute alone, one for each core, made once.
 
@@ -86,6 +87,13 @@ def workers() -> ThreadPoolExecutor:
     after every operation. Where other processes want the cores too, these waits cost many times the
     work.
     """
+    # The cache alone would let two threads make two pools.
+    with _LOCK:
+        return _made_workers()
+
+
+@cache
+def _made_workers() -> ThreadPoolExecutor:
     count = thread_count()
     ready = Barrier(count)
 

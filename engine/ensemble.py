@@ -32,7 +32,8 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc)
     limit = settings.members or MOST_MEMBERS
-    batch = settings.batch_size or members_at_once(model.spec, model.device.name, limit)
+    asked = settings.members or LAST_MEMBERS
+    batch = settings.batch_size or members_at_once(model.spec, model.device.name, asked)
     firsts = range(0, limit, batch)
     total = len(firsts) * min(settings.steps, model.spec.timesteps)
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)
@@ -44,8 +45,10 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
                 done += 1
                 members_nhw = np.concatenate([finished, step.clean_nhw])
                 whole = step.done == step.total
-                if whole and not settings.members and settled(members_nhw, last=LAST_MEMBERS):
-                    total = done
+                if whole and not settings.members:
+                    enough = _enough(members_nhw, first)
+                    if enough is not None:
+                        members_nhw, total = members_nhw[:enough], done
                 yield EnsembleResult(
                     done=done,
                     total=total,
@@ -60,6 +63,17 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
         if done == total:
             return
         finished = members_nhw
+
+
+def _enough(members_nhw: Float, before: int) -> int | None:
+    """How many members settled the result, of those beyond `before`; None where it is open.
+
+    Each is asked for in turn, so that the answer is the same whatever the batch.
+    """
+    for count in range(before + 1, len(members_nhw) + 1):
+        if settled(members_nhw[:count], last=LAST_MEMBERS):
+            return count
+    return None
 
 
 @torch.no_grad()

@@ -80,8 +80,12 @@ def read_preview(path: Path | str, side_px: int = 1024) -> NDArray[np.uint8] | N
     Its longer side is at least `side_px`. None for every other file, and where anything is wrong
     with it: what that is, `read_image` says.
     """
+    path = Path(path)
     _silence_pillow()
-    with suppress(Exception), Path(path).open("rb") as stream:
+    # As in `decoded`: opening a pipe would block.
+    if not path.is_file():
+        return None
+    with suppress(Exception), path.open("rb") as stream:
         picture = _opened(stream, "JPEG")
         if min(picture.size) >= 2 * side_px and not picture.info.get("progressive"):
             picture.draft("RGB", (side_px, side_px))

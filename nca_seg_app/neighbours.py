@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import logging
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
+from engine.errors import EngineError
 from engine.images import read_image
 from engine.types import Image
+from nca_seg_app.jobs import Tasks
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
+
+log = logging.getLogger(__name__)
 
 #: Someone who goes through the list quickly shall not wait for images that he passes by.
 REST_MS = 100
@@ -29,16 +33,20 @@ class Neighbours(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._kept: OrderedDict[Path, tuple[Stamp, Image]] = OrderedDict()
+        # A thread of its own: previews and thumbnails shall not wait for whole images.
+        self._tasks = Tasks(self)
         self._lock = Lock()
-        # One is read at a time, and who wants just that one waits for it.
-        self._turn, self._underway = Lock(), Path()
+        self._kept: dict[Path, tuple[Stamp, Image]] = {}
+        #: What is being read, and what tells that it has been.
+        self._underway: tuple[Path, Event] | None = None
+        #: The next one first: where only one fits, it is that.
         self._wanted: tuple[Path, ...] = ()
+        self._too_large: set[Path] = set()
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
         session.image_changed.connect(self._timer.start)
         session.listing.changed.connect(self._timer.start)
-        session.settings_changed.connect(self._bound)
+        session.settings_changed.connect(self._follow_settings)
 
     @property
     def held_mb(self) -> float:
@@ -49,11 +57,12 @@ class Neighbours(QObject):
     def read(self, path: Path) -> Image:
         """The image, from memory where its file is as it was. May be called in any thread.
 
-        Raises what `engine.images.read_image` raises.
+        Where it is just being read, that is waited for. Raises what `engine.images.read_image`
+        raises.
         """
-        if path == self._underway:
-            with self._turn:
-                pass
+        underway = self._underway
+        if underway is not None and underway[0] == path:
+            underway[1].wait()
         stamp = _stamp(path)
         with self._lock:
             known = self._kept.get(path)
@@ -62,10 +71,16 @@ class Neighbours(QObject):
         return read_image(path)
 
     def holds(self, path: Path) -> bool:
-        """Whether the image need not be read from its file."""
+        """Whether the image need not be read from its file. Looks at the file."""
         with self._lock:
             known = self._kept.get(path)
         return known is not None and known[0] == _stamp(path)
+
+    def close(self) -> None:
+        """Read nothing any more; what is being read is waited for."""
+        self._timer.stop()
+        self._wanted = ()
+        self._tasks.close()
 
     @property
     def _most_mb(self) -> float:
@@ -75,33 +90,51 @@ class Neighbours(QObject):
     def _look(self) -> None:
         session, listing = self._session, self._session.listing
         places = [listing.neighbour(step) for step in (1, -1)]
-        self._wanted = tuple(session.images[place].path for place in places if place is not None)
-        for path in self._wanted:
-            if self._most_mb > 0 and not self.holds(path):
-                # What is wrong with it the person meets in opening it.
-                session.aside.run(partial(self._read, path), None, lambda _: None)
+        wanted = tuple(session.images[place].path for place in places if place is not None)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._too_large.clear()
+        self._bound()
+        for path in wanted:
+            if self._most_mb > 0 and path not in self._too_large:
+                self._tasks.run(partial(self._read, path), None, _note)
 
     def _read(self, path: Path) -> None:
-        with self._turn:
-            stamp = _stamp(path)
-            if stamp is None or self.holds(path) or path not in self._wanted:
-                return
-            self._underway = path
-            try:
-                image = read_image(path)
-            finally:
-                self._underway = Path()
+        stamp = _stamp(path)
+        if stamp is None or path not in self._wanted or self.holds(path):
+            return
+        read = Event()
+        self._underway = path, read
+        try:
+            image = read_image(path)
             with self._lock:
                 self._kept[path] = stamp, image
-                for other in [each for each in self._kept if each not in self._wanted]:
-                    del self._kept[other]
+            self._bound()
+        finally:
+            self._underway = None
+            read.set()
+
+    def _follow_settings(self) -> None:
+        self._too_large.clear()
         self._bound()
 
     def _bound(self) -> None:
-        most = self._most_mb
+        """Keep what is wanted, and of that what fits."""
+        left_mb = self._most_mb
         with self._lock:
-            while self._kept and sum(_megabytes(each) for _, each in self._kept.values()) > most:
-                self._kept.popitem()
+            kept, self._kept = self._kept, {}
+            for path in self._wanted:
+                if path in kept and _megabytes(kept[path][1]) <= left_mb:
+                    self._kept[path] = kept[path]
+                    left_mb -= _megabytes(kept[path][1])
+                elif path in kept:
+                    self._too_large.add(path)
+
+
+def _note(error: BaseException) -> None:
+    # What is wrong with a file the person meets in opening it.
+    if not isinstance(error, EngineError):
+        log.error("an image was not read ahead", exc_info=error)
 
 
 def _stamp(path: Path) -> Stamp | None:

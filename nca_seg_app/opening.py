@@ -117,6 +117,7 @@ class Opening(QObject):
         self._waits = False
         self._reads.connect(self._preview, Qt.ConnectionType.QueuedConnection)
         self._preview_hwc: NDArray[np.uint8] | None = None
+        self._previewed: Path | None = None
 
     @property
     def preview_hwc(self) -> NDArray[np.uint8] | None:
@@ -206,6 +207,7 @@ class Opening(QObject):
     ) -> None:
         self._ticket += 1
         self._waits = True
+        self._show_preview(None)
         ticket, document = self._ticket, self._session.document
         revision = document.revision if document is not None else 0
 
@@ -232,11 +234,15 @@ class Opening(QObject):
 
     def _preview(self, ticket: int, path: Path) -> None:
         def show(preview_hwc: NDArray[np.uint8] | None) -> None:
-            if ticket == self._ticket and self._waits:
+            if ticket == self._ticket and self._waits and path == self._previewed:
                 self._show_preview(preview_hwc)
 
-        if ticket == self._ticket and self._waits and not self._session.neighbours.holds(path):
-            self._session.aside.run(lambda: read_preview(path), show)
+        def preview() -> NDArray[np.uint8] | None:
+            return None if self._session.neighbours.holds(path) else read_preview(path)
+
+        if ticket == self._ticket and self._waits:
+            self._previewed = path
+            self._session.aside.run(preview, show)
 
     def _show_preview(self, preview_hwc: NDArray[np.uint8] | None) -> None:
         if preview_hwc is not self._preview_hwc:

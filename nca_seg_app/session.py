@@ -109,6 +109,7 @@ class Session(QObject):
         self.model_changed.connect(self.update_state)
         self.images_changed.connect(self.update_state)
         self.listing.changed.connect(self.update_state)
+        self.opening.preview_changed.connect(self.update_state)
         self.settings_changed.connect(self.update_state)
         self.update_state()
 
@@ -221,6 +222,7 @@ class Session(QObject):
         if not self.keeping.may_close():
             return False
         self.ahead.close()
+        self.neighbours.close()
         self.segmentation.discard()
         self.learning.cancel()
         self.jobs.close()

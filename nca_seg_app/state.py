@@ -35,15 +35,19 @@ class Has(Flag):
 def facts(session: Session) -> Has:
     """Everything that holds for the session now."""
     document, segmentation, learning = session.document, session.segmentation, session.learning
+    image, result = session.image, segmentation.result
+    if session.opening.preview_hwc is not None:
+        # Another image is seen already: what is done now must not fall on the one behind it.
+        document = image = result = None
     holds = {
-        Has.IMAGE: session.image is not None,
+        Has.IMAGE: image is not None,
         Has.MODEL: session.model is not None,
         Has.IDLE: session.jobs.current is None,
         Has.RUNNING: segmentation.running,
         Has.PAUSED: segmentation.paused,
         Has.LEARNING: learning.running,
         Has.CANDIDATE: learning.candidate is not None,
-        Has.RESULT: segmentation.result is not None,
+        Has.RESULT: result is not None,
         Has.MASK: document is not None and not document.is_empty,
         Has.UNSAVED: document is not None and document.unsaved,
         Has.STUDY: session.study is not None,

@@ -60,8 +60,9 @@ class DenseCell(nn.Module):
         attended = state_nchw if cell.attention is None else cell.attention(state_nchw)
         neighbours = cell.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
         perceived = torch.cat([attended.to(neighbours.dtype), neighbours], dim=1)
-        change: Tensor = cell.act(F.leaky_relu(cell.think(perceived.permute(0, 2, 3, 1))))
-        return state_nchw + change.permute(0, 3, 1, 2) * fires_n1hw
+        hidden = F.leaky_relu_(cell.think(perceived.permute(0, 2, 3, 1)))
+        change: Tensor = cell.act(hidden).permute(0, 3, 1, 2)
+        return torch.where(fires_n1hw, state_nchw + change, state_nchw)
 
 
 class FastCell(nn.Module):

@@ -66,6 +66,7 @@ class CanvasView(Stage):
         self._empty.linkActivated.connect(lambda _link: session.open_sample())
         QVBoxLayout(self).addWidget(self._empty, 0, Qt.AlignmentFlag.AlignCenter)
         session.viewing.tool_changed.connect(self._adopt_tool)
+        session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
         self._style_empty()
         self.adopt_image()
@@ -93,7 +94,7 @@ class CanvasView(Stage):
             self._tool.cancel()
         kind = DRAWING_TOOLS.get(session.viewing.tool)
         self._tool, self._drawing_with = None, Button.NoButton
-        if kind is not None and document is not None:
+        if kind is not None and document is not None and not self.previews:
             self._tool = kind(document, lambda: session.settings.brush_radius_px)
         self._adopt_cursor()
         self.update()

@@ -58,6 +58,7 @@ class Thumbnails(QObject):
         self._held_bytes = 0
         self._wanted: OrderedDict[Path, None] = OrderedDict()
         self._busy = False
+        session.settings_changed.connect(self._bound)
 
     @property
     def held_mb(self) -> float:
@@ -99,12 +100,15 @@ class Thumbnails(QObject):
         self._busy = False
         self._held_bytes += _bytes(picture) - _bytes(self._kept.get(path, QPixmap()))
         self._kept[path] = picture
+        self._bound()
+        self.made.emit(path)
+        self._work()
+
+    def _bound(self) -> None:
         most = 1e6 * self._session.settings.thumbnails_mb
         while self._held_bytes > most and len(self._kept) > LEAST_KEPT:
             _, oldest = self._kept.popitem(last=False)
             self._held_bytes -= _bytes(oldest)
-        self.made.emit(path)
-        self._work()
 
 
 def _bytes(picture: QPixmap) -> int:

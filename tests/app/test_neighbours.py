@@ -97,6 +97,47 @@ def test_who_wants_what_is_being_read_waits_for_it(
     assert len(reads) == len(set(reads))
 
 
+def test_of_two_that_do_not_fit_the_next_one_is_kept(desk: Desk) -> None:
+    desk.session.change_settings(cache_mb=1.5 * IMAGE_MB)
+    desk.open(*NAMES)
+    desk.session.open_next()
+    desk.settle()
+    desk.until(lambda: held(desk) == ["c.png"])
+    desk.session.open_next()
+    desk.settle()
+    desk.until(lambda: held(desk) == ["d.png"])
+
+
+def test_another_folder_leaves_nothing_of_the_old_one(desk: Desk, tmp_path: Path) -> None:
+    desk.open(*NAMES)
+    desk.until(lambda: held(desk) == ["b.png"])
+    alone = tmp_path / "other" / "alone.png"
+    alone.parent.mkdir()
+    PillowImage.new("RGB", (20, 10)).save(alone)
+    desk.session.open_path(alone)
+    desk.settle()
+    desk.until(lambda: desk.session.neighbours.held_mb == 0)
+
+
+def test_closing_waits_for_no_more_than_what_is_being_read(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, gate, reads = Desk(qtbot, tmp_path), threading.Event(), []
+
+    def slow(path: Path) -> Image:
+        reads.append(path)
+        assert gate.wait(20)
+        return read_image(path)
+
+    monkeypatch.setattr(module, "read_image", slow)
+    desk.open(*NAMES)
+    desk.session.open_next()
+    desk.until(lambda: len(reads) == 1)
+    threading.Timer(0.2, gate.set).start()
+    leave(desk)
+    assert len(reads) == 1
+
+
 def test_a_damaged_neighbour_troubles_nobody_until_it_is_opened(desk: Desk) -> None:
     desk.open("a.png", "b.png")
     path = desk.session.images[1].path

@@ -152,11 +152,14 @@ def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
     assert small.shape[0] < 480
     assert small.shape[1] * 480 == small.shape[0] * 640
     assert session.image is before
+    # What is done now must not fall on the image behind the preview.
+    assert not session.state & (Has.IMAGE | Has.MASK | Has.UNSAVED | Has.CAN_UNDO | Has.RESULT)
     gate.set()
     desk.settle()
     assert previews[1:] == [None]
     assert session.path is not None
     assert session.path.name == "b.jpg"
+    assert Has.IMAGE in session.state
 
 
 def test_a_folder_shows_its_first_image_in_small_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,6 +38,14 @@ def test_members_that_agree_are_enough_as_soon_as_the_last_five_do() -> None:
     assert results[-1].finished == len(results[-1].members_nhw) == LAST_MEMBERS
     # Before that nobody knows how many it will take.
     assert {result.total for result in results[:-1]} == {2 * engine.ensemble.MOST_MEMBERS}
+
+
+@pytest.mark.parametrize("batch_size", [0, 2, 3, 7])
+def test_how_many_are_enough_does_not_depend_on_the_batch(batch_size: int) -> None:
+    truth, settings = disk(32), replace(UNTIL_SETTLED, batch_size=batch_size)
+    *_, result = segment(OracleModel(truth), lesion(truth), settings)
+    assert result.finished == len(result.members_nhw) == LAST_MEMBERS
+    assert result.done == result.total
 
 
 def test_members_that_never_agree_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

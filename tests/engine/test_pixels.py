@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,10 @@ def test_small_progressive_foreign_and_damaged_files_have_no_preview(tmp_path: P
     (tmp_path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0damaged")
     for name in ("small.jpg", "progressive.jpg", "other.png", "damaged.jpg", "missing.jpg"):
         assert read_preview(tmp_path / name, 60) is None
+
+
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert read_preview(tmp_path / "pipe.jpg") is None
