@@ -14,6 +14,7 @@ from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES
 from engine.library import ModelEntry
+from engine.preload import load_libraries
 from engine.study import Status
 from engine.types import (
     CellStep,
@@ -107,6 +108,7 @@ def real_engine() -> Engine:
 
 
 def _load_model(path: Path, device: Device) -> Any:
+    load_libraries()
     from engine.checkpoint import load
 
     return load(path, device)

@@ -28,6 +28,7 @@ from PySide6.QtCore import QEvent, QEventLoop, QPointF, Qt, QThread, QTimer
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
+from engine import masks
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.ports import real_engine
 from nca_seg_app.session import Session
@@ -208,7 +209,9 @@ class Desk:
         self.window.resize(1440, 900)
         self.window.show()
         self.canvas = self.window.findChild(CanvasView)
-        self.spin(0.2)
+        # As the program does after its first paint.
+        self.session.aside.run(masks.warm_up)
+        self.until(lambda: not self.session.aside.pending)
 
     def open(self) -> None:
         """Open the folder and wait until its first image is painted."""
