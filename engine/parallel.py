@@ -26,6 +26,8 @@ def group() -> Iterator[None]:
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
+        # A process that leaves while another still talks to it can take that one down.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
