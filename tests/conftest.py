@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -38,3 +39,9 @@ def isic2018() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared/data/isic2018 beside the project")
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every look at the living objects; window tests look often."""
+    gc.collect()
+    gc.freeze()
