@@ -1,8 +1,8 @@
 # Law: every target works in a fresh clone on a bare machine and needs nothing outside it.
 
 VENV_PYTHON := .venv/bin/python
-# Threads that wait spin for a moment only: asleep at once costs the program 2.3 times the time on an
-# idle machine, spinning on costs far more on a busy one.
+# Where threads share an operation (one member alone, fine-tuning) those that wait spin for a moment
+# only: asleep at once costs 2.3 times the time on an idle machine, spinning on far more on a busy one.
 run: export GOMP_SPINCOUNT ?= 30000
 test: export OMP_WAIT_POLICY ?= PASSIVE
 

@@ -13,6 +13,9 @@ from engine.types import TrainStep
 #: A step's columns; where the best weights lie belongs to the folder, not to the log.
 COLUMNS = tuple(field.name for field in fields(TrainStep) if field.name != "best_path")
 
+#: What the log is called in the folder of a run.
+LOG = "curves.csv"
+
 
 def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
     """The same steps, each written to the CSV file `path` before it is handed on.

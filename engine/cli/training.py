@@ -26,10 +26,11 @@ from engine.cli.options import (
     progress,
     say,
 )
+from engine.curves import LOG, draw_curves, logged
 from engine.errors import UnknownArchitecture
 from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
 
-LOG, PICTURE = "curves.csv", "curves.png"
+PICTURE = "curves.png"
 #: Without a terminal a line comes this often, and at each validation.
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -231,8 +232,6 @@ def _follow(
     steps: Iterator[TrainStep], folder: Path, minutes: float | None, label: str
 ) -> tuple[TrainStep | None, bool]:
     """The last step taken and whether a person stopped there; log and curves lie in the folder."""
-    from engine.curves import logged
-
     last, interrupted = None, False
     began = said = time.monotonic()
     try:
@@ -277,8 +276,6 @@ def _time_is_up(began: float, minutes: float | None) -> bool:
 
 def _draw(folder: Path) -> bool:
     """Draw the curves; False where matplotlib is not installed."""
-    from engine.curves import draw_curves
-
     try:
         draw_curves(folder / LOG, folder / PICTURE)
     except ImportError:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from engine.report.worst import small
+from engine.report.worst import share, small
 from engine.types import Sample, evenly, frozen_array
 
 if TYPE_CHECKING:
@@ -63,9 +62,9 @@ def with_answer(
         return compared
     pixels_hwc = small(examined.image.pixels_hwc)
     shape = pixels_hwc.shape[0], pixels_hwc.shape[1]
-    answer = Answer(model, _small_mask(examined.mask_hw, shape), scores.dice)
+    answer = Answer(model, share(examined.mask_hw, shape) >= 0.5, scores.dice)
     if all(one.id != name for one in compared):
-        truth_hw = _small_mask(examined.truth_hw, shape)
+        truth_hw = share(examined.truth_hw, shape) >= 0.5
         return (*compared, Compared(name, pixels_hwc, truth_hw, (answer,)))
     return tuple(
         replace(one, answers=(*one.answers, answer)) if one.id == name else one for one in compared
@@ -110,9 +109,3 @@ def _show(axes: Any, mask_hw: NDArray[np.bool_]) -> None:
 def _mathtext(title: str) -> str:
     """A title with the paper's symbols set as it sets them, and no other sign taken for one."""
     return re.sub(r"\bL_(\w+)", r"$L_{\\mathrm{\1}}$", title.replace("$", r"\$"))
-
-
-def _small_mask(mask_hw: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
-    scaled = picture.resize(shape[::-1], PillowImage.Resampling.BOX, reducing_gap=3.0)
-    return np.asarray(scaled) >= 128

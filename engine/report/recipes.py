@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.checkpoint import read_spec
-from engine.curves import read_curves
+from engine.curves import LOG, read_curves
 from engine.report.reproduction import trained_by
 from engine.training import BEST
 from engine.types import ModelSpec
 
-#: The log of a run, which knows the Dice where the file does not.
-LOG = "curves.csv"
 #: Of the spec, what a recipe may set; all else of it is in the training record.
 _OF_SPEC = ("architecture", "predicts", "mask_scale", "schedule", "updates", "coarse_updates")
 #: In the record, but what came of the recipe, or how it was watched. Steps are told as samples.
@@ -97,5 +95,6 @@ def _dice(path: Path, spec: ModelSpec) -> float | None:
     if isinstance(recorded, int | float):
         return float(recorded)
     steps = spec.training.get("steps_done")
+    # The log knows the Dice where the file does not.
     rows = read_curves(path.parent / LOG)
     return next((row["validation_dice"] for row in rows if row["done"] == steps), None)

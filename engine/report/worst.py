@@ -65,7 +65,11 @@ def small(pixels_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _outlines(mask_hw: NDArray[np.bool_], shape: tuple[int, int]) -> Outlines:
     """A mask's outlines in a picture of another shape."""
+    return tuple(outline(share(mask_hw, shape)))
+
+
+def share(mask_hw: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """How much of each pixel of a picture of another shape the mask covers, in [0, 1]."""
     picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
     scaled = picture.resize(shape[::-1], PillowImage.Resampling.BOX, reducing_gap=3.0)
-    share_hw = np.asarray(scaled, dtype=np.float32) / np.float32(255)
-    return tuple(outline(share_hw))
+    return np.asarray(scaled, dtype=np.float32) / np.float32(255)

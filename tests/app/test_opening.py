@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.images import read_preview
 from engine.study import Study
 from nca_seg_app import opening
 from nca_seg_app.keeping import OpenedImage, read_opened
-from nca_seg_app.session import Has
+from nca_seg_app.session import Has, Session
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import write_image
 
@@ -127,10 +129,17 @@ def test_the_samples_open(desk: Desk) -> None:
     assert desk.session.path.name == "sample.png"
 
 
+def told_previews(session: Session) -> list[NDArray[np.uint8] | None]:
+    """Every preview that the session tells of from now on."""
+    told: list[NDArray[np.uint8] | None] = []
+    session.opening.preview_changed.connect(lambda: told.append(session.opening.preview_hwc))
+    return told
+
+
 def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, previews = threading.Event(), []
+    gate = threading.Event()
     session = desk.session
 
     def slow(study: Study, path: Path, read: object = None) -> OpenedImage:
@@ -140,7 +149,7 @@ def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
 
     monkeypatch.setattr(opening, "read_opened", slow)
     monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
-    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    previews = told_previews(session)
     write_image(desk.folder / "images" / "b.jpg", (480, 640))
     session.change_settings(cache_mb=0.0)
     desk.open("a.png")
@@ -165,7 +174,7 @@ def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
 def test_a_folder_shows_its_first_image_in_small_too(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, previews = threading.Event(), []
+    gate = threading.Event()
     session = desk.session
 
     def slow(study: Study, path: Path, read: object = None) -> OpenedImage:
@@ -174,7 +183,7 @@ def test_a_folder_shows_its_first_image_in_small_too(
 
     monkeypatch.setattr(opening, "read_opened", slow)
     monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
-    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    previews = told_previews(session)
     write_image(desk.folder / "images" / "a.jpg", (480, 640))
     session.open_path(desk.folder / "images")
     desk.until(lambda: len(previews) == 1)
@@ -189,7 +198,7 @@ def test_a_folder_shows_its_first_image_in_small_too(
 def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, previews = threading.Event(), []
+    gate = threading.Event()
     session = desk.session
 
     def slow(path: Path) -> object:
@@ -197,7 +206,7 @@ def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
         return read_preview(path, 16)
 
     monkeypatch.setattr(opening, "read_preview", slow)
-    session.opening.preview_changed.connect(lambda: previews.append(session.opening.preview_hwc))
+    previews = told_previews(session)
     write_image(desk.folder / "images" / "b.jpg", (480, 640))
     session.change_settings(cache_mb=0.0)
     session.open_path(desk.folder / "images" / "b.jpg")

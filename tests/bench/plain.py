@@ -1,6 +1,6 @@
 """The other side of every comparison: the automaton as its papers write it, in float32.
 
-There every cell passes through the MLP, channels come first, and the firing mask is multiplied in.
+There every cell passes through the MLP, and those that do not fire keep their state.
 """
 
 from __future__ import annotations
