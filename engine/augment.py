@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
+#: How often a picture is changed in each of these ways, and the most hairs it gets.
+GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.4, 0.15, 0.15
+HAIRS = 10
+
 
 def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
     """A square view, float32 (4, size, size), of a picture whose fourth channel is its mask.
@@ -37,26 +41,28 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     angle, stretch, shear, scale, shift_x, shift_y, flip = _uniform(generator, 7).tolist()
     angle = math.pi * angle
-    scale = math.exp(0.25 * scale)
-    stretch = math.exp(0.1 * stretch)
+    scale = math.exp(0.3 * scale)
+    stretch = math.exp(0.15 * stretch)
     rotation = torch.tensor(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
-    shape = torch.tensor([[stretch, 0.1 * shear], [0.0, 1 / stretch]])
+    shape = torch.tensor([[stretch, 0.15 * shear], [0.0, 1 / stretch]])
     mirror = torch.diag(torch.tensor([-1.0 if flip < 0 else 1.0, 1.0]))
-    return scale * rotation @ shape @ mirror, 0.12 * torch.tensor([shift_x, shift_y])
+    return scale * rotation @ shape @ mirror, 0.18 * torch.tensor([shift_x, shift_y])
 
 
 def _bend(cells: int, generator: torch.Generator) -> Tensor:
-    coarse = 0.04 * torch.randn(1, 2, 4, 4, generator=generator)
+    coarse = 0.05 * torch.randn(1, 2, 4, 4, generator=generator)
     bent = F.interpolate(coarse, size=(cells, cells), mode="bicubic", align_corners=True)
     return bent[0].permute(1, 2, 0)
 
 
 def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
     """The picture, [0, 1], under another light and camera: gain, gamma, saturation, blur, grain."""
-    draw = _uniform(generator, 10).tolist()
-    gain = torch.exp(0.08 * _uniform(generator, 3))[:, None, None]
+    draw = _uniform(generator, 12).tolist()
+    gain = torch.exp(0.12 * _uniform(generator, 3))[:, None, None]
+    if abs(draw[10]) < GREY_LIGHT:
+        image_3hw = under_grey_light(image_3hw, (draw[11] + 1) / 2)
     image = image_3hw.clamp(1e-4, 1) ** math.exp(0.2 * draw[0])
     image = image * gain * math.exp(0.1 * draw[1])
     grey = image.mean(dim=0, keepdim=True)
@@ -78,6 +84,73 @@ def _shade(shape: torch.Size, draw: list[float]) -> Tensor:
     y = torch.linspace(-1, 1, shape[0])[:, None]
     x = torch.linspace(-1, 1, shape[1])[None, :]
     return 1 + 0.2 * draw[0] * (x * draw[1] + y * draw[2])
+
+
+def under_grey_light(image_3hw: Tensor, share: float) -> Tensor:
+    """The picture moved towards a colourless light by `share` in [0, 1] (shades of grey, p = 6).
+
+    The light is the sixth-power mean of each channel (Finlayson and Trezzi 2004); at 1 the three
+    are made equal, at 0 the picture stays. Every clinic's lamp and camera has its own.
+    """
+    light = image_3hw.pow(6).mean(dim=(1, 2), keepdim=True).pow(1 / 6).clamp(min=1e-3)
+    return image_3hw * (light.mean() / light) ** share
+
+
+def occluded(view_4hw: Tensor, generator: torch.Generator) -> Tensor:
+    """A square view, picture and mask, with what lies between a lesion and the camera, sometimes.
+
+    Hairs and a plaster hide the picture and leave its mask as it is: the lesion goes on below. The
+    round edge of a dermatoscope ends both: nobody outlines what is black.
+    """
+    chance = torch.rand(3, generator=generator).tolist()
+    image, share = view_4hw[:3], view_4hw[3:]
+    if chance[0] < HAIRY:
+        image = _hairs(image, generator)
+    if chance[1] < COVERED:
+        image = _plaster(image, generator)
+    if chance[2] < ROUND:
+        seen = _round_edge(image.shape[1:], generator)
+        image, share = image * seen.clamp(min=0.05), share * (seen > 0.5)
+    return torch.cat([image, share])
+
+
+def _hairs(image: Tensor, generator: torch.Generator) -> Tensor:
+    """One to some dozen bent hairs of one colour, half a cell wide, drawn at twice the size."""
+    size = 2 * image.shape[1]
+    count = 1 + int(torch.randint(HAIRS, (1,), generator=generator))
+    ends = 2.4 * torch.rand(3, count, 1, 2, generator=generator) - 1.2
+    ends[1] = (ends[0] + ends[2]) / 2 + 0.3 * ends[1]
+    along = torch.linspace(0, 1, 4 * size)[None, :, None]
+    path = (1 - along) ** 2 * ends[0] + 2 * along * (1 - along) * ends[1] + along**2 * ends[2]
+    place = ((path + 1) * size / 2).long().reshape(-1, 2)
+    inside = ((place >= 0) & (place < size)).all(dim=1)
+    drawn = torch.zeros(size, size)
+    drawn[place[inside, 0], place[inside, 1]] = 1
+    draw = torch.rand(3, generator=generator)
+    colour = 0.35 * draw[0] * torch.tensor([1.0, 0.8, 0.65])[:, None, None]
+    hides = (0.4 + 0.6 * draw[1]) * F.avg_pool2d(drawn[None], 2)
+    return image + (colour - image) * hides
+
+
+def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:
+    """A rectangle of one colour over up to a tenth of the picture: plaster, ruler or colour card."""
+    size = image.shape[1]
+    draw = torch.rand(4, generator=generator).tolist()
+    height, width = (max(2, round(size * (0.08 + 0.24 * each))) for each in draw[:2])
+    top, left = round((size - height) * draw[2]), round((size - width) * draw[3])
+    image = image.clone()
+    image[:, top : top + height, left : left + width] = torch.rand(3, 1, 1, generator=generator)
+    return image
+
+
+def _round_edge(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """1 inside a circle about the middle, 0 beyond its soft edge, (1, rows, columns)."""
+    draw = _uniform(generator, 4).tolist()
+    y = torch.linspace(-1, 1, shape[0])[:, None] - 0.15 * draw[0]
+    x = torch.linspace(-1, 1, shape[1])[None, :] - 0.15 * draw[1]
+    radius = 1.1 + 0.25 * draw[2]
+    softness = 0.03 + 0.02 * (draw[3] + 1)
+    return torch.sigmoid((radius - (x**2 + y**2).sqrt()) / softness)[None]
 
 
 def _uniform(generator: torch.Generator, count: int) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine import parallel
-from engine.augment import recolour, square
+from engine.augment import occluded, recolour, square
 from engine.framing import Frame
 from engine.images import read_image
 from engine.masks import read_mask
@@ -102,7 +102,7 @@ class Lessons:
         whole, size = self._pictures[number] / 255, self.settings.size
         if not self.settings.augment:
             return square(whole, size, None)
-        view = square(whole, size, draw)
+        view = occluded(square(whole, size, draw), draw)
         return torch.cat([recolour(view[:3], draw), view[3:]])
 
 

@@ -370,7 +370,7 @@ class TrainSettings:
     validation_images: int = setting(
         64, "Validation images", "At most this many per validation.", low=1, high=100_000
     )
-    augment: bool = setting(True, "Augment", "Vary position, shape, colour and sharpness.")
+    augment: bool = setting(True, "Augment", "Vary position, shape and colour; draw hairs.")
     seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from engine import checkpoint
-from engine.augment import recolour, square
 from engine.errors import DatasetProblem, UnreadableModel
 from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
 from engine.optimizer import Muon, orthogonal
@@ -134,27 +133,6 @@ def test_the_mask_loss_is_small_for_the_truth_and_large_for_its_opposite() -> No
     logit = 20 * (2 * share - 1)
     assert float(mask_loss(logit, share)) < 0.01
     assert float(mask_loss(-logit, share)) > 5
-
-
-def test_picture_and_mask_change_together() -> None:
-    picture = torch.zeros(4, 40, 60)
-    picture[:, 10:30, 20:45] = 1
-    for seed in range(5):
-        view = square(picture, 24, torch.Generator().manual_seed(seed))
-        assert view.shape == (4, 24, 24)
-        for channel in range(3):
-            torch.testing.assert_close(view[channel], view[3])
-    plain = square(picture, 24, None)
-    assert float(plain[3].mean()) == pytest.approx(20 * 25 / 2400, abs=0.03)
-
-
-def test_recolouring_stays_in_range_and_varies() -> None:
-    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
-    first = recolour(image, torch.Generator().manual_seed(1))
-    second = recolour(image, torch.Generator().manual_seed(2))
-    assert float(first.min()) >= 0
-    assert float(first.max()) <= 1
-    assert not torch.allclose(first, second)
 
 
 def test_recycling_changes_what_the_network_is_shown(tmp_path: Path) -> None:
