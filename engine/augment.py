@@ -133,7 +133,7 @@ def _hairs(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:
-    """A rectangle of one colour over up to a tenth of the picture: plaster, ruler or colour card."""
+    """A rectangle of one colour over up to a tenth of the picture: plaster, ruler, colour card."""
     size = image.shape[1]
     draw = torch.rand(4, generator=generator).tolist()
     height, width = (max(2, round(size * (0.08 + 0.24 * each))) for each in draw[:2])
