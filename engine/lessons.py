@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,12 +91,9 @@ class Lessons:
     def _chosen(self, step: int) -> list[tuple[int, int]]:
         """(place in the run, number of the sample): each sample once before any comes again."""
         size, count = self.settings.batch_size, len(self._pictures)
-        chosen = []
-        for index in range(step * size + parallel.rank(), (step + 1) * size, parallel.size()):
-            turn, place = divmod(index, count)
-            order = generator(self.settings.seed, turn, Purpose.ANCESTRAL)
-            chosen.append((index, int(torch.randperm(count, generator=order)[place])))
-        return chosen
+        mine = range(step * size + parallel.rank(), (step + 1) * size, parallel.size())
+        seed = self.settings.seed
+        return [(index, _order(seed, index // count, count)[index % count]) for index in mine]
 
     def _view(self, number: int, draw: torch.Generator) -> Tensor:
         """A picture and its mask on the training grid, float32 (4, size, size) in [0, 1]."""
@@ -104,6 +102,14 @@ class Lessons:
             return square(whole, size, None)
         view = occluded(square(whole, size, draw), draw)
         return torch.cat([recolour(view[:3], draw), view[3:]])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, turn: int, count: int) -> list[int]:
+    """The samples in the order of one turn through all of them."""
+    order = generator(seed, turn, Purpose.ANCESTRAL)
+    numbers: list[int] = torch.randperm(count, generator=order).tolist()
+    return numbers
 
 
 def picture(sample: Sample, size: int) -> Tensor:

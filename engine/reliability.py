@@ -297,7 +297,7 @@ def entropy_score(members_nhw: Float) -> float:
 def disagreement_score(members_nhw: Float) -> float:
     """1 − mean pairwise Dice of the members cut at 0.5, in [0, 1]; one member: 0.
 
-    The number that `EnsembleResult.disagreement` gives. Members as in `variance_score`.
+    Two empty masks agree fully. Members as in `variance_score`.
     """
     return 1.0 - ci(members_nhw >= 0.5)
 

@@ -20,6 +20,7 @@ from engine.errors import MaskKept
 from engine.files import write_atomic
 from engine.masks import find_mask, mask_name
 from engine.records import record_path
+from engine.reliability import disagreement_score
 from engine.types import EnsembleResult, Image, SampleSettings
 
 FORMAT = {"format": "nca-seg/result", "version": 1}
@@ -72,7 +73,7 @@ def write_result(
         "settings": asdict(settings),
         "threshold": threshold,
         "doubt": result.doubt,
-        "disagreement": result.disagreement,
+        "disagreement": disagreement_score(result.members_nhw),
         "lesion_share": float(mask_hw.mean()),
         "members": result.finished,
         "image": image.path.name if image.path else "",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.framing import Frame
-from engine.metrics import ci, expected_error
+from engine.metrics import expected_error
 
 Float = NDArray[np.float32]
 Sampler = Literal["ddim", "ddpm"]
@@ -250,14 +250,6 @@ class EnsembleResult:
         their true error on val (docs/decisions/0013-doubt-is-the-expected-error.md).
         """
         return expected_error(self.members_nhw)
-
-    @property
-    def disagreement(self) -> float:
-        """One number for how much the members disagree: 1 − mean pairwise Dice, in [0, 1].
-
-        Computed on member masks cut at 0.5; two empty masks agree fully. One member: 0.
-        """
-        return 1.0 - ci(self.members_nhw >= 0.5)
 
 
 @dataclass(frozen=True, eq=False)

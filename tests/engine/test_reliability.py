@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.framing import Frame
 from engine.reliability import (
     UNCERTAINTIES,
     Calibration,
@@ -27,7 +26,6 @@ from engine.reliability import (
     spearman,
     variance_score,
 )
-from engine.types import DenoiseStep, EnsembleResult
 
 Float = NDArray[np.float32]
 seeds = st.integers(0, 2**32 - 1)
@@ -290,13 +288,13 @@ def test_doubt_is_counted_per_cell_of_the_mask() -> None:
     assert entropy_score(members_nhw) == pytest.approx(10 * entropy, rel=1e-6)
 
 
-@given(seeds, st.integers(1, 5))
-@law
-def test_disagreement_is_the_results_own(seed: int, count: int) -> None:
-    members_nhw = ensemble(seed, count)[:, :, :16]
-    step = DenoiseStep(1, 1, 1, members_nhw.copy(), members_nhw.copy())
-    result = EnsembleResult(1, 1, Frame(16, 16, 16), members_nhw, count, 0, step)
-    assert disagreement_score(members_nhw) == pytest.approx(result.disagreement, abs=1e-6)
+def test_disagreement_is_one_less_the_mean_dice_of_all_pairs() -> None:
+    members_nhw = np.zeros((3, 4, 4), np.float32)
+    members_nhw[0, :2] = 1.0
+    members_nhw[1, :2] = 0.7
+    members_nhw[2, 1:3] = 0.5
+    # Dice of the pairs: 1, 1/2 and 1/2.
+    assert disagreement_score(members_nhw) == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_what_are_no_members_has_no_uncertainty() -> None:

@@ -13,6 +13,7 @@ import torch
 
 from engine.ensemble import replay, segment
 from engine.evaluation import evaluate, examine
+from engine.reliability import disagreement_score
 from engine.report.measuring import Subject, report
 from engine.report.sweep import sweep
 from engine.sampling import denoise
@@ -108,7 +109,7 @@ def test_a_sampler_reaches_the_truth_that_its_model_knows(sampler: str, steps: i
     settings = SampleSettings(sampler=sampler, steps=steps, members=2)
     *_, result = segment(OracleModel(truth), lesion(truth), settings)
     assert np.array_equal(result.mask(), truth)
-    assert result.disagreement == 0
+    assert disagreement_score(result.members_nhw) == 0
     np.testing.assert_allclose(result.variance_hw, 0, atol=1e-6)
 
 
