@@ -98,6 +98,9 @@ def _made_workers() -> ThreadPoolExecutor:
     ready = Barrier(count)
 
     def alone() -> None:
+        # A thread's first question to torch gives it the number that was set last, so ask now:
+        # asked later, it would take the place of the 1.
+        torch.get_num_threads()
         torch.set_num_threads(1)
         ready.wait()
 

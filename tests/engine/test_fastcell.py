@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from torch import Tensor
 
 from engine.checkpoint import load
 from engine.dataset import read_dataset
-from engine.device import DeviceChoice, members_at_once, workers
+from engine.device import DeviceChoice, members_at_once
 from engine.ensemble import segment
 from engine.images import read_image
 from engine.library import find
@@ -122,9 +125,22 @@ def test_a_member_on_a_thread_of_its_own_is_the_member_alone(batch: int) -> None
 
 
 def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
-    before = torch.get_num_threads()
-    assert set(workers().map(lambda _: torch.get_num_threads(), range(20))) == {1}
-    assert torch.get_num_threads() == before
+    # In a process of its own: the tests' own has one thread in all.
+    asking = """
+import torch
+from engine.device import workers
+found = [set(workers().map(lambda _: torch.get_num_threads(), range(20))) for _ in range(2)]
+print(*found, torch.get_num_threads())
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", asking],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert answer.stdout.split() == ["{1}", "{1}", "2"]
 
 
 def test_rounds_are_of_like_size(monkeypatch: pytest.MonkeyPatch) -> None:
