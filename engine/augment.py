@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 #: How often a picture is changed in each of these ways, and the most hairs it gets.
-GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.4, 0.15, 0.15
+GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.1
 HAIRS = 10
 
 

@@ -13,7 +13,14 @@ from typing import Any, Literal
 from platformdirs import user_config_path
 
 from engine.files import write_atomic
-from engine.types import Device, SampleSettings, TrainSettings, check_settings, setting
+from engine.types import (
+    FINE_TUNING,
+    Device,
+    SampleSettings,
+    TrainSettings,
+    check_settings,
+    setting,
+)
 
 FORMAT = "nca-seg/settings"
 VERSION = 1
@@ -69,12 +76,7 @@ class Settings:
     show_fill: bool = setting(True, "Fill", "Tint the area inside the outline.")
     show_variance: bool = setting(False, "Variance", "Show where the members disagree.")
     sample: SampleSettings = field(default_factory=SampleSettings)
-    learn: TrainSettings = field(
-        # About two minutes on two cores, for a model of 64 cells.
-        default_factory=lambda: TrainSettings(
-            steps=40, batch_size=4, learning_rate=1e-4, validate_every=10
-        )
-    )
+    learn: TrainSettings = FINE_TUNING
     recent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -61,13 +61,11 @@ class Refusal(Exception):
     """A sentence for the person, where nothing could be done."""
 
 
-def command(
-    settings: type[Any] | None = None, without: Collection[str] = ()
-) -> Callable[[Command], Command]:
+def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Make a function a command: failures become one sentence and an exit code.
 
-    With a settings dataclass, the function's `settings` becomes one flag per field, described by
-    the field's own metadata; `without` names fields that keep their default.
+    With settings (of a dataclass), the function's `settings` becomes one flag per field, described
+    by the field's own metadata, with these as defaults; `without` names fields that get no flag.
     """
 
     def decorate(body: Command) -> Command:
@@ -78,7 +76,7 @@ def command(
             if settings is not None:
                 chosen = {name: given.pop(name) for name in names}
                 try:
-                    given["settings"] = settings(**chosen)
+                    given["settings"] = replace(settings, **chosen)
                 except ValueError as error:
                     raise typer.BadParameter(str(error)) from error
             try:
@@ -107,8 +105,8 @@ def command(
     return decorate
 
 
-def _flags(settings: type[Any], names: Collection[str]) -> Iterator[inspect.Parameter]:
-    hints = get_type_hints(settings)
+def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(type(settings))
     for field in fields(settings):
         if field.name not in names:
             continue
@@ -124,7 +122,7 @@ def _flags(settings: type[Any], names: Collection[str]) -> Iterator[inspect.Para
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
+            default=getattr(settings, field.name),
             annotation=Annotated[kind, option],
         )
 

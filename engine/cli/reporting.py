@@ -41,7 +41,7 @@ SECONDS_BETWEEN_PAGES = 300.0
 SECONDS_BETWEEN_LINES = 30.0
 
 
-@command(SampleSettings)
+@command(SampleSettings())
 def report(
     data: Annotated[
         Path, typer.Argument(help="Folder with images/ and masks/, split into val and test.")

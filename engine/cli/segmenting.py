@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from engine.results import ResultFiles
 
 
-@command(SampleSettings)
+@command(SampleSettings())
 def segment(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
@@ -110,7 +110,7 @@ def segment(
         raise typer.Exit(SOME_FAILED if done else NOTHING_DONE)
 
 
-@command(SampleSettings)
+@command(SampleSettings())
 def evaluate(
     data: DataOption,
     split: Annotated[Split, typer.Option("--split", help="Which part of the data.")],

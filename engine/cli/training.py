@@ -28,14 +28,14 @@ from engine.cli.options import (
 )
 from engine.curves import LOG, draw_curves, logged
 from engine.errors import UnknownArchitecture
-from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
+from engine.types import FINE_TUNING, Prediction, ScheduleName, TrainSettings, TrainStep
 
 PICTURE = "curves.png"
 #: Without a terminal a line comes this often, and at each validation.
 SECONDS_BETWEEN_LINES = 30.0
 
 
-@command(TrainSettings)
+@command(TrainSettings())
 def train(
     data: DataOption,
     out: Annotated[
@@ -153,7 +153,7 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-@command(TrainSettings, without=("size",))
+@command(FINE_TUNING, without=("size",))
 def finetune(
     data: DataOption,
     settings: TrainSettings,
