@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
-from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
 log = logging.getLogger(__name__)
 
 #: Some systems give secondary threads half a megabyte, too little for a deep numerical library.
 STACK_BYTES = 16 * 1024 * 1024
+#: Events are told this far apart: a picture a fifth of a second is a film that can be followed, and
+#: while a stream fills all cores, whatever is painted takes its time away.
+TOLD_EVERY_MS = 200
 
 
 class Job(QObject):
@@ -24,7 +27,8 @@ class Job(QObject):
     was made in. Stopping takes at most one step of the stream.
     """
 
-    #: A newer event than the last one told; carries the newest.
+    #: A newer event than the last one told; carries the newest. While the stream runs on it comes
+    #: at most every `TOLD_EVERY_MS`.
     progressed = Signal(object)
     #: Pause or resume.
     paused_changed = Signal(bool)
@@ -48,8 +52,10 @@ class Job(QObject):
         self._steps = 0
         self._stop = False
         self._gate = threading.Condition()
+        self._rest = QTimer(self, singleShot=True, interval=TOLD_EVERY_MS)
+        self._rest.timeout.connect(self._tell)
         self._thread = _StreamThread(self, factory)
-        self._thread.arrived.connect(self._tell, Qt.ConnectionType.QueuedConnection)
+        self._thread.arrived.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
         self._thread.finished.connect(self._conclude, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -113,11 +119,17 @@ class Job(QObject):
         self.paused_changed.emit(paused)
 
     @Slot()
+    def _arrive(self) -> None:
+        # Who goes on step by step sees every step.
+        if self._paused or not self._rest.isActive():
+            self._tell()
+
+    @Slot()
     def _tell(self) -> None:
         with self._gate:
-            self._told = True
-            event = self._latest
-        if not self._over:
+            news, self._told, event = not self._told, True, self._latest
+        if news and not self._over:
+            self._rest.start()
             self.progressed.emit(event)
 
     @Slot()

@@ -6,6 +6,8 @@ from PySide6.QtGui import QImage
 
 from engine.types import Float
 from nca_seg_app.canvas.overlay import (
+    FINE_SIDE,
+    FORMING_SIDE,
     Contour,
     Proposal,
     Tint,
@@ -56,7 +58,7 @@ class Layers:
         self.forget_maps()
 
     def forget_maps(self) -> None:
-        """Another map is shown, or another threshold holds."""
+        """Another map is shown, another threshold holds, or a run pauses, goes on or ends."""
         self._heat_is_stale = self._proposal_is_stale = True
 
     def refresh_tint(self, window: Window) -> None:
@@ -80,7 +82,7 @@ class Layers:
             if shown is not None:
                 self._heat = heat_image(shown.map_hw, shown.kind)
             elif self.variance_hw is not None:
-                self._heat = heat_image(self.variance_hw, "variance")
+                self._heat = heat_image(self.variance_hw, "variance", self._side)
             self._heat_is_stale = False
         return self._heat
 
@@ -122,4 +124,10 @@ class Layers:
             return proposal_of(shown.map_hw, calm_hw, threshold, shape, 1.0)
         if result is None or mean_hw is None or variance_hw is None:
             return None
-        return proposal_of(mean_hw, variance_hw, threshold, shape, sharpness_of(result))
+        sharpness = sharpness_of(result)
+        return proposal_of(mean_hw, variance_hw, threshold, shape, sharpness, self._side)
+
+    @property
+    def _side(self) -> int:
+        run = self._session.segmentation
+        return FORMING_SIDE if run.running and not run.paused else FINE_SIDE

@@ -23,6 +23,8 @@ ANNOTATION = QColor("#00d5ff")
 PROPOSAL = QColor("#ffb000")
 #: Grid maps are interpolated to about this many cells a side before contours and colours.
 FINE_SIDE = 384
+#: The same while a run goes on: the next step moves the border further than these cells are wide.
+FORMING_SIDE = 128
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
 OUTLINE_PIXELS = 500_000
 #: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.
@@ -49,6 +51,8 @@ class Tint:
 
     def __init__(self, mask_hw: Mask) -> None:
         height, width = mask_hw.shape
+        #: Nothing has been tinted yet: there is nothing to paint.
+        self.blank = True
         self.image = QImage(width, height, QImage.Format.Format_Indexed8)
         self.set_opacity(0.0)
         self.image.fill(0)
@@ -58,6 +62,7 @@ class Tint:
 
     def refresh(self, mask_hw: Mask, window: Window) -> None:
         """Take over what the mask has become in a window (rows, columns)."""
+        self.blank = False
         line_bytes = self.image.bytesPerLine()
         bits = np.frombuffer(self.image.bits(), np.uint8)
         bits.reshape(-1, line_bytes)[:, : mask_hw.shape[1]][window] = mask_hw[window]
@@ -69,19 +74,19 @@ class Tint:
         self.image.setColorTable([0, colour.rgba()])
 
 
-def heat_image(map_hw: Float, kind: Kind) -> QImage:
+def heat_image(map_hw: Float, kind: Kind, side: int = FINE_SIDE) -> QImage:
     """A map in inferno colours, more transparent where there is less; smooth enough to magnify.
 
-    "variance" is shown as doubt, its root. "noisy" and "channel" are stretched between their
-    extremes, but for the most extreme hundredth.
+    `side` is how many cells it is interpolated to. "variance" is shown as doubt, its root. "noisy"
+    and "channel" are stretched between their extremes, but for the most extreme hundredth.
     """
     if kind == "variance":
-        share_hw, opacity_hw = _share_and_opacity(doubt_of(_finer(map_hw)), 2.5)
+        share_hw, opacity_hw = _share_and_opacity(doubt_of(_finer(map_hw, side)), 2.5)
     elif kind == "probability":
-        share_hw, opacity_hw = _share_and_opacity(_finer(map_hw), 1.5)
+        share_hw, opacity_hw = _share_and_opacity(_finer(map_hw, side), 1.5)
     else:
         low, high = np.percentile(map_hw, (0.5, 99.5))
-        share_hw = np.clip((_finer(map_hw) - low) / max(float(high - low), 1e-6), 0, 1)
+        share_hw = np.clip((_finer(map_hw, side) - low) / max(float(high - low), 1e-6), 0, 1)
         opacity_hw = np.full(share_hw.shape, 0.88)
     places = np.linspace(0, 1, len(_INFERNO))
     table = np.stack(
@@ -156,10 +161,18 @@ class Proposal:
 
 
 def proposal_of(
-    map_hw: Float, variance_hw: Float, threshold: float, shape: tuple[int, int], sharpness: float
+    map_hw: Float,
+    variance_hw: Float,
+    threshold: float,
+    shape: tuple[int, int],
+    sharpness: float,
+    side: int = FINE_SIDE,
 ) -> Proposal:
-    """The border of a probability map on the grid, for an image of `shape` (height, width)."""
-    fine_hw, doubt_hw = _finer(map_hw), _finer(doubt_of(variance_hw))
+    """The border of a probability map on the grid, for an image of `shape` (height, width).
+
+    `side` is how many cells the map is interpolated to.
+    """
+    fine_hw, doubt_hw = _finer(map_hw, side), _finer(doubt_of(variance_hw), side)
     rows, columns = fine_hw.shape
     contours, doubts = [], []
     for contour_rc in masks.outline(fine_hw, threshold):
@@ -184,10 +197,10 @@ def value_at(map_hw: Float, share: tuple[float, float]) -> float:
     return float(map_hw[row, column])
 
 
-def _finer(map_hw: Float) -> Float:
-    """The map, interpolated to about FINE_SIDE cells where it has fewer."""
+def _finer(map_hw: Float, side: int) -> Float:
+    """The map, interpolated to about `side` cells where it has fewer."""
     rows, columns = map_hw.shape
-    factor = max(1, round(FINE_SIDE / max(rows, columns)))
+    factor = max(1, round(side / max(rows, columns)))
     picture = PillowImage.fromarray(np.ascontiguousarray(map_hw, dtype=np.float32))
     # The same interpolation as of an accepted mask, so that accepting moves no border.
     finer = picture.resize((columns * factor, rows * factor), PillowImage.Resampling.BILINEAR)

@@ -67,6 +67,7 @@ class Stage(QWidget):
         session.settings_changed.connect(self.adopt_settings)
         segmentation.result_changed.connect(self._adopt_result)
         segmentation.threshold_changed.connect(self._adopt_maps)
+        segmentation.running_changed.connect(self._adopt_maps)
         viewing.shown_changed.connect(self._adopt_maps)
         viewing.picked_changed.connect(self.update)
         viewing.fit_requested.connect(self.fit)
@@ -269,7 +270,7 @@ class Stage(QWidget):
             painter.drawImage(target, heat)
         # A tint would mix with the colours of a map that is to be read.
         tints = settings.show_fill and settings.fill_opacity > 0 and viewing.shown is None
-        if tints and layers.tint is not None:
+        if tints and layers.tint is not None and not layers.tint.blank:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             painter.drawImage(target, layers.tint.image)
         if settings.show_outline:

@@ -93,8 +93,12 @@ class FilmPanel(QWidget):
         members = film.members
         self._stack.setCurrentIndex(1 if members else 0)
         blocked = self.member.blockSignals(True)
-        self.member.setRange(1, max(1, members))
-        self.member.setSuffix(f" of {max(members, run.settings.members)}")
+        suffix = f" of {max(members, run.settings.members)}"
+        # Each has the whole window laid out anew, also where it says what was said before.
+        if self.member.maximum() != max(1, members):
+            self.member.setRange(1, max(1, members))
+        if self.member.suffix() != suffix:
+            self.member.setSuffix(suffix)
         if self._follows and run.running and run.result is not None:
             self.member.setValue(run.result.first_member + 1)
         self.member.blockSignals(blocked)

@@ -77,8 +77,8 @@ class Pace(QTimer):
     def __init__(self, panel: QWidget, paint: Callable[[], None], every_ms: int = PACE_MS) -> None:
         super().__init__(panel)
         self._panel, self._paint, self._owed = panel, paint, True
+        self._every_ms = every_ms
         self.setSingleShot(True)
-        self.setInterval(every_ms)
         self.timeout.connect(self._pay)
         panel.installEventFilter(self)
 
@@ -86,7 +86,8 @@ class Pace(QTimer):
         """Something to show has changed."""
         self._owed = True
         if self._panel.isVisible() and not self.isActive():
-            self.start()
+            # Not at once: what is asked for in one turn of the loop is painted in one.
+            self.start(0)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Show and self._owed:
@@ -97,3 +98,4 @@ class Pace(QTimer):
         if self._owed:
             self._owed = False
             self._paint()
+            self.start(self._every_ms)

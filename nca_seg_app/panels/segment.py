@@ -156,11 +156,7 @@ class SegmentPanel(QWidget):
     def _show_run(self) -> None:
         run, state = self._session.segmentation, self._session.state
         done, total = run.progress
-        loading = run.running and total == 0
-        self.progress.setRange(0, 0 if loading else max(1, total))
-        self.progress.setValue(done)
-        self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
-        self.progress.setTextVisible(total > 0)
+        loading = run.running and total == 0 and not (run.run and run.run.fingerprint)
         hint = "Loading the model…" if loading else ""
         if Has.IMAGE not in state:
             hint = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
@@ -175,6 +171,11 @@ class SegmentPanel(QWidget):
         spacing_mm = image.spacing_mm if image is not None else None
         self.scores.setText(scores(newest, run.threshold, spacing_mm) if newest else "")
         self.scores.setVisible(newest is not None)
+        self.progress.setRange(0, 0 if loading else max(1, total))
+        self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
+        self.progress.setTextVisible(total > 0)
+        # Last: it has all that is to be painted in the window painted at once.
+        self.progress.setValue(done)
 
 
 def _words() -> QLabel:

@@ -89,6 +89,54 @@ def test_a_slow_window_sees_the_newest_event_and_no_backlog(qtbot: QtBot, jobs: 
     qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
 
 
+def test_a_quick_stream_is_told_once_in_a_while(
+    qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    steps = Steps(400, holds_at=400)
+    job = jobs.start(steps)
+    heard = Heard(job, steps)
+    qtbot.waitUntil(lambda: bool(heard.told) and steps.reached.is_set(), timeout=PATIENCE_MS)
+    qtbot.wait(50)
+    assert len(heard.told) == 1
+    steps.gate.set()
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
+    assert [(name, value) for name, value, _ in heard.told[1:]] == [("completed", 400)]
+
+
+def test_every_single_step_of_a_paused_stream_is_told(
+    qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    steps, told = Steps(10, holds_at=2), []
+    job = jobs.start(steps)
+    job.progressed.connect(told.append)
+    qtbot.waitUntil(lambda: told == [1] and steps.reached.is_set(), timeout=PATIENCE_MS)
+    job.pause()
+    steps.gate.set()
+    qtbot.waitUntil(lambda: told == [1, 2], timeout=PATIENCE_MS)
+    for last in (3, 4, 5):
+        job.advance()
+        qtbot.waitUntil(lambda last=last: told == list(range(1, last + 1)), timeout=PATIENCE_MS)
+
+
+def test_what_came_in_between_is_told_though_nothing_follows(qtbot: QtBot, jobs: Jobs) -> None:
+    gates = [threading.Event(), threading.Event()]
+
+    def stream() -> Iterator[int]:
+        for number, gate in enumerate(gates, 1):
+            yield number
+            assert gate.wait(20)
+
+    told: list[int] = []
+    jobs.start(stream).progressed.connect(told.append)
+    qtbot.waitUntil(lambda: told == [1], timeout=PATIENCE_MS)
+    gates[0].set()
+    qtbot.waitUntil(lambda: told == [1, 2], timeout=PATIENCE_MS)
+    gates[1].set()
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
+
+
 def test_cancelling_closes_the_stream_within_a_step(qtbot: QtBot, jobs: Jobs) -> None:
     steps = Steps(10, holds_at=4)
     job = jobs.start(steps)

@@ -24,7 +24,7 @@ from statistics import median
 
 import numpy as np
 from PIL import Image as PillowImage
-from PySide6.QtCore import QEvent, QEventLoop, QPointF, Qt, QThread, QTimer
+from PySide6.QtCore import QEvent, QEventLoop, QPointF, Qt, QThread, QTimer, SignalInstance
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
@@ -230,11 +230,10 @@ class Desk:
 
     def segment(self) -> float:
         """One run to its end; the longest wait of an event meanwhile, in seconds."""
-        done: list[object] = []
-        self.session.segmentation.completed.connect(lambda *_: done.append(1))
-        self.session.segmentation.segment()
-        longest = self.spin(120.0, lambda: bool(done))
-        assert done, "the segmentation did not end"
+        segmentation = self.session.segmentation
+        segmentation.segment()
+        longest = self.spin(120.0, end=segmentation.completed)
+        assert not segmentation.running, "the segmentation did not end"
         return longest
 
     def alone(self) -> float:
@@ -294,20 +293,30 @@ class Desk:
         self.spin(120.0, fact)
         assert fact(), "it took more than two minutes"
 
-    def spin(self, seconds: float, fact: Callable[[], bool] = lambda: False) -> float:
-        """Let the loop run; the longest time an event had to wait for its turn, in seconds."""
-        watch, loop, look = StallWatch(), QEventLoop(), QTimer()
-        end = time.perf_counter() + seconds
+    def spin(
+        self,
+        seconds: float,
+        fact: Callable[[], bool] | None = None,
+        end: SignalInstance | None = None,
+    ) -> float:
+        """Let the loop run for some time, until a fact holds, or until a signal comes.
 
-        def check() -> None:
-            if fact() or time.perf_counter() > end:
-                loop.quit()
-
-        look.timeout.connect(check)
-        look.start(2)
+        The longest time an event had to wait for its turn, in seconds.
+        """
+        watch, loop, look, limit = StallWatch(), QEventLoop(), QTimer(), QTimer()
+        limit.timeout.connect(loop.quit)
+        limit.start(round(1e3 * seconds))
+        if fact is not None:
+            look.timeout.connect(lambda: loop.quit() if fact() else None)
+            look.start(2)
+        if end is not None:
+            # Looking every two milliseconds would cost a run some percent.
+            end.connect(loop.quit)
         watch.set_running(True)
         loop.exec()
         watch.set_running(False)
+        if end is not None:
+            end.disconnect(loop.quit)
         return watch.longest_ms / 1e3
 
     def close(self) -> None:

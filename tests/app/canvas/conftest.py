@@ -16,10 +16,16 @@ from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 
 @pytest.fixture
-def session(qtbot: QtBot, tmp_path: Path) -> Iterator[Session]:
+def model() -> DiskModel:
+    return DiskModel(size=64)
+
+
+@pytest.fixture
+def session(qtbot: QtBot, tmp_path: Path, model: DiskModel) -> Iterator[Session]:
     settings = Settings(brush_radius_px=5.0)
-    made = Session(fake_engine(tmp_path, DiskModel(size=64)), Person(save="discard"), settings)
+    made = Session(fake_engine(tmp_path, model), Person(save="discard"), settings)
     yield made
+    model.gate.set()
     made.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from engine import masks
 from nca_seg_app.canvas.overlay import (
+    Tint,
     annotation_contours,
     heat_image,
     proposal_of,
@@ -53,6 +54,16 @@ def test_the_proposal_is_the_border_of_the_accepted_mask() -> None:
     (exact_rc,) = masks.outline(mask_hw)
     distance = np.hypot(*np.moveaxis(proposal.contours[0][:, None] - exact_rc[None], -1, 0))
     assert distance.min(axis=1).max() < 1.5
+
+
+def test_an_empty_mask_has_nothing_to_tint() -> None:
+    mask_hw, whole = np.zeros((30, 40), bool), (slice(0, 30), slice(0, 40))
+    tint = Tint(mask_hw)
+    assert tint.blank
+    mask_hw[10:20, 10:30] = True
+    tint.refresh(mask_hw, whole)
+    assert not tint.blank
+    assert not Tint(mask_hw).blank
 
 
 def test_doubtful_places_lie_where_the_variance_is() -> None:

@@ -36,7 +36,7 @@ from tests.app.canvas.hands import (
     run_model,
     wheel,
 )
-from tests.fakes import write_image
+from tests.fakes import DiskModel, write_image
 
 
 @given(
@@ -169,6 +169,35 @@ def test_a_run_shows_its_border_and_accepting_replaces_it(
     session.segmentation.discard()
     session.undo()
     assert looks(canvas) == bare
+
+
+def test_a_border_is_drawn_in_full_once_it_stands_still(
+    canvas: CanvasView, session: Session, model: DiskModel, qtbot: QtBot
+) -> None:
+    def points_rc() -> np.ndarray:
+        looks(canvas)
+        assert canvas.layers.proposal is not None
+        return np.concatenate(canvas.layers.proposal.contours)
+
+    model.holds_at = 2
+    session.refresh_models()
+    qtbot.waitUntil(lambda: session.model is not None)
+    run = session.segmentation
+    run.segment()
+    qtbot.waitUntil(lambda: run.progress[0] == 2)
+    forming_rc = points_rc()
+    run.pause()
+    paused_rc = points_rc()
+    assert len(paused_rc) > 2 * len(forming_rc)
+    # It is the same border: less than a third of a pixel of the image away.
+    distance = np.hypot(*np.moveaxis(forming_rc[:, None] - paused_rc[None], -1, 0))
+    assert distance.min(axis=1).max() < 0.3
+    run.pause()
+    assert len(points_rc()) == len(forming_rc)
+    run.cancel()
+    model.gate.set()
+    qtbot.waitUntil(lambda: not run.running)
+    assert len(points_rc()) > 2 * len(forming_rc)
 
 
 def test_the_pointer_reads_pixel_probability_and_doubt(

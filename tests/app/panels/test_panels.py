@@ -21,7 +21,7 @@ from pytestqt.qtbot import QtBot
 from nca_seg_app.panels.ensemble import EnsemblePanel
 from nca_seg_app.panels.film import FilmPanel
 from nca_seg_app.panels.images import ImagesPanel
-from nca_seg_app.panels.pictures import picture_of
+from nca_seg_app.panels.pictures import Pace, picture_of
 from nca_seg_app.panels.plots import Plot
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.theme import DARK, LIGHT, Colours, ThemeName, apply_theme
@@ -63,6 +63,26 @@ def test_a_panel_made_late_or_seen_late_shows_the_same(
 
 def words_of(panel: QWidget) -> list[tuple[str, bool]]:
     return [(each.text(), each.isEnabled()) for each in panel.findChildren(QAbstractButton)]
+
+
+def test_what_changes_in_one_turn_is_painted_once_and_what_changes_later_too(
+    qtbot: QtBot,
+) -> None:
+    panel, painted = QWidget(), []
+    qtbot.addWidget(panel)
+    pace = Pace(panel, lambda: painted.append(1))
+    panel.show()
+    qtbot.waitUntil(lambda: not pace.isActive())
+    painted.clear()
+    for _ in range(5):
+        pace.ask()
+    assert not painted
+    qtbot.waitUntil(lambda: bool(painted))
+    assert painted == [1]
+    pace.ask()
+    qtbot.waitUntil(lambda: painted == [1, 1])
+    qtbot.waitUntil(lambda: not pace.isActive())
+    assert painted == [1, 1]
 
 
 def test_a_picture_shows_the_map(qtbot: QtBot) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 from PySide6.QtWidgets import (
     QSpinBox,
 )
+from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
 from nca_seg_app.panels.agreement import agreement_of
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.words import progress_text, scores
-from tests.app.desks import PanelDesk
+from nca_seg_app.session import Session
+from tests.app.desks import SETTINGS, PanelDesk
+from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 
 def test_buttons_do_what_the_table_says(desk: PanelDesk) -> None:
@@ -83,6 +89,37 @@ def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
     desk.open()
     desk.qtbot.waitUntil(lambda: panel.models.currentText() == "oracle · 16 px")
     assert "16 × 16 cells" in panel.figures.text()
+
+
+def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path: Path) -> None:
+    loads = threading.Event()
+
+    def load(_: Path) -> DiskModel:
+        assert loads.wait(20)
+        return model
+
+    model = DiskModel(holds_at=0)
+    session = Session(fake_engine(tmp_path, model, load), Person(save="discard"), SETTINGS)
+    panel = SegmentPanel(session)
+    qtbot.addWidget(panel)
+    panel.show()
+    with qtbot.waitSignal(session.image_changed):
+        session.open_path(write_image(tmp_path / "images" / "a.png"))
+    session.refresh_models()
+    qtbot.waitUntil(lambda: session.model is not None)
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: panel.hint.text().startswith("Loading"))
+    loads.set()
+    model.gate.set()
+    qtbot.waitUntil(lambda: not session.segmentation.running)
+    model.gate.clear()
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: panel.progress.value() == 0)
+    assert session.segmentation.running
+    qtbot.waitUntil(lambda: (panel.hint.text(), panel.progress.maximum()) == ("", 1))
+    model.gate.set()
+    qtbot.waitUntil(lambda: not session.segmentation.running)
+    session.close()
 
 
 def test_words_for_progress() -> None:
