@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QModelIndex, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
@@ -131,6 +133,13 @@ class ImageList(QListView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Images")
+
+    def dataChanged(
+        self, first: QModelIndex, last: QModelIndex, roles: Sequence[int] = ()
+    ) -> None:
+        # Past QListView, which would lay out thousands of lines anew for one thumbnail: all lines
+        # are of one height, so painting is enough.
+        QAbstractItemView.dataChanged(self, first, last, roles)
 
     def event(self, event: QEvent) -> bool:
         # Return accepts a result elsewhere; here it opens an image, if another one is chosen.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
 
 from nca_seg_app.listing import ordered
 from nca_seg_app.panels.images import ImagesPanel
@@ -108,6 +110,37 @@ def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
     desk.session._rows = (*many[:5], dataclasses.replace(many[5], status="saved"), *many[6:])
     panel._show()
     assert time.perf_counter() - began < 0.2
+
+
+def test_what_changes_in_one_line_costs_one_line(
+    desk: PanelDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(desk.folder / "many_0.png")
+    for number in range(1, 400):
+        os.link(desk.folder / "many_0.png", desk.folder / f"many_{number}.png")
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    desk.qtbot.waitUntil(lambda: not desk.session.aside.pending)
+    drawn, asked = [], []
+    model, data, count = type(panel.model), panel.model.data, panel.model.rowCount
+
+    def note_row(self: object, index: QModelIndex, role: int) -> object:
+        drawn.append(index.row())
+        return data(index, role)
+
+    monkeypatch.setattr(model, "data", note_row)
+    monkeypatch.setattr(model, "rowCount", lambda *given: (asked.append(1), count(*given[1:]))[1])
+    panel.list.viewport().update()
+    desk.qtbot.waitUntil(lambda: set(drawn) >= {0, 1, 2})
+    desk.qtbot.wait(20)
+    drawn.clear()
+    asked.clear()
+    panel.model.dataChanged.emit(panel.model.index(1), panel.model.index(1))
+    desk.qtbot.waitUntil(lambda: 1 in drawn)
+    desk.qtbot.wait(20)
+    assert set(drawn) == {1}
+    assert len(asked) < 100
 
 
 def test_an_unreadable_file_gets_no_thumbnail_and_stops_nothing(desk: PanelDesk) -> None:
