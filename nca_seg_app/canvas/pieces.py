@@ -11,8 +11,9 @@ from PySide6.QtGui import QPainterPath
 from nca_seg_app.canvas.conversion import to_path
 from nca_seg_app.canvas.overlay import Contour
 
-#: Points of a piece. Qt's time for a path goes with its points, also where it is clipped away.
-POINTS = 64
+#: Points of a piece. Qt's time for a path grows faster than its points, also where it is clipped
+#: away: a ring of 5,000 in one path takes 77 ms to paint, in pieces 5.
+POINTS = 32
 
 
 class Pieces:
@@ -30,14 +31,13 @@ class Pieces:
         self._boxes = np.array([low, high]).reshape(2, -1, 2)
         self._paths: dict[int, QPainterPath] = {}
 
-    def within(self, rect: QRectF) -> QPainterPath:
-        """The pieces that touch a rectangle of the image (x = column, y = row), as one path."""
+    def within(self, rect: QRectF) -> list[QPainterPath]:
+        """The pieces that touch a rectangle of the image (x = column, y = row)."""
         (top, left), (bottom, right) = (rect.top(), rect.left()), (rect.bottom(), rect.right())
         low, high = self._boxes
         touches = ((low <= (bottom, right)) & (high >= (top, left))).all(axis=1)
-        whole = QPainterPath()
-        for place in np.flatnonzero(touches).tolist():
+        near = np.flatnonzero(touches).tolist()
+        for place in near:
             if place not in self._paths:
                 self._paths[place] = to_path([self._pieces[place]])
-            whole.addPath(self._paths[place])
-        return whole
+        return [self._paths[place] for place in near]

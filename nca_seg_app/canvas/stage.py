@@ -276,8 +276,8 @@ class Stage(QWidget):
         if settings.show_outline:
             # A casing reaches this far over what is dirty.
             near = self.transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
-            path = self.transform.map(self._annotation.within(near))
-            brushwork.stroke_annotation(painter, path)
+            pieces = self._annotation.within(near)
+            brushwork.stroke_annotation(painter, [self.transform.map(each) for each in pieces])
             self._paint_proposal(painter)
         if viewing.shown is not None:
             brushwork.draw_caption(painter, viewing.shown.title, self.font())
