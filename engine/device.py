@@ -65,14 +65,26 @@ def multiplies_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in known)
 
 
-def members_at_once(spec: ModelSpec, device: str, members: int) -> int:
-    """How many of the members to draw together: what fills the device, in rounds of like size.
+def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
+    """How many of the members to draw together, round after round: what fills the device.
 
-    On the CPU that is one for each of its `workers`: the first are seen soonest.
+    On the CPU first one for each of its `workers`, which is seen soonest; then so many that a step
+    takes as long as one of four members at 64 cells for each of them.
     """
-    room = thread_count() if device == "cpu" else min(16, 10 * 256 * 256 // spec.size**2)
-    rounds = -(-members // max(1, room))
-    return -(-members // max(1, rounds))
+    if device != "cpu":
+        return _alike(members, min(16, 10 * 256 * 256 // spec.size**2))
+    cores = thread_count()
+    first = min(members, cores)
+    each = max(1, 4 * 64 * 64 // spec.size**2)
+    return [first, *_alike(members - first, each * cores, cores)]
+
+
+def _alike(count: int, room: int, multiple: int = 1) -> list[int]:
+    """Rounds of like size, of `multiple` × something, of at most `room` together `count`."""
+    room = max(1, room)
+    size = -(-count // max(1, -(-count // room)))
+    size = max(1, -(-size // multiple)) * multiple
+    return [min(size, count - first) for first in range(0, count, size)]
 
 
 def thread_count() -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 import numpy as np
 import torch
 
-from engine.device import members_at_once
+from engine.device import rounds
 from engine.errors import OutOfMemory
 from engine.framing import Frame
 from engine.fusion import settled
@@ -32,14 +33,12 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc)
     limit = settings.members or MOST_MEMBERS
-    asked = settings.members or LAST_MEMBERS
-    batch = settings.batch_size or members_at_once(model.spec, model.device.name, asked)
-    firsts = range(0, limit, batch)
-    total = len(firsts) * min(settings.steps, model.spec.timesteps)
+    batches = _batches(model, settings, limit)
+    total = len(batches) * min(settings.steps, model.spec.timesteps)
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)
     done = 0
-    for first in firsts:
-        members = range(first, min(first + batch, limit))
+    for members in batches:
+        first = members.start
         try:
             for step in denoise(model, image_chw, settings, members):
                 done += 1
@@ -63,6 +62,19 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
         if done == total:
             return
         finished = members_nhw
+
+
+def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[range]:
+    """The members of each round, `limit` of them in all."""
+    batch, device = settings.batch_size, model.device.name
+    if settings.members and not batch:
+        sizes = rounds(model.spec, device, limit)
+    else:
+        # Where the number is open, small rounds: members beyond those that settle it are lost.
+        batch = batch or rounds(model.spec, device, LAST_MEMBERS)[0]
+        sizes = [min(batch, limit - first) for first in range(0, limit, batch)]
+    ends = list(accumulate(sizes))
+    return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _enough(members_nhw: Float, before: int) -> int | None:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from engine import noise
-from engine.device import DeviceChoice, workers
+from engine.device import DeviceChoice, thread_count, workers
 from engine.diffusion import alpha_bars, clean_from, network_input
 from engine.models.fastcell import fast
-from engine.models.nca import NOISE, Automaton, Fires, Moment
+from engine.models.nca import Automaton, Fires, Moment
 from engine.types import Float, ModelSpec
 
 #: x_t (n, 1, rows, columns) and t → the clean mask believed in, in [−mask_scale, mask_scale].
@@ -94,30 +94,32 @@ class Model:
     def _answer(self, seed: int, members: Sequence[int]) -> Callable[..., Tensor]:
         """(image, x_t, t, timestep) → channel 0 of the last state, (n, 1, rows, columns) float32.
 
-        On the CPU every one of several members has a thread of its own.
+        On the CPU every core has a thread that takes its share of several members.
         """
         network = self._inferring()
 
         @torch.no_grad()
         def some(given: Sequence[Tensor], timestep: int, which: Sequence[int]) -> Tensor:
+            image, noisy, time = given
             with self._precision():
-                state: Tensor = network(*given, self._fires(seed, which, timestep))
-            return state[:, NOISE : NOISE + 1].float()
+                fires = self._fires(seed, which, timestep)
+                return network.answer(image, noisy, time, fires).float()
 
         def together(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
             return some((image, noisy, time), timestep, members)
 
-        def each_alone(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
-            given = zip(*(torch.split(whole, 1) for whole in (image, noisy, time)), strict=True)
-            single = [[member] for member in members]
-            answers = workers().map(some, given, repeat(timestep), single)
-            return torch.cat(list(answers))
+        def shared(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
+            count = min(len(members), thread_count())
+            which = np.array_split(members, count)
+            given = zip(*(whole.tensor_split(count) for whole in (image, noisy, time)), strict=True)
+            return torch.cat(list(workers().map(some, given, repeat(timestep), which)))
 
-        return each_alone if self.device.name == "cpu" and len(members) > 1 else together
+        return shared if self.device.name == "cpu" and len(members) > 1 else together
 
     def _inferring(self) -> Automaton:
         """The network as the device computes it fastest; made anew, since a run may train it."""
-        return fast(self.network, self.device)
+        # By a thread that computes alone: others would wait for each other at every weight.
+        return workers().submit(fast, self.network, self.device).result()
 
     def _image(self, image_chw: Float) -> Tensor:
         tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))

@@ -9,8 +9,8 @@ forms are held to.
 
 from __future__ import annotations
 
-from copy import deepcopy
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from engine.device import DeviceChoice
 from engine.models.cbam import CBAM
-from engine.models.nca import Automaton, Cell
+from engine.models.nca import NOISE, Automaton, Cell, Fires
 
 #: Cells in a chunk: 512 hidden numbers of each are 2 MB in bfloat16.
 CHUNK = 2048
-#: Of fewer cells the call itself costs more than oneDNN's own form saves.
-ENOUGH = 512
+#: Channels whose change is computed where the first alone is read.
+FIRST = 16
+#: Places beside one another that attention's 7×7 filter is taken at together, as channels.
+WIDE = 16
 #: Of the leaky ReLU, for negative numbers; torch's own.
 SLOPE = 0.01
 #: Whether torch was built with oneDNN and shows these two operations of it.
@@ -38,9 +40,11 @@ def fast(network: Automaton, device: DeviceChoice) -> Automaton:
     On the CPU the weights are copied, in a millisecond: what is learnt later is not seen. The
     states have the layout and the float32 of the readable ones.
     """
+    cells: list[Cell] = list(network.levels)  # type: ignore[arg-type]
+    if device.name == "cpu":
+        return FastAutomaton(network, [FastCell(cell, device.dtype) for cell in cells]).eval()
     swift = Automaton(network.spec, levels=0, attention=False)
-    kind = partial(FastCell, dtype=device.dtype) if device.name == "cpu" else DenseCell
-    swift.levels = nn.ModuleList(kind(cell) for cell in network.levels)  # type: ignore[arg-type]
+    swift.levels = nn.ModuleList(DenseCell(cell) for cell in cells)
     return swift.eval()
 
 
@@ -65,63 +69,152 @@ class DenseCell(nn.Module):
         return torch.where(fires_n1hw, state_nchw + change, state_nchw)
 
 
+class FastAutomaton(Automaton):
+    """An automaton of fast cells; `answer` wastes nothing on moments that nobody looks at."""
+
+    levels: Sequence[FastCell]  # type: ignore[assignment]
+
+    def __init__(self, network: Automaton, cells: Sequence[FastCell]) -> None:
+        super().__init__(network.spec, levels=0, attention=False)
+        self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
+
+    def answer(
+        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+    ) -> Tensor:
+        """As `Automaton.answer`, bit by bit channel 0 of what `forward` gives each member alone.
+
+        A coarse grid is so small that a call costs as much as what it computes: there all members
+        take part in one. At full size the state of one alone is as much as the caches hold.
+        """
+        given, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
+        carried: Tensor | None = None
+        for level in range(1, last):
+            carried = self.enter(level, carried, *given)
+            for fires_n1hw in self._drawn(level, carried, fires):
+                self.levels[level - 1].update_(carried, fires_n1hw)
+        drawn = list(self._drawn(last, image_n3hw, fires))
+        answers = []
+        for member in range(len(image_n3hw)):
+            one = slice(member, member + 1)
+            below = None if carried is None else carried[one]
+            state = self.enter(last, below, *(whole[one] for whole in given))
+            for fires_n1hw in drawn:
+                enough = fires_n1hw is drawn[-1]
+                self.levels[-1].update_(state, fires_n1hw[one], noise_is_enough=enough)
+            answers.append(state[:, NOISE : NOISE + 1].contiguous())
+        return torch.cat(answers)
+
+    def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
+        """Which cells of the grid fire in each update of a level."""
+        shape = (grid_nchw.shape[2], grid_nchw.shape[3])
+        return (fires(level, update, shape) for update in range(1, self.updates(level) + 1))
+
+
 class FastCell(nn.Module):
     """A `Cell` without gradients; same arguments, same result up to the rounding of `dtype`."""
 
     def __init__(self, cell: Cell, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
-        self.attention: CBAM | None = deepcopy(cell.attention)
+        self.attend = None if cell.attention is None else Attention(cell.attention)
         filters_oikk = cell.perceive.weight.detach()
         # Rows of the gathered neighbourhoods: the channels of the first neighbour, of the second …
         rows = filters_oikk.permute(0, 2, 3, 1).reshape(len(filters_oikk), -1)
         self.perceive = Product(rows, cell.perceive.bias, dtype)
         self.think = Product(cell.think.weight, cell.think.bias, dtype, leaky=True)
         self.act = Product(cell.act.weight, None, dtype)
+        # Fewer columns than a register holds cost the same, and one alone is added up otherwise.
+        self.act_first = Product(cell.act.weight[:FIRST], None, dtype)
 
     def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
         """The state after one update, as `Cell.forward`."""
-        n, channels, rows, columns = state_nchw.shape
-        before_npc = state_nchw.permute(0, 2, 3, 1).reshape(n, rows * columns, channels)
-        seen = self._attended(before_npc, (rows, columns)).reshape(-1, channels)
-        around = neighbourhoods(n, rows, columns)
-        after = before_npc.reshape(-1, channels).clone()
-        for firing in torch.split(fires_n1hw.reshape(-1).nonzero().squeeze(1), CHUNK):
-            after.index_add_(0, firing, self._change(seen, firing, around))
-        return after.view(n, rows, columns, channels).permute(0, 3, 1, 2)
+        state = state_nchw.clone(memory_format=torch.channels_last)
+        self.update_(state, fires_n1hw)
+        return state
 
-    def _change(self, seen: Tensor, firing: Tensor, around: Tensor) -> Tensor:
-        """What is added to those cells, float32 (cells, channels)."""
+    def update_(
+        self, state_nchw: Tensor, fires_n1hw: Tensor, *, noise_is_enough: bool = False
+    ) -> None:
+        """Makes a state in channels-last memory the one after an update, or only its channel 0."""
+        n, channels, rows, columns = state_nchw.shape
+        act = self.act_first if noise_is_enough else self.act
+        state_nhwc = state_nchw.permute(0, 2, 3, 1)
+        # A copy in any case: what is perceived must not change from chunk to chunk.
+        seen_nhwc = torch.empty(state_nhwc.shape, dtype=self.dtype)
+        if self.attend is None:
+            seen_nhwc.copy_(state_nhwc)
+        else:
+            self.attend(state_nhwc, seen_nhwc)
+        seen = seen_nhwc.view(-1, channels)
+        changing = state_nhwc.view(-1, channels)[:, : len(act.weight)]
+        around = neighbourhoods(n, rows, columns)
+        firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
+        chunks = torch.split(firing, CHUNK), torch.split(filled(firing), CHUNK)
+        for chunk, full in zip(*chunks, strict=True):
+            change = act(self._thought(seen, full, around)).float()
+            changing.index_add_(0, chunk, change[: len(chunk)])
+
+    def _thought(self, seen: Tensor, firing: Tensor, around: Tensor) -> Tensor:
+        """The hidden layer of those cells, (cells, hidden)."""
         gathered = seen.index_select(0, around.index_select(0, firing).view(-1))
         neighbours = self.perceive(gathered.view(len(firing), 9 * seen.shape[1]))
-        perceived = torch.cat([seen.index_select(0, firing), neighbours], dim=1)
-        return self.act(self.think(perceived)).float()
+        return self.think(torch.cat([seen.index_select(0, firing), neighbours], dim=1))
 
-    def _attended(self, state_npc: Tensor, grid: tuple[int, int]) -> Tensor:
-        """What a cell perceives of each: `CBAM.forward`, else the state, in the products' dtype.
 
-        Cells come as rows, so that every reduction runs along memory, and in chunks, so that
-        nothing but the state and the result is ever as large as the grid.
-        """
-        if self.attention is None:
-            return state_npc.to(self.dtype)
-        mean_nc, peak_nc = state_npc.mean(dim=1), state_npc.amax(dim=1)
-        channel_nc = torch.sigmoid(
-            self.attention.channel(mean_nc) + self.attention.channel(peak_nc)
-        )
-        channel_n1c = channel_nc[:, None]
-        chunks = torch.split(state_npc, CHUNK, dim=1)
-        summaries = []
-        for chunk in chunks:
-            weighted = chunk * channel_n1c
-            summaries.append(torch.stack([weighted.mean(dim=2), weighted.amax(dim=2)], dim=1))
-        summary = torch.cat(summaries, dim=2).view(-1, 2, *grid)
-        place_np1 = torch.sigmoid(self.attention.spatial(summary)).view(len(state_npc), -1, 1)
-        seen = torch.empty_like(state_npc, dtype=self.dtype)
-        parts = (torch.split(whole, CHUNK, dim=1) for whole in (seen, state_npc, place_np1))
-        for part, chunk, place in zip(*parts, strict=True):
-            part.copy_(torch.addcmul(chunk, chunk * channel_n1c, place))
-        return seen
+class Attention:
+    """`CBAM` without gradients, of a state in channels-last memory.
+
+    Cells come as rows, so that every reduction runs along memory, and in chunks, so that nothing
+    but the state and the result is ever as large as the grid.
+    """
+
+    def __init__(self, attention: CBAM) -> None:
+        weights = (weight.detach().clone() for weight in attention.channel.parameters())
+        self.narrow, self.narrow_bias, self.back, bias = weights
+        # Once for the mean and once for the maximum.
+        self.back_bias = 2 * bias
+        kernel_12kk = attention.spatial.weight.detach()
+        side = kernel_12kk.shape[-1]
+        self.border = side // 2
+        self.spatial = kernel_12kk.new_zeros(WIDE, 2, side, side + WIDE - 1)
+        for place in range(WIDE):
+            self.spatial[place, :, :, place : place + side] = kernel_12kk[0]
+
+    def __call__(self, state_nhwc: Tensor, seen_nhwc: Tensor) -> None:
+        """Writes what a cell perceives of each into `seen_nhwc`, of another dtype perhaps."""
+        channel_n11c = self._channel(state_nhwc.flatten(1, 2))[:, None, None]
+        n, rows, columns, _ = state_nhwc.shape
+        wide, border = -(-columns // WIDE) * WIDE, self.border
+        summary = state_nhwc.new_zeros(n, 2, rows + 2 * border, wide + 2 * border)
+        inner = summary[:, :, border : border + rows, border : border + columns]
+        lines = max(1, CHUNK // columns)
+        chunks = torch.split(state_nhwc, lines, dim=1)
+        for chunk, part in zip(chunks, torch.split(inner, lines, dim=2), strict=True):
+            weighted = chunk * channel_n11c
+            part[:, 0], part[:, 1] = weighted.mean(dim=3), weighted.amax(dim=3)
+        strips = F.conv2d(summary, self.spatial, stride=(1, WIDE))
+        place_nhw = strips.permute(0, 2, 3, 1).reshape(n, rows, wide)[:, :, :columns]
+        place_nhw1 = torch.sigmoid(place_nhw)[..., None]
+        parts = (torch.split(whole, lines, dim=1) for whole in (seen_nhwc, place_nhw1))
+        for chunk, part, place in zip(chunks, *parts, strict=True):
+            part.copy_(torch.addcmul(chunk, chunk * channel_n11c, place))
+
+    def _channel(self, state_npc: Tensor) -> Tensor:
+        """The weight of each channel, (n, channels) in 0 to 1."""
+        both_2nc = torch.stack([state_npc.mean(dim=1), state_npc.amax(dim=1)])
+        # Sums, not products of matrices: how those are added up depends on the number of rows.
+        narrow_2nk = (both_2nc[:, :, None] * self.narrow).sum(dim=3).add_(self.narrow_bias).relu_()
+        back_nc = (narrow_2nk.sum(dim=0)[:, None] * self.back).sum(dim=2)
+        return back_nc.add_(self.back_bias).sigmoid_()
+
+
+def filled(firing: Tensor) -> Tensor:
+    """Those cells, then cell 0 again and again up to a round number of cells.
+
+    How many cells fire is hardly twice the same, and for every new number of rows oneDNN makes
+    machine code anew, which takes as long as the product of hundreds of rows.
+    """
+    return F.pad(firing, (0, -len(firing) % (16 if len(firing) <= 512 else 64)))
 
 
 @lru_cache(maxsize=8)
@@ -149,15 +242,14 @@ class Product:
     ) -> None:
         self.weight = weight_oi.detach().to(dtype, copy=True)
         self.bias = None if bias_o is None else bias_o.detach().to(dtype, copy=True)
-        self.leaky = leaky
+        self.after = ("leaky_relu", [SLOPE], "") if leaky else ("none", [], "")
         self.packed = PACKS and torch.ops.mkldnn._reorder_linear_weight(self.weight, CHUNK)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        if PACKS and len(rows) >= ENOUGH:
-            after = ("leaky_relu", [SLOPE], "") if self.leaky else ("none", [], "")
+        if PACKS:
             product: Tensor = torch.ops.mkldnn._linear_pointwise(
-                rows, self.packed, self.bias, *after
+                rows, self.packed, self.bias, *self.after
             )
             return product
         product = F.linear(rows, self.weight, self.bias)
-        return F.leaky_relu_(product, SLOPE) if self.leaky else product
+        return F.leaky_relu_(product, SLOPE) if self.after[1] else product

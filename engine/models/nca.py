@@ -103,6 +103,21 @@ class Automaton(nn.Module):
         parts = [state[:, :RED], image, noisy, state[:, NOISY + 1 : TIME], time]
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
 
+    def enter(
+        self,
+        level: int,
+        carried_nchw: Tensor | None,
+        image_n3hw: Tensor,
+        noisy_n1hw: Tensor,
+        time_n: Tensor,
+    ) -> Tensor:
+        """The first state of a level, from the last one of the level before it, if there is one."""
+        factor = self.spec.factor ** (len(self.levels) - level)
+        image, noisy = _reduce(image_n3hw, factor), _reduce(noisy_n1hw, factor)
+        if carried_nchw is None:
+            return self.begin(image, noisy, time_n)
+        return self._given(_enlarge(carried_nchw, image.shape[2:]), image, noisy, time_n)
+
     def evolve(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
     ) -> Iterator[Moment]:
@@ -110,21 +125,15 @@ class Automaton(nn.Module):
 
         `update` 0 is a level's first state, where nobody has fired yet.
         """
-        carried: Tensor | None = None
-        factors = [self.spec.factor ** (len(self.levels) - 1 - i) for i in range(len(self.levels))]
-        for level, (cell, factor) in enumerate(zip(self.levels, factors, strict=True), start=1):
-            image, noisy = _reduce(image_n3hw, factor), _reduce(noisy_n1hw, factor)
-            if carried is None:
-                state = self.begin(image, noisy, time_n)
-            else:
-                state = self._given(_enlarge(carried, image.shape[2:]), image, noisy, time_n)
-            nobody = torch.zeros_like(noisy, dtype=torch.bool)
+        state: Tensor | None = None
+        for level, cell in enumerate(self.levels, start=1):
+            state = self.enter(level, state, image_n3hw, noisy_n1hw, time_n)
+            nobody = torch.zeros_like(state[:, :1], dtype=torch.bool)
             yield Moment(level, 0, state, nobody)
             for update in range(1, self.updates(level) + 1):
-                fires_n1hw = fires(level, update, (image.shape[2], image.shape[3]))
+                fires_n1hw = fires(level, update, (state.shape[2], state.shape[3]))
                 state = cell(state, fires_n1hw)
                 yield Moment(level, update, state, fires_n1hw)
-            carried = state
 
     def forward(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
@@ -133,6 +142,13 @@ class Automaton(nn.Module):
         for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires):
             state = moment.state_nchw
         return state
+
+    def answer(
+        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+    ) -> Tensor:
+        """Channel 0 of the last state, (n, 1, rows, columns)."""
+        last: Tensor = self(image_n3hw, noisy_n1hw, time_n, fires)
+        return last[:, NOISE : NOISE + 1]
 
 
 def _reduce(picture_nchw: Tensor, factor: int) -> Tensor:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,14 @@ from torch import Tensor
 
 from engine.checkpoint import load
 from engine.dataset import read_dataset
-from engine.device import DeviceChoice, members_at_once
+from engine.device import DeviceChoice, rounds, thread_count
 from engine.ensemble import segment
 from engine.images import read_image
 from engine.library import find
 from engine.metrics import dice
 from engine.model import Model
 from engine.models import ARCHITECTURES, build
-from engine.models.fastcell import FastCell, fast, neighbourhoods
+from engine.models.fastcell import FastCell, fast, filled, neighbourhoods
 from engine.models.nca import Automaton, Cell, Fires
 from engine.presets import preset
 from engine.types import SampleSettings
@@ -70,6 +71,33 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
     assert exact.dtype == rounded.dtype == torch.float32
     assert float((exact - expected).abs().max()) < 1e-4
     assert 0 < float((rounded - expected).norm() / expected.norm()) < 4e-3
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_answer_of_many_members_is_the_walk_of_each_alone(
+    architecture: str, precision: str
+) -> None:
+    swift = fast(trained_like(architecture), DeviceChoice("cpu", precision, "for the test"))
+    whole, fires = given(7, 45, 50), half(7)
+
+    def alone(member: int) -> Tensor:
+        one = slice(member, member + 1)
+        state = swift(*(part[one] for part in whole), lambda *place: fires(*place)[one])
+        return state[:, :1]
+
+    answer = swift.answer(*whole, fires)
+    assert answer.shape == (7, 1, 45, 50)
+    assert torch.equal(answer, torch.cat([alone(member) for member in range(7)]))
+
+
+def test_nobody_waits_for_machine_code_of_a_number_of_rows_that_comes_once() -> None:
+    lengths = {len(filled(torch.arange(count))) for count in range(2049)}
+    assert len(lengths) < 60
+    assert max(lengths) == 2048
+    some = filled(torch.arange(5, 45))
+    assert some[:40].tolist() == list(range(5, 45))
+    assert some[40:].tolist() == 8 * [0]
 
 
 def test_nobody_fires_nothing_changes_and_the_state_before_is_left_alone() -> None:
@@ -143,11 +171,31 @@ print(*found, torch.get_num_threads())
     assert answer.stdout.split() == ["{1}", "{1}", "2"]
 
 
-def test_rounds_are_of_like_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = preset("multicbam")
-    for threads, members, at_once in [(1, 10, 1), (2, 10, 2), (8, 10, 5), (16, 10, 10), (8, 1, 1)]:
-        monkeypatch.setattr("engine.device.thread_count", lambda count=threads: count)
-        assert members_at_once(spec, "cpu", members) == at_once
+@pytest.mark.parametrize(
+    ("threads", "members", "sizes"),
+    [
+        (1, 10, [1, 5, 4]),
+        (2, 10, [2, 8]),
+        (2, 1, [1]),
+        (2, 30, [2, 14, 14]),
+        (2, 25, [2, 12, 11]),
+        (8, 10, [8, 2]),
+        (16, 10, [10]),
+    ],
+)
+def test_the_first_round_is_one_for_each_core_and_the_others_are_alike(
+    monkeypatch: pytest.MonkeyPatch, threads: int, members: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr("engine.device.thread_count", lambda: threads)
+    assert rounds(replace(preset("multicbam"), size=48), "cpu", members) == sizes
+
+
+def test_large_grids_and_a_gpu_have_rounds_of_their_own() -> None:
+    large, small = (replace(preset("multicbam"), size=size) for size in (256, 48))
+    assert max(rounds(large, "cpu", 10)) == thread_count()
+    assert rounds(large, "cuda", 25) == [9, 9, 7]
+    assert rounds(small, "cuda", 17) == [9, 8]
+    assert rounds(replace(large, size=2048), "cuda", 2) == [1, 1]
 
 
 class Readable(Model):
@@ -161,9 +209,13 @@ def test_masks_of_real_images_agree(isic2018: Path) -> None:
     shipped = find("MultiCBAM").path
     swift, readable = load(shipped, "cpu"), load(shipped, "cpu", "float32")
     readable.__class__ = Readable
+    # Two of the default's ten members: their mean moves more.
     settings = SampleSettings(members=2)
-    for sample in read_dataset(isic2018).split("val")[::80]:
+    agreed = []
+    for sample in read_dataset(isic2018).split("val")[::40]:
         image = read_image(sample.image_path)
         *_, quick = segment(swift, image, settings)
         *_, defined = segment(readable, image, settings)
-        assert dice(quick.mask(), defined.mask()) >= 0.999
+        agreed.append(dice(quick.mask(), defined.mask()))
+    assert min(agreed) >= 0.998
+    assert np.mean(agreed) >= 0.999
