@@ -197,7 +197,7 @@ class Attention:
         place_nhw1 = torch.sigmoid(place_nhw)[..., None]
         parts = (torch.split(whole, lines, dim=1) for whole in (seen_nhwc, place_nhw1))
         for chunk, part, place in zip(chunks, *parts, strict=True):
-            part.copy_(torch.addcmul(chunk, chunk * channel_n11c, place))
+            part.copy_((chunk * channel_n11c).mul_(place).add_(chunk))
 
     def _channel(self, state_npc: Tensor) -> Tensor:
         """The weight of each channel, (n, channels) in 0 to 1."""
