@@ -98,8 +98,8 @@ class FastAutomaton(Automaton):
             one = slice(member, member + 1)
             below = None if carried is None else carried[one]
             state = self.enter(last, below, *(whole[one] for whole in given))
-            for fires_n1hw in drawn:
-                enough = fires_n1hw is drawn[-1]
+            for update, fires_n1hw in enumerate(drawn, start=1):
+                enough = update == len(drawn)
                 self.levels[-1].update_(state, fires_n1hw[one], noise_is_enough=enough)
             answers.append(state[:, NOISE : NOISE + 1].contiguous())
         return torch.cat(answers)

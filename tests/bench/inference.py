@@ -179,8 +179,9 @@ def on_every_core(cell: FastCell, state: torch.Tensor, fires: torch.Tensor) -> N
     """`UPDATES` updates of a member of its own on every core."""
 
     def member(_: int) -> None:
+        walked = state.clone(memory_format=torch.channels_last)
         for _ in range(UPDATES):
-            cell(state, fires)
+            cell.update_(walked, fires)
 
     list(workers().map(member, range(thread_count())))
 

@@ -91,6 +91,14 @@ def test_the_answer_of_many_members_is_the_walk_of_each_alone(
     assert torch.equal(answer, torch.cat([alone(member) for member in range(7)]))
 
 
+def test_the_same_cells_may_fire_in_every_update() -> None:
+    swift = fast(trained_like("cbam"), DeviceChoice("cpu", "float32", "for the test"))
+    everybody = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    whole = given(1, 8, 8)
+    walked = swift(*whole, lambda *_: everybody)
+    assert torch.equal(swift.answer(*whole, lambda *_: everybody), walked[:, :1])
+
+
 def test_nobody_waits_for_machine_code_of_a_number_of_rows_that_comes_once() -> None:
     lengths = {len(filled(torch.arange(count))) for count in range(2049)}
     assert len(lengths) < 60
