@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 #: dlopen's: symbols are looked up at their first use.
 _LAZY = 1
+_LOCK = Lock()
+_under_way: list[object] = []
+
+
+@contextmanager
+def for_good() -> Iterator[None]:
+    """Around imports, in any thread: what there is at their end is not looked through for garbage.
+
+    Python looks through all objects each time they have become a quarter more, and holds every
+    thread meanwhile: with torch a fifth of a second, in which no window answers.
+    """
+    with _LOCK:
+        _under_way.append(None)
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _under_way.pop()
+            gc.freeze()
+            if not _under_way:
+                gc.enable()
 
 
 def load_libraries() -> None:
@@ -28,3 +53,8 @@ def load_libraries() -> None:
             load = ctypes.CDLL(None).dlopen
             load.argtypes, load.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
             load(str(library).encode(), _LAZY)
+
+
+def load_optimizer() -> None:
+    """Import what torch's optimizers import at their first use: half as much again as torch."""
+    import torch._dynamo  # noqa: F401

@@ -14,12 +14,11 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from engine import masks
 from nca_seg_app import settings as settings_files
 from nca_seg_app.dialogs import Dialogs
 from nca_seg_app.faults import catch_everything, start_log
 from nca_seg_app.headless import Failure, run_headless, without_known_complaint
-from nca_seg_app.ports import real_engine
+from nca_seg_app.ports import real_engine, warm_up
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings, UnreadableSettings
 from nca_seg_app.theme import apply_theme
@@ -105,7 +104,7 @@ def open_window(app: QApplication) -> Window:
     session.models_changed.connect(session.warm_up)
     window.show()
     # After what show() has queued, so that the first picture is there before torch is.
-    QTimer.singleShot(0, lambda: session.aside.run(masks.warm_up))
+    QTimer.singleShot(0, lambda: session.aside.run(warm_up))
     QTimer.singleShot(0, session.refresh_models)
     return window
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine import library
+from engine import library, masks
 from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES
 from engine.library import ModelEntry
-from engine.preload import load_libraries
+from engine.preload import for_good, load_libraries, load_optimizer
 from engine.study import Status
 from engine.types import (
     CellStep,
@@ -107,8 +108,29 @@ def real_engine() -> Engine:
     )
 
 
+def warm_up() -> None:
+    """Load what the first outline would wait a third of a second for; in any thread."""
+    with for_good():
+        masks.warm_up()
+
+
+@cache
+def _load_torch() -> None:
+    with for_good():
+        load_libraries()
+        from engine import checkpoint, ensemble  # noqa: F401
+
+
+@cache
+def _load_training() -> None:
+    with for_good():
+        from engine import training  # noqa: F401
+
+        load_optimizer()
+
+
 def _load_model(path: Path, device: Device) -> Any:
-    load_libraries()
+    _load_torch()
     from engine.checkpoint import load
 
     return load(path, device)
@@ -136,6 +158,7 @@ def _replay(
 def _finetune(
     model: Any, dataset: Dataset, settings: TrainSettings, folder: Path
 ) -> Iterator[TrainStep]:
+    _load_training()
     from engine.training import finetune
 
     return finetune(model, dataset, settings, folder)

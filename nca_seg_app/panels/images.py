@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from nca_seg_app.actions import find_action, plain_text
 from nca_seg_app.listing import Order
 from nca_seg_app.panels.imagelines import ImageDelegate
-from nca_seg_app.panels.imagelist import ImageModel
+from nca_seg_app.panels.imagelist import ImageModel, Index
 from nca_seg_app.panels.pictures import Pace
 from nca_seg_app.session import Session
 
@@ -134,9 +134,7 @@ class ImageList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Images")
 
-    def dataChanged(
-        self, first: QModelIndex, last: QModelIndex, roles: Sequence[int] = ()
-    ) -> None:
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
         # Past QListView, which would lay out thousands of lines anew for one thumbnail: all lines
         # are of one height, so painting is enough.
         QAbstractItemView.dataChanged(self, first, last, roles)

@@ -28,9 +28,8 @@ from PySide6.QtCore import QEvent, QEventLoop, QPointF, Qt, QThread, QTimer, Sig
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
-from engine import masks
 from nca_seg_app.canvas.view import CanvasView
-from nca_seg_app.ports import real_engine
+from nca_seg_app.ports import real_engine, warm_up
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.stalls import StallWatch
@@ -142,7 +141,7 @@ def folder(given: argparse.Namespace) -> Iterator[Line]:
 
 def working(given: argparse.Namespace) -> Iterator[Line]:
     """Events while all cores compute; a run under the window beside a run alone."""
-    desk = Desk(Path(tempfile.mkdtemp()), [(768, 1024)] * 4)
+    desk = Desk(Path(tempfile.mkdtemp()), [(768, 1024)] * 5)
     desk.open()
     session = desk.session
     session.refresh_models()
@@ -160,7 +159,8 @@ def working(given: argparse.Namespace) -> Iterator[Line]:
     yield "longest wait of an event while segmenting", ms(max(waits)), "50 ms"
     for _ in range(4):
         desk.segment()
-        desk.follow(session.accept_and_next, session.saved)
+        # Not until it is saved only: the next run would begin on the image that is about to go.
+        desk.follow(session.accept_and_next, session.image_changed)
     session.learning.finetune()
     waits = [desk.spin(1.0) for _ in range(3 if given.quick else 20)]
     yield "longest wait of an event while fine-tuning", ms(max(waits)), "50 ms"
@@ -210,7 +210,7 @@ class Desk:
         self.window.show()
         self.canvas = self.window.findChild(CanvasView)
         # As the program does after its first paint.
-        self.session.aside.run(masks.warm_up)
+        self.session.aside.run(warm_up)
         self.until(lambda: not self.session.aside.pending)
 
     def open(self) -> None:
