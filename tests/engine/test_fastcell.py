@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -160,6 +161,18 @@ def test_a_member_on_a_thread_of_its_own_is_the_member_alone(batch: int) -> None
     assert torch.equal(together, torch.cat([believed([member]) for member in range(3)]))
 
 
+def answer_of(program: str, threads: int) -> str:
+    """What a Python program prints in a process of its own in which torch has so many threads."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+
 def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
     # In a process of its own: the tests' own has one thread in all.
     asking = """
@@ -168,15 +181,26 @@ from engine.device import workers
 found = [set(workers().map(lambda _: torch.get_num_threads(), range(20))) for _ in range(2)]
 print(*found, torch.get_num_threads())
 """
-    answer = subprocess.run(
-        [sys.executable, "-c", asking],
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert answer.stdout.split() == ["{1}", "{1}", "2"]
+    assert answer_of(asking, threads=2).split() == ["{1}", "{1}", "2"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep their memory")
+def test_threads_use_the_memory_of_one_update_again_in_the_next() -> None:
+    # In a process of its own: what was freed before moves the thresholds.
+    asking = """
+import resource
+import torch
+from engine.device import workers
+
+def pages(_):
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    several = [torch.ones(1 << 17) for _ in range(32)]
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+print(*[workers().submit(pages, 0).result() for _ in range(20)])
+"""
+    touched = [int(word) for word in answer_of(asking, threads=1).split()]
+    assert sum(touched[10:]) < 100
 
 
 @pytest.mark.parametrize(
