@@ -171,11 +171,13 @@ class SegmentPanel(QWidget):
         spacing_mm = image.spacing_mm if image is not None else None
         self.scores.setText(scores(newest, run.threshold, spacing_mm) if newest else "")
         self.scores.setVisible(newest is not None)
+        # Or each would have all of the window painted that is to be painted, at once.
+        self.progress.setUpdatesEnabled(False)
         self.progress.setRange(0, 0 if loading else max(1, total))
+        self.progress.setValue(done)
         self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
         self.progress.setTextVisible(total > 0)
-        # Last: it has all that is to be painted in the window painted at once.
-        self.progress.setValue(done)
+        self.progress.setUpdatesEnabled(True)
 
 
 def _words() -> QLabel:
