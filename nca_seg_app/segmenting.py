@@ -47,9 +47,13 @@ class FilmStep:
 
 
 class Film:
-    """Every diffusion step of a run by member; written by the job's thread, read by any."""
+    """Every diffusion step of a run by member; written by the job's thread, read by any.
 
-    def __init__(self) -> None:
+    `members` is how many the run draws at most, or 0 where that is open.
+    """
+
+    def __init__(self, members: int = 0) -> None:
+        self._expected = members
         self._lock = threading.Lock()
         self._steps: dict[int, list[FilmStep]] = {}
         self._stride = 0
@@ -76,8 +80,11 @@ class Film:
         """Add what every member of the batch did in this step."""
         step = event.step
         if not self._stride:
-            whole = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) * event.total
-            self._stride = 1 + whole // FILM_BYTES
+            batch = len(step.noisy_nhw)
+            # Where the number is given, the first batch may be smaller than the others.
+            members = self._expected or batch * event.total // step.total
+            each = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) // batch
+            self._stride = 1 + each * members * step.total // FILM_BYTES
         # A batch's last step is always kept: it is the member's answer.
         if (step.done - 1) % self._stride and step.done != step.total:
             return
@@ -98,7 +105,7 @@ class Run:
         self.model = model
         self.settings = settings
         self.device = device
-        self.film = Film()
+        self.film = Film(settings.members)
         #: The hash of the weights; "" until they are loaded.
         self.fingerprint = ""
 
@@ -329,6 +336,14 @@ class Segmentation(Undertaking):
         self._accepted = False
         if self._result is not None:
             self._set_result(None)
+
+    def _work(self, result: EnsembleResult) -> tuple[int, int]:
+        members = self.settings.members
+        if not members:
+            return super()._work(result)
+        # Batches are of unlike size, and a step takes as long as it has members.
+        steps, drawn = result.step.total, len(result.step.clean_nhw)
+        return result.first_member * steps + drawn * result.step.done, members * steps
 
     def _show(self, result: EnsembleResult) -> None:
         if self._result is None:

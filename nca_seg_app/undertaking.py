@@ -53,6 +53,10 @@ class Undertaking(QObject):
 
     # For the subclass
 
+    def _work(self, event: Any) -> tuple[int, int]:
+        """(done, total) in steps that take equally long: what the time left is reckoned from."""
+        return event.done, event.total
+
     def _show(self, event: Any) -> None:
         """A newer event has come."""
         raise NotImplementedError
@@ -95,7 +99,7 @@ class Undertaking(QObject):
             self.running_changed.emit()
 
     def _note_progress(self, event: Any) -> None:
-        self._time_left.note(event.done, event.total)
+        self._time_left.note(*self._work(event))
         self._show(event)
 
     def _note_pause(self, paused: bool) -> None:

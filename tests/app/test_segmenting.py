@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.errors import OutOfMemory, UnreadableModel
+from engine.framing import Frame
 from engine.study import Study
-from engine.types import CellStep
+from engine.types import CellStep, DenoiseStep, EnsembleResult
+from nca_seg_app.jobs import TimeLeft
+from nca_seg_app.segmenting import Film
 from nca_seg_app.session import Has, Session
 from tests.app.desks import QUICK, Desk, leave
 from tests.fakes import DiskModel, Person, fake_engine, write_image
@@ -28,6 +32,53 @@ def test_the_film_holds_every_step_of_every_member(desk: Desk) -> None:
     result = desk.session.segmentation.result
     assert result is not None
     assert np.array_equal(film.steps(2)[-1].clean_hw, result.members_nhw[2])
+
+
+def events(batches: Sequence[int], steps: int) -> Iterator[EnsembleResult]:
+    """A run on 16² cells whose members are drawn in these batches."""
+    done = first = 0
+    for batch in batches:
+        grid_nhw = np.zeros((batch, 16, 16), np.float32)
+        members_nhw = np.zeros((first + batch, 16, 16), np.float32)
+        for number in range(1, steps + 1):
+            done += 1
+            step = DenoiseStep(number, steps, steps - number, grid_nhw, grid_nhw)
+            frame, total = Frame(16, 16, 16), len(batches) * steps
+            yield EnsembleResult(done, total, frame, members_nhw, first, first, step)
+        first += batch
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    # Where the number is open, all batches are alike.
+    [([10, 10, 10], 0), ([10, 10, 10], 30), ([2, 14, 14], 30), ([16, 14], 30), ([30], 30)],
+)
+def test_a_film_keeps_within_its_memory_whatever_the_batches(
+    monkeypatch: pytest.MonkeyPatch, batches: list[int], expected: int
+) -> None:
+    monkeypatch.setattr("nca_seg_app.segmenting.FILM_BYTES", 1 << 20)
+    film = Film(expected)
+    for event in events(batches, steps=50):
+        film.record(event)
+    kept = [step for member in range(30) for step in film.steps(member)]
+    assert 0.5 < sum(each.noisy_hw.nbytes + each.clean_hw.nbytes for each in kept) / 2**20 < 1.1
+    assert {len(film.steps(member)) for member in range(30)} == {len(kept) // 30}
+    assert {film.steps(member)[-1].timestep for member in range(30)} == {0}
+
+
+def test_the_time_left_knows_that_larger_batches_take_longer(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=0))
+    desk.open()
+    segmentation = desk.session.segmentation
+    segmentation.segment()
+    now = [0.0]
+    segmentation._time_left = TimeLeft(lambda: now[0])
+    for event in events([1, 2], steps=4):
+        now[0] += len(event.step.clean_nhw)
+        segmentation._note_progress(event)
+        if event.done > 1:
+            assert segmentation.seconds_left == pytest.approx(12 - now[0])
+    leave(desk)
 
 
 def test_the_model_runs_in_another_thread_and_its_device_is_known(desk: Desk) -> None:
