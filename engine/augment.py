@@ -115,7 +115,7 @@ def occluded(view_4hw: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _hairs(image: Tensor, generator: torch.Generator) -> Tensor:
-    """One to some dozen bent hairs of one colour, half a cell wide, drawn at twice the size."""
+    """One to `HAIRS` bent hairs of one colour, half a cell wide, drawn at twice the size."""
     size = 2 * image.shape[1]
     count = 1 + int(torch.randint(HAIRS, (1,), generator=generator))
     ends = 2.4 * torch.rand(3, count, 1, 2, generator=generator) - 1.2

@@ -57,7 +57,9 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
                     first_member=first,
                     step=step,
                 )
-        except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not _ran_out_of_memory(error):
+                raise
             raise OutOfMemory(len(members), model.spec.size, len(members) // 2) from error
         if done == total:
             return
@@ -75,6 +77,12 @@ def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[rang
         sizes = [min(batch, limit - first) for first in range(0, limit, batch)]
     ends = list(accumulate(sizes))
     return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch says so in words only.
+    known = (MemoryError, torch.cuda.OutOfMemoryError)
+    return isinstance(error, known) or "DefaultCPUAllocator" in str(error)
 
 
 def _enough(members_nhw: Float, before: int) -> int | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import engine.ensemble
 from engine.ensemble import LAST_MEMBERS, segment
+from engine.errors import OutOfMemory
 from engine.model import VIEWS, Denoiser, mirrored
 from engine.types import Float, SampleSettings
 from tests.oracles import OracleModel, disk, lesion
@@ -28,6 +29,32 @@ class QuarrellingModel(OracleModel):
             return truth(noisy_n1hw, timestep) * (1 if members[0] % 2 else -1)
 
         return believe
+
+
+class GreedyModel(OracleModel):
+    """More than two members at once ask for more memory than any machine has."""
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        if len(members) > 2:
+            torch.empty(1 << 50)
+        return super().denoiser(image_chw, seed, members)
+
+
+class BrokenModel(OracleModel):
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        raise RuntimeError("shapes do not fit")
+
+
+def test_what_does_not_fit_into_memory_names_a_batch_that_may() -> None:
+    truth, asked = disk(32), SampleSettings(steps=2, members=4, batch_size=4)
+    with pytest.raises(OutOfMemory) as caught:
+        list(segment(GreedyModel(truth), lesion(truth), asked))
+    assert (caught.value.members, caught.value.smaller) == (4, 2)
+    smaller = replace(asked, batch_size=caught.value.smaller)
+    *_, result = segment(GreedyModel(truth), lesion(truth), smaller)
+    assert result.finished == 4
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(segment(BrokenModel(truth), lesion(truth), asked))
 
 
 def test_members_that_agree_are_enough_as_soon_as_the_last_five_do() -> None:
