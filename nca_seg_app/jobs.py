@@ -117,6 +117,9 @@ class Job(QObject):
             self._steps = self._steps if paused else 0
             self._gate.notify_all()
         self.paused_changed.emit(paused)
+        if paused:
+            # What came since the last event told; only then is the next one an arrival.
+            self._tell()
 
     @Slot()
     def _arrive(self) -> None:

@@ -120,6 +120,37 @@ def test_every_single_step_of_a_paused_stream_is_told(
         qtbot.waitUntil(lambda last=last: told == list(range(1, last + 1)), timeout=PATIENCE_MS)
 
 
+def test_a_pause_tells_what_came_before_it_and_then_every_step(
+    qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    gate = threading.Semaphore(0)
+
+    def stream() -> Iterator[int]:
+        for number in range(1, 9):
+            yield number
+            assert gate.acquire(timeout=20)
+
+    told: list[int] = []
+    job = jobs.start(stream)
+    job.progressed.connect(told.append)
+    qtbot.waitUntil(lambda: told == [1], timeout=PATIENCE_MS)
+    gate.release()
+    qtbot.waitUntil(lambda: job.latest == 2, timeout=PATIENCE_MS)
+    qtbot.wait(20)
+    assert told == [1]
+    job.pause()
+    assert told == [1, 2]
+    # The step that was under way at the pause, and those asked for.
+    for last in (3, 4, 5):
+        gate.release()
+        qtbot.waitUntil(lambda last=last: told == list(range(1, last + 1)), timeout=PATIENCE_MS)
+        job.advance()
+    job.cancel()
+    gate.release()
+    qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
+
+
 def test_what_came_in_between_is_told_though_nothing_follows(qtbot: QtBot, jobs: Jobs) -> None:
     gates = [threading.Event(), threading.Event()]
 
