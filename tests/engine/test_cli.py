@@ -25,7 +25,7 @@ from engine.masks import read_mask, write_mask
 from engine.model import Model
 from engine.models import build
 from engine.study import Study
-from engine.types import ModelSpec, TrainStep
+from engine.types import FINE_TUNING, ModelSpec, TrainStep
 
 TINY = ModelSpec(
     name="tiny",
@@ -255,6 +255,7 @@ class TestLearning:
         entries = {entry.name: entry for entry in installed()}
         assert entries["tiny+1"].spec.parent == entries["tiny"].fingerprint
         assert entries["tiny+1"].spec.size == 16
+        assert entries["tiny+1"].spec.training["learning_rate"] == FINE_TUNING.learning_rate
         assert tiny.read_bytes() == before
 
     def test_finetune_stopped_before_any_validation_makes_no_model(self, dataset: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from engine import checkpoint
 from engine.errors import DatasetProblem, UnreadableModel
+from engine.lessons import Lessons
 from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
 from engine.optimizer import Muon, orthogonal
 from engine.training import BEST, STATE, finetune, train
@@ -39,6 +40,21 @@ def test_two_runs_of_a_seed_agree(predicts: str, tmp_path: Path) -> None:
     other = list(train(spec, dataset, replace(BRIEF, seed=1), tmp_path / "c"))
     np.testing.assert_allclose(losses(first), losses(again), rtol=1e-5)
     assert losses(first) != pytest.approx(losses(other), rel=1e-3)
+
+
+def test_every_sample_comes_once_before_any_comes_again_each_time_in_another_order(
+    tmp_path: Path,
+) -> None:
+    settings, samples = replace(BRIEF, augment=False), drawn_dataset(tmp_path).split("train")
+    lessons, turns = Lessons(samples, tiny_spec(), settings), 6
+    views = [
+        view.numpy().tobytes()
+        for step in range(-(-turns * len(samples) // settings.batch_size))
+        for view in lessons.draw(step).image_n3hw
+    ]
+    orders = [tuple(views[turn * len(samples) :][: len(samples)]) for turn in range(turns)]
+    assert {len(set(order)) for order in orders} == {len(samples)}
+    assert len(set(orders)) > 1
 
 
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
