@@ -162,7 +162,7 @@ class SampleSettings:
     sampler: Sampler = setting(
         "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
     )
-    # Three: on val the model in the box does better with 3 steps than with 5 or 10 (its card).
+    # Three: on val more are no better for the model in the box, and two hardly worse (its card).
     steps: int = setting(
         3, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )
