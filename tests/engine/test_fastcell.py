@@ -241,13 +241,9 @@ def test_masks_of_real_images_agree(isic2018: Path) -> None:
     shipped = find("MultiCBAM").path
     swift, readable = load(shipped, "cpu"), load(shipped, "cpu", "float32")
     readable.__class__ = Readable
-    # Two of the default's ten members: their mean moves more.
-    settings = SampleSettings(members=2)
-    agreed = []
-    for sample in read_dataset(isic2018).split("val")[::40]:
+    settings = SampleSettings(members=4)
+    for sample in read_dataset(isic2018).split("val")[::80]:
         image = read_image(sample.image_path)
         *_, quick = segment(swift, image, settings)
         *_, defined = segment(readable, image, settings)
-        agreed.append(dice(quick.mask(), defined.mask()))
-    assert min(agreed) >= 0.998
-    assert np.mean(agreed) >= 0.999
+        assert dice(quick.mask(), defined.mask()) >= 0.999
