@@ -23,13 +23,26 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises StudyProblem for a newer version, sqlite3.Error and OSError for locks and full disks.
     """
     try:
-        return _connect(path)
+        return _connect_when_free(path)
     except sqlite3.DatabaseError as error:
         # Its subclasses tell of locks and full disks; itself, of a damaged file.
         if type(error) is not sqlite3.DatabaseError:
             raise
         _move_aside(path)
-        return _connect(path)
+        return _connect_when_free(path)
+
+
+def _connect_when_free(path: Path) -> sqlite3.Connection:
+    """SQLite waits for locks itself, but not where two programs turn a new file to WAL at once."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return _connect(path)
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

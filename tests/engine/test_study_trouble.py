@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import studyindex
 from engine.errors import StudyProblem, UnreadableMask
 from engine.masks import read_mask, write_mask
 from engine.study import Study
@@ -267,13 +268,42 @@ def test_kill_at_any_moment(folder: Path) -> None:
 def test_two_programs_on_one_folder(folder: Path) -> None:
     processes = [start_saver(folder, 15) for _ in range(2)]
     for process in processes:
-        assert process.stdout is not None
-        with process.stdout:
-            process.stdout.read()
-        assert process.wait() == 0
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0]
     study = Study.open(folder)
     for name in ("a.png", "b.jpg"):
         loaded = study.load(folder / name, SHAPE)
         assert loaded is not None
         assert loaded.record.note == ""
     check_whole(folder)
+
+
+def test_index_that_is_busy_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, refusals = studyindex._connect, []
+
+    def busy_twice(path: Path) -> sqlite3.Connection:
+        """SQLite's own refusal, which by its timeout alone would be the last word."""
+        if len(refusals) == 2:
+            return connect(path)
+        other = tmp_path / "other.sqlite"
+        with closing(sqlite3.connect(other)) as holder, closing(sqlite3.connect(other)) as late:
+            holder.execute("BEGIN EXCLUSIVE")
+            late.execute("PRAGMA busy_timeout = 0")
+            refusals.append(path)
+            late.execute("PRAGMA journal_mode = WAL")
+        raise AssertionError("it was not busy")
+
+    monkeypatch.setattr(studyindex, "_connect", busy_twice)
+    path = tmp_path / "study.sqlite"
+    with closing(studyindex.connect(path)) as index:
+        assert index.execute("SELECT count(*) FROM images").fetchone() == (0,)
+    assert refusals == [path, path]
+
+
+def test_index_that_stays_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studyindex, "BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "study.sqlite"
+    with closing(sqlite3.connect(path)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            studyindex.connect(path)
