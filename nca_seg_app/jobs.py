@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 #: Some systems give secondary threads half a megabyte, too little for a deep numerical library.
 STACK_BYTES = 16 * 1024 * 1024
-#: Events are told this far apart: a picture a fifth of a second is a film that can be followed, and
+#: Events are told this far apart: four pictures a second are a film that can be followed, and
 #: while a stream fills all cores, whatever is painted takes its time away.
-TOLD_EVERY_MS = 200
+TOLD_EVERY_MS = 250
 
 
 class Job(QObject):

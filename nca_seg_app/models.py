@@ -39,11 +39,15 @@ class Shelf:
         """The model on the shelf, without waiting for one that is being loaded."""
         return self._loaded
 
+    def has(self, entry: ModelEntry, device: Device) -> bool:
+        """Whether `get()` need not load `entry` first, unless its file has changed."""
+        return self._loaded is not None and self._key[:2] == (entry.path, device)
+
     def get(self, entry: ModelEntry, device: Device) -> Loaded:
         """`entry` loaded for `device`; slow the first time, so not for the main thread."""
         with self._lock:
             # The time is part of the key: a file of the same name may hold other weights by now.
-            key = (entry.path, entry.path.stat().st_mtime_ns, device)
+            key = (entry.path, device, entry.path.stat().st_mtime_ns)
             if self._loaded is None or key != self._key:
                 # First let go of the old one, or both lie in memory.
                 self._loaded = None

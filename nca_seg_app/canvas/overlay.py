@@ -24,7 +24,7 @@ PROPOSAL = QColor("#ffb000")
 #: Grid maps are interpolated to about this many cells a side before contours and colours.
 FINE_SIDE = 384
 #: The same while a run goes on: the next step moves the border further than these cells are wide.
-FORMING_SIDE = 128
+FORMING_SIDE = 96
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
 OUTLINE_PIXELS = 500_000
 #: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.

@@ -11,15 +11,13 @@ from PySide6.QtWidgets import QWidget
 
 from engine.metrics import Numbers, pairwise_dice
 from engine.types import EnsembleResult, Float
-from nca_seg_app.panels.pictures import Pace
+from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.session import Session
 
 #: A member outlines the cells that it holds for lesion at least this likely.
 MEMBER_THRESHOLD = 0.5
 #: Members that agree when one speaks of "the members".
 MOST_MEMBERS = 0.9
-#: While a run fills both processors, sums about it may cost little.
-EVERY_MS = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +70,13 @@ def agreement_of(result: EnsembleResult) -> Agreement:
     )
 
 
-class AgreementWatch(Pace):
+class AgreementWatch(Refresh):
     """Keeps `newest` near the session's result while `panel` is seen."""
 
     changed = Signal()
 
     def __init__(self, session: Session, panel: QWidget) -> None:
-        super().__init__(panel, self._work, EVERY_MS)
+        super().__init__(panel, self._work)
         self._session = session
         self._busy = False
         self.newest: Agreement | None = None

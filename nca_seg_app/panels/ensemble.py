@@ -12,7 +12,7 @@ from nca_seg_app.panels.agreement import AgreementWatch
 from nca_seg_app.panels.histogram import DiceHistogram
 from nca_seg_app.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
-from nca_seg_app.panels.pictures import Pace, picture_of
+from nca_seg_app.panels.pictures import Refresh, picture_of
 from nca_seg_app.panels.words import doubt_text
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Kind, Shown
@@ -54,7 +54,7 @@ class EnsemblePanel(QWidget):
         self._empty.setWordWrap(True)
         self._body = QWidget()
         self._lay_out()
-        self._pace = Pace(self, self._show)
+        self._refresh = Refresh(self, self._show)
         self._connect()
         self._show()
 
@@ -104,13 +104,13 @@ class EnsemblePanel(QWidget):
             if self._placed is not None:
                 # The map on the canvas belongs to a result that is gone.
                 self._session.viewing.show(None)
-        self._pace.ask()
+        self._refresh.ask()
 
     def _note_agreement(self) -> None:
         self.maps.pictures.set_count(len(MAPS) if self.watch.newest else 0)
         if self._placed is not None and self._placed < 0:
             self._put_map(-1 - self._placed)
-        self._pace.ask()
+        self._refresh.ask()
 
     def _move_level(self) -> None:
         place = MAPS.index("Agreement")
@@ -118,7 +118,7 @@ class EnsemblePanel(QWidget):
             self.maps.pictures.set_count(len(MAPS), stale=place)
             if self._placed == -1 - place:
                 self._put_map(place)
-        self._pace.ask()
+        self._refresh.ask()
 
     def _show(self) -> None:
         result, newest = self._session.segmentation.result, self.watch.newest

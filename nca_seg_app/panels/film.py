@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QWidget
 
 from nca_seg_app.panels.filmbar import FilmBar
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
-from nca_seg_app.panels.pictures import Pace, picture_of, stacked
+from nca_seg_app.panels.pictures import Refresh, picture_of, stacked
 from nca_seg_app.segmenting import Film, FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Shown
@@ -48,7 +48,7 @@ class FilmPanel(QWidget):
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._lay_out()
-        self._pace = Pace(self, self._show)
+        self._refresh = Refresh(self, self._show)
         self._connect()
         self._show()
 
@@ -74,6 +74,7 @@ class FilmPanel(QWidget):
         self.back.clicked.connect(lambda: session.viewing.show(None))
         self._timer.timeout.connect(self._advance)
         session.segmentation.film_changed.connect(self._note_film)
+        session.segmentation.running_changed.connect(self._refresh.ask)
         session.viewing.shown_changed.connect(self._note_shown)
 
     # What changes
@@ -86,19 +87,16 @@ class FilmPanel(QWidget):
             if self._cursor_shown():
                 # The frame on the canvas belongs to a film that is gone.
                 self._session.viewing.show(None)
-        self._pace.ask()
+        self._refresh.ask()
 
     def _show(self) -> None:
         run, film = self._session.segmentation, self._session.segmentation.film
         members = film.members
-        self._stack.setCurrentIndex(1 if members else 0)
+        # Not taken away for the moment before a run's first step: all would be laid out twice.
+        self._stack.setCurrentIndex(1 if members or run.running else 0)
         blocked = self.member.blockSignals(True)
-        suffix = f" of {max(members, run.settings.members)}"
-        # Each has the whole window laid out anew, also where it says what was said before.
-        if self.member.maximum() != max(1, members):
-            self.member.setRange(1, max(1, members))
-        if self.member.suffix() != suffix:
-            self.member.setSuffix(suffix)
+        self.member.setRange(1, max(1, members))
+        self.member.setSuffix(f" of {max(members, run.settings.members)}")
         if self._follows and run.running and run.result is not None:
             self.member.setValue(run.result.first_member + 1)
         self.member.blockSignals(blocked)

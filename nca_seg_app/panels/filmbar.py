@@ -13,7 +13,8 @@ class FilmBar(QWidget):
         super().__init__(parent)
         self.member = QSpinBox()
         self.member.setPrefix("Member ")
-        self.member.setMinimum(1)
+        self.member.setSuffix(" of 100")
+        self.member.setRange(1, 100)
         self.member.setToolTip("Whose film this is (Up and Down).")
         self.member.setAccessibleName("Member")
         self.before = _arrow(Qt.ArrowType.LeftArrow, "The frame before (Left, on the film).")
@@ -35,6 +36,8 @@ class FilmBar(QWidget):
         layout.addWidget(self.back, 2, 0, 1, 3)
         layout.addWidget(legend, 3, 0, 1, 3)
         layout.setRowStretch(4, 1)
+        # As large as it ever needs to be: else each new member has the whole window laid out anew.
+        self.setFixedSize(self.sizeHint())
 
 
 def _arrow(direction: Qt.ArrowType, tip: str) -> QToolButton:

@@ -23,7 +23,7 @@ from nca_seg_app.actions import find_action, plain_text
 from nca_seg_app.listing import Order
 from nca_seg_app.panels.imagelines import ImageDelegate
 from nca_seg_app.panels.imagelist import ImageModel, Index
-from nca_seg_app.panels.pictures import Pace
+from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.session import Session
 
 ORDERS: tuple[tuple[str, Order], ...] = (
@@ -55,14 +55,14 @@ class ImagesPanel(QWidget):
         self.reviewed = QLabel()
         self.reviewed.setToolTip("Ctrl+Return accepts an image as reviewed and opens the next.")
         self._lay_out()
-        self._pace = Pace(self, self._show)
+        self._refresh = Refresh(self, self._show)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
         self.order.currentIndexChanged.connect(self._arrange)
         self.words.textChanged.connect(self._arrange)
         session.listing.changed.connect(self._note_order)
-        session.images_changed.connect(self._pace.ask)
-        session.image_changed.connect(self._pace.ask)
+        session.images_changed.connect(self._refresh.ask)
+        session.image_changed.connect(self._refresh.ask)
         self._show()
 
     def _lay_out(self) -> None:

@@ -1,4 +1,4 @@
-"""Small pictures of maps, painted only where they are seen and at most thirty times a second."""
+"""Small pictures of maps, painted only where they are seen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QWidget
 
 from engine.types import Float
 
-PACE_MS = 33
 Colours = Literal["grey", "inferno"]
 
 
@@ -71,23 +70,20 @@ def stacked(upper: QPixmap, lower: QPixmap, gap_px: int) -> QPixmap:
     return both
 
 
-class Pace(QTimer):
-    """Calls `paint` soon after `ask()`, at most thirty times a second, while its panel is seen."""
+class Refresh(QTimer):
+    """Calls `paint` once in the turn of the loop after `ask()`, while its panel is seen."""
 
-    def __init__(self, panel: QWidget, paint: Callable[[], None], every_ms: int = PACE_MS) -> None:
-        super().__init__(panel)
+    def __init__(self, panel: QWidget, paint: Callable[[], None]) -> None:
+        super().__init__(panel, singleShot=True, interval=0)
         self._panel, self._paint, self._owed = panel, paint, True
-        self._every_ms = every_ms
-        self.setSingleShot(True)
         self.timeout.connect(self._pay)
         panel.installEventFilter(self)
 
     def ask(self) -> None:
         """Something to show has changed."""
         self._owed = True
-        if self._panel.isVisible() and not self.isActive():
-            # Not at once: what is asked for in one turn of the loop is painted in one.
-            self.start(0)
+        if self._panel.isVisible():
+            self.start()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Show and self._owed:
@@ -98,4 +94,3 @@ class Pace(QTimer):
         if self._owed:
             self._owed = False
             self._paint()
-            self.start(self._every_ms)

@@ -19,11 +19,12 @@ from PySide6.QtWidgets import (
 from nca_seg_app.actions import Action, find_action, plain_text
 from nca_seg_app.form import Form
 from nca_seg_app.panels.agreement import AgreementWatch
-from nca_seg_app.panels.pictures import Pace
+from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import figures, progress_text, scores
 from nca_seg_app.session import Has, Session
 
 SLIDER_STEPS = 100
+WORDS_LINES = 3
 
 
 class SegmentPanel(QWidget):
@@ -39,7 +40,10 @@ class SegmentPanel(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.models.setAccessibleName("Model")
-        self.figures, self.hint, self.scores = _words(), _words(), _words()
+        self.figures, self.words = _words(), _words()
+        # So that nothing below it moves when a run begins or its first scores come.
+        self.words.setMinimumHeight(WORDS_LINES * self.words.fontMetrics().lineSpacing())
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
         self.progress = QProgressBar()
         self.progress.setToolTip("Diffusion steps done, of all members, and the time left.")
@@ -52,7 +56,7 @@ class SegmentPanel(QWidget):
         self.opacity.setMaximum(60)
         self._lay_out()
         self._watch = AgreementWatch(session, self)
-        self._pace = Pace(self, self._show_run)
+        self._refresh = Refresh(self, self._show_run)
         self._connect()
         for show in (self._show_models, self._show_settings, self._show_state, self._show_run):
             show()
@@ -72,8 +76,7 @@ class SegmentPanel(QWidget):
             controls.addWidget(self._button(action_id))
         layout.addLayout(controls)
         layout.addWidget(self.progress)
-        layout.addWidget(self.hint)
-        layout.addWidget(self.scores)
+        layout.addWidget(self.words)
         sliders = QGridLayout()
         rows = ((self.threshold, self._threshold_text), (self.opacity, self._opacity_text))
         for row, (slider, text) in enumerate(rows):
@@ -118,9 +121,9 @@ class SegmentPanel(QWidget):
         session.settings_changed.connect(self._show_settings)
         session.state_changed.connect(self._show_state)
         for signal in (run.result_changed, run.running_changed, session.state_changed):
-            signal.connect(self._pace.ask)
-        self._watch.changed.connect(self._pace.ask)
-        run.threshold_changed.connect(self._pace.ask)
+            signal.connect(self._refresh.ask)
+        self._watch.changed.connect(self._show_words)
+        run.threshold_changed.connect(self._show_words)
 
     def _show_models(self) -> None:
         session, chosen = self._session, self._session.model
@@ -154,30 +157,41 @@ class SegmentPanel(QWidget):
         self.button("run.pause").setText("Go On" if Has.PAUSED in state else "Pause")
 
     def _show_run(self) -> None:
-        run, state = self._session.segmentation, self._session.state
+        run = self._session.segmentation
         done, total = run.progress
-        loading = run.running and total == 0 and not (run.run and run.run.fingerprint)
-        hint = "Loading the model…" if loading else ""
-        if Has.IMAGE not in state:
-            hint = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
-        elif Has.MODEL not in state:
-            hint = "No model is installed. You can draw by hand: press B for the brush."
-        elif Has.RESULT not in state and not run.running:
-            hint = "Press Segment: the model outlines the lesion several times over."
-        self.hint.setText(hint)
-        self.hint.setVisible(bool(hint))
-        newest = self._watch.newest
-        image = self._session.image
-        spacing_mm = image.spacing_mm if image is not None else None
-        self.scores.setText(scores(newest, run.threshold, spacing_mm) if newest else "")
-        self.scores.setVisible(newest is not None)
         # Or each would have all of the window painted that is to be painted, at once.
         self.progress.setUpdatesEnabled(False)
-        self.progress.setRange(0, 0 if loading else max(1, total))
+        self.progress.setRange(0, 0 if self._loading else max(1, total))
         self.progress.setValue(done)
         self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
         self.progress.setTextVisible(total > 0)
         self.progress.setUpdatesEnabled(True)
+        self._show_words()
+
+    def _show_words(self) -> None:
+        run, state, image = self._session.segmentation, self._session.state, self._session.image
+        newest = self._watch.newest
+        if image is None:
+            words = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
+        elif newest is not None:
+            words = scores(newest, run.threshold, image.spacing_mm)
+        elif Has.MODEL not in state:
+            words = "No model is installed. You can draw by hand: press B for the brush."
+        elif self._loading:
+            words = "Loading the model…"
+        elif run.running or Has.RESULT in state:
+            words = ""
+        else:
+            words = "Press Segment: the model outlines the lesion several times over."
+        self.words.setText(words)
+
+    @property
+    def _loading(self) -> bool:
+        session, run = self._session, self._session.segmentation.run
+        waits = session.segmentation.running and session.segmentation.result is None
+        return (
+            run is not None and waits and not session.models_held.shelf.has(run.model, run.device)
+        )
 
 
 def _words() -> QLabel:

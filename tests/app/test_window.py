@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QMenu
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import masks
@@ -51,6 +51,36 @@ def trigger(window: Window, action_id: str) -> None:
     action = window.commands.actions[action_id]
     assert action.isEnabled(), f"{action_id} is not enabled"
     action.trigger()
+
+
+class Layouts(QObject):
+    """How often a widget was laid out anew."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.count = 0
+        widget.installEventFilter(self)
+
+    def eventFilter(self, _: QObject, event: QEvent) -> bool:
+        self.count += event.type() == QEvent.Type.LayoutRequest
+        return False
+
+
+def test_nothing_moves_in_the_window_while_it_segments_again(window: Window, qtbot: QtBot) -> None:
+    session = window.session
+    trigger(window, "file.open_sample")
+    qtbot.waitUntil(lambda: Has.IMAGE in session.state)
+
+    def segment() -> None:
+        with qtbot.waitSignal(session.segmentation.completed):
+            trigger(window, "run.segment")
+        # The members' agreement, too.
+        qtbot.wait(100)
+
+    segment()
+    layouts = Layouts(window)
+    segment()
+    assert layouts.count == 0
 
 
 def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
