@@ -31,10 +31,21 @@ def ordered(rows: Sequence[ImageRow], order: Order, words: str) -> list[int]:
     return places
 
 
-class Listing(QObject):
-    """The session's images in the order a person wants, and only those whose name has the words."""
+def same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
+    """Whether both hold the same images in the same places, whatever is known of each."""
+    # By identity first: most rows are the same object, and there may be many thousands.
+    pairs = zip(rows, others, strict=False)
+    return len(rows) == len(others) and all(a is b or a.path == b.path for a, b in pairs)
 
-    #: Another order, or other words.
+
+class Listing(QObject):
+    """The session's images in the order a person wants, and only those whose name has the words.
+
+    They are sorted when that is asked for. Doubts and statuses that come in later move nothing
+    under a person's hand.
+    """
+
+    #: They were sorted anew, or other words hold.
     changed = Signal()
 
     def __init__(self, session: Session) -> None:
@@ -66,10 +77,9 @@ class Listing(QObject):
         return self._places
 
     def arrange(self, order: Order, words: str) -> None:
-        """List in `order` the images whose name contains `words`."""
-        if (order, words) != (self._order, self._words):
-            self._order, self._words, self._stale = order, words, True
-            self.changed.emit()
+        """List the images whose name contains `words`, in `order` as of now."""
+        self._order, self._words, self._stale = order, words, True
+        self.changed.emit()
 
     def neighbour(self, step: int) -> int | None:
         """The place of the next (1) or previous (-1) listed image that can be read, or None."""
@@ -89,10 +99,10 @@ class Listing(QObject):
         return (place for place in way if place in self._listed and self._rows[place].readable)
 
     def _refresh(self) -> None:
-        # By identity: rows are never changed, and there may be many thousands.
-        rows = self._session.images
-        if self._stale or rows is not self._rows:
-            self._rows, self._stale = rows, False
+        before, rows = self._rows, self._session.images
+        self._rows = rows
+        if self._stale or (rows is not before and not same_images(rows, before)):
+            self._stale = False
             self._all = ordered(rows, self._order, "")
             self._lines = {place: line for line, place in enumerate(self._all)}
             self._places = self._all if not self._words else ordered(rows, self._order, self._words)

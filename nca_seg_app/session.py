@@ -384,7 +384,7 @@ class Session(QObject):
     # Inside
 
     def _review_and_next(self) -> None:
-        # Found before: being reviewed may take the image to the end of the list.
+        # Found before: saving takes a moment, in which the person may sort the list anew.
         self.keeping.mark_reviewed(self.opening.way_to_neighbour(1))
 
     def _write_settings(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from nca_seg_app.listing import same_images
 from nca_seg_app.panels.thumbnails import Thumbnails
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.session import Session
@@ -74,13 +75,7 @@ class ImageModel(QAbstractListModel):
     def refresh(self) -> None:
         """Show the session's images as they are now, in the order they are listed in."""
         before, rows = self._rows, self._session.images
-        changed: list[int] = []
-        same = len(rows) == len(before)
-        if same:
-            # By identity: rows are never changed, and there may be many thousands.
-            pairs = zip(before, rows, strict=True)
-            changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
-            same = all(before[place].path == rows[place].path for place in changed)
+        same = same_images(rows, before)
         if not same:
             self.thumbnails.clear()
         places = self._session.listing.places
@@ -93,6 +88,8 @@ class ImageModel(QAbstractListModel):
             self.endResetModel()
             return
         self._rows = rows
+        pairs = zip(before, rows, strict=True)
+        changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
         for place in {*changed, was_open, self._open} & self._lines.keys():
             index = self.index(self._lines[place])
             self.dataChanged.emit(index, index)

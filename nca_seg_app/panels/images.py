@@ -45,7 +45,9 @@ class ImagesPanel(QWidget):
         self.order = QComboBox()
         for text, order in ORDERS:
             self.order.addItem(text, order)
-        self.order.setToolTip("Order of the list, in which D and A go through the images.")
+        self.order.setToolTip(
+            "Order of the list, in which D and A go through it; choose it again to sort anew."
+        )
         self.order.setCurrentIndex(self.order.findData(session.listing.order))
         self.order.setAccessibleName("Order")
         self.words = QLineEdit(session.listing.words)
@@ -58,7 +60,7 @@ class ImagesPanel(QWidget):
         self._refresh = Refresh(self, self._show)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
-        self.order.currentIndexChanged.connect(self._arrange)
+        self.order.activated.connect(self._arrange)
         self.words.textChanged.connect(self._arrange)
         session.listing.changed.connect(self._note_order)
         session.images_changed.connect(self._refresh.ask)

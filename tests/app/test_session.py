@@ -85,15 +85,16 @@ def test_accept_and_next_saves_as_reviewed_and_moves_on(desk: Desk) -> None:
     assert "nothing to accept" in desk.messages[-1]
 
 
-def test_accept_and_next_goes_on_where_the_list_was(desk: Desk) -> None:
+def test_the_list_stays_while_images_are_accepted_until_it_is_sorted_anew(desk: Desk) -> None:
     desk.open()
     desk.session.listing.arrange("status", "")
     for expected in (1, 2):
         desk.segment()
         desk.session.accept_and_next()
         desk.settle()
-        # What is reviewed is the last of this list by now, with nothing after it.
         assert desk.session.index == expected
+        assert desk.session.listing.places == [0, 1, 2]
+    desk.session.listing.arrange("status", "")
     assert desk.session.listing.places == [2, 0, 1]
 
 

@@ -55,16 +55,33 @@ def test_order_and_search() -> None:
     assert ordered(rows, "doubt", "b") == [3, 1]
 
 
+def choose_order(panel: ImagesPanel, place: int) -> None:
+    panel.order.setCurrentIndex(place)
+    panel.order.activated.emit(place)
+
+
 def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
     desk.open()
     panel = ImagesPanel(desk.session)
     desk.show(panel)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
-    panel.order.setCurrentIndex(1)
+    choose_order(panel, 1)
     assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
     with desk.qtbot.waitSignal(desk.session.image_changed):
         click(desk, panel.list.viewport(), panel.list.visualRect(panel.model.index(0)).center())
     assert desk.session.path == desk.folder / "c.png"
+
+
+def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    choose_order(panel, 1)
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
+    assert [panel.model.place(line) for line in range(3)] == [0, 1, 2]
+    choose_order(panel, 1)
+    assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
 
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:
@@ -73,7 +90,7 @@ def test_next_opens_the_line_below(desk: PanelDesk) -> None:
     desk.show(panel)
     desk.session.set_row(desk.folder / "b.png", doubt=0.5)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
-    panel.order.setCurrentIndex(1)
+    choose_order(panel, 1)
     desk.session.open_row(2)
     for line in (0, 1, 2):
         desk.qtbot.waitUntil(lambda line=line: panel.model.is_open(line))
