@@ -118,6 +118,8 @@ class Model:
 
     def _inferring(self) -> Automaton:
         """The network as the device computes it fastest; made anew, since a run may train it."""
+        if self.device.name != "cpu":
+            return fast(self.network, self.device)
         # By a thread that computes alone: others would wait for each other at every weight.
         return workers().submit(fast, self.network, self.device).result()
 

@@ -14,7 +14,7 @@ from threading import Lock
 #: dlopen's: symbols are looked up at their first use.
 _LAZY = 1
 _LOCK = Lock()
-_under_way: list[object] = []
+_under_way = 0
 
 
 @contextmanager
@@ -24,14 +24,15 @@ def for_good() -> Iterator[None]:
     Python looks through all objects each time they have become a quarter more, and holds every
     thread meanwhile: with torch a fifth of a second, in which no window answers.
     """
+    global _under_way
     with _LOCK:
-        _under_way.append(None)
+        _under_way += 1
         gc.disable()
     try:
         yield
     finally:
         with _LOCK:
-            _under_way.pop()
+            _under_way -= 1
             gc.freeze()
             if not _under_way:
                 gc.enable()

@@ -12,10 +12,6 @@ peak of memory is its own. `--data` also compares both sides' masks of 50 images
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,6 +34,7 @@ from engine.models.fastcell import DenseCell, FastCell
 from engine.models.nca import Cell
 from engine.presets import preset
 from engine.types import Image, SampleSettings, evenly
+from tests.bench.parts import results
 from tests.bench.plain import PlainModel, trained_like
 
 Line = list[str]
@@ -148,6 +145,9 @@ def growth(_: argparse.Namespace) -> Iterator[Line]:
 
 def agreement(given: argparse.Namespace) -> Iterator[Line]:
     """Default masks of 50 images of val: how far the two sides agree."""
+    if given.data is None:
+        yield ["not measured: no --data was given"]
+        return
     yield ["images", "lowest Dice", "mean Dice", "below 0.999"]
     own = load(find("MultiCBAM").path, "cpu")
     plain = PlainModel(own.network)
@@ -242,31 +242,15 @@ def _compared(name: str, plain: float, own: float) -> Line:
 def main() -> None:
     """Each part in a process of its own; this one prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--full", action="store_true", help="run the protocol in full: minutes")
     parser.add_argument("--data", type=Path, help="a data set whose val the masks are compared on")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.alone:
-        table = list(PARTS[given.parts[0]](given))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(json.dumps({"table": table, "peak_gb": peak}))
-        return
     print(f"{thread_count()} cores, torch {torch.__version__.split('+')[0]}, {choose('cpu')}")
-    for name in given.parts:
-        if name == "agreement" and not given.data:
-            continue
-        command = [sys.executable, "-m", "tests.bench.inference", *sys.argv[1:]]
-        answer = subprocess.run(
-            [*command, "--alone", "--parts", name], stdout=subprocess.PIPE, check=True, text=True
-        )
-        found = json.loads(answer.stdout)
-        head, *lines = found["table"]
+    for name, (head, *lines), peak in results("tests.bench.inference", parser, PARTS):
         print(f"\n{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}\n")
         print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
         for line in lines:
             print(f"| {' | '.join(line)} |")
-        print(f"\nPeak memory, both sides: {found['peak_gb']:.2f} GB")
+        print(f"\nPeak memory, both sides: {peak:.2f} GB")
 
 
 if __name__ == "__main__":

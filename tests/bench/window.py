@@ -10,7 +10,6 @@ of its own, at the first run. `--quick` takes few repetitions: to try the benchm
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -35,6 +34,7 @@ from nca_seg_app.settings import Settings
 from nca_seg_app.stalls import StallWatch
 from nca_seg_app.theme import apply_theme
 from nca_seg_app.window import Window
+from tests.bench.parts import results
 from tests.fakes import Person
 
 Line = tuple[str, str, str]
@@ -359,24 +359,11 @@ def _under(bound: str, name: str) -> str:
 def main() -> None:
     """Each part in a process of its own; this one prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.alone:
-        print(json.dumps(list(PARTS[given.parts[0]](given))))
-        return
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     print("| what | measured | bound |\n|---|---|---|")
-    for name in given.parts:
-        command = [sys.executable, "-m", "tests.bench.window", *sys.argv[1:]]
-        answer = subprocess.run(
-            [*command, "--alone", "--parts", name], stdout=subprocess.PIPE, check=False, text=True
-        )
-        if answer.returncode:
-            print(f"| {name} | failed | |", flush=True)
-            continue
-        for line in json.loads(answer.stdout.splitlines()[-1]):
+    for name, lines, _ in results("tests.bench.window", parser, PARTS):
+        for line in lines or [[name, "failed", ""]]:
             print(f"| {' | '.join(line)} |", flush=True)
 
 
