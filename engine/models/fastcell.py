@@ -2,9 +2,9 @@
 
 On the CPU: half of the cells do not fire, so their perception is never read. The 3×3 neighbourhoods
 of those that fire are gathered as rows, and perception becomes one more matrix product. All
-products run in the processor's fastest precision, in chunks whose hidden layer stays in the cache
-of one core; the state itself stays in float32. `engine.models.nca.Cell` is the definition that both
-forms are held to.
+products of the full grid run in the processor's fastest precision, in chunks whose hidden layer
+stays in the cache of one core; the state itself and the coarse grid stay in float32.
+`engine.models.nca.Cell` is the definition that both forms are held to.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def fast(network: Automaton, device: DeviceChoice) -> Automaton:
     """
     cells: list[Cell] = list(network.levels)  # type: ignore[arg-type]
     if device.name == "cpu":
-        return FastAutomaton(network, [FastCell(cell, device.dtype) for cell in cells]).eval()
+        # What is rounded on a coarse grid decides what is lesion, and its cells are few.
+        coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
+        return FastAutomaton(network, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
     swift = Automaton(network.spec, levels=0, attention=False)
     swift.levels = nn.ModuleList(DenseCell(cell) for cell in cells)
     return swift.eval()

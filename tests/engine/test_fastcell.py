@@ -74,6 +74,17 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
     assert 0 < float((rounded - expected).norm() / expected.norm()) < 4e-3
 
 
+def test_the_coarse_grid_is_not_rounded() -> None:
+    network = trained_like("multicbam")
+    exact, rounded = (
+        list(fast(network, DeviceChoice("cpu", precision, "")).evolve(*given(2, 16, 20), half(2)))
+        for precision in ("float32", "bfloat16")
+    )
+    for one, other in zip(exact, rounded, strict=True):
+        same = one.level == 1 or one.update == 0
+        assert torch.equal(one.state_nchw, other.state_nchw) == same
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_answer_of_many_members_is_the_walk_of_each_alone(
