@@ -56,7 +56,7 @@ class FilmPanel(QWidget):
         body = QWidget()
         row = QHBoxLayout(body)
         row.setContentsMargins(6, 4, 6, 4)
-        row.addWidget(self._bar)
+        row.addWidget(self._bar, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.frames, 1)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._empty)

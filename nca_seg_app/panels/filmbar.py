@@ -35,7 +35,6 @@ class FilmBar(QWidget):
             layout.addWidget(button, 1, column)
         layout.addWidget(self.back, 2, 0, 1, 3)
         layout.addWidget(legend, 3, 0, 1, 3)
-        layout.setRowStretch(4, 1)
         # As large as it ever needs to be: else each new member has the whole window laid out anew.
         self.setFixedSize(self.sizeHint())
 
