@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
+#: How often a view is framed as the picture is, only turned by right angles and flipped.
+FRAMED = 0.5
 #: How often a picture is changed in each of these ways, and the most hairs it gets.
 GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.1
 HAIRS = 10
@@ -17,25 +19,33 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
     """A square view, float32 (4, size, size), of a picture whose fourth channel is its mask.
 
     The view has the picture's area, so nothing is stretched; what lies outside is mirrored. With a
-    generator the view is turned, flipped, scaled, stretched, shifted and bent at random.
+    generator the view is turned and flipped, and often scaled, stretched, shifted and bent.
     """
     _, rows, columns = picture_4hw.shape
     side = math.sqrt(rows * columns)
     turn = torch.eye(2)
     shift = torch.zeros(2)
+    framed = generator is None or float(torch.rand(1, generator=generator)) < FRAMED
     if generator is not None:
-        turn, shift = _placement(generator)
+        turn, shift = _corner(generator) if framed else _placement(generator)
     # Sampled at twice the size and averaged, so that fine hair does not turn into noise.
     steps = (torch.arange(2 * size) + 0.5) / size - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     place = torch.stack([x, y], dim=-1)
-    if generator is not None:
+    if generator is not None and not framed:
         place = place + _bend(2 * size, generator)
     place = (place @ turn.T + shift) * torch.tensor([side / columns, side / rows])
     view = F.grid_sample(
         picture_4hw[None].float(), place[None], padding_mode="reflection", align_corners=False
     )
     return F.avg_pool2d(view, 2)[0]
+
+
+def _corner(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One of the eight symmetries of a square: 12 o'clock is nowhere in dermoscopy."""
+    quarter, flip = torch.randint(4, (2,), generator=generator).tolist()
+    turn = torch.linalg.matrix_power(torch.tensor([[0.0, -1.0], [1.0, 0.0]]), quarter)
+    return turn @ torch.diag(torch.tensor([1.0 if flip % 2 else -1.0, 1.0])), torch.zeros(2)
 
 
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,23 @@ def test_picture_and_mask_change_together() -> None:
     assert float(plain[3].mean()) == pytest.approx(20 * 25 / 2400, abs=0.03)
 
 
+def test_framed_views_are_the_eight_symmetries_of_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(augment, "FRAMED", 1.0)
+    picture = torch.rand(4, 40, 60, generator=seeded(0))
+    plain = square(picture, 12, None)
+    turned = [plain.rot90(quarter, (1, 2)) for quarter in range(4)]
+    allowed = torch.stack([*turned, *(view.flip(2) for view in turned)])
+    met = set()
+    for seed in range(60):
+        view = square(picture, 12, seeded(seed))
+        distances = (allowed - view).abs().amax(dim=(1, 2, 3))
+        assert float(distances.min()) < 1e-4
+        met.add(int(distances.argmin()))
+    assert len(met) == 8
+
+
 def test_recolouring_stays_in_range_and_varies() -> None:
     image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
     first = recolour(image, torch.Generator().manual_seed(1))
