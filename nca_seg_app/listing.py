@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.study import Status
+from engine.study import Status, Study
 from nca_seg_app.ports import ImageRow
 
 if TYPE_CHECKING:
@@ -17,12 +17,9 @@ Order = Literal["name", "doubt", "status"]
 RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
 
 
-def ordered(rows: Sequence[ImageRow], order: Order, words: str) -> list[int]:
-    """Places of the rows whose name contains `words`, in the wanted order; ties by name."""
-    wanted = words.casefold()
-    places = [
-        place for place, row in enumerate(rows) if not wanted or wanted in row.path.name.casefold()
-    ]
+def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
+    """Places of the rows in the wanted order; ties by name."""
+    places = list(range(len(rows)))
     if order == "doubt":
         doubts = [row.doubt if row.doubt is not None else -1.0 for row in rows]
         places.sort(key=lambda place: -doubts[place])
@@ -41,8 +38,8 @@ def same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
 class Listing(QObject):
     """The session's images in the order a person wants, and only those whose name has the words.
 
-    They are sorted when that is asked for. Doubts and statuses that come in later move nothing
-    under a person's hand.
+    They are sorted when that is asked for and when a folder is opened. Doubts and statuses that
+    come in later move nothing under a person's hand.
     """
 
     #: They were sorted anew, or other words hold.
@@ -53,6 +50,7 @@ class Listing(QObject):
         self._session = session
         self._order: Order = "name"
         self._words = ""
+        self._study: Study | None = None
         self._rows: tuple[ImageRow, ...] = ()
         self._all: list[int] = []
         self._lines: dict[int, int] = {}
@@ -76,9 +74,15 @@ class Listing(QObject):
         self._refresh()
         return self._places
 
-    def arrange(self, order: Order, words: str) -> None:
-        """List the images whose name contains `words`, in `order` as of now."""
-        self._order, self._words, self._stale = order, words, True
+    def sort(self, order: Order) -> None:
+        """List the images in `order` as of now."""
+        self._order, self._stale = order, True
+        self.changed.emit()
+
+    def find(self, words: str) -> None:
+        """List the images whose name contains `words`, in the order they have."""
+        self._words = words
+        self._filter()
         self.changed.emit()
 
     def neighbour(self, step: int) -> int | None:
@@ -99,11 +103,19 @@ class Listing(QObject):
         return (place for place in way if place in self._listed and self._rows[place].readable)
 
     def _refresh(self) -> None:
-        before, rows = self._rows, self._session.images
-        self._rows = rows
-        if self._stale or (rows is not before and not same_images(rows, before)):
-            self._stale = False
-            self._all = ordered(rows, self._order, "")
+        session, rows = self._session, self._session.images
+        others = rows is not self._rows and not same_images(rows, self._rows)
+        # A folder that is opened again is another study of the same images.
+        anew = self._stale or others or session.study is not self._study
+        self._study, self._rows, self._stale = session.study, rows, False
+        if anew:
+            self._all = ordered(rows, self._order)
             self._lines = {place: line for line, place in enumerate(self._all)}
-            self._places = self._all if not self._words else ordered(rows, self._order, self._words)
-            self._listed = set(self._places)
+            self._filter()
+
+    def _filter(self) -> None:
+        wanted, rows = self._words.casefold(), self._rows
+        self._places = [
+            place for place in self._all if not wanted or wanted in rows[place].path.name.casefold()
+        ]
+        self._listed = set(self._places)

@@ -96,7 +96,10 @@ class FilmPanel(QWidget):
         self._stack.setCurrentIndex(1 if members or run.running else 0)
         blocked = self.member.blockSignals(True)
         self.member.setRange(1, max(1, members))
-        self.member.setSuffix(f" of {max(members, run.settings.members)}")
+        suffix = f" of {max(1, members, run.settings.members)}"
+        # Whatever is being typed would be lost, also where it says what was said before.
+        if self.member.suffix() != suffix:
+            self.member.setSuffix(suffix)
         if self._follows and run.running and run.result is not None:
             self.member.setValue(run.result.first_member + 1)
         self.member.blockSignals(blocked)

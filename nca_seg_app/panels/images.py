@@ -60,8 +60,8 @@ class ImagesPanel(QWidget):
         self._refresh = Refresh(self, self._show)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
-        self.order.activated.connect(self._arrange)
-        self.words.textChanged.connect(self._arrange)
+        self.order.activated.connect(lambda: session.listing.sort(self.order.currentData()))
+        self.words.textChanged.connect(session.listing.find)
         session.listing.changed.connect(self._note_order)
         session.images_changed.connect(self._refresh.ask)
         session.image_changed.connect(self._refresh.ask)
@@ -94,9 +94,6 @@ class ImagesPanel(QWidget):
 
     def _open(self, index: QModelIndex) -> None:
         self._session.open_row(self.model.place(index.row()))
-
-    def _arrange(self) -> None:
-        self._session.listing.arrange(self.order.currentData(), self.words.text())
 
     def _note_order(self) -> None:
         self._followed = (-1, 0)

@@ -120,7 +120,8 @@ class SegmentPanel(QWidget):
         session.model_changed.connect(self._show_models)
         session.settings_changed.connect(self._show_settings)
         session.state_changed.connect(self._show_state)
-        for signal in (run.result_changed, run.running_changed, session.state_changed):
+        run.result_changed.connect(self._refresh.ask)
+        for signal in (run.running_changed, session.state_changed, session.model_changed):
             signal.connect(self._refresh.ask)
         self._watch.changed.connect(self._show_words)
         run.threshold_changed.connect(self._show_words)
@@ -179,10 +180,10 @@ class SegmentPanel(QWidget):
             words = "No model is installed. You can draw by hand: press B for the brush."
         elif self._loading:
             words = "Loading the model…"
-        elif run.running or Has.RESULT in state:
-            words = ""
-        else:
+        elif Has.IDLE in state and Has.RESULT not in state:
             words = "Press Segment: the model outlines the lesion several times over."
+        else:
+            words = ""
         self.words.setText(words)
 
     @property

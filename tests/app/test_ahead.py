@@ -213,7 +213,7 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
     session = user.session
     user.begin()
     user.until(lambda: user.kept == ["b.png"])
-    session.listing.arrange("name", "c.png")
+    session.listing.find("c.png")
     user.model.holds_at = HOLDS_AT
     user.until(lambda: session.ahead.path is not None and user.model.at_once == 1)
     if change == "sample":
@@ -230,7 +230,7 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
     user.go_on()
     user.rest()
     assert user.model.runs == 3
-    session.listing.arrange("name", "")
+    session.listing.find("")
     session.open_next()
     user.rest()
     assert user.kept == []
@@ -360,7 +360,7 @@ def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> No
 def test_no_more_than_two_are_kept(user: AheadDesk) -> None:
     user.begin()
     for name in ("b", "c", "d"):
-        user.session.listing.arrange("name", name)
+        user.session.listing.find(name)
         user.rest()
     assert user.kept == ["c.png", "d.png"]
 

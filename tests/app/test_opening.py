@@ -76,7 +76,7 @@ def test_next_and_previous_go_through_the_list_as_it_is_seen(desk: Desk) -> None
     session, images = desk.session, desk.folder / "images"
     for name, doubt in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
         session.set_row(images / f"{name}.png", doubt=doubt)
-    session.listing.arrange("doubt", "")
+    session.listing.sort("doubt")
     seen = [row.path.stem for row in (session.images[place] for place in session.listing.places)]
     assert seen == ["a", "d", "b", "c"]
     for expected in seen[1:]:
@@ -96,14 +96,14 @@ def test_what_the_search_leaves_out_is_stepped_over(desk: Desk) -> None:
     session = desk.session
     session.open_row(4)
     desk.settle()
-    session.listing.arrange("name", "A")
+    session.listing.find("A")
     session.open_previous()
     desk.settle()
     assert session.path == desk.folder / "images" / "a3.png"
     session.open_previous()
     desk.settle()
     assert session.path == desk.folder / "images" / "a2.png"
-    session.listing.arrange("name", "nowhere")
+    session.listing.find("nowhere")
     assert not (Has.NEXT | Has.PREVIOUS) & session.state
     session.open_next()
     desk.settle()

@@ -87,14 +87,14 @@ def test_accept_and_next_saves_as_reviewed_and_moves_on(desk: Desk) -> None:
 
 def test_the_list_stays_while_images_are_accepted_until_it_is_sorted_anew(desk: Desk) -> None:
     desk.open()
-    desk.session.listing.arrange("status", "")
+    desk.session.listing.sort("status")
     for expected in (1, 2):
         desk.segment()
         desk.session.accept_and_next()
         desk.settle()
         assert desk.session.index == expected
         assert desk.session.listing.places == [0, 1, 2]
-    desk.session.listing.arrange("status", "")
+    desk.session.listing.sort("status")
     assert desk.session.listing.places == [2, 0, 1]
 
 

@@ -16,6 +16,7 @@ from engine import masks
 from engine.types import SampleSettings
 from nca_seg_app.actions import ACTIONS
 from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
+from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.theme import DARK, LIGHT, Colours, apply_theme, icon
@@ -66,7 +67,7 @@ class Layouts(QObject):
         return False
 
 
-def test_nothing_moves_in_the_window_while_it_segments_again(window: Window, qtbot: QtBot) -> None:
+def test_nothing_moves_in_the_window_while_it_segments(window: Window, qtbot: QtBot) -> None:
     session = window.session
     trigger(window, "file.open_sample")
     qtbot.waitUntil(lambda: Has.IMAGE in session.state)
@@ -77,10 +78,15 @@ def test_nothing_moves_in_the_window_while_it_segments_again(window: Window, qtb
         # The members' agreement, too.
         qtbot.wait(100)
 
+    panel = window.findChild(SegmentPanel)
+    heights = [panel.threshold.y()]
+    session.segmentation.result_changed.connect(lambda: heights.append(panel.threshold.y()))
     segment()
     layouts = Layouts(window)
     segment()
     assert layouts.count == 0
+    assert len(heights) > 1
+    assert {*heights, panel.threshold.y()} == {heights[0]}
 
 
 def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:

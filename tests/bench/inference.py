@@ -245,7 +245,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="run the protocol in full: minutes")
     parser.add_argument("--data", type=Path, help="a data set whose val the masks are compared on")
     print(f"{thread_count()} cores, torch {torch.__version__.split('+')[0]}, {choose('cpu')}")
-    for name, (head, *lines), peak in results("tests.bench.inference", parser, PARTS):
+    for name, found, peak in results("tests.bench.inference", parser, PARTS):
+        head, *lines = found or [["failed"]]
         print(f"\n{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}\n")
         print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
         for line in lines:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
+import pytest
 from PySide6.QtCore import QPoint, Qt
 
+from engine.types import Image, SampleSettings
 from nca_seg_app.panels.film import FilmPanel
 from tests.app.desks import PanelDesk, click
+from tests.fakes import DiskModel
 
 
 def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
@@ -68,3 +74,36 @@ def test_a_new_film_takes_the_old_frame_off_the_canvas(desk: PanelDesk) -> None:
     assert desk.session.viewing.shown is not None
     desk.segment()
     assert desk.session.viewing.shown is None
+
+
+def test_before_the_first_step_members_are_not_counted_as_none(
+    desk: PanelDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = DiskModel.segment
+
+    def until_enough(model: DiskModel, image: Image, settings: SampleSettings) -> Any:
+        return segment(model, image, dataclasses.replace(settings, members=settings.members or 4))
+
+    monkeypatch.setattr(DiskModel, "segment", until_enough)
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    sample = dataclasses.replace(desk.session.settings.sample, members=0)
+    desk.session.change_settings(sample=sample)
+    desk.model.holds_at = 0
+    desk.session.segmentation.segment()
+    desk.qtbot.waitUntil(panel.member.isVisible)
+    assert panel.member.text() == "Member 1 of 1"
+
+
+def test_a_number_that_is_being_typed_is_not_put_back(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel, 800, 190)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.member.maximum() == 5)
+    panel.member.setValue(3)
+    panel.member.lineEdit().setText("Member  of 5")
+    desk.session.segmentation.film_changed.emit()
+    desk.qtbot.wait(20)
+    assert panel.member.text() == "Member  of 5"

@@ -41,18 +41,16 @@ def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
     assert said == "b, reviewed · doubt 0.25"
 
 
-def test_order_and_search() -> None:
+def test_orders() -> None:
     rows = (
         ImageRow(Path("a.png"), "reviewed", 0.1),
         ImageRow(Path("b.png"), "saved", None),
         ImageRow(Path("c.png"), "new", 0.3),
         ImageRow(Path("ab.png"), "draft", 0.2),
     )
-    assert ordered(rows, "name", "") == [0, 1, 2, 3]
-    assert ordered(rows, "doubt", "") == [2, 3, 0, 1]
-    assert ordered(rows, "status", "") == [2, 3, 1, 0]
-    assert ordered(rows, "name", "A.PN") == [0]
-    assert ordered(rows, "doubt", "b") == [3, 1]
+    assert ordered(rows, "name") == [0, 1, 2, 3]
+    assert ordered(rows, "doubt") == [2, 3, 0, 1]
+    assert ordered(rows, "status") == [2, 3, 1, 0]
 
 
 def choose_order(panel: ImagesPanel, place: int) -> None:
@@ -82,6 +80,40 @@ def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk:
     assert [panel.model.place(line) for line in range(3)] == [0, 1, 2]
     choose_order(panel, 1)
     assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
+
+
+def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    choose_order(panel, 1)
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    panel.words.setText("C.PN")
+    assert desk.session.listing.places == [2]
+    panel.words.clear()
+    assert desk.session.listing.places == [0, 1, 2]
+
+
+def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
+    desk.open()
+    desk.session.listing.sort("status")
+    desk.session.mark_reviewed()
+    desk.qtbot.waitUntil(lambda: desk.session.images[0].status == "reviewed")
+    assert desk.session.listing.places == [0, 1, 2]
+    desk.open()
+    assert desk.session.listing.places == [1, 2, 0]
+
+
+def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
+    desk.open()
+    panel = ImagesPanel(desk.session)
+    desk.show(panel)
+    desk.qtbot.keyClick(panel.order, Qt.Key.Key_Down)
+    assert desk.session.listing.order == "doubt"
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.qtbot.keyClick(panel.order, Qt.Key.Key_Space)
+    desk.qtbot.keyClick(panel.order.view(), Qt.Key.Key_Return)
+    assert desk.session.listing.places == [2, 0, 1]
 
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:
