@@ -162,9 +162,9 @@ class SampleSettings:
     sampler: Sampler = setting(
         "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
     )
-    # Three: on val more are no better for the model in the box, and two hardly worse (its card).
+    # Two: on val more are hardly better for the model in the box, and one is worse (its card).
     steps: int = setting(
-        3, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
+        2, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )
     members: int = setting(
         10,
