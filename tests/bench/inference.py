@@ -131,7 +131,7 @@ def protocol(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def growth(_: argparse.Namespace) -> Iterator[Line]:
-    """Seconds of an ensemble with 3 DDIM steps by the side of the grid and the members."""
+    """Seconds of an ensemble at the default steps by the side of the grid and the members."""
     counts = (1, 2, 5, 10, 20)
     yield ["size", *(f"{count} members" for count in counts)]
     for size in (32, 48, 64, 96, 128):
