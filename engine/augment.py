@@ -23,16 +23,15 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
     """
     _, rows, columns = picture_4hw.shape
     side = math.sqrt(rows * columns)
-    turn = torch.eye(2)
-    shift = torch.zeros(2)
-    framed = generator is None or float(torch.rand(1, generator=generator)) < FRAMED
-    if generator is not None:
-        turn, shift = _corner(generator) if framed else _placement(generator)
     # Sampled at twice the size and averaged, so that fine hair does not turn into noise.
     steps = (torch.arange(2 * size) + 0.5) / size - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     place = torch.stack([x, y], dim=-1)
-    if generator is not None and not framed:
+    turn, shift = torch.eye(2), torch.zeros(2)
+    if generator is not None and float(torch.rand(1, generator=generator)) < FRAMED:
+        turn = _symmetry(generator)
+    elif generator is not None:
+        turn, shift = _placement(generator)
         place = place + _bend(2 * size, generator)
     place = (place @ turn.T + shift) * torch.tensor([side / columns, side / rows])
     view = F.grid_sample(
@@ -41,11 +40,11 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
     return F.avg_pool2d(view, 2)[0]
 
 
-def _corner(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _symmetry(generator: torch.Generator) -> Tensor:
     """One of the eight symmetries of a square: 12 o'clock is nowhere in dermoscopy."""
     quarter, flip = torch.randint(4, (2,), generator=generator).tolist()
-    turn = torch.linalg.matrix_power(torch.tensor([[0.0, -1.0], [1.0, 0.0]]), quarter)
-    return turn @ torch.diag(torch.tensor([1.0 if flip % 2 else -1.0, 1.0])), torch.zeros(2)
+    turn: Tensor = torch.linalg.matrix_power(torch.tensor([[0.0, -1.0], [1.0, 0.0]]), quarter)
+    return turn @ torch.diag(torch.tensor([1.0 if flip % 2 else -1.0, 1.0]))
 
 
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -28,13 +28,6 @@ def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
     return places
 
 
-def same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
-    """Whether both hold the same images in the same places, whatever is known of each."""
-    # By identity first: most rows are the same object, and there may be many thousands.
-    pairs = zip(rows, others, strict=False)
-    return len(rows) == len(others) and all(a is b or a.path == b.path for a, b in pairs)
-
-
 class Listing(QObject):
     """The session's images in the order a person wants, and only those whose name has the words.
 
@@ -50,13 +43,13 @@ class Listing(QObject):
         self._session = session
         self._order: Order = "name"
         self._words = ""
-        self._study: Study | None = None
+        #: The folder as it was opened when its images were sorted; None: they are to be sorted.
+        self._sorted: Study | None = None
         self._rows: tuple[ImageRow, ...] = ()
         self._all: list[int] = []
         self._lines: dict[int, int] = {}
         self._places: list[int] = []
         self._listed: set[int] = set()
-        self._stale = True
 
     @property
     def order(self) -> Order:
@@ -76,7 +69,7 @@ class Listing(QObject):
 
     def sort(self, order: Order) -> None:
         """List the images in `order` as of now."""
-        self._order, self._stale = order, True
+        self._order, self._sorted = order, None
         self.changed.emit()
 
     def find(self, words: str) -> None:
@@ -103,13 +96,11 @@ class Listing(QObject):
         return (place for place in way if place in self._listed and self._rows[place].readable)
 
     def _refresh(self) -> None:
-        session, rows = self._session, self._session.images
-        others = rows is not self._rows and not same_images(rows, self._rows)
+        self._rows, study = self._session.images, self._session.study
         # A folder that is opened again is another study of the same images.
-        anew = self._stale or others or session.study is not self._study
-        self._study, self._rows, self._stale = session.study, rows, False
-        if anew:
-            self._all = ordered(rows, self._order)
+        if study is not self._sorted:
+            self._sorted = study
+            self._all = ordered(self._rows, self._order)
             self._lines = {place: line for line, place in enumerate(self._all)}
             self._filter()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from nca_seg_app.listing import same_images
 from nca_seg_app.panels.thumbnails import Thumbnails
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.session import Session
@@ -27,6 +27,13 @@ def describe(row: ImageRow) -> str:
 def doubt_of(row: ImageRow) -> str:
     """The doubt in words; empty where none is known."""
     return "" if row.doubt is None else f"doubt {row.doubt:.2f}"
+
+
+def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
+    """Whether both hold the same images in the same places, whatever is known of each."""
+    # By identity first: most rows are the same object, and there may be many thousands.
+    pairs = zip(rows, others, strict=False)
+    return len(rows) == len(others) and all(a is b or a.path == b.path for a, b in pairs)
 
 
 class ImageModel(QAbstractListModel):
@@ -75,7 +82,7 @@ class ImageModel(QAbstractListModel):
     def refresh(self) -> None:
         """Show the session's images as they are now, in the order they are listed in."""
         before, rows = self._rows, self._session.images
-        same = same_images(rows, before)
+        same = _same_images(rows, before)
         if not same:
             self.thumbnails.clear()
         places = self._session.listing.places

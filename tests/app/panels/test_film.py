@@ -14,10 +14,16 @@ from tests.app.desks import PanelDesk, click
 from tests.fakes import DiskModel
 
 
-def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
+def shown(desk: PanelDesk) -> FilmPanel:
+    """The panel over the opened folder."""
     desk.open()
     panel = FilmPanel(desk.session)
     desk.show(panel, 800, 190)
+    return panel
+
+
+def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
+    panel = shown(desk)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
     steps = desk.session.segmentation.film.steps(panel.member.value() - 1)
@@ -39,9 +45,7 @@ def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
 
 
 def test_another_member_keeps_the_moment(desk: PanelDesk) -> None:
-    desk.open()
-    panel = FilmPanel(desk.session)
-    desk.show(panel, 800, 190)
+    panel = shown(desk)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.member.maximum() == 5)
     panel.member.setValue(1)
@@ -54,9 +58,7 @@ def test_another_member_keeps_the_moment(desk: PanelDesk) -> None:
 
 
 def test_playing_ends_at_the_last_frame(desk: PanelDesk) -> None:
-    desk.open()
-    panel = FilmPanel(desk.session)
-    desk.show(panel, 800, 190)
+    panel = shown(desk)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
     panel.play.click()
@@ -65,9 +67,7 @@ def test_playing_ends_at_the_last_frame(desk: PanelDesk) -> None:
 
 
 def test_a_new_film_takes_the_old_frame_off_the_canvas(desk: PanelDesk) -> None:
-    desk.open()
-    panel = FilmPanel(desk.session)
-    desk.show(panel, 800, 190)
+    panel = shown(desk)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
     panel.before.click()
@@ -85,9 +85,7 @@ def test_before_the_first_step_members_are_not_counted_as_none(
         return segment(model, image, dataclasses.replace(settings, members=settings.members or 4))
 
     monkeypatch.setattr(DiskModel, "segment", until_enough)
-    desk.open()
-    panel = FilmPanel(desk.session)
-    desk.show(panel, 800, 190)
+    panel = shown(desk)
     sample = dataclasses.replace(desk.session.settings.sample, members=0)
     desk.session.change_settings(sample=sample)
     desk.model.holds_at = 0
@@ -97,9 +95,7 @@ def test_before_the_first_step_members_are_not_counted_as_none(
 
 
 def test_a_number_that_is_being_typed_is_not_put_back(desk: PanelDesk) -> None:
-    desk.open()
-    panel = FilmPanel(desk.session)
-    desk.show(panel, 800, 190)
+    panel = shown(desk)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.member.maximum() == 5)
     panel.member.setValue(3)

@@ -19,10 +19,16 @@ from tests.app.desks import PanelDesk, click
 from tests.fakes import write_image
 
 
-def test_a_click_opens_an_image(desk: PanelDesk) -> None:
+def shown(desk: PanelDesk) -> ImagesPanel:
+    """The panel over the opened folder."""
     desk.open()
     panel = ImagesPanel(desk.session)
     desk.show(panel)
+    return panel
+
+
+def test_a_click_opens_an_image(desk: PanelDesk) -> None:
+    panel = shown(desk)
     line = panel.list.visualRect(panel.model.index(2)).center()
     with desk.qtbot.waitSignal(desk.session.image_changed):
         click(desk, panel.list.viewport(), line)
@@ -31,9 +37,7 @@ def test_a_click_opens_an_image(desk: PanelDesk) -> None:
 
 
 def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     assert panel.reviewed.text() == "0 of 3 reviewed"
     desk.session.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
     desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
@@ -59,9 +63,7 @@ def choose_order(panel: ImagesPanel, place: int) -> None:
 
 
 def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     choose_order(panel, 1)
     assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
@@ -71,9 +73,7 @@ def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
 
 
 def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     choose_order(panel, 1)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
@@ -83,15 +83,16 @@ def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk:
 
 
 def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     choose_order(panel, 1)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     panel.words.setText("C.PN")
     assert desk.session.listing.places == [2]
     panel.words.clear()
     assert desk.session.listing.places == [0, 1, 2]
+    choose_order(panel, 1)
+    panel.words.setText("PN")
+    assert desk.session.listing.places == [2, 0, 1]
 
 
 def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
@@ -105,9 +106,7 @@ def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
 
 
 def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Down)
     assert desk.session.listing.order == "doubt"
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
@@ -117,9 +116,7 @@ def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
 
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     desk.session.set_row(desk.folder / "b.png", doubt=0.5)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     choose_order(panel, 1)
@@ -132,9 +129,7 @@ def test_next_opens_the_line_below(desk: PanelDesk) -> None:
 def test_thumbnails_come_by_themselves_and_only_for_what_is_seen(desk: PanelDesk) -> None:
     for number in range(60):
         write_image(desk.folder / f"d{number:03}.png")
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     first = panel.model.index(0)
     thumbnails = panel.model.thumbnails
     desk.qtbot.waitUntil(lambda: first.data(Qt.ItemDataRole.DecorationRole) is not None)
@@ -144,12 +139,11 @@ def test_thumbnails_come_by_themselves_and_only_for_what_is_seen(desk: PanelDesk
 
 
 def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     many = tuple(ImageRow(desk.folder / f"{number:05}.png") for number in range(13_000))
     # As if such a folder were open; making one would take longer than the test.
     desk.session._rows = many
+    desk.session.listing.sort("name")
     began = time.perf_counter()
     desk.session.images_changed.emit()
     panel._show()
@@ -193,9 +187,7 @@ def test_what_changes_in_one_line_costs_one_line(
 
 def test_an_unreadable_file_gets_no_thumbnail_and_stops_nothing(desk: PanelDesk) -> None:
     (desk.folder / "aa.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    desk.open()
-    panel = ImagesPanel(desk.session)
-    desk.show(panel)
+    panel = shown(desk)
     last = panel.model.index(3)
     desk.qtbot.waitUntil(lambda: last.data(Qt.ItemDataRole.DecorationRole) is not None)
     assert not last.data(Qt.ItemDataRole.DecorationRole).isNull()
