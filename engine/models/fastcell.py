@@ -28,9 +28,10 @@ FIRST = 16
 WIDE = 16
 #: Of the leaky ReLU, for negative numbers; torch's own.
 SLOPE = 0.01
-#: Whether torch was built with oneDNN and shows these two operations of it.
+#: Whether torch was built with oneDNN and shows these operations of it.
 PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
-    hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
+    hasattr(torch.ops.mkldnn, name)
+    for name in ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
 )
 
 
@@ -94,7 +95,7 @@ class FastAutomaton(Automaton):
             carried = self.enter(level, carried, *given)
             for fires_n1hw in self._drawn(level, carried, fires):
                 self.levels[level - 1].update_(carried, fires_n1hw)
-        drawn = list(self._drawn(last, image_n3hw, fires))
+        drawn = list(self._drawn(last, noisy_n1hw, fires))
         answers = []
         for member in range(len(image_n3hw)):
             one = slice(member, member + 1)
@@ -236,7 +237,7 @@ class Product:
     """A linear layer of rows, (cells, in) → (cells, out), with the leaky ReLU after it.
 
     Where oneDNN is there its own form is used: weights laid out once, and the leaky ReLU taken on
-    while a result is still in a register.
+    while a result is still in a register. It refuses bfloat16 on processors without AVX512.
     """
 
     def __init__(
@@ -245,10 +246,12 @@ class Product:
         self.weight = weight_oi.detach().to(dtype, copy=True)
         self.bias = None if bias_o is None else bias_o.detach().to(dtype, copy=True)
         self.after = ("leaky_relu", [SLOPE], "") if leaky else ("none", [], "")
-        self.packed = PACKS and torch.ops.mkldnn._reorder_linear_weight(self.weight, CHUNK)
+        low = dtype == torch.bfloat16
+        packs = PACKS and (not low or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        self.packed = packs and torch.ops.mkldnn._reorder_linear_weight(self.weight, CHUNK)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        if PACKS:
+        if self.packed is not False:
             product: Tensor = torch.ops.mkldnn._linear_pointwise(
                 rows, self.packed, self.bias, *self.after
             )
