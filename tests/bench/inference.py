@@ -45,10 +45,10 @@ UPDATES = 10
 
 def cell(_: argparse.Namespace) -> Iterator[Line]:
     """One update of one member's cells, in ms; the limit is useful work at the matrix rate."""
-    rate = matrix_rate()
-    head = ["size", "attention", "plain, ms", "readable, ms", "fast, ms", "plain / fast"]
-    yield [*head, "limit, ms", "limit / fast", f"difference ({rate / 1e9:.0f} GFLOP/s bf16)"]
     chosen = choose("cpu")
+    rate = matrix_rate(chosen.dtype)
+    head = ["size", "attention", "plain, ms", "readable, ms", "fast, ms", "plain / fast"]
+    yield [*head, "limit, ms", "limit / fast", f"difference ({rate / 1e9:.0f} GFLOP/s, {chosen})"]
     for size in SIZES:
         for attention in (False, True):
             torch.manual_seed(size)
@@ -186,10 +186,9 @@ def on_every_core(cell: FastCell, state: torch.Tensor, fires: torch.Tensor) -> N
     list(workers().map(member, range(thread_count())))
 
 
-def matrix_rate() -> float:
-    """Operations a second of bfloat16 products in the shapes of the MLP, every core on its own."""
-    rows = torch.randn(2048, 512, dtype=torch.bfloat16)
-    weight = torch.randn(512, 512, dtype=torch.bfloat16)
+def matrix_rate(dtype: torch.dtype) -> float:
+    """Operations a second of products in the shapes of the MLP, every core on its own."""
+    rows, weight = torch.randn(2048, 512, dtype=dtype), torch.randn(512, 512, dtype=dtype)
 
     def products(_: int) -> None:
         for _ in range(20):

@@ -29,8 +29,9 @@ COLOUR: Pixels = np.stack([ROWS * 10, COLUMNS * 8, 255 - ROWS * 5 - COLUMNS * 3]
 GREY: Pixels = (ROWS * 8 + COLUMNS * 2).astype(np.uint8)
 GREY_RGB: Pixels = np.stack([GREY] * 3, -1)
 PICTURE = PillowImage.fromarray(COLOUR)
-#: No test here may take more of the processor: pictures are small, or refused before decoding.
-LIMIT_S = 1.5
+#: Seconds of the processor that no test here may take: pictures are small, or refused before
+#: decoding. What is not refused would take minutes.
+LIMIT_S = 10.0
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
