@@ -15,16 +15,18 @@ GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.1
 HAIRS = 10
 
 
-def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
+def square(
+    picture_4hw: Tensor, size: int, generator: torch.Generator | None, finer: int = 2
+) -> Tensor:
     """A square view, float32 (4, size, size), of a picture whose fourth channel is its mask.
 
     The view has the picture's area, so nothing is stretched; what lies outside is mirrored. With a
-    generator the view is turned and flipped, and often scaled, stretched, shifted and bent.
+    generator the view is turned and flipped, and often scaled, stretched, shifted and bent. It is
+    sampled at `finer` times the size and averaged, so that fine hair does not turn into noise.
     """
     _, rows, columns = picture_4hw.shape
     side = math.sqrt(rows * columns)
-    # Sampled at twice the size and averaged, so that fine hair does not turn into noise.
-    steps = (torch.arange(2 * size) + 0.5) / size - 1
+    steps = 2 * (torch.arange(finer * size) + 0.5) / (finer * size) - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     place = torch.stack([x, y], dim=-1)
     turn, shift = torch.eye(2), torch.zeros(2)
@@ -32,12 +34,12 @@ def square(picture_4hw: Tensor, size: int, generator: torch.Generator | None) ->
         turn = _symmetry(generator)
     elif generator is not None:
         turn, shift = _placement(generator)
-        place = place + _bend(2 * size, generator)
+        place = place + _bend(finer * size, generator)
     place = (place @ turn.T + shift) * torch.tensor([side / columns, side / rows])
     view = F.grid_sample(
         picture_4hw[None].float(), place[None], padding_mode="reflection", align_corners=False
     )
-    return F.avg_pool2d(view, 2)[0]
+    return F.avg_pool2d(view, finer)[0]
 
 
 def _symmetry(generator: torch.Generator) -> Tensor:
@@ -105,16 +107,17 @@ def under_grey_light(image_3hw: Tensor, share: float) -> Tensor:
     return image_3hw * (light.mean() / light) ** share
 
 
-def occluded(view_4hw: Tensor, generator: torch.Generator) -> Tensor:
+def occluded(view_4hw: Tensor, generator: torch.Generator, detail: int = 1) -> Tensor:
     """A square view, picture and mask, with what lies between a lesion and the camera, sometimes.
 
     Hairs and a plaster hide the picture and leave its mask as it is: the lesion goes on below. The
-    round edge of a dermatoscope ends both: nobody outlines what is black.
+    round edge of a dermatoscope ends both: nobody outlines what is black. The view has
+    detail × detail pixels to a cell.
     """
     chance = torch.rand(3, generator=generator).tolist()
     image, share = view_4hw[:3], view_4hw[3:]
     if chance[0] < HAIRY:
-        image = _hairs(image, generator)
+        image = _hairs(image, generator, detail)
     if chance[1] < COVERED:
         image = _plaster(image, generator)
     if chance[2] < ROUND:
@@ -123,9 +126,9 @@ def occluded(view_4hw: Tensor, generator: torch.Generator) -> Tensor:
     return torch.cat([image, share])
 
 
-def _hairs(image: Tensor, generator: torch.Generator) -> Tensor:
-    """One to `HAIRS` bent hairs of one colour, half a cell wide, drawn at twice the size."""
-    size = 2 * image.shape[1]
+def _hairs(image: Tensor, generator: torch.Generator, detail: int) -> Tensor:
+    """One to `HAIRS` bent hairs of one colour, half a cell wide, drawn as half cells."""
+    size = 2 * image.shape[1] // detail
     count = 1 + int(torch.randint(HAIRS, (1,), generator=generator))
     ends = 2.4 * torch.rand(3, count, 1, 2, generator=generator) - 1.2
     ends[1] = (ends[0] + ends[2]) / 2 + 0.3 * ends[1]
@@ -137,8 +140,14 @@ def _hairs(image: Tensor, generator: torch.Generator) -> Tensor:
     drawn[place[inside, 0], place[inside, 1]] = 1
     draw = torch.rand(3, generator=generator)
     colour = 0.35 * draw[0] * torch.tensor([1.0, 0.8, 0.65])[:, None, None]
-    hides = (0.4 + 0.6 * draw[1]) * F.avg_pool2d(drawn[None], 2)
+    hides = (0.4 + 0.6 * draw[1]) * _resized(drawn, image.shape[1:])
     return image + (colour - image) * hides
+
+
+def _resized(drawn_hw: Tensor, shape: torch.Size) -> Tensor:
+    """The drawing at another size, (1, rows, columns): the mean of what lies in each place."""
+    rows, columns = shape
+    return F.adaptive_avg_pool2d(drawn_hw[None], (rows, columns))
 
 
 def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -31,7 +31,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     smaller batch that may fit.
     """
     frame = Frame(image.height, image.width, model.spec.size)
-    image_chw = frame.apply(image.pixels_hwc)
+    image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
     limit = settings.members or MOST_MEMBERS
     batches = _batches(model, settings, limit)
     total = len(batches) * min(settings.steps, model.spec.timesteps)
@@ -106,7 +106,7 @@ def replay(
     step itself again. States are float32 (channels, rows, columns).
     """
     frame = Frame(image.height, image.width, model.spec.size)
-    image_chw = frame.apply(image.pixels_hwc)
+    image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
     levels = range(1, len(model.network.levels) + 1)
     total = sum(model.network.updates(level) + 1 for level in levels)
     moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)

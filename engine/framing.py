@@ -54,15 +54,18 @@ class Frame:
     def _side(cells: float) -> int:
         return max(GRID_MINIMUM, GRID_MULTIPLE * round(cells / GRID_MULTIPLE))
 
-    def apply(self, pixels_hwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, pixels_hwc: NDArray[np.uint8], detail: int = 1) -> NDArray[np.float32]:
         """Picture on the grid, (3, rows, columns) float32 in [0, 1], from uint8 (height, width, 3).
 
+        With `detail` each cell has detail × detail pixels, so the sides are so many times as long.
         Downscaling is antialiased (box filter first, so that a camera image costs little).
         """
         self._expect(pixels_hwc.shape[:2], self.image_shape)
         rows, columns = self.grid_shape
         picture = PillowImage.fromarray(pixels_hwc)
-        scaled = picture.resize((columns, rows), PillowImage.Resampling.BILINEAR, reducing_gap=3.0)
+        scaled = picture.resize(
+            (detail * columns, detail * rows), PillowImage.Resampling.BILINEAR, reducing_gap=3.0
+        )
         grid_hwc = np.asarray(scaled, dtype=np.float32) / np.float32(255)
         return np.ascontiguousarray(grid_hwc.transpose(2, 0, 1))
 

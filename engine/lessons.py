@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,16 +19,17 @@ from engine.images import read_image
 from engine.masks import read_mask
 from engine.models.nca import Fires
 from engine.noise import Purpose, generator
-from engine.types import ModelSpec, Sample, TrainSettings
+from engine.types import Image, ModelSpec, Sample, TrainSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """This process's samples of one step, n of them, on the CPU.
 
-    `image_n3hw` and `share_n1hw` (the share of lesion in each cell) are in [0, 1], `noise_n1hw` is
-    standard normal, `timestep_n` in 1 … spec.timesteps. Where `recycled_n` is true, x_t is to hold
-    the network's own guess. `draws` are the samples' generators, for whatever else is drawn.
+    `image_n3hw`, with `spec.detail` pixels to a cell's side, and `share_n1hw` (the share of lesion
+    in each cell) are in [0, 1], `noise_n1hw` is standard normal, `timestep_n` in 1 …
+    spec.timesteps. Where `recycled_n` is true, x_t is to hold the network's own guess. `draws` are
+    the samples' generators, for whatever else is drawn.
     """
 
     image_n3hw: Tensor
@@ -60,28 +61,28 @@ class Lesson:
 
 
 class Lessons:
-    """The samples of a split, held decoded in memory at twice the grid's size."""
+    """The samples of a split, held decoded in memory at least at twice the grid's size."""
 
     def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
         """Raises UnreadableImage and UnreadableMask."""
         self.spec, self.settings = spec, settings
-        self._pictures = [picture(sample, 2 * settings.size) for sample in samples]
+        side = max(2, spec.detail) * settings.size
+        self._pictures = [picture(sample, side) for sample in samples]
 
     def draw(self, step: int) -> Lesson:
         """This process's share of the samples of a step, counted from 0."""
         settings, spec = self.settings, self.spec
         chosen = self._chosen(step)
         draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
-        views = torch.stack(
-            [self._view(number, draw) for (_, number), draw in zip(chosen, draws, strict=True)]
-        )
+        views = [self._view(number, draw) for (_, number), draw in zip(chosen, draws, strict=True)]
+        images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
         uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
         # More of the steps near pure noise, where the whole mask must come from the picture.
         timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
         shape = (1, settings.size, settings.size)
         return Lesson(
-            image_n3hw=views[:, :3],
-            share_n1hw=views[:, 3:],
+            image_n3hw=images,
+            share_n1hw=shares,
             noise_n1hw=torch.stack([torch.randn(shape, generator=draw) for draw in draws]),
             timestep_n=timestep.clamp(1, spec.timesteps),
             recycled_n=uniform[:, 1] < settings.recycle,
@@ -95,13 +96,17 @@ class Lessons:
         seed = self.settings.seed
         return [(index, _order(seed, index // count, count)[index % count]) for index in mine]
 
-    def _view(self, number: int, draw: torch.Generator) -> Tensor:
-        """A picture and its mask on the training grid, float32 (4, size, size) in [0, 1]."""
-        whole, size = self._pictures[number] / 255, self.settings.size
-        if not self.settings.augment:
-            return square(whole, size, None)
-        view = occluded(square(whole, size, draw), draw)
-        return torch.cat([recolour(view[:3], draw), view[3:]])
+    def _view(self, number: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A picture and its mask on the training grid, float32 (3 and 1, …) in [0, 1]."""
+        whole, detail = self._pictures[number] / 255, self.spec.detail
+        size, finer = detail * self.settings.size, 2 if detail == 1 else 1
+        if self.settings.augment:
+            view = occluded(square(whole, size, draw, finer), draw, detail)
+            image = recolour(view[:3], draw)
+        else:
+            view = square(whole, size, None, finer)
+            image = view[:3]
+        return image, F.avg_pool2d(view[3:], detail)
 
 
 @lru_cache(maxsize=4)
@@ -114,14 +119,23 @@ def _order(seed: int, turn: int, count: int) -> list[int]:
 
 def picture(sample: Sample, size: int) -> Tensor:
     """Picture and mask on a grid of `size`² cells, uint8 (4, rows, columns)."""
-    image = read_image(sample.image_path)
-    mask_hw = read_mask(sample.mask_path, (image.height, image.width))
-    frame = Frame(image.height, image.width, size)
+    image, mask_hw, frame = _opened(sample, size)
     both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
     return torch.from_numpy((both * 255).round().astype(np.uint8))
 
 
-def reference(sample: Sample, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Picture float32 (3, rows, columns) in [0, 1] and mask bool (rows, columns) on the grid."""
-    both: NDArray[Any] = picture(sample, size).numpy()
-    return both[:3].astype(np.float32) / np.float32(255), both[3] >= 128
+def reference(
+    sample: Sample, size: int, detail: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Picture, float32 in [0, 1], and mask, bool (rows, columns), as a model of that size has them.
+
+    The picture is (3, detail × rows, detail × columns).
+    """
+    image, mask_hw, frame = _opened(sample, size)
+    return frame.apply(image.pixels_hwc, detail), frame.apply_mask(mask_hw) >= 0.5
+
+
+def _opened(sample: Sample, size: int) -> tuple[Image, NDArray[np.bool_], Frame]:
+    image = read_image(sample.image_path)
+    shape = (image.height, image.width)
+    return image, read_mask(sample.mask_path, shape), Frame(*shape, size)

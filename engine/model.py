@@ -56,8 +56,9 @@ class Model:
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         """What the sampler asks at each step, for some members of one image.
 
-        `image_chw` is float32 (3, rows, columns) in [0, 1]. The firing of every member's cells
-        comes from its own address, so a member's answer does not depend on the others.
+        `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times `spec.detail`. The
+        firing of every member's cells comes from its own address, so a member's answer does not
+        depend on the others.
         """
         image = mirrored(self._image(image_chw).expand(len(members), -1, -1, -1), members)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)

@@ -88,7 +88,7 @@ def train(
     }
     spec = replace(spec, size=settings.size, training=record)
     lessons = Lessons(learned, spec, settings)
-    references = [reference(sample, settings.size) for sample in judged]
+    references = [reference(sample, settings.size, spec.detail) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start)
     if resume:
         run.read_state()

@@ -104,9 +104,10 @@ class ModelSpec:
 
     `predicts` says what channel 0 means: the noise (eq. 2), the clean mask as a logit, or the
     velocity. The mask enters diffusion as ±`mask_scale`. `size` is the side in cells of the square
-    whose area the model's grid has. `updates` are the cell updates of the last level, and of the
-    coarse level too unless `coarse_updates` says otherwise. `training` records how the weights came
-    to be; `parent` is the fingerprint of the model it was fine-tuned from.
+    whose area the model's grid has, and `detail` the side in pixels of what a cell sees of its own
+    place. `updates` are the cell updates of the last level, and of the coarse level too unless
+    `coarse_updates` says otherwise. `training` records how the weights came to be; `parent` is the
+    fingerprint of the model it was fine-tuned from.
     """
 
     name: str
@@ -122,12 +123,15 @@ class ModelSpec:
     timesteps: int = 100
     mask_scale: float = 1.0
     size: int = 256
+    detail: int = 1
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.channels < 7 or self.hidden < 1 or self.updates < 1 or self.factor < 1:
             raise ValueError("channels must be at least 7; hidden, updates and factor at least 1")
+        if self.detail < 1 or (self.detail > 1 and 6 + 3 * self.detail**2 > self.channels):
+            raise ValueError(f"detail is {self.detail}, too much for {self.channels} channels")
         if self.coarse_updates < 0:
             raise ValueError("coarse_updates must be at least 0 (as many as `updates`)")
         if not 0 < self.fire_probability <= 1:

@@ -67,12 +67,29 @@ def train(
             "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
         ),
     ] = None,
+    updates: Annotated[
+        int | None,
+        typer.Option(
+            "--updates",
+            min=1,
+            help="Cell updates of the last level.  [default: 10, or as --from]",
+        ),
+    ] = None,
     coarse_updates: Annotated[
         int | None,
         typer.Option(
             "--coarse-updates",
             min=1,
             help="Cell updates of the coarse level.  [default: 10, or as --from]",
+        ),
+    ] = None,
+    detail: Annotated[
+        int | None,
+        typer.Option(
+            "--detail",
+            min=1,
+            max=4,
+            help="Side in pixels of what a cell sees of its own place.  [default: 1, or as --from]",
         ),
     ] = None,
     from_: Annotated[
@@ -129,7 +146,9 @@ def train(
         "predicts": predicts,
         "mask_scale": mask_scale,
         "schedule": schedule,
+        "updates": updates,
         "coarse_updates": coarse_updates,
+        "detail": detail,
     }
     given = {key: value for key, value in chosen.items() if value is not None}
     spec = replace(spec, name=name, **given)  # type: ignore[arg-type]

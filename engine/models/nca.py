@@ -1,8 +1,9 @@
 """The automaton as the paper has it: one cell, one level, two levels; the definition that trains.
 
 State channels, in this order: noise estimate | R G B | x_t | hidden … | t. All begin at zero but
-the image, x_t and t. One update: attend (where the model has attention), perceive, think, act, and
-add the change in the cells that fire.
+the image, x_t and t, and where the spec has `detail` the first hidden ones: how the pixels in a
+cell differ from their mean. One update: attend (where the model has attention), perceive, think,
+act, and add the change in the cells that fire.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from engine.models.cbam import CBAM
 from engine.types import ModelSpec
 
 NOISE, RED, BLUE, NOISY, TIME = 0, 1, 3, 4, -1
+
+#: Differences within a cell are a few hundredths, where other channels are nearer to 1.
+DETAIL_GAIN = 2.0
 
 #: Which cells fire: (level, update, (rows, columns)) → bool (n, 1, rows, columns).
 Fires = Callable[[int, int, tuple[int, int]], Tensor]
@@ -93,15 +97,26 @@ class Automaton(nn.Module):
 
     def begin(self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor) -> Tensor:
         """The first state: zeros, the image in [−1, 1], x_t at unit variance, t / timesteps."""
-        n, _, rows, columns = image_n3hw.shape
+        n, _, rows, columns = noisy_n1hw.shape
         state = image_n3hw.new_zeros(n, rows, columns, self.spec.channels).permute(0, 3, 1, 2)
         return self._given(state, image_n3hw, noisy_n1hw, time_n)
 
-    @staticmethod
-    def _given(state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
+    def _given(self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
         time = time_n[:, None, None, None].expand_as(noisy).to(state.dtype)
-        parts = [state[:, :RED], image, noisy, state[:, NOISY + 1 : TIME], time]
+        mean = _resized(image, noisy.shape[2:])
+        hidden = self._told(state[:, NOISY + 1 : TIME], image, mean)
+        parts = [state[:, :RED], mean, noisy, hidden, time]
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+
+    def _told(self, hidden: Tensor, image: Tensor, mean: Tensor) -> Tensor:
+        """The hidden channels with the details of the image added to the first of them."""
+        detail = self.spec.detail
+        if detail == 1:
+            return hidden
+        pixels = _resized(image, torch.Size(detail * side for side in mean.shape[2:]))
+        finer = F.pixel_unshuffle(pixels, detail) - mean.repeat_interleave(detail**2, dim=1)
+        rest = hidden.shape[1] - finer.shape[1]
+        return hidden + DETAIL_GAIN * F.pad(finer, (0, 0, 0, 0, 0, rest))
 
     def enter(
         self,
@@ -113,10 +128,11 @@ class Automaton(nn.Module):
     ) -> Tensor:
         """The first state of a level, from the last one of the level before it, if there is one."""
         factor = self.spec.factor ** (len(self.levels) - level)
-        image, noisy = _reduce(image_n3hw, factor), _reduce(noisy_n1hw, factor)
+        shape = torch.Size(max(2, side // factor) for side in noisy_n1hw.shape[2:])
+        noisy = _resized(noisy_n1hw, shape)
         if carried_nchw is None:
-            return self.begin(image, noisy, time_n)
-        return self._given(_enlarge(carried_nchw, image.shape[2:]), image, noisy, time_n)
+            return self.begin(image_n3hw, noisy, time_n)
+        return self._given(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n)
 
     def evolve(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
@@ -151,11 +167,11 @@ class Automaton(nn.Module):
         return last[:, NOISE : NOISE + 1]
 
 
-def _reduce(picture_nchw: Tensor, factor: int) -> Tensor:
-    """The picture at 1 / factor of its size, mean of each block; sides are at least 2 cells."""
-    if factor == 1:
+def _resized(picture_nchw: Tensor, shape: torch.Size) -> Tensor:
+    """The picture at another size, the mean of what lies in each place."""
+    if picture_nchw.shape[2:] == shape:
         return picture_nchw
-    rows, columns = (max(2, side // factor) for side in picture_nchw.shape[2:])
+    rows, columns = shape
     return F.adaptive_avg_pool2d(picture_nchw, (rows, columns))
 
 

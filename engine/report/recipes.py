@@ -17,7 +17,15 @@ from engine.training import BEST
 from engine.types import ModelSpec
 
 #: Of the spec, what a recipe may set; all else of it is in the training record.
-_OF_SPEC = ("architecture", "predicts", "mask_scale", "schedule", "updates", "coarse_updates")
+_OF_SPEC = (
+    "architecture",
+    "predicts",
+    "mask_scale",
+    "schedule",
+    "updates",
+    "coarse_updates",
+    "detail",
+)
 #: In the record, but what came of the recipe, or how it was watched. Steps are told as samples.
 _NOT_SET = frozenset(
     (

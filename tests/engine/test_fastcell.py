@@ -32,10 +32,10 @@ from engine.types import SampleSettings
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 13, 10), (2, 36, 20)]
 
 
-def trained_like(architecture: str) -> Automaton:
+def trained_like(architecture: str, **changes: int) -> Automaton:
     """A network whose cells all do something, as after training."""
     torch.manual_seed(3)
-    network = build(preset(architecture)).eval()
+    network = build(replace(preset(architecture), **changes)).eval()  # type: ignore[arg-type]
     network.requires_grad_(False)
     for cell in network.levels:
         torch.nn.init.normal_(cell.act.weight, std=0.01)
@@ -72,6 +72,21 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
     assert exact.dtype == rounded.dtype == torch.float32
     assert float((exact - expected).abs().max()) < 1e-4
     assert 0 < float((rounded - expected).norm() / expected.norm()) < 4e-3
+
+
+def test_the_fast_cells_see_the_details_that_the_readable_ones_see() -> None:
+    torch.manual_seed(3)
+    network = trained_like("multicbam", detail=4)
+    image, noisy, time = *given(3, 64, 48)[:1], *given(3, 16, 12)[1:]
+    expected = network.answer(image, noisy, time, half(3))
+    swift = fast(network, DeviceChoice("cpu", "float32", "for the test"))
+    torch.testing.assert_close(
+        swift.answer(image, noisy, time, half(3)), expected, atol=1e-4, rtol=0
+    )
+    blurred = (
+        torch.nn.functional.avg_pool2d(image, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    )
+    assert float((network.answer(blurred, noisy, time, half(3)) - expected).abs().max()) > 0.01
 
 
 def test_the_coarse_grid_is_not_rounded() -> None:

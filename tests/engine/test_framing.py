@@ -69,6 +69,16 @@ def test_a_picture_of_one_colour_stays_that_colour(
     assert np.all(grid_chw == np.float32(grey) / np.float32(255))
 
 
+@law(shapes, sizes, greys, st.integers(1, 4))
+def test_with_detail_a_picture_has_so_many_pixels_to_a_cell(
+    shape: tuple[int, int], size: int, grey: int, detail: int
+) -> None:
+    frame = Frame(*shape, size)
+    picture_chw = frame.apply(np.full((*shape, 3), grey, np.uint8), detail)
+    assert picture_chw.shape == (3, *(detail * side for side in frame.grid_shape))
+    assert np.all(picture_chw == np.float32(grey) / np.float32(255))
+
+
 @law(shapes, sizes, st.booleans())
 def test_a_full_or_empty_mask_stays_full_or_empty(
     shape: tuple[int, int], size: int, value: bool

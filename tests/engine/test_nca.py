@@ -9,7 +9,7 @@ from torch import Tensor
 from engine import presets
 from engine.errors import UnknownArchitecture
 from engine.models import ARCHITECTURES, build
-from engine.models.nca import Cell
+from engine.models.nca import DETAIL_GAIN, Cell
 from tests.oracles import tiny_spec
 
 COUNTS = {"basic": 139_648, "cbam": 206_118, "multi": 410_880, "multicbam": 412_236}
@@ -81,6 +81,28 @@ def test_the_state_begins_with_the_given_and_zeros() -> None:
     assert torch.equal(state[:, -1, 0, 0], torch.tensor([0.25, 1.0]))
     assert not state[:, 0].any()
     assert not state[:, 5:-1].any()
+
+
+def test_cells_of_both_levels_are_told_of_the_pixels_of_their_own_place() -> None:
+    """A picture of one bright pixel in four: every cell sees which, however much it covers."""
+    network = build(tiny_spec(channels=18, detail=2))
+    image = torch.zeros(1, 3, 64, 64)
+    image[:, 1, 32:, 32:] = 1
+    image[:, 2, ::2, 1::2] = 1
+    noisy, time = some((1, 1, 32, 32)), torch.ones(1)
+    coarse = network.enter(1, None, image, noisy, time)
+    fine = network.enter(2, torch.zeros(1, 18, 8, 8), image, noisy, time)
+    assert coarse.shape == (1, 18, 8, 8)
+    assert fine.shape == (1, 18, 32, 32)
+    striped = DETAIL_GAIN * torch.tensor([-0.25, 0.75, -0.25, -0.25])
+    for state in (coarse, fine):
+        half = state.shape[-1] // 2
+        assert float(state[0, 2, half - 1, -1]) == 0
+        assert float(state[0, 2, half, half]) == 1
+        torch.testing.assert_close(state[0, 3], torch.full_like(state[0, 3], 0.25))
+        assert not state[:, 5:13].any()
+    torch.testing.assert_close(fine[0, 13:17, 5, 5], striped)
+    assert not coarse[:, 13:17].any()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -57,6 +57,29 @@ def test_every_sample_comes_once_before_any_comes_again_each_time_in_another_ord
     assert len(set(orders)) > 1
 
 
+@pytest.mark.parametrize("augment", [False, True])
+def test_lessons_have_the_details_that_the_spec_asks_for(tmp_path: Path, augment: bool) -> None:
+    samples = drawn_dataset(tmp_path).split("train")
+    settings = replace(BRIEF, augment=augment)
+    lesson = Lessons(samples, tiny_spec(channels=64, detail=4), settings).draw(0)
+    assert lesson.image_n3hw.shape == (4, 3, 64, 64)
+    assert lesson.share_n1hw.shape == lesson.noise_n1hw.shape == (4, 1, 16, 16)
+    assert 0 <= float(lesson.image_n3hw.min()) < float(lesson.image_n3hw.max()) <= 1
+    if not augment:
+        plain = Lessons(samples, tiny_spec(), settings).draw(0)
+        coarse = torch.nn.functional.avg_pool2d(lesson.image_n3hw, 4)
+        torch.testing.assert_close(coarse, plain.image_n3hw, atol=0.1, rtol=0)
+        torch.testing.assert_close(lesson.share_n1hw, plain.share_n1hw, atol=0.1, rtol=0)
+
+
+def test_a_model_with_details_trains_and_is_judged(tmp_path: Path) -> None:
+    spec = tiny_spec(channels=64, detail=4)
+    *_, last = train(spec, drawn_dataset(tmp_path), BRIEF, tmp_path / "run")
+    assert last.validation_dice is not None
+    assert last.best_path is not None
+    assert checkpoint.read_spec(last.best_path).detail == 4
+
+
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path)
     whole = list(train(tiny_spec(), dataset, BRIEF, tmp_path / "whole"))
