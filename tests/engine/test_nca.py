@@ -105,6 +105,14 @@ def test_cells_of_both_levels_are_told_of_the_pixels_of_their_own_place() -> Non
     assert not coarse[:, 13:17].any()
 
 
+def test_more_detail_than_there_are_channels_is_refused() -> None:
+    assert tiny_spec(channels=18, detail=2).detail == 2
+    with pytest.raises(ValueError, match="detail is 2, too much for 17 channels"):
+        tiny_spec(channels=17, detail=2)
+    with pytest.raises(ValueError, match="detail is 0"):
+        tiny_spec(detail=0)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("shape", [(8, 8), (8, 32), (20, 12), (13, 9)])
 def test_every_grid_from_eight_by_eight_works(architecture: str, shape: tuple[int, int]) -> None:
