@@ -140,14 +140,8 @@ def _hairs(image: Tensor, generator: torch.Generator, detail: int) -> Tensor:
     drawn[place[inside, 0], place[inside, 1]] = 1
     draw = torch.rand(3, generator=generator)
     colour = 0.35 * draw[0] * torch.tensor([1.0, 0.8, 0.65])[:, None, None]
-    hides = (0.4 + 0.6 * draw[1]) * _resized(drawn, image.shape[1:])
+    hides = (0.4 + 0.6 * draw[1]) * F.adaptive_avg_pool2d(drawn[None], image.shape[1])
     return image + (colour - image) * hides
-
-
-def _resized(drawn_hw: Tensor, shape: torch.Size) -> Tensor:
-    """The drawing at another size, (1, rows, columns): the mean of what lies in each place."""
-    rows, columns = shape
-    return F.adaptive_avg_pool2d(drawn_hw[None], (rows, columns))
 
 
 def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -61,12 +61,14 @@ class Lesson:
 
 
 class Lessons:
-    """The samples of a split, held decoded in memory at least at twice the grid's size."""
+    """The samples of a split, held decoded in memory at the size that views are sampled at."""
 
     def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
         """Raises UnreadableImage and UnreadableMask."""
         self.spec, self.settings = spec, settings
-        side = max(2, spec.detail) * settings.size
+        # Where a cell is told its mean alone, sampled finer; details are the finer samples.
+        self._finer = 2 if spec.detail == 1 else 1
+        side = self._finer * spec.detail * settings.size
         self._pictures = [picture(sample, side) for sample in samples]
 
     def draw(self, step: int) -> Lesson:
@@ -99,7 +101,7 @@ class Lessons:
     def _view(self, number: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """A picture and its mask on the training grid, float32 (3 and 1, …) in [0, 1]."""
         whole, detail = self._pictures[number] / 255, self.spec.detail
-        size, finer = detail * self.settings.size, 2 if detail == 1 else 1
+        size, finer = detail * self.settings.size, self._finer
         if self.settings.augment:
             view = occluded(square(whole, size, draw, finer), draw, detail)
             image = recolour(view[:3], draw)

@@ -80,7 +80,7 @@ def train(
         typer.Option(
             "--coarse-updates",
             min=1,
-            help="Cell updates of the coarse level.  [default: 10, or as --from]",
+            help="Cell updates of the coarse level.  [default: as --updates, or as --from]",
         ),
     ] = None,
     detail: Annotated[

@@ -248,10 +248,11 @@ class Product:
         self.after = ("leaky_relu", [SLOPE], "") if leaky else ("none", [], "")
         low = dtype == torch.bfloat16
         packs = PACKS and (not low or torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        self.packed = packs and torch.ops.mkldnn._reorder_linear_weight(self.weight, CHUNK)
+        pack = torch.ops.mkldnn._reorder_linear_weight if packs else None
+        self.packed = pack and pack(self.weight, CHUNK)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        if self.packed is not False:
+        if self.packed is not None:
             product: Tensor = torch.ops.mkldnn._linear_pointwise(
                 rows, self.packed, self.bias, *self.after
             )
