@@ -11,7 +11,7 @@ from torch import Tensor
 #: How often a view is framed as the picture is, only turned by right angles and flipped.
 FRAMED = 0.5
 #: How often a picture is changed in each of these ways, and the most hairs it gets.
-GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.1
+GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.2
 HAIRS = 10
 
 
@@ -158,9 +158,9 @@ def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:
 def _round_edge(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """1 inside a circle about the middle, 0 beyond its soft edge, (1, rows, columns)."""
     draw = _uniform(generator, 4).tolist()
-    y = torch.linspace(-1, 1, shape[0])[:, None] - 0.15 * draw[0]
-    x = torch.linspace(-1, 1, shape[1])[None, :] - 0.15 * draw[1]
-    radius = 1.1 + 0.25 * draw[2]
+    y = torch.linspace(-1, 1, shape[0])[:, None] - 0.2 * draw[0]
+    x = torch.linspace(-1, 1, shape[1])[None, :] - 0.2 * draw[1]
+    radius = 1.05 + 0.3 * draw[2]
     softness = 0.03 + 0.02 * (draw[3] + 1)
     return torch.sigmoid((radius - (x**2 + y**2).sqrt()) / softness)[None]
 

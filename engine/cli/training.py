@@ -151,7 +151,10 @@ def train(
         "detail": detail,
     }
     given = {key: value for key, value in chosen.items() if value is not None}
-    spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
+    try:
+        spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
     from engine import parallel
     from engine.training import train as trained

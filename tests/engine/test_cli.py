@@ -305,6 +305,14 @@ class TestLearning:
         result = run(*arguments, "--architecture", "unet", exit_code=2)
         assert "multicbam" in result.stderr
 
+    def test_more_detail_than_the_cells_have_channels_is_one(
+        self, tmp_path: Path, dataset: Path, tiny: Path
+    ) -> None:
+        arguments = ("train", "--data", dataset, "--out", tmp_path / "run", "--from", tiny)
+        result = run(*arguments, "--detail", "4", exit_code=2)
+        assert "too much for" in result.stderr
+        assert not (tmp_path / "run").exists()
+
 
 class TestListing:
     def test_models_tells_name_architecture_parameters_size_and_file(self, tiny: Path) -> None:
