@@ -9,7 +9,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -103,7 +103,8 @@ def export_dataset(
     DatasetProblem before anything is copied where the folder is not ours, or holds another image
     under one of the ids.
     """
-    destination, samples = Path(destination), tuple(samples)
+    destination = Path(destination)
+    samples = tuple(replace(sample, id=_plain(sample.id)) for sample in samples)
     entries = _prepare(destination, samples)
     tests: dict[str, Split] = {x.id: "test" for x in samples if x.split == "test"}
     fixed = {**tests, **{name: split for name, (split, _) in entries.items()}}
@@ -137,7 +138,6 @@ def _by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, Pat
         other = path.name.startswith(".") or path.stem.endswith("_superpixels")
         if other or path.suffix.lower() not in suffixes:
             continue
-        # macOS hands out decomposed accents; an index written elsewhere has composed ones.
         stem = unicodedata.normalize("NFC", path.stem)
         if not stem.lower().endswith(ending):
             continue
@@ -201,7 +201,7 @@ def _entries(path: Path, rows: Any) -> Entries:
         name, split = (row.get(key) for key in ("id", "split")) if isinstance(row, dict) else (0, 0)
         if not isinstance(name, str) or not isinstance(split, str):
             raise DatasetProblem(path, f"has a sample without id and split: {row}")
-        name, split = unicodedata.normalize("NFC", name.strip()), split.strip()
+        name, split = _plain(name), split.strip()
         if split not in get_args(Split):
             raise DatasetProblem(path, f"puts {name} in an unknown split {split!r}")
         if name in entries:
@@ -256,6 +256,11 @@ def _write_index(destination: Path, entries: Entries) -> None:
     content = json.dumps({**FORMAT, "samples": samples}, indent=1, ensure_ascii=False)
     write_atomic(destination / SPLITS, table.getvalue())
     write_atomic(destination / INDEX, content + "\n")
+
+
+def _plain(name: str) -> str:
+    """An id as an index has it, whatever hands it out: macOS decomposes accents."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def _position(name: str) -> float:

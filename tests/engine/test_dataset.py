@@ -236,6 +236,17 @@ def test_a_folder_grows_and_keeps_its_splits(tmp_path: Path) -> None:
     assert mask.read_bytes() == b"corrected"
 
 
+@pytest.mark.parametrize("name", ["le\u0301sion", "photo ", " photo"])
+def test_names_as_systems_and_people_spell_them_can_be_exported_again(
+    name: str, tmp_path: Path
+) -> None:
+    samples = make_samples(tmp_path / "from", ["a", name])
+    for _ in range(3):
+        *_, _ = export_dataset(samples, tmp_path / "to")
+        ids = [sample.id for sample in read_dataset(tmp_path / "to").samples]
+        assert sorted(ids) == sorted(["a", "l\u00e9sion" if "sion" in name else "photo"])
+
+
 def test_test_samples_stay_test(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "from", "abcde", "a,test\nb,train\nc,train\nd,train\ne,val\n")
     *_, _ = export_dataset(read_dataset(root).samples, tmp_path / "to")
