@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 
 @contextmanager
@@ -40,11 +40,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def is_writable(folder: Path) -> bool:
     """Whether files can be made in a folder; tried, for permission bits tell little on Windows."""
+    # Not by tempfile: where Windows refuses, that takes it for a name in use and tries for hours.
+    probe = folder / f".{uuid4().hex}.part"
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
+        with probe.open("xb"):
+            pass
+        probe.unlink()
     except OSError:
         return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

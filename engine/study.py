@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine import studyindex
 from engine.dataset import assign_splits
 from engine.errors import StudyProblem, UnreadableImage
-from engine.files import is_writable
+from engine.files import is_writable, write_atomic
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES, list_images
 from engine.masks import find_mask, mask_name, read_mask, write_mask
@@ -101,7 +101,7 @@ class Study:
     def images(self) -> tuple[StudyImage, ...]:
         """All images of the folder as people count, with status, origin, scores and times."""
         paths = self._list()
-        if not self.masks_folder.is_dir():
+        if not any(folder.is_dir() for folder in self._masks_folders()):
             return tuple(StudyImage(path) for path in paths)
         with self._index() as index:
             self._reconcile(index, paths)
@@ -118,6 +118,7 @@ class Study:
         mask_path, owner = self._mask(image_path)
         if owner is not None:
             raise StudyProblem(image_path, f"{mask_path.name} is the mask of {owner}")
+        mask_path = self.masks_folder / mask_path.name
         with self._index() as index, _writing(mask_path):
             # The lock of the index keeps mask and record of two programs from mixing.
             index.execute("BEGIN IMMEDIATE")
@@ -145,6 +146,9 @@ class Study:
         with self._index() as index, _writing(mask_path):
             index.execute("BEGIN IMMEDIATE")
             record = read_record(mask_path)
+            if mask_path.parent != self.masks_folder:
+                content, mask_path = mask_path.read_bytes(), self.masks_folder / mask_path.name
+                write_atomic(mask_path, content)
             write_record(mask_path, image_path.name, record.origin, reviewed)
             self._remember(index, image_path.name, mask_path)
 
@@ -217,10 +221,16 @@ class Study:
         if not is_text(image_path.name):
             raise StudyProblem(image_path, "has a name with characters that are not text")
 
+    def _masks_folders(self) -> tuple[Path, ...]:
+        """Where masks are looked for; beside the images also where none can be written there."""
+        return self.masks_folder, self.folder / "segmentations"
+
     def _mask_path(self, image_path: Path) -> Path:
         self._own(image_path)
-        found = find_mask(self.masks_folder, image_path.stem)
-        return found or self.masks_folder / mask_name(image_path.stem)
+        for folder in self._masks_folders():
+            if found := find_mask(folder, image_path.stem):
+                return found
+        return self.masks_folder / mask_name(image_path.stem)
 
     def _mask(self, image_path: Path) -> tuple[Path, str | None]:
         """Where an image's mask belongs, and the other image that owns that file, if one does."""

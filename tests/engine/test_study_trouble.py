@@ -159,6 +159,28 @@ def test_study_of_a_read_only_folder_lies_at_home(
     assert Study.open(other).masks_folder != study.masks_folder
 
 
+def test_masks_in_a_read_only_folder_are_seen_and_stay_as_they_are(
+    folder: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Study.open(folder).save(folder / "a.png", make_mask(), ORIGIN)
+    before = {path.name: path.read_bytes() for path in old.parent.glob("*_segmentation*")}
+    monkeypatch.setattr("engine.study.is_writable", lambda path: folder not in (path, path.parent))
+    study = Study.open(folder)
+    assert statuses(study) == {"a.png": "saved", "b.jpg": "new", "läsion 3.png": "new"}
+    assert [sample.mask_path for sample in study.saved_samples()] == [old]
+    loaded = study.load(folder / "a.png", SHAPE)
+    assert loaded is not None
+    assert loaded.record.origin == ORIGIN
+
+    study.set_reviewed(folder / "a.png", True)
+    assert statuses(study)["a.png"] == "reviewed"
+    new = study.save(folder / "a.png", make_mask(1, 2), None)
+    assert new.is_relative_to(own_folders)
+    (sample,) = study.saved_samples()
+    assert np.array_equal(read_mask(sample.mask_path), make_mask(1, 2))
+    assert {path.name: path.read_bytes() for path in old.parent.glob("*_segmentation*")} == before
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root may write")
 def test_folder_that_cannot_be_written_is_noticed() -> None:
     assert not Study.open(Path("/proc/self")).is_beside_images
