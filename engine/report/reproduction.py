@@ -134,9 +134,11 @@ def trained_by(spec: ModelSpec) -> str:
     """
     if "steps" not in spec.training:
         return ""
-    begin = ["--from", "PARENT"] if spec.parent else ["--architecture", spec.architecture]
+    went_on = spec.parent or spec.training.get("samples_before")
+    begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
     # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine", "coarse_updates": 0}
+    usual: dict[str, object] = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine"}
+    usual |= {"updates": 10, "coarse_updates": 0, "detail": 1}
     changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
     kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
