@@ -94,12 +94,14 @@ def read_preview(path: Path | str, side_px: int = 1024) -> NDArray[np.uint8] | N
 
 
 def list_images(folder: Path | str) -> list[Path]:
-    """The image files in a folder, in the order people count: no hidden files, no masks."""
+    """The image files in a folder, in the order people count: no hidden files, no results."""
     try:
         files = [file for file in Path(folder).iterdir() if file.is_file()]
     except OSError as error:
         raise UnreadableImage(folder, _system_reason(error)) from error
-    return sorted((file for file in files if _is_image_name(file)), key=_counting_order)
+    names = {file.name for file in files}
+    images = (x for x in files if _is_image_name(x) and not _is_variance_map(x, names))
+    return sorted(images, key=_counting_order)
 
 
 def decoded(path: Path | str) -> PillowImage.Image:
@@ -219,6 +221,12 @@ def _spacing_mm(picture: PillowImage.Image) -> float | None:
 def _is_image_name(file: Path) -> bool:
     hidden_or_mask = file.name.startswith(".") or file.stem.lower().endswith("_segmentation")
     return file.suffix.lower() in IMAGE_SUFFIXES and not hidden_or_mask
+
+
+def _is_variance_map(file: Path, names: set[str]) -> bool:
+    """Whether it is one of a result's files (engine.results), which has its record beside it."""
+    stem = file.name.removesuffix("_variance.png")
+    return stem != file.name and f"{stem}.json" in names
 
 
 def _counting_order(file: Path) -> tuple[list[str | int], str]:

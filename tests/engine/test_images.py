@@ -394,6 +394,12 @@ def test_a_folder_is_listed_in_counting_order_without_masks(tmp_path: Path) -> N
         list_images(tmp_path / "missing")
 
 
+def test_the_map_of_a_result_is_no_picture_but_one_named_like_it_is(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a_variance.png", "a.json", "b_variance.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b_variance.png"]
+
+
 def test_camera_images_are_read(isic2018: Path) -> None:
     for path in sorted((isic2018.parent / "native" / "images").glob("*.jpg"))[:2]:
         assert min(read_image(path).pixels_hwc.shape[:2]) >= 500
