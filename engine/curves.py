@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,23 +22,26 @@ def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
     """The same steps, each written to the CSV file `path` before it is handed on.
 
     A resumed run begins at a later step: what the log holds from that step on is dropped first.
-    Closing this stream closes `steps`.
+    Where another program keeps the file to itself, as a spreadsheet on Windows does, its lines are
+    written when it lets go, at the end at the latest. Closing this stream closes `steps`.
     """
-    begun = False
+    begun, waiting = False, b""
     try:
         for step in steps:
             if not begun:
                 _keep_before(path, step.done)
                 begun = True
             row = (getattr(step, name) for name in COLUMNS)
-            line = ",".join("" if value is None else f"{value:.6g}" for value in row)
-            # One write of one whole line, so that no reader meets half a step.
-            with path.open("ab") as stream:
-                stream.write(f"{line}\n".encode())
+            waiting += (",".join(map(_cell, row)) + "\n").encode()
+            with suppress(PermissionError):
+                _append(path, waiting)
+                waiting = b""
             yield step
     finally:
         if isinstance(steps, Generator):
             steps.close()
+        if waiting:
+            _append(path, waiting)
 
 
 def read_curves(path: Path) -> list[dict[str, float | None]]:
@@ -77,12 +81,20 @@ def draw_curves(log_path: Path, picture_path: Path) -> None:
         figure.savefig(stream, format="png", dpi=120)
 
 
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _append(path: Path, lines: bytes) -> None:
+    # One write of whole lines, so that no reader meets half a step.
+    with path.open("ab") as stream:
+        stream.write(lines)
+
+
 def _keep_before(path: Path, done: int) -> None:
     kept = [row for row in read_curves(path) if (row["done"] or 0) < done]
-    lines = [",".join(COLUMNS)]
-    for row in kept:
-        values = (row[name] for name in COLUMNS)
-        lines.append(",".join("" if value is None else f"{value:.6g}" for value in values))
+    rows = (",".join(_cell(row[name]) for name in COLUMNS) for row in kept)
+    lines = [",".join(COLUMNS), *rows]
     write_atomic(path, "\n".join(lines) + "\n")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Barrier, Lock
+from typing import Literal
 
 import torch
 
+from engine.errors import OutOfMemory
 from engine.types import Device, ModelSpec
 
 _LOCK = Lock()
@@ -61,6 +65,11 @@ def _why_not_cuda() -> str:
         return "this build of torch has no CUDA"
     if not torch.cuda.is_available():
         return "no CUDA device or driver was found"
+    try:
+        # A device that this build has no code for is found all the same, and fails here.
+        torch.zeros(1, device="cuda").add_(1).item()
+    except RuntimeError as error:
+        return f"the CUDA device does not compute ({str(error).splitlines()[0]})"
     return ""
 
 
@@ -90,6 +99,19 @@ def _alike(count: int, room: int, multiple: int = 1) -> list[int]:
     size = -(-count // max(1, -(-count // room)))
     size = max(1, -(-size // multiple)) * multiple
     return [min(size, count - first) for first in range(0, count, size)]
+
+
+@contextmanager
+def in_memory(batch: int, size: int, what: Literal["members", "samples"]) -> Iterator[None]:
+    """Raises OutOfMemory, naming the batch, where the computation inside does not fit."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a CPU torch says so in words only.
+        known = (MemoryError, torch.cuda.OutOfMemoryError)
+        if not isinstance(error, known) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise OutOfMemory(batch, size, what) from error
 
 
 def thread_count() -> int:

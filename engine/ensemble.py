@@ -8,8 +8,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from engine.device import rounds
-from engine.errors import OutOfMemory
+from engine.device import in_memory, rounds
 from engine.framing import Frame
 from engine.fusion import settled
 from engine.model import Model
@@ -39,28 +38,28 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     done = 0
     for members in batches:
         first = members.start
-        try:
-            for step in denoise(model, image_chw, settings, members):
-                done += 1
-                members_nhw = np.concatenate([finished, step.clean_nhw])
-                whole = step.done == step.total
-                if whole and not settings.members:
-                    enough = _enough(members_nhw, first)
-                    if enough is not None:
-                        members_nhw, total = members_nhw[:enough], done
-                yield EnsembleResult(
-                    done=done,
-                    total=total,
-                    frame=frame,
-                    members_nhw=members_nhw,
-                    finished=len(members_nhw) if whole else first,
-                    first_member=first,
-                    step=step,
-                )
-        except (MemoryError, RuntimeError) as error:
-            if not _ran_out_of_memory(error):
-                raise
-            raise OutOfMemory(len(members), model.spec.size, len(members) // 2) from error
+        steps = denoise(model, image_chw, settings, members)
+        while True:
+            with in_memory(len(members), model.spec.size, "members"):
+                step = next(steps, None)
+            if step is None:
+                break
+            done += 1
+            members_nhw = np.concatenate([finished, step.clean_nhw])
+            whole = step.done == step.total
+            if whole and not settings.members:
+                enough = _enough(members_nhw, first)
+                if enough is not None:
+                    members_nhw, total = members_nhw[:enough], done
+            yield EnsembleResult(
+                done=done,
+                total=total,
+                frame=frame,
+                members_nhw=members_nhw,
+                finished=len(members_nhw) if whole else first,
+                first_member=first,
+                step=step,
+            )
         if done == total:
             return
         finished = members_nhw
@@ -77,12 +76,6 @@ def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[rang
         sizes = [min(batch, limit - first) for first in range(0, limit, batch)]
     ends = list(accumulate(sizes))
     return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-
-
-def _ran_out_of_memory(error: BaseException) -> bool:
-    # On a CPU torch says so in words only.
-    known = (MemoryError, torch.cuda.OutOfMemoryError)
-    return isinstance(error, known) or "DefaultCPUAllocator" in str(error)
 
 
 def _enough(members_nhw: Float, before: int) -> int | None:

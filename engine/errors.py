@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 
 class EngineError(Exception):
@@ -55,11 +56,16 @@ class UnknownArchitecture(EngineError):
 class OutOfMemory(EngineError):
     """A run that did not fit into memory.
 
-    `smaller` is a batch size that may fit, or 0 if a single member did not.
+    `batch` members of an ensemble, or samples of a training (`what`), were computed together.
     """
 
-    def __init__(self, members: int, size: int, smaller: int) -> None:
-        self.members = members
+    def __init__(self, batch: int, size: int, what: Literal["members", "samples"]) -> None:
+        self.batch = batch
         self.size = size
-        self.smaller = smaller
-        super().__init__(f"{members} members at {size} px do not fit into memory")
+        self.what = what
+        super().__init__(f"{batch} {what} at {size} px do not fit into memory")
+
+    @property
+    def smaller(self) -> int:
+        """A batch size that may fit, or 0 where a single one did not."""
+        return self.batch // 2

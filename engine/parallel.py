@@ -14,16 +14,23 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from engine.device import choose
+from engine.types import Device
+
 
 @contextmanager
-def group() -> Iterator[None]:
-    """Join the processes torchrun started, if it did; gloo on CPUs, nccl on CUDA devices."""
+def group(device: Device = "auto") -> Iterator[None]:
+    """Join the processes torchrun started, if it did; gloo on CPUs, nccl on CUDA devices.
+
+    A process that ends by an exception, an interruption too, leaves without waiting for the others.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if torch.cuda.is_available():
+    cuda = choose(device).name == "cuda"
+    if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield
         # A process that leaves while another still talks to it can take that one down.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import checkpoint, parallel, runstate
-from engine.device import DeviceChoice, choose
+from engine.device import DeviceChoice, choose, in_memory
 from engine.diffusion import add_noise, alpha_bars, clean_from, network_input
 from engine.errors import DatasetProblem
 from engine.lessons import Lesson, Lessons, reference
@@ -43,6 +43,8 @@ from engine.types import (
 References = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
 BEST, STATE = "best.safetensors", "state.safetensors"
+#: What a run's state tells beside its arrays.
+FACTS = ("done", "unjudged", "best_dice", "start_dice")
 WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
 #: Validation asks little of each image, so that it takes a small share of the time.
@@ -72,6 +74,7 @@ def train(
     ------
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
     UnreadableModel : where `resume` finds no state that fits.
+    OutOfMemory : at a step, naming a smaller batch that may fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     learned = dataset.split("train")
@@ -91,12 +94,14 @@ def train(
     references = [reference(sample, settings.size, spec.detail) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start)
     if resume:
-        run.read_state()
+        run.read_state(references)
     try:
         if start is not None and not resume and references:
             run.start_dice = run.validate(references)
         while run.done < settings.steps:
-            yield run.step(lessons, references)
+            with in_memory(settings.batch_size, settings.size, "samples"):
+                step = run.step(lessons, references)
+            yield step
     finally:
         run.write_state()
 
@@ -139,6 +144,8 @@ class _Run:
         self.learner = parallel.shared(self.network, device.name)
         self.optimizers = optimizers(self.network, settings.weight_decay)
         self.done = 0
+        #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
+        self.unjudged = False
         self.start_dice: float | None = None
         self.best_dice: float | None = None
         self.best_path: Path | None = None
@@ -159,6 +166,7 @@ class _Run:
             optimizer.step()
         mean_loss = parallel.total(float(loss.detach())) / parallel.size()
         self.done += 1
+        self.unjudged = True
         self._follow()
         elapsed = time.monotonic() - began
         validated = self._judge(references)
@@ -243,8 +251,10 @@ class _Run:
     def _judge(self, references: References) -> float | None:
         last = self.done == self.settings.steps
         if not last and self.done % self.settings.validate_every:
+            self.unjudged = False
             return None
         found = self.validate(references) if references else None
+        self.unjudged = False
         if found is None or self.best_dice is None or found > self.best_dice:
             self.best_dice = found
             seen = {"steps_done": self.done, "validation_dice": found}
@@ -266,16 +276,18 @@ class _Run:
         """Write all that `read_state` needs, atomically."""
         if parallel.rank() > 0:
             return
-        facts = {"done": self.done, "best_dice": self.best_dice, "start_dice": self.start_dice}
+        facts = {name: getattr(self, name) for name in FACTS}
         path = self.folder / STATE
         runstate.write(path, self.network, self.average, self.optimizers, facts)
         self.saved_at = time.monotonic()
 
-    def read_state(self) -> None:
+    def read_state(self, references: References) -> None:
         """Go on where `write_state` left off. Raises UnreadableModel."""
         path = self.folder / STATE
         facts = runstate.read(path, self.network, self.average, self.optimizers)
-        self.done, self.best_dice = facts["done"], facts["best_dice"]
-        self.start_dice = facts["start_dice"]
+        for name in FACTS:
+            setattr(self, name, facts.get(name))
         best = self.folder / BEST
         self.best_path = best if best.exists() else None
+        if self.unjudged:
+            self._judge(references)

@@ -67,14 +67,14 @@ def sentence(error: BaseException) -> str:
                 f"This program does not know the architecture {error.name!r}. Your masks are not "
                 "affected; choose another model or update the program."
             )
-        case OutOfMemory(smaller=0):
+        case OutOfMemory(batch=1):
             return (
                 f"The model at {error.size} px does not fit into memory. Your mask is not "
                 "affected; close other programs or choose a smaller model."
             )
         case OutOfMemory():
             return (
-                f"{error.members} members at {error.size} px do not fit into memory together. "
+                f"{error.batch} {error.what} at {error.size} px do not fit into memory together. "
                 f"Your mask is not affected; set Batch to {error.smaller} and try again."
             )
         case UnreadableSettings():

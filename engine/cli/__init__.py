@@ -31,7 +31,7 @@ Exit codes:
   0    done
   1    an unexpected defect of the program
   2    the command was not understood
-  3    some inputs could not be used; the others are done
+  3    not everything could be done, and why is said; the rest is done or kept
   4    nothing could be done: the model, the data or the disk
   130  interrupted; what was finished is kept
 """

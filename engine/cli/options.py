@@ -162,11 +162,11 @@ def sentence(error: BaseException) -> str:
             return "No model is installed. Train one with nca-seg train, or name a file."
         case UnknownArchitecture():
             return f"There is no model {error.name!r} here, only {', '.join(error.known)}."
-        case OutOfMemory(smaller=0):
+        case OutOfMemory(batch=1):
             return f"The model at {error.size} cells does not fit into memory."
         case OutOfMemory():
             return (
-                f"{error.members} members at once do not fit into memory. "
+                f"{error.batch} {error.what} at once do not fit into memory. "
                 f"Try --batch-size {error.smaller}."
             )
         case OSError():

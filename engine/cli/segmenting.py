@@ -152,7 +152,7 @@ def evaluate(
     from engine.evaluation import evaluate as evaluated
 
     newest: Evaluation | None = None
-    problem: EngineError | None = None
+    problem: Exception | None = None
     interrupted = False
     try:
         with (
@@ -169,7 +169,7 @@ def evaluate(
                     advance(newest.done / newest.total, f"{newest.done}/{newest.total}, {mean}")
     except KeyboardInterrupt:
         interrupted = True
-    except EngineError as error:
+    except (EngineError, OSError, MemoryError) as error:
         problem = error
     if newest is not None:
         _show(newest)

@@ -121,7 +121,7 @@ def train(
     dataset = open_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
-    if not resume and any((out / name).exists() for name in ("best.safetensors", LOG)):
+    if not resume and any((out / f"{name}.safetensors").exists() for name in ("best", "state")):
         raise typer.BadParameter(
             f"{out} holds a run; add --resume to go on with it, or choose another --out"
         )
@@ -160,19 +160,34 @@ def train(
     from engine.training import train as trained
 
     out.mkdir(parents=True, exist_ok=True)
-    with parallel.group():
+    with parallel.group(device):
+        if settings.batch_size % parallel.size():
+            raise typer.BadParameter(
+                f"--batch-size must be a multiple of the {parallel.size()} processes"
+            )
         steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
         if parallel.rank() > 0:
             _attend(steps, minutes)
             return
         last, interrupted = _follow(steps, out, minutes, "Training")
-    if last is None or last.best_path is None:
-        hint = f"--resume goes on from step {last.done}" if last else "nothing was learnt"
-        say(f"Stopped before the first validation, so there is no model yet; {hint}.")
-    else:
+        _conclude(last, out)
+        if interrupted:
+            # Within the group, which then is left without waiting: the others were interrupted too.
+            raise typer.Exit(INTERRUPTED)
+
+
+def _conclude(last: TrainStep | None, out: Path) -> None:
+    """Say what came of a training."""
+    best = out / "best.safetensors"
+    if last is not None and last.best_path is not None:
         print(f"{last.best_path}  {_dice(last)}  after {last.done} of {last.total} steps")
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+    elif last is not None:
+        hint = f"--resume goes on from step {last.done}"
+        say(f"Stopped before the first validation, so there is no model yet; {hint}.")
+    elif best.exists():
+        print(f"{best}  all steps were taken before; more --steps go on from here")
+    else:
+        say("Stopped before the first step: nothing was learnt.")
 
 
 @command(FINE_TUNING, without=("size",))
@@ -273,8 +288,8 @@ def _follow(
                     break
     except KeyboardInterrupt:
         interrupted = True
-    if not _draw(folder):
-        say(f"Without matplotlib there is no {PICTURE}; pip install 'nca-seg[report]' brings it.")
+    if (problem := _draw(folder)) is not None:
+        say(f"There is no new {PICTURE}: {problem}.")
     return last, interrupted
 
 
@@ -296,13 +311,15 @@ def _time_is_up(began: float, minutes: float | None) -> bool:
     return total(float(time.monotonic() - began >= 60 * minutes)) > 0
 
 
-def _draw(folder: Path) -> bool:
-    """Draw the curves; False where matplotlib is not installed."""
+def _draw(folder: Path) -> str | None:
+    """Draw the curves; why it could not be done, which is no reason to stop a training."""
     try:
         draw_curves(folder / LOG, folder / PICTURE)
     except ImportError:
-        return False
-    return True
+        return "it needs matplotlib; pip install 'nca-seg[report]' brings it"
+    except OSError as error:
+        return f"{folder / PICTURE} cannot be written ({error.strerror or error})"
+    return None
 
 
 def _dice(step: TrainStep) -> str:

@@ -346,7 +346,7 @@ def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
 
 
 def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> None:
-    user.model.error = OutOfMemory(3, 256, 1)
+    user.model.error = OutOfMemory(3, 256, "members")
     user.model.fails_at = 1
     user.begin()
     user.rest()

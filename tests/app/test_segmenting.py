@@ -142,7 +142,7 @@ def test_another_image_ends_the_run_of_the_last(qtbot: QtBot, tmp_path: Path) ->
 
 
 def test_a_failing_run_says_so_and_keeps_the_mask(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=3, error=OutOfMemory(3, 256, 1)))
+    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=3, error=OutOfMemory(3, 256, "members")))
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()

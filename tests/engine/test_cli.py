@@ -240,6 +240,36 @@ class TestLearning:
         refused = run(*common, "--steps", "4", exit_code=2)
         assert "--resume" in refused.stderr
 
+    def test_a_run_that_is_done_names_its_model_and_a_log_alone_is_no_run(
+        self, tmp_path: Path, dataset: Path, tiny: Path
+    ) -> None:
+        out = tmp_path / "run"
+        out.mkdir()
+        # What a kill within the first minutes leaves.
+        (out / "curves.csv").write_text("done,total\n1,2\n")
+        common = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN, "--steps", "2")
+        run(*common)
+        assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2]
+        assert str(out / "best.safetensors") in run(*common, "--resume").stdout
+
+    def test_a_picture_of_the_curves_that_cannot_be_written_ends_no_training(
+        self, tmp_path: Path, dataset: Path, tiny: Path
+    ) -> None:
+        pytest.importorskip("matplotlib")
+        out = tmp_path / "run"
+        (out / "curves.png").mkdir(parents=True)
+        arguments = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN)
+        result = run(*arguments, "--steps", "2")
+        assert str(out / "best.safetensors") in result.stdout
+        assert "curves.png cannot be written" in result.stderr
+
+    def test_a_batch_that_the_processes_cannot_share_is_a_usage_error(
+        self, tmp_path: Path, dataset: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("engine.parallel.size", lambda: 3)
+        arguments = ("train", "--data", dataset, "--out", tmp_path / "run", "--from", tiny, *TRAIN)
+        assert "multiple of the 3" in run(*arguments, exit_code=2).stderr
+
     def test_curves_are_drawn(self, tmp_path: Path, dataset: Path, tiny: Path) -> None:
         pytest.importorskip("matplotlib")
         out = tmp_path / "run"

@@ -49,7 +49,7 @@ def test_what_does_not_fit_into_memory_names_a_batch_that_may() -> None:
     truth, asked = disk(32), SampleSettings(steps=2, members=4, batch_size=4)
     with pytest.raises(OutOfMemory) as caught:
         list(segment(GreedyModel(truth), lesion(truth), asked))
-    assert (caught.value.members, caught.value.smaller) == (4, 2)
+    assert (caught.value.batch, caught.value.what, caught.value.smaller) == (4, "members", 2)
     smaller = replace(asked, batch_size=caught.value.smaller)
     *_, result = segment(GreedyModel(truth), lesion(truth), smaller)
     assert result.finished == 4

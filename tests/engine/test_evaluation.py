@@ -131,6 +131,35 @@ def test_a_log_is_on_disk_before_its_step_is_handed_on_and_closes_its_source(
     assert closed == [True]
 
 
+def test_a_log_that_another_program_holds_is_written_when_it_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "curves.csv"
+    stream = logged(iter([step(1), step(2), step(3), step(4)]), path)
+    next(stream)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", held)
+        assert [next(stream).done, next(stream).done] == [2, 3]
+    assert len(read_curves(path)) == 1
+    next(stream)
+    assert [row["done"] for row in read_curves(path)] == [1, 2, 3, 4]
+
+
+def test_what_never_could_be_logged_is_an_error_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = logged(iter([step(1), step(2)]), tmp_path / "curves.csv")
+    next(stream)
+    monkeypatch.setattr(Path, "open", held)
+    next(stream)
+    with pytest.raises(PermissionError):
+        next(stream)
+
+
+def held(path: Path, *_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
 def test_a_log_half_written_by_a_kill_is_read_to_its_last_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"
     list(logged(iter([step(1), step(2)]), path))

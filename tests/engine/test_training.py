@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine import checkpoint
-from engine.errors import DatasetProblem, UnreadableModel
+from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
 from engine.lessons import Lessons
 from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
 from engine.optimizer import Muon, orthogonal
@@ -138,6 +138,38 @@ def test_without_validation_images_the_last_weights_are_kept(tmp_path: Path) -> 
     assert last.best_dice is None
     assert last.best_path is not None
     assert checkpoint.read_spec(last.best_path).training["steps_done"] == 6
+
+
+def test_a_run_stopped_while_it_was_judged_is_judged_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    settings = replace(BRIEF, steps=3)
+    *_, whole = train(tiny_spec(), dataset, settings, tmp_path / "whole")
+
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.training._Run.validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(tiny_spec(), dataset, settings, out))
+    assert not (out / BEST).exists()
+    assert not list(train(tiny_spec(), dataset, settings, out, resume=True))
+    found = checkpoint.read_spec(out / BEST).training["validation_dice"]
+    assert found == pytest.approx(whole.best_dice)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("engine.training._Run._loss", greedy)
+    with pytest.raises(OutOfMemory, match="4 samples at 16 px") as caught:
+        next(train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
+    assert caught.value.smaller == 2
 
 
 def test_problems_are_told_before_the_first_step(tmp_path: Path) -> None:
