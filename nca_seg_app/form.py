@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -19,6 +22,42 @@ from PySide6.QtWidgets import (
 )
 
 LARGEST = 2**31 - 1
+#: Keys that end typing, or give it up.
+ENDING = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
+#: Keys that take a number ten steps on.
+PAGING = (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
+
+
+def finish_typing() -> None:
+    """Take over the number that is being typed, as if its field had been left."""
+    field = QApplication.focusWidget()
+    if isinstance(field, QAbstractSpinBox):
+        field.interpretText()
+
+
+class FieldKeys(QObject):
+    """Keys that mean something in a field do not start a command of the window as well.
+
+    Qt sees to letters and digits by itself.
+    """
+
+    def __init__(self, window: QWidget) -> None:
+        """For every field in `window` as it is now."""
+        super().__init__(window)
+        fields = (*window.findChildren(QAbstractSpinBox), *window.findChildren(QLineEdit))
+        for field in fields:
+            field.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return False
+        keys = ENDING + PAGING if isinstance(watched, QAbstractSpinBox) else ENDING
+        plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        erases = event.matches(QKeySequence.StandardKey.DeleteStartOfWord)
+        if erases or (plain and event.key() in keys):
+            event.accept()
+            return True
+        return False
 
 
 class Form(QWidget):
@@ -36,6 +75,8 @@ class Form(QWidget):
     ) -> None:
         super().__init__(parent)
         self._value = settings
+        #: What is shown and does not hold yet.
+        self._tried: dict[str, Any] = {}
         self._setters: dict[str, Callable[[Any], None]] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -59,6 +100,7 @@ class Form(QWidget):
     def set_value(self, settings: Any) -> None:
         """Show `settings`; `changed` is not emitted."""
         self._value = settings
+        self._tried.clear()
         for name, show in self._setters.items():
             show(getattr(settings, name))
         self._problem.hide()
@@ -67,15 +109,30 @@ class Form(QWidget):
         """Why what is shown does not hold, or ""."""
         return self._problem.text() if not self._problem.isHidden() else ""
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+            and event.key() == Qt.Key.Key_Escape
+        ):
+            # It gives up what was typed into a number field; where nothing was, it may close a
+            # dialog.
+            typed = watched.property("text")
+            watched.setProperty("value", watched.property("value"))
+            return bool(watched.property("text") != typed)
+        return super().eventFilter(watched, event)
+
     def _take(self, name: str, value: Any) -> None:
-        if value == getattr(self._value, name) and self._problem.isHidden():
+        if value == getattr(self._value, name) and not self._tried:
             return
+        self._tried[name] = value
         try:
-            self._value = dataclasses.replace(self._value, **{name: value})
+            self._value = dataclasses.replace(self._value, **self._tried)
         except ValueError as error:
             self._problem.setText(str(error))
             self._problem.show()
             return
+        self._tried.clear()
         self._problem.hide()
         self.changed.emit(self._value)
 
@@ -109,6 +166,7 @@ class Form(QWidget):
 
     def _whole(self, name: str, metadata: Any, value: int) -> QWidget:
         box = QSpinBox()
+        box.installEventFilter(self)
         low, high = metadata["low"], metadata["high"]
         box.setRange(-LARGEST if low is None else int(low), LARGEST if high is None else int(high))
         box.setSuffix(f" {metadata['unit']}" if metadata["unit"] else "")
@@ -122,6 +180,7 @@ class Form(QWidget):
 
     def _decimal(self, name: str, metadata: Any, value: float) -> QWidget:
         box = QDoubleSpinBox()
+        box.installEventFilter(self)
         low, high = metadata["low"], metadata["high"]
         decimals = 2 if value == 0 or (abs(value) >= 0.1 and round(value, 2) == value) else 6
         box.setDecimals(decimals)

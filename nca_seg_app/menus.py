@@ -7,6 +7,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar
 
 from nca_seg_app.actions import ACTIONS, MENUS, Action, find_action, plain_text
+from nca_seg_app.form import finish_typing
 from nca_seg_app.session import Session
 from nca_seg_app.theme import icon
 
@@ -92,6 +93,7 @@ class Commands(QObject):
         return made
 
     def _run(self, action: Action) -> None:
+        finish_typing()
         try:
             action.method(self._session)
         except Exception as error:

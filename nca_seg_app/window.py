@@ -10,17 +10,18 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
-    QKeyEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
+    QComboBox,
     QDialog,
     QDockWidget,
     QFrame,
     QMainWindow,
     QMenu,
     QScrollArea,
+    QSlider,
     QTabWidget,
     QToolBar,
     QVBoxLayout,
@@ -29,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.dialogs import Preferences
+from nca_seg_app.form import FieldKeys
 from nca_seg_app.help import about_page, help_page
 from nca_seg_app.menus import Commands
 from nca_seg_app.panels.cells import CellsPanel
@@ -76,8 +78,7 @@ class Window(QMainWindow):
         self.status = StatusLine(session)
         self.setStatusBar(self.status)
         self._restore()
-        for box in self.findChildren(QAbstractSpinBox):
-            box.installEventFilter(self)
+        FieldKeys(self)
         self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
@@ -224,13 +225,6 @@ class Window(QMainWindow):
         if event.type() == QEvent.Type.PaletteChange and hasattr(self, "commands"):
             self.commands.colour_icons()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        # Return in a number field ends the typing; it does not accept the result.
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            event.setAccepted(event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter))
-            return event.isAccepted()
-        return super().eventFilter(watched, event)
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _dropped(event):
             event.acceptProposedAction()
@@ -252,9 +246,31 @@ def _dropped(event: QDropEvent) -> list[Path]:
     return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
 
 
+class _WheelPast(QObject):
+    """The wheel scrolls a panel, and turns a field in it only while that has the focus."""
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__(panel)
+        for field in panel.findChildren(QWidget):
+            if isinstance(field, (QAbstractSpinBox, QComboBox, QSlider)):
+                # Qt would give it the focus for the wheel.
+                field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+                field.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        passes = isinstance(watched, QWidget) and not watched.hasFocus()
+        if event.type() == QEvent.Type.Wheel and passes:
+            event.ignore()
+            return True
+        return False
+
+
 def _scrolled(panel: QWidget) -> QScrollArea:
     """The panel in a scroll area that never scrolls sideways."""
+    _WheelPast(panel)
     area = QScrollArea()
+    # A click beside its fields, or on a button, leaves the keyboard with the canvas.
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from nca_seg_app.actions import find_action
 from nca_seg_app.canvas import brushwork
 from nca_seg_app.canvas.conversion import to_point, to_rc
+from nca_seg_app.canvas.placement import Placement
 from nca_seg_app.canvas.stage import Stage
 from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.session import Session
@@ -53,7 +54,8 @@ class CanvasView(Stage):
         self._pointer: QPointF | None = None
         self._pressed_at: QPointF | None = None
         self._panned_from: QPointF | None = None
-        self._drawing_with = Button.NoButton
+        #: The button that began a pan or a stroke; it alone ends it.
+        self._held = Button.NoButton
         self._shift = self._dropping = False
         self._notches = 0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -68,6 +70,8 @@ class CanvasView(Stage):
         session.viewing.tool_changed.connect(self._adopt_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
+        session.segmentation.result_changed.connect(self._tell_pointed)
+        session.viewing.shown_changed.connect(self._tell_pointed)
         self._style_empty()
         self.adopt_image()
 
@@ -82,18 +86,23 @@ class CanvasView(Stage):
         """Begin anew with the session's image."""
         # A stroke on the old image went with its document.
         self._tool, self._panned_from, self._pressed_at = None, None, None
-        self._drawing_with = Button.NoButton
         super().adopt_image()
         self._empty.setVisible(self.layers.picture is None)
         self._adopt_tool()
         self._tell_pointed()
+
+    def place(self, placement: Placement, fits: bool = False) -> None:
+        super().place(placement, fits)
+        # Another pixel lies under a pointer that rests, and the brush may need a cursor now.
+        self._tell_pointed()
+        self._adopt_cursor()
 
     def _adopt_tool(self) -> None:
         session, document = self.session, self.session.document
         if self._tool is not None:
             self._tool.cancel()
         kind = DRAWING_TOOLS.get(session.viewing.tool)
-        self._tool, self._drawing_with = None, Button.NoButton
+        self._tool = None
         if kind is not None and document is not None and not self.previews:
             self._tool = kind(document, lambda: session.settings.brush_radius_px)
         self._adopt_cursor()
@@ -104,49 +113,49 @@ class CanvasView(Stage):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         place, button = event.position(), event.button()
-        if self.layers.picture is None or self.previews or self._drawing_with != Button.NoButton:
+        if button == self._held:
+            # Its release went elsewhere, as to a dialog that a key had opened meanwhile.
+            self._let_go()
+        if self.layers.picture is None or self.previews or self._held != Button.NoButton:
             return
         self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        pans = button == Button.LeftButton and (self.bare or self._tool is None)
-        if pans or button == Button.MiddleButton:
-            self._panned_from = self._pressed_at = place
-        elif self._tool is not None and button in (Button.LeftButton, Button.RightButton):
-            self._drawing_with = button
+        if (tool := self._drawn_by(button)) is not None:
+            self._held = button
             erases = self._shift or button == Button.RightButton
-            self._tool.press(self._image_point(place), erases, 1 / self.placement.scale)
+            tool.press(self._image_point(place), erases, 1 / self.placement.scale)
+        elif button in (Button.LeftButton, Button.MiddleButton):
+            self._held, self._panned_from = button, place
+            picks = button == Button.LeftButton and not self.bare
+            self._pressed_at = place if picks else None
         self._point_at(place)
         self._adopt_cursor()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         place = event.position()
         self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if self._held != Button.NoButton and not event.buttons() & self._held:
+            self._let_go()
         if self._panned_from is not None:
             by = place - self._panned_from
             self._panned_from = place
             self.place(self.placement.moved(by.x(), by.y()))
-        elif self._tool is not None and self._drawing_with != Button.NoButton:
+        elif self._tool is not None and self._held != Button.NoButton:
             self._tool.drag(self._image_point(place))
         self._point_at(place)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        place = event.position()
-        if self._panned_from is not None:
-            if event.button() == Button.LeftButton and not self.bare and self._clicked(place):
-                self.session.viewing.pick(self._pixel(place))
-            self._panned_from = self._pressed_at = None
-        elif event.button() == self._drawing_with:
-            self._drawing_with = Button.NoButton
-            if self._tool is not None:
-                sketched = bool(self._tool.sketch)
-                self._tool.release()
-                if sketched:
-                    self.update()
-        self._adopt_cursor()
+        if event.button() != self._held:
+            return
+        place, pressed_at = event.position(), self._pressed_at
+        if pressed_at is not None and (place - pressed_at).manhattanLength() <= CLICK_DISTANCE:
+            self.session.viewing.pick(self._pixel(place))
+        self._let_go()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         # Two quick dabs are two dabs; only a polygon ends with a double click.
-        if self._tool is not None and self._tool.name == "polygon" and self._tool.active:
-            self._tool.finish()
+        tool = self._drawn_by(event.button())
+        if tool is not None and tool.name == "polygon" and tool.active:
+            tool.finish()
             self.update()
         else:
             self.mousePressEvent(event)
@@ -164,7 +173,6 @@ class CanvasView(Stage):
             scale = self.placement.scale * 2 ** (turned / WHEEL_DOUBLES)
             self.zoom_to(scale, event.position())
         self._point_at(event.position())
-        self._adopt_cursor()
         event.accept()
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -173,9 +181,22 @@ class CanvasView(Stage):
         self._tell_pointed()
         super().leaveEvent(event)
 
-    def _clicked(self, place: QPointF) -> bool:
-        by = place - (self._pressed_at or place)
-        return by.manhattanLength() <= CLICK_DISTANCE
+    def _drawn_by(self, button: Qt.MouseButton) -> DrawingTool | None:
+        """The tool that a button draws with, or None; nobody draws on what cannot be seen."""
+        draws = not self.bare and button in (Button.LeftButton, Button.RightButton)
+        return self._tool if draws else None
+
+    def _let_go(self) -> None:
+        """End what the held button began."""
+        self._held = Button.NoButton
+        if self._panned_from is not None:
+            self._panned_from = self._pressed_at = None
+        elif self._tool is not None:
+            sketched = bool(self._tool.sketch)
+            self._tool.release()
+            if sketched:
+                self.update()
+        self._adopt_cursor()
 
     def _point_at(self, place: QPointF) -> None:
         self._update_around_pointer()
@@ -239,7 +260,7 @@ class CanvasView(Stage):
         elif tool is not None and key == Key.Key_Backspace:
             tool.step_back()
             self.update()
-        elif tool is not None and self._drawing_with == Button.NoButton:
+        elif tool is not None and self._held == Button.NoButton:
             tool.finish()
             self.update()
 

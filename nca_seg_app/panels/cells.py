@@ -145,7 +145,13 @@ class CellsPanel(QWidget):
         if moment != self._moment:
             self._moment = moment
             self._cell.setText("Replaying this step …")
-            segmentation.replay(step.member, step.timestep, self._set_steps)
+
+            def take(cells: list[CellStep]) -> None:
+                # Another image, or another run, may have come meanwhile.
+                if moment == self._moment:
+                    self._set_steps(cells)
+
+            segmentation.replay(step.member, step.timestep, take)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -160,8 +166,9 @@ class CellsPanel(QWidget):
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
         self._scales = None if not steps else channel_scales(steps)
+        first = self.update_slider.maximum() == 0
         self.update_slider.setMaximum(max(0, len(steps) - 1))
-        if steps and self.update_slider.value() == 0:
+        if first:
             self.update_slider.setValue(len(steps) - 1)
         self._show_update()
         self._draw_curves()

@@ -50,7 +50,7 @@ class ImagesPanel(QWidget):
         )
         self.order.setCurrentIndex(self.order.findData(session.listing.order))
         self.order.setAccessibleName("Order")
-        self.words = QLineEdit(session.listing.words)
+        self.words = FindField(session.listing.words)
         self.words.setPlaceholderText("Find by name")
         self.words.setClearButtonEnabled(True)
         self.words.setToolTip("Show only images whose name contains this (Esc clears).")
@@ -109,14 +109,26 @@ class ImagesPanel(QWidget):
         shown = f" · {listed} shown" if listed != len(rows) else ""
         self.reviewed.setText(f"{done:,} of {len(rows):,} reviewed{shown}")
         line = self.model.line(index)
-        if line >= 0:
+        stayed = self._followed == (index, len(rows))
+        # While the image stays, so does the list: where a person scrolled it, and on the line that
+        # the arrow keys went to.
+        if line >= 0 and not (stayed and self.list.currentIndex().isValid()):
             self.list.setCurrentIndex(self.model.index(line))
-        if self._followed == (index, len(rows)):
-            # The image stayed, so the list stays where the person scrolled it.
+        if stayed:
             self.list.verticalScrollBar().setValue(top)
         elif line >= 0:
             self.list.scrollTo(self.model.index(line))
         self._followed = (index, len(rows))
+
+
+class FindField(QLineEdit):
+    """Words to find images by; Esc clears them."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.clear()
+        else:
+            super().keyPressEvent(event)
 
 
 class ImageList(QListView):
@@ -142,8 +154,9 @@ class ImageList(QListView):
         # Return accepts a result elsewhere; here it opens an image, if another one is chosen.
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             opens = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+            plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
             line = self.currentIndex().row()
-            if opens and not event.modifiers() and line >= 0 and not self._images.is_open(line):
+            if opens and plain and line >= 0 and not self._images.is_open(line):
                 event.accept()
                 return True
         return super().event(event)

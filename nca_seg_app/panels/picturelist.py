@@ -135,11 +135,17 @@ class PictureView(QListView):
             self.clearSelection()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        super().mousePressEvent(event)
+        # Not Qt's: it would frame what any button presses, also where nothing comes of it. The
+        # frame follows what is shown instead, by `select()`.
         point = event.position().toPoint()
         index = self.indexAt(point)
         if index.isValid() and event.button() == Qt.MouseButton.LeftButton:
             self.chosen.emit(index.row(), point.y() < self.visualRect(index).center().y())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        # Nor does the frame go along with a button that is held.
+        if not event.buttons():
+            super().mouseMoveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         before = self.currentIndex().row()

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from nca_seg_app.actions import Action, find_action, plain_text
-from nca_seg_app.form import Form
+from nca_seg_app.form import Form, finish_typing
 from nca_seg_app.panels.agreement import AgreementWatch
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import figures, progress_text, scores
@@ -102,9 +102,14 @@ class SegmentPanel(QWidget):
         # So that the keys keep going to the canvas, and no narrow dock cuts the words off.
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setMinimumWidth(0)
-        button.clicked.connect(lambda: action.method(self._session))
+        button.clicked.connect(lambda: self._do(action))
         self._buttons.append((action, button))
         return button
+
+    def _do(self, action: Action) -> None:
+        # A click on these buttons leaves the keyboard, and what is being typed, in a field.
+        finish_typing()
+        action.method(self._session)
 
     def _connect(self) -> None:
         session, run = self._session, self._session.segmentation

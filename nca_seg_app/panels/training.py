@@ -146,6 +146,9 @@ class TrainingPanel(QWidget):
         self._loss.setVisible(bool(curve))
         self._dice.setVisible(bool(curve) and curve[-1].best_dice is not None)
         if not curve:
+            # A training that begins is not where the one before it ended.
+            self._bar.reset()
+            self._left.clear()
             return
         last = curve[-1]
         self._bar.setRange(0, last.total)

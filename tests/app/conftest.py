@@ -12,7 +12,10 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread
 from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QWidget
 from pytestqt.qtbot import QtBot
 
-from tests.app.desks import Desk, leave
+from nca_seg_app.session import Has, Session
+from nca_seg_app.window import Window
+from tests.app.desks import SMALL, Desk, leave
+from tests.fakes import Person, fake_engine
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,22 @@ def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
     made = Desk(qtbot, tmp_path)
     yield made
     leave(made)
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person(save="discard")
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path, person: Person) -> Iterator[Window]:
+    made = Window(Session(fake_engine(tmp_path), person, SMALL))
+    qtbot.addWidget(made)
+    made.show()
+    made.session.refresh_models()
+    qtbot.waitUntil(lambda: Has.MODEL in made.session.state)
+    yield made
+    made.close()
 
 
 def _windows() -> list[QWidget]:

@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from engine import masks
 from engine.types import SampleSettings, TrainSettings
-from nca_seg_app.session import Session
+from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
+from nca_seg_app.window import Window
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 SHAPE = (48, 64)
@@ -24,6 +25,8 @@ QUICK = Settings(
     # Only where a test is about it: elsewhere a run that nobody asked for is in the way.
     run_ahead=False,
 )
+#: For the whole window; the next image is segmented ahead.
+SMALL = Settings(sample=SampleSettings(steps=3, members=2))
 SETTINGS = Settings(sample=SampleSettings(steps=4, members=5, batch_size=2), run_ahead=False)
 
 
@@ -69,6 +72,7 @@ class Desk:
                 not session.lane.pending
                 and not session.aside.pending
                 and session.jobs.current is None
+                and not session.exporting.running
             )
         )
 
@@ -125,6 +129,20 @@ class PanelDesk:
         panel.resize(width, height)
         panel.show()
         self.qtbot.waitExposed(panel)
+
+
+def opened(window: Window, qtbot: QtBot, path: Path) -> Session:
+    """The session of `window`, with an image open."""
+    window.session.open_path(path)
+    qtbot.waitUntil(lambda: Has.IMAGE in window.session.state)
+    return window.session
+
+
+def trigger(window: Window, action_id: str) -> None:
+    """Choose a command, which must be enabled."""
+    action = window.commands.actions[action_id]
+    assert action.isEnabled(), f"{action_id} is not enabled"
+    action.trigger()
 
 
 def click(desk: PanelDesk, view: QWidget, point: QPoint) -> None:

@@ -5,12 +5,24 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QSpinBox,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings, TrainSettings
 from nca_seg_app.form import Form
 from nca_seg_app.settings import Settings
+
+NO_KEY = Qt.KeyboardModifier.NoModifier
 
 
 @pytest.mark.parametrize("settings", [SampleSettings(), TrainSettings(), Settings()])
@@ -55,6 +67,42 @@ def test_a_value_that_does_not_hold_is_explained_and_not_taken(qtbot: QtBot) -> 
     assert form.problem() == ""
     form.findChild(QCheckBox, "augment").setChecked(False)
     assert form.value() == TrainSettings(size=32, augment=False)
+
+
+def test_what_does_not_hold_is_told_until_it_does(qtbot: QtBot) -> None:
+    form = Form(TrainSettings())
+    qtbot.addWidget(form)
+    size, augment = form.findChild(QSpinBox, "size"), form.findChild(QCheckBox, "augment")
+    size.setValue(63)
+    augment.setChecked(False)
+    assert "multiple of 4" in form.problem()
+    assert form.value() == TrainSettings()
+    size.setValue(32)
+    assert form.problem() == ""
+    assert form.value() == TrainSettings(size=32, augment=False)
+    size.setValue(63)
+    form.set_value(TrainSettings())
+    augment.setChecked(False)
+    assert form.value() == TrainSettings(augment=False)
+
+
+def test_escape_gives_up_what_is_typed_and_else_is_not_the_fields(qtbot: QtBot) -> None:
+    form = Form(TrainSettings())
+    qtbot.addWidget(form)
+    form.show()
+    for name, held in (("steps", 300), ("learning_rate", 3e-4)):
+        box = form.findChild(QAbstractSpinBox, name)
+        shown = box.text()
+        box.selectAll()
+        qtbot.keyClicks(box, "1")
+        assert box.text() != shown
+        for taken in (True, False):
+            press = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Escape, NO_KEY)
+            QApplication.sendEvent(box, press)
+            assert press.isAccepted() == taken
+            assert box.text() == shown
+        box.interpretText()
+        assert getattr(form.value(), name) == held
 
 
 def test_only_the_named_settings_have_rows(qtbot: QtBot) -> None:

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import masks
-from engine.types import SampleSettings
 from nca_seg_app.actions import ACTIONS
 from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.session import Has, Session
-from nca_seg_app.settings import Settings
 from nca_seg_app.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.window import Window
+from tests.app.desks import SMALL, opened, trigger
 from tests.fakes import DiskModel, Person, fake_engine, write_image
-
-QUICK = SampleSettings(steps=3, members=2)
-
-
-@pytest.fixture
-def person() -> Person:
-    return Person(save="discard")
-
-
-@pytest.fixture
-def window(qtbot: QtBot, tmp_path: Path, person: Person) -> Iterator[Window]:
-    made = Window(Session(fake_engine(tmp_path), person, Settings(sample=QUICK)))
-    qtbot.addWidget(made)
-    made.show()
-    made.session.refresh_models()
-    qtbot.waitUntil(lambda: Has.MODEL in made.session.state)
-    yield made
-    made.close()
-
-
-def opened(window: Window, qtbot: QtBot, path: Path) -> Session:
-    window.session.open_path(path)
-    qtbot.waitUntil(lambda: Has.IMAGE in window.session.state)
-    return window.session
-
-
-def trigger(window: Window, action_id: str) -> None:
-    action = window.commands.actions[action_id]
-    assert action.isEnabled(), f"{action_id} is not enabled"
-    action.trigger()
 
 
 class Layouts(QObject):
@@ -245,17 +213,6 @@ def test_a_command_that_breaks_does_not_take_the_window_along(
     assert window.isVisible()
 
 
-def test_return_in_a_number_field_does_not_accept(
-    window: Window, qtbot: QtBot, tmp_path: Path
-) -> None:
-    session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
-    session.segmentation.segment()
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
-    box = next(box for box in window.findChildren(QAbstractSpinBox) if box.isVisible())
-    qtbot.keyClick(box, Qt.Key.Key_Return)
-    assert session.segmentation.proposed
-
-
 def test_the_window_says_what_it_is_not_for(window: Window) -> None:
     assert RESEARCH_USE in about_html()
     labels = [label.text() for label in window.status.findChildren(type(window.status.note))]
@@ -358,7 +315,7 @@ def test_a_training_ends_in_a_model_beside_its_parent(
 
 def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) -> None:
     model = DiskModel(holds_at=1)
-    window = Window(Session(fake_engine(tmp_path, model), Person(), Settings(sample=QUICK)))
+    window = Window(Session(fake_engine(tmp_path, model), Person(), SMALL))
     qtbot.addWidget(window)
     window.session.refresh_models()
     opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))

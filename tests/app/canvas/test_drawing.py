@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
 from tests.app.canvas.hands import (
     CONTROL,
+    LEFT,
+    MIDDLE,
+    NO_BUTTON,
+    NO_KEY,
     RIGHT,
     SHAPE,
     SHIFT,
@@ -138,3 +144,99 @@ def test_another_image_is_drawn_on_anew(
     assert mask_of(session).shape == (100, 50)
     assert mask_of(session)[90, 40]
     assert not mask_of(session)[:80].any()
+
+
+def test_a_button_pressed_while_panning_draws_nothing(canvas: CanvasView, session: Session) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 20.0, 30.0, button=MIDDLE)
+    press(canvas, 20.0, 30.0)
+    release(canvas, 20.0, 30.0)
+    before = canvas.placement
+    drag(canvas, 22.0, 30.0, button=MIDDLE)
+    assert canvas.placement != before
+    release(canvas, 22.0, 30.0, button=MIDDLE)
+    before = canvas.placement
+    drag(canvas, 40.0, 50.0, button=NO_BUTTON)
+    assert canvas.placement == before
+    assert not mask_of(session).any()
+    press(canvas, 20.0, 30.0)
+    release(canvas, 20.0, 30.0)
+    assert (mask_of(session) == footprint(20, 30, 5)).all()
+
+
+def test_another_tool_taken_in_hand_leaves_a_pan_under_way(
+    canvas: CanvasView, session: Session
+) -> None:
+    press(canvas, 20.0, 30.0, button=MIDDLE)
+    session.viewing.choose_tool("brush")
+    release(canvas, 20.0, 30.0, button=MIDDLE)
+    before = canvas.placement
+    drag(canvas, 40.0, 50.0, button=NO_BUTTON)
+    assert canvas.placement == before
+
+
+@pytest.mark.parametrize("tool", ["brush", "pan"])
+def test_a_release_that_went_elsewhere_ends_what_was_under_way(
+    canvas: CanvasView, session: Session, tool: str
+) -> None:
+    session.viewing.choose_tool(tool)  # type: ignore[arg-type]
+    press(canvas, 20.0, 30.0)
+    painted_hw, before = mask_of(session).copy(), canvas.placement
+    drag(canvas, 40.0, 50.0, button=NO_BUTTON)
+    assert (mask_of(session) == painted_hw).all()
+    assert canvas.placement == before
+    assert session.document is not None
+    assert not session.document.drawing
+    # A touch comes without a move before it.
+    press(canvas, 40.0, 50.0)
+    press(canvas, 20.0, 30.0)
+    release(canvas, 20.0, 30.0)
+    drag(canvas, 30.0, 30.0, button=NO_BUTTON)
+    assert len(session.document.steps) == (2 if tool == "brush" else 0)
+
+
+@pytest.mark.parametrize("button", [LEFT, RIGHT])
+def test_nothing_is_drawn_on_the_bare_image(
+    canvas: CanvasView, session: Session, button: Qt.MouseButton
+) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 24.0, 30.0)
+    release(canvas, 24.0, 30.0)
+    assert key(canvas, Qt.Key.Key_Space)
+    press(canvas, 24.0, 30.0, button=button)
+    release(canvas, 24.0, 30.0, button=button)
+    assert (mask_of(session) == footprint(24, 30, 5)).all()
+    assert session.viewing.picked is None
+
+
+def test_a_click_on_the_bare_image_picks_nothing_whichever_is_let_go_first(
+    canvas: CanvasView, session: Session
+) -> None:
+    session.viewing.choose_tool("brush")
+    assert key(canvas, Qt.Key.Key_Space)
+    press(canvas, 24.0, 30.0)
+    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyRelease, Qt.Key.Key_Space, NO_KEY))
+    release(canvas, 24.0, 30.0)
+    assert session.viewing.picked is None
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_two_quick_pans_do_not_close_a_polygon(
+    canvas: CanvasView, session: Session, bare: bool
+) -> None:
+    session.viewing.choose_tool("polygon")
+    for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0)):
+        press(canvas, row, column)
+        release(canvas, row, column)
+    button = MIDDLE
+    if bare:
+        assert key(canvas, Qt.Key.Key_Space)
+        button = LEFT
+    mouse(canvas, QEvent.Type.MouseButtonDblClick, 20.0, 20.0, button)
+    before = canvas.placement
+    drag(canvas, 24.0, 20.0, button=button)
+    release(canvas, 24.0, 20.0, button=button)
+    assert canvas.placement != before
+    assert not mask_of(session).any()
+    assert canvas.tool is not None
+    assert canvas.tool.active

@@ -214,6 +214,33 @@ def test_the_pointer_reads_pixel_probability_and_doubt(
     assert said[-1] == ""
 
 
+def test_what_is_told_of_a_pointer_that_rests_stays_true(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    said: list[str] = []
+    canvas.pointed.connect(said.append)
+    drag(canvas, 24.5, 32.5)
+    place = place_of(canvas, 24.5, 32.5)
+    run_model(session, qtbot)
+    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    session.viewing.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
+    assert said[-1].endswith("x_t 0.50")
+    session.viewing.show(None)
+    session.segmentation.discard()
+    canvas.zoom_to(40.0, place + QPointF(100, 0))
+    column, row = canvas.placement.to_image(place.x(), place.y())
+    assert said[-1] == f"({int(column)}, {int(row)})" != "(32, 24)"
+
+
+def test_a_brush_too_small_to_be_seen_has_a_cursor(canvas: CanvasView, session: Session) -> None:
+    session.change_settings(brush_radius_px=0.5)
+    canvas.zoom_to(20.0, QPointF(320, 240))
+    session.viewing.choose_tool("brush")
+    assert canvas.cursor().shape() == Qt.CursorShape.BlankCursor
+    canvas.zoom_to(5.0, QPointF(320, 240))
+    assert canvas.cursor().shape() == Qt.CursorShape.CrossCursor
+
+
 def test_a_shown_map_covers_the_image(canvas: CanvasView, session: Session) -> None:
     bare = looks(canvas)
     map_hw = np.zeros((12, 16), np.float32)

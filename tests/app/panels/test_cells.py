@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from engine.types import CellStep
 from nca_seg_app.panels.cells import CellsPanel
 from tests.app.desks import PanelDesk
 
@@ -31,3 +34,41 @@ def test_levels_may_have_different_numbers_of_updates(
         assert len(curve.yData) == coarse + fine + 2
     noise = panel.plot.plotItem.listDataItems()[0].yData
     assert list(noise) == [*range(coarse + 1), *range(fine + 1)]
+
+
+def test_a_replay_that_comes_late_is_not_shown_over_another_image(
+    desk: PanelDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.open()
+    desk.segment()
+    answers: list[Callable[[], None]] = []
+    run = desk.session.segmentation
+    replay = run.replay
+
+    def hold(member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
+        replay(member, timestep, lambda cells: answers.append(lambda: done(cells)))
+
+    monkeypatch.setattr(run, "replay", hold)
+    panel = CellsPanel(desk.session)
+    desk.show(panel, 340, 900)
+    desk.qtbot.waitUntil(lambda: len(answers) == 1)
+    with desk.qtbot.waitSignal(desk.session.image_changed):
+        desk.session.open_next()
+    answers[0]()
+    assert panel.update_slider.maximum() == 0
+    assert panel.update_text.text() == ""
+
+
+def test_another_diffusion_step_is_shown_at_the_same_cell_update(desk: PanelDesk) -> None:
+    desk.open()
+    desk.segment()
+    panel = CellsPanel(desk.session)
+    desk.show(panel, 340, 900)
+    desk.qtbot.waitUntil(lambda: panel.update_slider.maximum() == 9)
+    assert panel.update_slider.value() == 9
+    for place, step in ((0, 0), (4, 1)):
+        panel.update_slider.setValue(place)
+        before = panel._steps
+        panel._step.setValue(step)
+        desk.qtbot.waitUntil(lambda before=before: panel._steps is not before)
+        assert panel.update_slider.value() == place

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
 
 from nca_seg_app.panels.ensemble import EnsemblePanel
 from nca_seg_app.panels.maps import MAPS
@@ -87,3 +91,34 @@ def test_the_agreement_map_follows_its_slider(desk: PanelDesk) -> None:
         areas.append(float(viewing.shown.map_hw.sum()))
     members = desk.session.segmentation.result.members_nhw >= 0.5
     assert areas == [members.all(axis=0).sum(), members.any(axis=0).sum()]
+
+
+@pytest.mark.parametrize("button", [Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton])
+def test_the_frame_stays_on_what_the_canvas_shows(desk: PanelDesk, button: Qt.MouseButton) -> None:
+    desk.open()
+    panel = EnsemblePanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 5)
+    view = panel.members.viewport()
+    places = [panel.members.visualRect(panel.members.pictures.index(row)) for row in range(5)]
+    click(desk, view, places[3].center())
+    if button == Qt.MouseButton.LeftButton:
+        # With a button held over others, from where no picture is.
+        start = view.rect().bottomRight() - QPoint(1, 1)
+        assert not panel.members.indexAt(start).isValid()
+    else:
+        start = places[1].center()
+    desk.qtbot.mousePress(view, button, pos=start)
+    for point in (places[0].center(), places[1].center()):
+        move = QMouseEvent(
+            QEvent.Type.MouseMove, point, view.mapToGlobal(point),
+            Qt.MouseButton.NoButton, button, Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        QApplication.sendEvent(view, move)
+    desk.qtbot.mouseRelease(view, button, pos=places[1].center())
+    assert desk.session.viewing.shown is not None
+    assert desk.session.viewing.shown.title == "Member 4"
+    framed = panel.members.selectionModel().selectedIndexes()
+    assert [index.row() for index in framed] == [3]
+    assert panel.members.currentIndex().row() == 3

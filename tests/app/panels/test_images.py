@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QApplication
 
 from nca_seg_app.listing import ordered
 from nca_seg_app.panels.imagelist import ImageModel, Index
@@ -113,6 +115,47 @@ def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Space)
     desk.qtbot.keyClick(panel.order.view(), Qt.Key.Key_Return)
     assert desk.session.listing.places == [2, 0, 1]
+
+
+def test_escape_clears_the_words(desk: PanelDesk) -> None:
+    panel = shown(desk)
+    desk.qtbot.keyClicks(panel.words, "b.p")
+    assert desk.session.listing.places == [1]
+    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Escape)
+    assert panel.words.text() == ""
+    assert desk.session.listing.places == [0, 1, 2]
+
+
+def test_a_doubt_that_comes_in_leaves_the_arrow_keys_where_they_are(desk: PanelDesk) -> None:
+    panel = shown(desk)
+    desk.qtbot.keyClick(panel.list, Qt.Key.Key_Down)
+    assert panel.list.currentIndex().row() == 1
+    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
+    assert panel.list.currentIndex().row() == 1
+    desk.session.open_row(2)
+    desk.qtbot.waitUntil(lambda: panel.list.currentIndex().row() == 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        (Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Enter, Qt.KeyboardModifier.KeypadModifier),
+    ],
+)
+def test_return_and_the_keypads_enter_open_the_line(
+    desk: PanelDesk, key: Qt.Key, keys: Qt.KeyboardModifier
+) -> None:
+    panel = shown(desk)
+    desk.qtbot.keyClick(panel.list, Qt.Key.Key_Down)
+    asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, keys)
+    asked.ignore()
+    QApplication.sendEvent(panel.list, asked)
+    assert asked.isAccepted()
+    with desk.qtbot.waitSignal(desk.session.image_changed):
+        desk.qtbot.keyClick(panel.list, key, keys)
+    assert desk.session.index == 1
 
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:

@@ -1,0 +1,179 @@
+"""Law: what is typed into a field is the field's, and a command that runs has taken it over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QSlider, QSpinBox, QWidget
+from pytestqt.qtbot import QtBot
+
+from engine import masks
+from nca_seg_app.panels.images import ImagesPanel
+from nca_seg_app.panels.segment import SegmentPanel
+from nca_seg_app.session import Has, Session
+from nca_seg_app.window import Window
+from tests.app.desks import opened
+from tests.fakes import write_image
+
+CONTROL, KEYPAD = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.KeypadModifier
+PLAIN = Qt.KeyboardModifier.NoModifier
+
+
+@pytest.fixture
+def session(window: Window, qtbot: QtBot, tmp_path: Path) -> Session:
+    """With two images, of which the second is open, a mask and a result that waits."""
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "images" / name)
+    session = opened(window, qtbot, tmp_path / "images")
+    session.open_next()
+    qtbot.waitUntil(lambda: session.index == 1 and Has.IDLE in session.state)
+    assert session.document is not None
+    session.document.edit("Fill", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    return session
+
+
+def steps_of(window: Window) -> QSpinBox:
+    return window.findChild(SegmentPanel).form.findChild(QSpinBox, "steps")
+
+
+def field(window: Window, kind: str) -> QWidget:
+    """The field with the keyboard in it, and all of its text chosen."""
+    found = steps_of(window) if kind == "number" else window.findChild(ImagesPanel).words
+    window.activateWindow()
+    found.setFocus()
+    found.selectAll()
+    assert found.hasFocus()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["number", "words"])
+def test_no_key_typed_into_a_field_is_a_command(
+    window: Window, session: Session, qtbot: QtBot, kind: str
+) -> None:
+    ran: list[str] = []
+    for name, action in window.commands.actions.items():
+        action.triggered.connect(lambda _=False, name=name: ran.append(name))
+    typed = field(window, kind)
+    for letter in "fxzvnkhbepl[].da1":
+        qtbot.keyClick(typed, letter)
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Escape):
+        qtbot.keyClick(typed, key)
+    qtbot.keyClick(typed, Qt.Key.Key_Enter, KEYPAD)
+    qtbot.keyClick(typed, Qt.Key.Key_Backspace, CONTROL)
+    assert ran == []
+    assert session.segmentation.proposed
+    assert Has.MASK in session.state
+    qtbot.keyClick(typed, Qt.Key.Key_R, CONTROL)
+    assert ran == ["run.segment"]
+
+
+def test_page_keys_in_a_number_field_open_no_image(
+    window: Window, session: Session, qtbot: QtBot
+) -> None:
+    qtbot.keyClick(field(window, "number"), Qt.Key.Key_PageUp)
+    assert steps_of(window).value() == 13
+    assert session.opening.preview_hwc is None
+    assert session.segmentation.proposed
+
+
+def test_escape_clears_the_words_and_keeps_the_result(
+    window: Window, session: Session, qtbot: QtBot
+) -> None:
+    words = window.findChild(ImagesPanel).words
+    qtbot.keyClicks(field(window, "words"), "b")
+    assert session.listing.places == [1]
+    qtbot.keyClick(words, Qt.Key.Key_Escape)
+    assert words.text() == ""
+    assert session.listing.places == [0, 1]
+    assert session.segmentation.proposed
+
+
+def test_escape_gives_up_a_number_that_is_being_typed(
+    window: Window, session: Session, qtbot: QtBot
+) -> None:
+    steps = field(window, "number")
+    qtbot.keyClicks(steps, "9")
+    assert steps_of(window).text().startswith("9")
+    qtbot.keyClick(steps, Qt.Key.Key_Escape)
+    assert steps_of(window).text().startswith("3")
+    qtbot.keyClick(steps, Qt.Key.Key_Return)
+    assert session.settings.sample.steps == 3
+
+
+@pytest.mark.parametrize("by", ["key", "menu", "button"])
+def test_a_run_uses_the_number_that_is_being_typed(
+    window: Window, session: Session, qtbot: QtBot, by: str
+) -> None:
+    steps = field(window, "number")
+    qtbot.keyClicks(steps, "9")
+    if by == "key":
+        qtbot.keyClick(steps, Qt.Key.Key_R, CONTROL)
+    elif by == "menu":
+        window.commands.actions["run.segment"].trigger()
+    else:
+        button = window.findChild(SegmentPanel).button("run.segment")
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert session.segmentation.running
+    assert session.segmentation.settings.steps == session.settings.sample.steps == 9
+    qtbot.waitUntil(lambda: Has.IDLE in session.state)
+
+
+def test_a_click_on_a_button_of_a_panel_leaves_the_keyboard_with_the_canvas(
+    window: Window, session: Session, qtbot: QtBot
+) -> None:
+    window.activateWindow()
+    window.canvas.setFocus()
+    button = window.findChild(SegmentPanel).button("run.accept")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert window.canvas.hasFocus()
+    qtbot.waitUntil(lambda: not session.segmentation.proposed)
+
+
+@pytest.mark.parametrize("kind", ["number", "words"])
+def test_accept_and_next_works_from_a_field(
+    window: Window, session: Session, qtbot: QtBot, kind: str
+) -> None:
+    session.open_previous()
+    qtbot.waitUntil(lambda: session.index == 0)
+    session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    qtbot.keyClick(field(window, kind), Qt.Key.Key_Return, CONTROL)
+    qtbot.waitUntil(lambda: session.index == 1)
+    assert session.images[0].status == "reviewed"
+
+
+def turn(field: QWidget) -> None:
+    place = QPointF(field.rect().center())
+    event = QWheelEvent(
+        place,
+        field.mapToGlobal(place),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        PLAIN,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(field, event)
+
+
+def test_scrolling_a_panel_changes_nothing_under_the_pointer(
+    window: Window, session: Session
+) -> None:
+    settings, panel = session.settings, window.findChild(SegmentPanel)
+    window.activateWindow()
+    window.canvas.setFocus()
+    fields = [each for kind in (QSpinBox, QComboBox, QSlider) for each in panel.findChildren(kind)]
+    assert len(fields) >= 6
+    for each in fields:
+        turn(each)
+        assert not each.hasFocus()
+    assert session.settings == settings
+    steps_of(window).setFocus()
+    turn(steps_of(window))
+    assert session.settings.sample.steps == settings.sample.steps - 1
