@@ -62,9 +62,12 @@ class Dialogs:
 
     def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
-        button = QMessageBox.StandardButton
-        title = "Please confirm"
-        return QMessageBox.question(self.parent, title, question) == button.Yes
+        button, title = QMessageBox.StandardButton, "Please confirm"
+        # Agreeing always costs something, so Return alone is not enough.
+        answer = QMessageBox.question(
+            self.parent, title, question, button.Yes | button.No, button.No
+        )
+        return answer == button.Yes
 
 
 class Preferences(QDialog):

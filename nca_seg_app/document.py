@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PySide6.QtCore import QObject, QRect, Signal
+from PySide6.QtCore import QObject, QRect, QTimer, Signal
 
 from engine.types import Patch
 from nca_seg_app.history import History, Mask, PackedPatch, UndoStep, pack
@@ -14,6 +14,8 @@ __all__ = ["Edit", "Mask", "MaskDocument", "PackedPatch", "pack"]
 
 #: An edit looks at the mask, (height, width), and says what to change; None changes nothing.
 Edit = Callable[[Mask], Patch | None]
+#: How long to wait for a stroke to end before looking again.
+STROKE_MS = 30
 
 
 class MaskDocument(QObject):
@@ -66,6 +68,11 @@ class MaskDocument(QObject):
     def revision(self) -> int:
         """A number that is another one after every change, drawing included."""
         return self._revision
+
+    @property
+    def state(self) -> object:
+        """The mask as its history knows it: the same object again once undo or redo lead back."""
+        return self._history.state
 
     @property
     def is_empty(self) -> bool:
@@ -153,6 +160,13 @@ class MaskDocument(QObject):
         for patch in reversed(strokes):
             self._write(patch.top, patch.left, patch.before_hw)
 
+    def when_still(self, go: Callable[[], None]) -> None:
+        """Call `go` once no stroke is under way; not if the document is gone by then."""
+        if self.drawing:
+            QTimer.singleShot(STROKE_MS, self, lambda: self.when_still(go))
+        else:
+            go()
+
     # One-shot edits
 
     def edit(self, text: str, edit: Edit, note: object = None) -> bool:
@@ -189,13 +203,13 @@ class MaskDocument(QObject):
 
     # Saved or not
 
-    def mark_saved(self) -> None:
-        """Say that the mask as it is now is on disk."""
-        self._history.mark_clean()
+    def mark_saved(self, state: object) -> None:
+        """Say that the mask as it was when `state` held is on disk."""
+        self._history.mark_clean(state)
         self.history_changed.emit()
 
     def mark_unsaved(self) -> None:
-        """Say that no step of the history is on disk, as after a recovered draft."""
+        """Say that nothing is known to be on disk, as while it is being written."""
         self._history.mark_dirty()
         self.history_changed.emit()
 

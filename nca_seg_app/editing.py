@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
-
 from nca_seg_app.document import Edit, Mask, MaskDocument, PackedPatch, pack
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
-
-#: How long to wait for a stroke to end before looking again.
-STROKE_MS = 30
 
 
 def edit_aside(
@@ -38,7 +33,7 @@ def edit_aside(
         if document is not session.document:
             return
         if document.drawing:
-            QTimer.singleShot(STROKE_MS, document, lambda: done(edited))
+            document.when_still(lambda: done(edited))
         elif document.revision != revision:
             edit_aside(session, document, text, edit, then, note)
         else:

@@ -67,13 +67,15 @@ class UndoStep:
 
 
 class History:
-    """The steps, how many of them hold now, and which of these states is on disk."""
+    """The steps, how many of them hold now, and which state is on disk."""
 
     def __init__(self, note: object) -> None:
         self._steps: list[UndoStep] = []
         self._place = 0
-        self._clean: int | None = 0
         self._first_note = note
+        #: The state below all steps; a step that has fallen off, once one has.
+        self._first: object = object()
+        self._clean: object | None = self._first
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -96,9 +98,17 @@ class History:
         return self._steps[self._place] if self._place < len(self._steps) else None
 
     @property
+    def state(self) -> object:
+        """What holds now, as the step that led to it: the same object whenever it holds again.
+
+        A place would not do: it comes to mean another state where steps are replaced or fall off.
+        """
+        return self.before or self._first
+
+    @property
     def is_clean(self) -> bool:
         """Whether the state that holds now is the one on disk."""
-        return self._place == self._clean
+        return self.state is self._clean
 
     @property
     def note(self) -> object:
@@ -110,27 +120,24 @@ class History:
 
     def push(self, step: UndoStep) -> None:
         """Add a step that holds; undone ones are gone, and the oldest where there are too many."""
-        if self._clean is not None and self._clean > self._place:
-            self._clean = None
         del self._steps[self._place :]
         self._steps.append(step)
         self._place += 1
         used = sum(len(each.packed.bits) for each in self._steps)
         while len(self._steps) > UNDO_STEPS or (used > UNDO_BYTES and len(self._steps) > 1):
-            oldest = self._steps.pop(0)
+            oldest = self._first = self._steps.pop(0)
             used -= len(oldest.packed.bits)
             self._first_note = self._first_note if oldest.note is None else oldest.note
             self._place -= 1
-            self._clean = self._clean - 1 if self._clean else None
 
     def move(self, step: int) -> None:
         """Go one step back (-1) or forth (1)."""
         self._place = min(len(self._steps), max(0, self._place + step))
 
-    def mark_clean(self) -> None:
-        """The state that holds now is on disk."""
-        self._clean = self._place
+    def mark_clean(self, state: object) -> None:
+        """`state`, once or now given by `state`, is on disk."""
+        self._clean = state
 
     def mark_dirty(self) -> None:
-        """No state is on disk."""
+        """No state is known to be on disk."""
         self._clean = None

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.dataset import export_dataset
 from engine.errors import EngineError
 from engine.images import read_image
-from engine.masks import mask_name, replace, write_mask
+from engine.masks import replace
 from engine.study import Status, Study
 from engine.types import EnsembleResult, Image, Origin
 from nca_seg_app.document import Mask, MaskDocument
@@ -103,8 +102,17 @@ def with_annotation(study: Study, image: Image, path: Path) -> OpenedImage:
     return opened
 
 
+@dataclass(frozen=True, eq=False)
+class OpenMask:
+    """A mask under a person's hand and the image it belongs to, whatever is opened meanwhile."""
+
+    study: Study
+    path: Path
+    document: MaskDocument
+
+
 class Keeping(QObject):
-    """Saving, drafts and exports of the open document. All writing happens off the main thread."""
+    """Saving and drafts of the open document. All writing happens off the main thread."""
 
     #: A file that was asked for is on disk; carries its path.
     saved = Signal(object)
@@ -112,12 +120,21 @@ class Keeping(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
+        self._saves = 0
         self._drafted: int | None = None
         self._has_draft = False
         self._reviewed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write_draft)
+
+    @property
+    def open_mask(self) -> OpenMask | None:
+        """The mask that is open now, or None."""
+        study, path, document = self._session.study, self._session.path, self._session.document
+        if study is None or path is None or document is None:
+            return None
+        return OpenMask(study, path, document)
 
     def begin(self, document: MaskDocument, opened: OpenedImage) -> None:
         """Watch over a document just opened."""
@@ -134,43 +151,44 @@ class Keeping(QObject):
 
         `reviewed` None keeps the image's status if it was reviewed.
         """
-        session, document, path = self._session, self._session.document, self._session.path
-        study = session.study
-        if study is None or document is None or path is None:
+        session, mask = self._session, self.open_mask
+        if mask is None:
             return
+        document, path = mask.document, mask.path
         document.rollback()
-        mask_hw, source, revision = document.mask_hw.copy(), document.note, document.revision
+        self._saves += 1
+        number, state = self._saves, document.state
         keeps = self._reviewed if reviewed is None else reviewed
 
-        def work() -> Path:
-            return study.save(path, mask_hw, _origin(source, mask_hw), keeps)
-
         def done(mask_path: Path) -> None:
-            if document is session.document and document.revision == revision:
-                document.mark_saved()
-                self._has_draft = False
-                self._timer.stop()
             if path == session.path:
                 self._reviewed = keeps
             session.set_row(path, status="reviewed" if keeps else "saved", has_mask=True)
+            # A newer save is about to write something else.
+            if document is session.document and number == self._saves:
+                document.mark_saved(state)
+                if not document.unsaved:
+                    # One may have been written since, of a step undone and done again.
+                    self.drop_draft()
             session.message.emit(f"Saved {mask_path.name}")
             self.saved.emit(mask_path)
             if then is not None:
                 then()
 
-        session.lane.run(work, done, session.fail)
+        # Until it ends, and where it fails, nobody knows what is on disk.
+        document.mark_unsaved()
+        session.lane.run(_writing(mask, keeps), done, session.fail)
 
     def may_close(self) -> bool:
-        """Ask about unsaved work, and save it or let it go before returning; False to stay."""
-        session, document, path = self._session, self._session.document, self._session.path
-        if document is not None and document.unsaved:
-            document.rollback()
-        if document is None or not document.unsaved:
+        """Ask about unsaved work and do what is answered; False where the person stays."""
+        session, mask = self._session, self.open_mask
+        if mask is None:
             return True
-        answer = session.prompts.ask_save(path.name if path else "")
+        answer = session.opening.ask_save(mask)
         try:
             if answer == "save":
-                self._save_now(document)
+                session.lane.wait(_writing(mask, self._reviewed))
+                mask.document.mark_saved(mask.document.state)
         except Exception as error:
             session.fail(error)
             return False
@@ -178,57 +196,15 @@ class Keeping(QObject):
             self.drop_draft()
         return answer != "cancel"
 
-    def _save_now(self, document: MaskDocument) -> None:
-        session, study, path = self._session, self._session.study, self._session.path
-        if study is not None and path is not None:
-            mask_hw, source, keeps = document.mask_hw, document.note, self._reviewed
-            session.lane.wait(lambda: study.save(path, mask_hw, _origin(source, mask_hw), keeps))
-            document.mark_saved()
-
-    def save_as(self) -> None:
-        """Ask for a file and write the mask there."""
-        session, document, path = self._session, self._session.document, self._session.path
-        if document is None or path is None:
-            return
-        target = session.prompts.ask_path("mask", path.with_name(mask_name(path.stem)))
-        if target is None:
-            return
-        mask_hw, file = document.mask_hw.copy(), target.with_suffix(".png")
-
-        def done(_: object) -> None:
-            session.message.emit(f"Exported {file.name}")
-            self.saved.emit(file)
-
-        session.lane.run(lambda: write_mask(file, mask_hw), done, session.fail)
-
-    def export_dataset(self) -> None:
-        """Ask for a folder and write the study's saved masks there as a data set."""
-        session, study = self._session, self._session.study
-        if study is None:
-            return
-        folder = session.prompts.ask_path("dataset", study.folder.with_name("dataset"))
-        if folder is None:
-            return
-
-        def done(count: int) -> None:
-            noun = "sample" if count == 1 else "samples"
-            session.message.emit(f"Exported {count} {noun} to {folder}")
-            self.saved.emit(folder)
-
-        def work() -> int:
-            return sum(1 for _ in export_dataset(study.saved_samples(), folder))
-
-        session.lane.run(work, done, session.fail)
-
     def mark_reviewed(self, then: Callable[[], None] | None = None) -> None:
         """Save what is unsaved and mark the image as reviewed."""
-        session, document, path = self._session, self._session.document, self._session.path
-        study, row = session.study, session.row
-        if study is None or document is None or path is None or row is None:
+        session, mask, row = self._session, self.open_mask, self._session.row
+        if mask is None or row is None:
             return
-        if document.unsaved or not row.has_mask:
+        if mask.document.unsaved or not row.has_mask:
             self.save(then, reviewed=True)
             return
+        study, path = mask.study, mask.path
 
         def done(_: object) -> None:
             if path == session.path:
@@ -239,6 +215,21 @@ class Keeping(QObject):
                 then()
 
         session.lane.run(lambda: study.set_reviewed(path, True), done, session.fail)
+
+    def review_and_next(self, notice: str = "") -> None:
+        """Save as reviewed and open the image that is the next one now; `notice` is told last."""
+        session, mask = self._session, self.open_mask
+        if mask is None:
+            return
+        # Found before: saving takes a moment, in which the person may sort the list anew.
+        open_next = session.opening.way_to_neighbour(1)
+
+        def go() -> None:
+            open_next()
+            if notice:
+                session.message.emit(notice)
+
+        mask.document.when_still(lambda: self.mark_reviewed(go))
 
     def note_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
         """Keep the doubt of a finished run on the image at `path`.
@@ -264,20 +255,19 @@ class Keeping(QObject):
 
     def write_draft(self) -> None:
         """Keep what is drawn and not saved, strokes under way included."""
-        session, document, path = self._session, self._session.document, self._session.path
-        study = session.study
-        if study is None or document is None or path is None:
+        session, mask = self._session, self.open_mask
+        if mask is None or mask.document.revision == self._drafted:
             return
-        if document.revision == self._drafted:
-            return
-        self._drafted = document.revision
-        if not document.unsaved:
+        self._drafted = mask.document.revision
+        if not mask.document.unsaved:
             self.drop_draft()
             return
         self._has_draft = True
-        mask_hw, source = document.mask_hw.copy(), document.note
+        mask_hw, source = mask.document.mask_hw.copy(), mask.document.note
         session.lane.run(
-            lambda: study.save_draft(path, mask_hw, _origin(source, mask_hw)), None, session.fail
+            lambda: mask.study.save_draft(mask.path, mask_hw, _origin(source, mask_hw)),
+            None,
+            session.fail,
         )
 
     def drop_draft(self) -> None:
@@ -296,6 +286,12 @@ class Keeping(QObject):
         # Not restarted by each change: someone who never pauses is kept safe as well.
         if not self._timer.isActive():
             self._timer.start(round(self._session.settings.autosave_s * 1000))
+
+
+def _writing(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
+    """What writes the mask as it is now, in any thread, and gives its file."""
+    mask_hw, source = mask.document.mask_hw.copy(), mask.document.note
+    return lambda: mask.study.save(mask.path, mask_hw, _origin(source, mask_hw), reviewed)
 
 
 def _origin(source: object, mask_hw: Mask) -> Origin | None:

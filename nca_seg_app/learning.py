@@ -51,7 +51,7 @@ class Learning(Undertaking):
     candidate_changed = Signal()
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
+        super().__init__(session, session.jobs)
         self._keeps = False
         self._parent: ModelEntry | None = None
         self._curve = Curve()
@@ -82,6 +82,10 @@ class Learning(Undertaking):
         """Fine-tune the chosen model on the study's saved masks."""
         session, study, entry = self._session, self._session.study, self._session.model
         if study is None or entry is None or session.jobs.current is not None:
+            return
+        if self._candidate is not None and not session.prompts.confirm(
+            "The new model has not been added to your models. Drop it and train another one?"
+        ):
             return
         if settings is not None:
             session.change_settings(learn=settings)
@@ -134,6 +138,17 @@ class Learning(Undertaking):
         if self._candidate is not None:
             self._set_candidate(None)
             self._clean_up()
+
+    def may_close(self) -> bool:
+        """Ask about what closing would cost; False where the person stays."""
+        confirm = self._session.prompts.confirm
+        if self.running:
+            return confirm(
+                "Training is under way. Stop it? What it has learned so far will be lost."
+            )
+        return self._candidate is None or confirm(
+            "The new model has not been added to your models. Leave, and drop it?"
+        )
 
     # Inside
 

@@ -15,8 +15,8 @@ from PySide6.QtCore import QObject, Qt, Signal
 from engine.errors import EngineError, UnreadableImage
 from engine.images import read_image, read_preview
 from engine.study import Study
-from nca_seg_app.keeping import OpenedImage, read_opened, with_annotation
-from nca_seg_app.ports import ImageRow, PathKind
+from nca_seg_app.keeping import OpenedImage, OpenMask, read_opened, with_annotation
+from nca_seg_app.ports import Answer, ImageRow, PathKind
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -115,6 +115,7 @@ class Opening(QObject):
         self._session = session
         self._ticket = 0
         self._waits = False
+        self._asks = False
         self._reads.connect(self._preview, Qt.ConnectionType.QueuedConnection)
         self._preview_hwc: NDArray[np.uint8] | None = None
         self._previewed: Path | None = None
@@ -185,19 +186,42 @@ class Opening(QObject):
         return go
 
     def when_safe(self, go: Callable[[], None]) -> None:
-        """Call `go` once unsaved changes are saved or let go; not where the person stays."""
-        session, document = self._session, self._session.document
-        if document is not None:
-            document.rollback()
-        if document is None or not document.unsaved:
-            go()
+        """Call `go` once unsaved changes are saved or let go; not where the person stays.
+
+        Nor does it come to that where something else is wished for before they are saved.
+        """
+        keeping, mask = self._session.keeping, self._session.keeping.open_mask
+        if self._asks:
             return
-        answer = session.prompts.ask_save(session.path.name if session.path else "")
-        if answer == "save":
-            session.keeping.save(go)
+        answer = self.ask_save(mask) if mask is not None else "discard"
+        ticket = self._ticket
+
+        def again() -> None:
+            # More may have been drawn while the mask was written.
+            if ticket == self._ticket:
+                self.when_safe(go)
+
+        if answer == "save" and mask is not None:
+            keeping.save(lambda: mask.document.when_still(again))
         elif answer == "discard":
-            session.keeping.drop_draft()
+            keeping.drop_draft()
             go()
+
+    def ask_save(self, mask: OpenMask) -> Answer:
+        """What a person wants with the unsaved changes of `mask`; "discard" where it has none.
+
+        The window lives on while the question is open, but no other image takes the place of the
+        one it is about: what was being opened is given up, and nothing else begins to open.
+        """
+        mask.document.rollback()
+        if not mask.document.unsaved:
+            return "discard"
+        self._end()
+        self._asks = True
+        try:
+            return self._session.prompts.ask_save(mask.path.name)
+        finally:
+            self._asks = False
 
     def _begin(
         self,
@@ -205,17 +229,18 @@ class Opening(QObject):
         adopt: Callable[[Any], None],
         refuse: Callable[[BaseException], None],
     ) -> None:
-        self._ticket += 1
+        self._end()
         self._waits = True
-        self._show_preview(None)
         ticket, document = self._ticket, self._session.document
         revision = document.revision if document is not None else 0
 
         def done(opened: Any) -> None:
             if ticket != self._ticket:
                 return
-            self._waits = False
-            self._show_preview(None)
+            if document is not None and document.drawing:
+                document.when_still(lambda: done(opened))
+                return
+            self._end()
             if document is not None and document.revision != revision:
                 # Drawn on while the other image was read.
                 self.when_safe(lambda: adopt(opened))
@@ -224,13 +249,18 @@ class Opening(QObject):
 
         def failed(error: BaseException) -> None:
             if ticket == self._ticket:
-                self._waits = False
-                self._show_preview(None)
+                self._end()
                 refuse(error)
 
         self._session.lane.run(
             lambda: work(lambda path: self._reads.emit(ticket, path)), done, failed
         )
+
+    def _end(self) -> None:
+        """Nothing is being opened any more; what is still read is not wanted."""
+        self._ticket += 1
+        self._waits = False
+        self._show_preview(None)
 
     def _preview(self, ticket: int, path: Path) -> None:
         def show(preview_hwc: NDArray[np.uint8] | None) -> None:

@@ -143,11 +143,13 @@ class Segmentation(Undertaking):
     completed = Signal()
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
+        super().__init__(session, session.jobs)
         self._run: Run | None = None
         self._no_film = Film()
         self._result: EnsembleResult | None = None
         self._accepted = False
+        #: The document's state when the run began, or when its result was last taken.
+        self._base: object = None
         self._replay = 0
 
     @property
@@ -159,6 +161,15 @@ class Segmentation(Undertaking):
     def proposed(self) -> bool:
         """Whether the result waits for a decision, and its outline is to be drawn."""
         return self._result is not None and not self._accepted
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether a person has drawn nothing since the run began, or its result was last taken."""
+        document, row = self._session.document, self._session.row
+        if document is None or row is None or document.drawing:
+            return False
+        # A mask that is empty and was never saved holds nothing of theirs.
+        return document.state is self._base or (document.is_empty and not row.has_mask)
 
     @property
     def film(self) -> Film:
@@ -197,7 +208,7 @@ class Segmentation(Undertaking):
         session, image, run = self._session, self._session.image, Run.chosen(self._session)
         if image is None or run is None or session.jobs.current is not None:
             return
-        self._run, self._accepted = run, False
+        self._set_run(run)
         self._set_result(None)
         self.film_changed.emit()
         self._begin(lambda: run.stream(session, image))
@@ -205,7 +216,7 @@ class Segmentation(Undertaking):
     def propose(self, run: Run, result: EnsembleResult) -> None:
         """Put up what a run on the open image's file has given elsewhere, as if it ended now."""
         self.reset()
-        self._run = run
+        self._set_run(run)
         self._complete(result)
 
     def step(self) -> None:
@@ -235,7 +246,10 @@ class Segmentation(Undertaking):
             self._session.update_state()
 
     def accept(self, then: Callable[[], None] | None = None) -> None:
-        """Make the result the mask, as one undo step; `then` is called when it is done."""
+        """Make the result the mask, as one undo step; `then` is called when it is done.
+
+        Not where a person drew meanwhile: going on would leave that behind for good.
+        """
         result = self._result
         if result is not None:
             threshold = self.threshold
@@ -304,27 +318,37 @@ class Segmentation(Undertaking):
         self, text: str, proposal: Callable[[], Mask], then: Callable[[], None] | None = None
     ) -> None:
         self.cancel()
+        session, document = self._session, self._session.document
         run, threshold = self._run, self.threshold
-        if run is None:
+        if run is None or document is None:
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
 
         def finish() -> None:
-            self._accepted = True
+            self._accepted, self._base = True, document.state
             self.result_changed.emit()
-            self._session.update_state()
-            if then is not None:
+            session.update_state()
+            if then is not None and len(tried) == 1:
                 then()
+            elif then is not None:
+                session.message.emit(
+                    "You drew while the result was taken over, and it replaced that: undo gives "
+                    "your outline back."
+                )
 
         # Computed once, though the edit is tried again where a stroke comes between.
-        kept: list[Mask] = []
+        tried: list[Mask] = []
 
         def edit(mask_hw: Mask) -> Patch | None:
-            if not kept:
-                kept.append(proposal())
-            return masks.replace(mask_hw, kept[0])
+            tried.append(tried[0] if tried else proposal())
+            return masks.replace(mask_hw, tried[0])
 
-        self._session.edit_aside(text, edit, finish, lambda mask_hw: Source.of(origin, mask_hw))
+        session.edit_aside(text, edit, finish, lambda mask_hw: Source.of(origin, mask_hw))
+
+    def _set_run(self, run: Run) -> None:
+        document = self._session.document
+        self._run, self._accepted = run, False
+        self._base = document.state if document is not None else None
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result

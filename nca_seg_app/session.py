@@ -17,6 +17,7 @@ from nca_seg_app import settings as settings_files
 from nca_seg_app.ahead import Ahead
 from nca_seg_app.document import Edit, Mask, MaskDocument
 from nca_seg_app.editing import edit_aside
+from nca_seg_app.exporting import Exporting
 from nca_seg_app.jobs import Jobs, Tasks
 from nca_seg_app.keeping import Keeping, OpenedImage
 from nca_seg_app.learning import Learning
@@ -35,15 +36,17 @@ __all__ = ["Has", "Session"]
 
 #: Radius of `smooth()` as a share of the image's shorter side.
 SMOOTH_SHARE = 0.005
+#: Told where there were two outlines to choose from.
+KEPT = "The outline you drew was saved; the model's proposal was not taken."
 
 
 class Session(QObject):
     """What the person is doing. Panels and canvas read its properties and call its verbs.
 
     Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
-    `listing` (the order of the images), `neighbours` and `ahead` (the next image, and its result,
-    before they are asked for),
-    `viewing` (tool and shown map), `models_held`, `document` (the mask) and `jobs` (long work).
+    `exporting`, `listing` (the order of the images), `neighbours` and `ahead` (the next image, and
+    its result, before they are asked for), `viewing` (tool and shown map), `models_held`,
+    `document` (the mask) and `jobs` (long work).
     `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
 
@@ -93,6 +96,7 @@ class Session(QObject):
         self.segmentation = Segmentation(self)
         self.learning = Learning(self)
         self.keeping = Keeping(self)
+        self.exporting = Exporting(self)
         self.opening = Opening(self)
         self.listing = Listing(self)
         self.neighbours = Neighbours(self)
@@ -104,6 +108,7 @@ class Session(QObject):
         self.jobs.changed.connect(self.update_state)
         self.learning.candidate_changed.connect(self.update_state)
         self.keeping.saved.connect(self.saved)
+        self.exporting.saved.connect(self.saved)
         self.models_held.listed.connect(self.models_changed)
         self.models_held.chosen_changed.connect(self.model_changed)
         self.model_changed.connect(self.update_state)
@@ -215,17 +220,15 @@ class Session(QObject):
 
     def close(self) -> bool:
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
-        if self.learning.running and not self.prompts.confirm(
-            "Training is under way. Stop it? What it has learned so far will be lost."
-        ):
-            return False
-        if not self.keeping.may_close():
+        if not (self.learning.may_close() and self.keeping.may_close()):
             return False
         self.ahead.close()
         self.neighbours.close()
         self.segmentation.discard()
         self.learning.cancel()
         self.jobs.close()
+        self.learning.discard()
+        self.exporting.close()
         if self._settings_timer.isActive():
             self._settings_timer.stop()
             self._write_settings()
@@ -291,22 +294,26 @@ class Session(QObject):
 
     def save_as(self) -> None:
         """Ask for a file and write the mask there as a PNG."""
-        self.keeping.save_as()
+        self.exporting.export_mask()
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the saved masks there as a data set."""
-        self.keeping.export_dataset()
+        self.exporting.export_dataset()
 
     def mark_reviewed(self) -> None:
         """Save what is unsaved and set the image's status to reviewed."""
         self.keeping.mark_reviewed()
 
     def accept_and_next(self) -> None:
-        """Accept the result if one is proposed, save as reviewed, open the next image."""
-        if self.segmentation.proposed:
-            self.segmentation.accept(self._review_and_next)
+        """Accept the result if one is proposed, save as reviewed, open the next image.
+
+        What a person drew since the result was put up, or taken, is kept and saved instead.
+        """
+        segmentation, keeping = self.segmentation, self.keeping
+        if segmentation.proposed and segmentation.may_replace:
+            segmentation.accept(keeping.review_and_next)
         elif Has.MASK in self._state or (self.row is not None and self.row.has_mask):
-            self._review_and_next()
+            keeping.review_and_next(KEPT if segmentation.proposed else "")
         else:
             self.message.emit("There is nothing to accept yet: segment the image or draw first.")
 
@@ -368,6 +375,7 @@ class Session(QObject):
         self.viewing.pick(None)
         old, document = self._document, opened.document(self)
         self._index, self._image, self._document = index, opened.image, document
+        self.set_row(self._rows[index].path, readable=True)
         document.history_changed.connect(self.update_state)
         self.keeping.begin(document, opened)
         self.image_changed.emit()
@@ -382,10 +390,6 @@ class Session(QObject):
             old.deleteLater()
 
     # Inside
-
-    def _review_and_next(self) -> None:
-        # Found before: saving takes a moment, in which the person may sort the list anew.
-        self.keeping.mark_reviewed(self.opening.way_to_neighbour(1))
 
     def _write_settings(self) -> None:
         settings, file = self._settings, self._settings_file

@@ -19,6 +19,7 @@ class Has(Flag):
     RUNNING = auto()  # a segmentation runs, paused or not
     PAUSED = auto()  # the running segmentation waits
     LEARNING = auto()  # a fine-tuning runs
+    EXPORTING = auto()  # a data set is being written
     CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
     RESULT = auto()  # the model has a proposal
     MASK = auto()  # the document's mask is not empty
@@ -46,6 +47,7 @@ def facts(session: Session) -> Has:
         Has.RUNNING: segmentation.running,
         Has.PAUSED: segmentation.paused,
         Has.LEARNING: learning.running,
+        Has.EXPORTING: session.exporting.running,
         Has.CANDIDATE: learning.candidate is not None,
         Has.RESULT: result is not None,
         Has.MASK: document is not None and not document.is_empty,

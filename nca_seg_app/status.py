@@ -26,6 +26,7 @@ class StatusLine(QStatusBar):
         self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
         self.saved = self._label("")
         self.ahead = self._label("The next image, segmented before you ask for it.")
+        self.export = self._label("The data set being written. File, Stop Export ends it.")
         self.note = QLabel()
         # However long a message is, the window does not grow for it.
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -41,6 +42,8 @@ class StatusLine(QStatusBar):
         session.images_changed.connect(self._show_doubt)
         session.model_changed.connect(self._show_model)
         session.ahead.changed.connect(self._show_ahead)
+        session.exporting.progress_changed.connect(self._show_export)
+        session.exporting.running_changed.connect(self._show_export)
         self._show_model()
 
     def show_note(self, sentence: str) -> None:
@@ -72,6 +75,13 @@ class StatusLine(QStatusBar):
     def _show_ahead(self) -> None:
         path = self._session.ahead.path
         self.ahead.setText(f"working ahead: {path.stem}" if path is not None else "")
+
+    def _show_export(self) -> None:
+        exporting = self._session.exporting
+        (done, total), left_s = exporting.progress, exporting.seconds_left
+        text = f"exporting {done} of {total}" if total else "exporting…"
+        text += f" · {left_s:.0f} s left" if left_s is not None else ""
+        self.export.setText(text if exporting.running else "")
 
     def _show_model(self) -> None:
         entry, device = self._session.model, self._session.device_text

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from nca_seg_app.jobs import Job, TimeLeft
+from nca_seg_app.jobs import Job, Jobs, TimeLeft
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
 
 class Undertaking(QObject):
-    """What segmenting and learning share: a run that can be paused, with the time it still needs.
+    """What segmenting, learning and exporting share: a run, with the time it still needs.
 
     A subclass says what each event means, and each of the three ends; nothing runs by then.
     """
@@ -22,9 +22,10 @@ class Undertaking(QObject):
     #: The run began, paused, went on or ended.
     running_changed = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, jobs: Jobs) -> None:
         super().__init__(session)
         self._session = session
+        self._jobs = jobs
         self._job: Job | None = None
         self._time_left = TimeLeft()
 
@@ -76,7 +77,7 @@ class Undertaking(QObject):
     def _begin(self, stream: Callable[[], Iterator[Any]]) -> None:
         """Run `stream`. RuntimeError if another job is under way."""
         self._time_left = TimeLeft()
-        job = self._job = self._session.jobs.start(stream)
+        job = self._job = self._jobs.start(stream)
 
         def wanted(slot: Callable[[Any], None]) -> Callable[[Any], None]:
             return lambda told: slot(told) if job is self._job else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -220,7 +221,7 @@ def fake_engine(
 ) -> Engine:
     """An engine without torch: `model` is what every installed file turns out to hold."""
     held = model or DiskModel()
-    entry = model_entry(folder / "models")
+    entry, runs = model_entry(folder / "models"), itertools.count(1)
 
     def load_model(path: Path, device: Device) -> Any:
         return load(path) if load is not None else held
@@ -239,7 +240,7 @@ def fake_engine(
         segment=lambda handle, image, settings: handle.segment(image, settings),
         replay=lambda handle, *rest: handle.replay(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),
-        training_folder=lambda parent: folder / "training" / parent.name,
+        training_folder=lambda parent: folder / "training" / f"{parent.name}{next(runs)}",
         install=install,
         sample_folder=lambda: write_image(folder / "samples" / "sample.png").parent,
     )

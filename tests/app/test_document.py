@@ -119,7 +119,7 @@ def test_the_mask_is_read_only_outside() -> None:
 def test_unsaved_is_whether_the_mask_differs_from_the_saved_step() -> None:
     document = MaskDocument(SHAPE)
     document.edit("Dot", brush(5, 5))
-    document.mark_saved()
+    document.mark_saved(document.state)
     assert not document.unsaved
     document.edit("Dot", brush(15, 5))
     assert document.unsaved
@@ -129,6 +129,25 @@ def test_unsaved_is_whether_the_mask_differs_from_the_saved_step() -> None:
     assert document.unsaved
     document.redo()
     document.mark_unsaved()
+    assert document.unsaved
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_state_is_the_same_whenever_it_holds_again_and_never_another() -> None:
+    document = MaskDocument(SHAPE)
+    first = document.state
+    document.edit("Dot", brush(5, 5))
+    second = document.state
+    document.undo()
+    assert document.state is first
+    document.redo()
+    assert document.state is second
+    document.undo()
+    document.edit("Other dot", brush(15, 15))
+    assert document.state not in (first, second)
+    document.mark_saved(second)
+    assert document.unsaved
+    document.undo()
     assert document.unsaved
 
 
@@ -170,7 +189,7 @@ def test_the_saved_state_can_fall_off_the_end_or_be_drawn_over() -> None:
         document.undo()
         assert document.unsaved
     document.redo()
-    document.mark_saved()
+    document.mark_saved(document.state)
     document.undo()
     document.edit("Dot", brush(1, 1, value=False))
     assert document.place == 1

@@ -7,7 +7,6 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine import masks
-from engine.dataset import read_dataset
 from nca_seg_app.session import Has
 from tests.app.desks import Desk, leave
 
@@ -112,19 +111,54 @@ def test_undoing_to_the_saved_mask_drops_the_draft(desk: Desk) -> None:
     desk.until(lambda: not any(drafts.glob("*.png")))
 
 
-def test_export_writes_a_mask_where_asked_and_a_data_set(desk: Desk) -> None:
+def test_what_is_undone_while_it_is_saved_is_unsaved(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    desk.person.path = desk.folder / "out.jpg"
-    desk.session.save_as()
-    desk.settle()
-    assert np.array_equal(masks.read_mask(desk.folder / "out.png"), desk.mask_hw)
+    desk.session.save()
+    desk.session.undo()
+    # Until the save has ended it is not known which of both is on disk.
     assert Has.UNSAVED in desk.session.state
-    desk.session.mark_reviewed()
     desk.settle()
-    desk.person.path = desk.folder / "dataset"
-    desk.session.export_dataset()
+    assert masks.read_mask(desk.mask_path).any()
+    assert not desk.mask_hw.any()
+    assert Has.UNSAVED in desk.session.state
+    desk.session.redo()
+    assert Has.UNSAVED not in desk.session.state
+
+
+def test_going_on_after_an_undo_while_it_is_saved_asks(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.session.undo()
+    desk.session.open_next()
     desk.settle()
-    (sample,) = read_dataset(desk.folder / "dataset").samples
-    assert np.array_equal(masks.read_mask(sample.mask_path), desk.mask_hw)
-    assert not desk.failures
+    assert desk.person.asked == ["save a.png"]
+    assert desk.session.index == 0
+
+
+def test_of_two_saves_on_their_way_the_newer_is_what_is_on_disk(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.draw(40, 40)
+    desk.session.save()
+    unsaved: list[bool] = []
+    desk.session.saved.connect(lambda _: unsaved.append(Has.UNSAVED in desk.session.state))
+    desk.session.undo()
+    desk.settle()
+    assert unsaved == [True, True]
+    desk.session.redo()
+    assert Has.UNSAVED not in desk.session.state
+
+
+def test_a_draft_of_what_was_undone_and_done_again_does_not_outlive_the_save(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.session.undo()
+    desk.session.keeping.write_draft()
+    desk.session.redo()
+    desk.settle()
+    assert Has.UNSAVED not in desk.session.state
+    assert not any((desk.mask_path.parent / "drafts").glob("*.png"))

@@ -57,11 +57,11 @@ def test_learning_can_be_stopped_with_the_best_or_without(
     desk.settle()
     assert desk.model.closed.is_set()
     assert (learning.candidate is not None) == keeps
-    assert (tmp_path / "training" / "oracle").exists() == keeps
+    assert (tmp_path / "training" / "oracle1").exists() == keeps
     if keeps:
         learning.discard()
         desk.settle()
-    assert not (tmp_path / "training" / "oracle").exists()
+    assert not (tmp_path / "training" / "oracle1").exists()
     assert [entry.name for entry in desk.session.models] == ["oracle"]
     leave(desk)
 
@@ -88,6 +88,37 @@ def test_a_training_that_fails_keeps_its_best(qtbot: QtBot, tmp_path: Path) -> N
     assert desk.session.learning.candidate is not None
     assert len(desk.failures) == 1
     leave(desk)
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_model_that_waits_for_a_decision_is_not_dropped_unasked(desk: Desk, agrees: bool) -> None:
+    saved(desk)
+    learning = desk.session.learning
+    learning.finetune()
+    desk.settle()
+    candidate = learning.candidate
+    assert candidate is not None
+    desk.person.agrees = agrees
+    learning.finetune()
+    assert "has not been added" in desk.person.asked[-1]
+    assert learning.running == agrees
+    assert (learning.candidate is None) == agrees
+    assert agrees or candidate.exists()
+
+
+def test_closing_asks_about_a_model_that_waits_for_a_decision(desk: Desk) -> None:
+    saved(desk)
+    desk.session.learning.finetune()
+    desk.settle()
+    candidate = desk.session.learning.candidate
+    assert candidate is not None
+    desk.person.agrees = False
+    assert not desk.session.close()
+    assert "has not been added" in desk.person.asked[-1]
+    assert desk.session.learning.candidate == candidate
+    assert candidate.exists()
+    leave(desk)
+    assert not candidate.exists()
 
 
 def test_closing_asks_before_it_stops_a_training(qtbot: QtBot, tmp_path: Path) -> None:

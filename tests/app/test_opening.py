@@ -60,6 +60,24 @@ def test_an_unreadable_image_is_stepped_over_the_second_time(desk: Desk) -> None
     assert desk.session.index == 2
 
 
+def test_an_image_that_opens_after_all_is_no_longer_stepped_over(desk: Desk) -> None:
+    desk.open()
+    path = desk.folder / "images" / "b.png"
+    path.write_bytes(b"broken meanwhile")
+    desk.session.open_next()
+    desk.settle()
+    assert not desk.session.images[1].readable
+    write_image(path, SHAPE)
+    desk.session.open_row(1)
+    desk.settle()
+    assert desk.session.images[1].readable
+    desk.session.open_next()
+    desk.settle()
+    desk.session.open_previous()
+    desk.settle()
+    assert desk.session.index == 1
+
+
 def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> None:
     desk.open()
     desk.draw()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine import masks
-from nca_seg_app.session import Has
+from nca_seg_app.session import KEPT, Has
 from nca_seg_app.settings import load
 from tests.app.desks import Desk, leave
 
@@ -83,6 +83,75 @@ def test_accept_and_next_saves_as_reviewed_and_moves_on(desk: Desk) -> None:
     desk.settle()
     assert desk.session.index == 1
     assert "nothing to accept" in desk.messages[-1]
+
+
+def test_accept_and_next_keeps_what_was_drawn_over_the_proposal(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    desk.draw()
+    drawn_hw, first = desk.mask_hw.copy(), desk.mask_path
+    desk.session.accept_and_next()
+    desk.settle()
+    assert np.array_equal(masks.read_mask(first), drawn_hw)
+    assert desk.session.images[0].status == "reviewed"
+    assert desk.session.index == 1
+    assert desk.messages[-1] == KEPT
+
+
+def test_accept_and_next_keeps_corrections_where_the_threshold_was_moved_after(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    desk.session.segmentation.accept()
+    desk.settle()
+    desk.draw(2, 2)
+    corrected_hw, first = desk.mask_hw.copy(), desk.mask_path
+    desk.session.segmentation.set_threshold(0.9)
+    assert desk.session.segmentation.proposed
+    desk.session.accept_and_next()
+    desk.settle()
+    assert np.array_equal(masks.read_mask(first), corrected_hw)
+    assert desk.messages[-1] == KEPT
+
+
+def test_accept_and_next_takes_the_proposal_where_the_drawing_was_undone(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    result, first = desk.session.segmentation.result, desk.mask_path
+    assert result is not None
+    desk.draw(2, 2)
+    desk.session.undo()
+    desk.session.accept_and_next()
+    desk.settle()
+    assert np.array_equal(masks.read_mask(first), result.mask(0.5))
+    assert KEPT not in desk.messages
+
+
+def test_accept_and_next_stays_where_a_stroke_is_drawn_meanwhile(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    desk.session.accept_and_next()
+    desk.draw(2, 2, radius_px=1)
+    desk.settle()
+    assert desk.session.index == 0
+    assert not desk.mask_path.exists()
+    assert "undo gives your outline back" in desk.messages[-1]
+    desk.session.undo()
+    assert desk.mask_hw[2, 2]
+
+
+def test_accept_and_next_waits_for_the_stroke_under_way_and_keeps_it(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    document, first = desk.session.document, desk.mask_path
+    assert document is not None
+    document.begin("brush")
+    document.draw(lambda hw: masks.stroke(hw, np.array([[2.0, 2.0]]), 3, True))
+    desk.session.update_state()
+    desk.session.accept_and_next()
+    document.commit("Brush stroke")
+    drawn_hw = desk.mask_hw.copy()
+    desk.until(lambda: desk.session.index == 1)
+    assert np.array_equal(masks.read_mask(first), drawn_hw)
 
 
 def test_the_list_stays_while_images_are_accepted_until_it_is_sorted_anew(desk: Desk) -> None:

@@ -245,8 +245,7 @@ class TestLearning:
     ) -> None:
         out = tmp_path / "run"
         out.mkdir()
-        # What a kill within the first minutes leaves.
-        (out / "curves.csv").write_text("done,total\n1,2\n")
+        (out / "curves.csv").touch()
         common = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN, "--steps", "2")
         run(*common)
         assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2]
@@ -330,18 +329,17 @@ class TestLearning:
         arguments = ("finetune", "--data", tmp_path / "pictures", "--model", "tiny")
         assert "saved masks" in run(*arguments, exit_code=4).stderr
 
-    def test_an_unknown_architecture_is_a_usage_error(self, tmp_path: Path, dataset: Path) -> None:
-        arguments = ("train", "--data", dataset, "--out", tmp_path / "run")
-        result = run(*arguments, "--architecture", "unet", exit_code=2)
-        assert "multicbam" in result.stderr
-
-    def test_more_detail_than_the_cells_have_channels_is_one(
-        self, tmp_path: Path, dataset: Path, tiny: Path
+    @pytest.mark.parametrize(
+        ("flags", "told"),
+        [("--architecture unet", "multicbam"), ("--from tiny --detail 4", "too much for")],
+    )
+    def test_a_network_that_cannot_be_is_a_usage_error(
+        self, flags: str, told: str, tmp_path: Path, dataset: Path
     ) -> None:
-        arguments = ("train", "--data", dataset, "--out", tmp_path / "run", "--from", tiny)
-        result = run(*arguments, "--detail", "4", exit_code=2)
-        assert "too much for" in result.stderr
-        assert not (tmp_path / "run").exists()
+        out = tmp_path / "run"
+        result = run("train", "--data", dataset, "--out", out, *flags.split(), exit_code=2)
+        assert told in result.stderr
+        assert not out.exists()
 
 
 class TestListing:

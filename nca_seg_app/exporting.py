@@ -1,0 +1,129 @@
+"""What leaves the study is a copy, and takes the place of nothing without a person's word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+
+from engine.dataset import ExportStep, export_dataset
+from engine.errors import EngineError, MaskKept
+from engine.images import list_images
+from engine.masks import mask_name, write_mask
+from nca_seg_app.jobs import Jobs
+from nca_seg_app.undertaking import Undertaking
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+SUFFIX = ".png"
+
+
+class Exporting(Undertaking):
+    """One mask as a picture; all saved masks as a data set, written beside whatever else runs."""
+
+    #: A file or folder that was asked for is on disk; carries its path.
+    saved = Signal(object)
+    #: Read `progress`.
+    progress_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        # Copying files and computing outlines need not wait for each other.
+        super().__init__(session, Jobs(session))
+        self._folder = Path()
+        self._progress = (0, 0)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(samples written, samples to write) of the newest data set."""
+        return self._progress
+
+    def export_mask(self) -> None:
+        """Ask for a file and write the open mask there."""
+        session, mask = self._session, self._session.keeping.open_mask
+        if mask is None:
+            return
+        mask_hw = mask.document.mask_hw.copy()
+        chosen = session.prompts.ask_path("mask", mask.path.with_name(mask_name(mask.path.stem)))
+        if chosen is None:
+            return
+        # Never in place of another suffix: the name may have a dot, or be that of a photograph.
+        is_named = chosen.suffix.lower() == SUFFIX
+        file = chosen if is_named else chosen.with_name(chosen.name + SUFFIX)
+        try:
+            images = [mask.path, *list_images(mask.study.folder)] if file.exists() else []
+            if any(file.samefile(image) for image in images):
+                raise MaskKept(file, "it is an image of this study")
+        except (EngineError, OSError) as error:
+            session.fail(error)
+            return
+        # The dialog has asked about the file that was chosen.
+        if (
+            file != chosen
+            and file.exists()
+            and not session.prompts.confirm(f"{file.name} exists already. Replace it?")
+        ):
+            return
+
+        def done(_: object) -> None:
+            session.message.emit(f"Exported {file.name}")
+            self.saved.emit(file)
+
+        session.lane.run(lambda: write_mask(file, mask_hw), done, session.fail)
+
+    def export_dataset(self) -> None:
+        """Ask for a folder and write the study's saved masks there as a data set."""
+        session, study = self._session, self._session.study
+        if study is None:
+            return
+        if self.running:
+            session.message.emit("A data set is being exported; wait for it or stop it first.")
+            return
+        folder = session.prompts.ask_path("dataset", study.folder.with_name("dataset"))
+        if folder is None:
+            return
+        self._folder = folder
+
+        def stream() -> Iterator[ExportStep]:
+            steps = export_dataset(study.saved_samples(), folder)
+            with closing(steps):  # type: ignore[type-var]
+                yield from steps
+
+        self._set_progress(0, 0)
+        self._begin(stream)
+
+    def stop(self) -> None:
+        """End the export; what is written so far is a data set."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def close(self) -> None:
+        """Stop, and wait until what is written is a data set."""
+        self._jobs.close()
+
+    # Inside
+
+    def _set_progress(self, done: int, total: int) -> None:
+        self._progress = done, total
+        self.progress_changed.emit()
+
+    def _show(self, step: ExportStep) -> None:
+        self._set_progress(step.done, step.total)
+
+    def _complete(self, step: ExportStep | None) -> None:
+        count = step.done if step is not None else 0
+        noun = "sample" if count == 1 else "samples"
+        self._session.message.emit(f"Exported {count} {noun} to {self._folder}")
+        self.saved.emit(self._folder)
+
+    def _stopped(self, step: ExportStep | None) -> None:
+        count = f"{step.done} of {step.total}" if step is not None else "none"
+        self._session.message.emit(
+            f"Stopped: {count} of the samples are in {self._folder}, which can be used as it is."
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        self._session.fail(error)

@@ -1,0 +1,159 @@
+"""Laws: an export replaces nothing unasked, and a long one keeps nobody from working."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import masks
+from engine.dataset import ExportStep, export_dataset, read_dataset
+from engine.types import Sample
+from nca_seg_app.actions import find_action
+from nca_seg_app.session import Has
+from nca_seg_app.status import StatusLine
+from tests.app.desks import Desk, leave
+
+
+@pytest.mark.parametrize(
+    ("chosen", "written"),
+    [
+        ("out.png", "out.png"),
+        ("out.PNG", "out.PNG"),
+        ("out", "out.png"),
+        ("lesion 1.2", "lesion 1.2.png"),
+        ("photo.jpg", "photo.jpg.png"),
+    ],
+)
+def test_a_mask_is_written_where_asked(desk: Desk, chosen: str, written: str) -> None:
+    desk.open()
+    desk.draw()
+    before = set(desk.folder.iterdir())
+    desk.person.path = desk.folder / chosen
+    desk.session.save_as()
+    desk.settle()
+    assert set(desk.folder.iterdir()) - before == {desk.folder / written}
+    assert np.array_equal(masks.read_mask(desk.folder / written), desk.mask_hw)
+    assert Has.UNSAVED in desk.session.state
+    assert not desk.failures
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_file_that_was_not_chosen_is_replaced_only_where_one_agrees(
+    desk: Desk, agrees: bool
+) -> None:
+    desk.open()
+    desk.draw()
+    there = desk.folder / "other.jpg.png"
+    there.write_bytes(b"something else")
+    desk.person.path, desk.person.agrees = desk.folder / "other.jpg", agrees
+    desk.session.save_as()
+    desk.settle()
+    assert desk.person.asked[-1].startswith("other.jpg.png exists already")
+    assert (there.read_bytes() == b"something else") != agrees
+
+
+@pytest.mark.parametrize("chosen", ["a.png", "b.png", "b"])
+def test_an_image_of_the_study_is_never_replaced(desk: Desk, chosen: str) -> None:
+    desk.open()
+    desk.draw()
+    photographs = {path: path.read_bytes() for path in (desk.folder / "images").glob("*.png")}
+    desk.person.path = desk.folder / "images" / chosen
+    desk.session.save_as()
+    desk.settle()
+    (sentence,) = desk.failures
+    assert f"{Path(chosen).stem}.png stays as it is: it is an image of this study" in sentence
+    assert not [question for question in desk.person.asked if "exists already" in question]
+    assert {path: path.read_bytes() for path in photographs} == photographs
+
+
+def reviewed(desk: Desk, images: int) -> None:
+    """Open so many images with a mask each, and choose a folder for the data set."""
+    desk.open(*(f"{number}.png" for number in range(images)))
+    for index in range(images):
+        desk.session.open_row(index)
+        desk.settle()
+        desk.draw()
+        desk.session.mark_reviewed()
+        desk.settle()
+    desk.person.path = desk.folder / "dataset"
+
+
+def test_the_saved_masks_are_written_as_a_data_set(desk: Desk) -> None:
+    reviewed(desk, 1)
+    desk.session.export_dataset()
+    desk.settle()
+    (sample,) = read_dataset(desk.folder / "dataset").samples
+    assert np.array_equal(masks.read_mask(sample.mask_path), desk.mask_hw)
+    assert desk.messages[-1] == f"Exported 1 sample to {desk.folder / 'dataset'}"
+    assert not desk.failures
+
+
+def test_an_export_that_fails_says_so(desk: Desk) -> None:
+    reviewed(desk, 1)
+    (desk.folder / "dataset").mkdir()
+    (desk.folder / "dataset" / "letter.txt").write_text("not a data set")
+    desk.session.export_dataset()
+    desk.settle()
+    assert "is not empty" in desk.failures[0]
+    assert Has.EXPORTING not in desk.session.state
+
+
+Exports = Callable[[Iterable[Sample], Path], Iterator[ExportStep]]
+
+
+def slowly(wait: Callable[[], object]) -> Exports:
+    """An export that waits after every sample."""
+
+    def export(samples: Iterable[Sample], folder: Path) -> Iterator[ExportStep]:
+        with closing(export_dataset(samples, folder)) as steps:  # type: ignore[type-var]
+            for step in steps:
+                yield step
+                wait()
+
+    return export
+
+
+def test_a_long_export_is_followed_and_stopped_while_one_works_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", slowly(lambda: gate.wait(20)))
+    reviewed(desk, 3)
+    exporting, status = desk.session.exporting, StatusLine(desk.session)
+    desk.qtbot.addWidget(status)
+    desk.session.export_dataset()
+    desk.until(lambda: exporting.progress == (1, 3))
+    assert Has.EXPORTING | Has.IDLE in desk.session.state
+    assert status.export.text() == "exporting 1 of 3"
+    desk.session.open_row(0)
+    desk.until(lambda: desk.session.index == 0)
+    desk.session.segmentation.segment()
+    desk.until(lambda: Has.RESULT | Has.IDLE in desk.session.state)
+    desk.session.export_dataset()
+    assert "is being exported" in desk.messages[-1]
+    assert exporting.running
+    # Stopping takes one step at most.
+    find_action("file.stop_export").method(desk.session)
+    gate.set()
+    desk.settle()
+    assert Has.EXPORTING not in desk.session.state
+    assert status.export.text() == ""
+    assert "Stopped: 2 of 3" in desk.messages[-1]
+    assert len(read_dataset(desk.folder / "dataset").samples) == 2
+
+
+def test_closing_ends_an_export_and_leaves_a_data_set(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = threading.Event()
+    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", slowly(lambda: pause.wait(0.3)))
+    reviewed(desk, 3)
+    desk.session.export_dataset()
+    desk.until(lambda: desk.session.exporting.progress == (1, 3))
+    leave(desk)
+    assert 1 <= len(read_dataset(desk.folder / "dataset").samples) < 3

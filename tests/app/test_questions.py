@@ -1,0 +1,154 @@
+"""Laws: a question is about the image it names, and nothing drawn after its answer is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from engine import masks
+from nca_seg_app.ports import Answer
+from tests.app.desks import Desk
+from tests.fakes import Person
+
+
+@dataclass
+class SlowPerson(Person):
+    """Answers about a mask only after `meanwhile`, in which the window lives on."""
+
+    meanwhile: Callable[[], None] = lambda: None
+
+    def ask_save(self, name: str) -> Answer:
+        self.meanwhile()
+        return super().ask_save(name)
+
+
+def hold(desk: Desk) -> threading.Event:
+    """Keep the lane from all that is asked of it from now on, until the event is set."""
+    gate = threading.Event()
+    desk.session.lane.run(lambda: gate.wait(20))
+    return gate
+
+
+def reads_another_while_asked(desk: Desk, drawn: str = "meanwhile") -> None:
+    """Read the second image, which ends while a question is open about what was drawn."""
+    desk.open()
+    gate = hold(desk)
+    if drawn == "before":
+        desk.draw()
+        desk.person.save = "discard"
+    desk.session.open_next()
+    if drawn == "meanwhile":
+        desk.draw()
+
+    def meanwhile() -> None:
+        gate.set()
+        desk.until(lambda: not desk.session.lane.pending)
+
+    desk.person = SlowPerson(save="save", meanwhile=meanwhile)
+    desk.session.prompts = desk.person
+
+
+def masks_of(desk: Desk) -> dict[str, masks.Mask]:
+    """The saved masks by the stem of their image."""
+    found = sorted((desk.folder / "images" / "segmentations").glob("*_segmentation.png"))
+    return {path.stem.removesuffix("_segmentation"): masks.read_mask(path) for path in found}
+
+
+@pytest.mark.parametrize("drawn", ["before", "meanwhile"])
+def test_what_opens_while_closing_asks_does_not_get_the_mask(desk: Desk, drawn: str) -> None:
+    reads_another_while_asked(desk, drawn)
+    drawn_hw = desk.mask_hw.copy()
+    assert desk.session.close()
+    assert desk.person.asked == ["save a.png"]
+    saved = masks_of(desk)
+    assert list(saved) == ["a"]
+    assert np.array_equal(saved["a"], drawn_hw)
+
+
+@pytest.mark.parametrize("drawn", ["before", "meanwhile"])
+def test_what_opens_while_opening_asks_does_not_get_the_mask(desk: Desk, drawn: str) -> None:
+    reads_another_while_asked(desk, drawn)
+    drawn_hw = desk.mask_hw.copy()
+    desk.session.open_row(2)
+    desk.settle()
+    assert desk.person.asked == ["save a.png"]
+    saved = masks_of(desk)
+    assert list(saved) == ["a"]
+    assert np.array_equal(saved["a"], drawn_hw)
+    assert desk.session.index == 2
+
+
+def test_a_question_that_is_cancelled_leaves_the_image_it_was_about(desk: Desk) -> None:
+    reads_another_while_asked(desk)
+    drawn_hw = desk.mask_hw.copy()
+    desk.person.save = "cancel"
+    assert not desk.session.close()
+    desk.settle()
+    assert desk.session.index == 0
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+
+
+def test_no_question_is_asked_within_another(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    asks = SlowPerson(save="cancel", meanwhile=lambda: desk.session.open_row(2))
+    desk.person = desk.session.prompts = asks
+    desk.session.open_next()
+    desk.settle()
+    assert asks.asked == ["save a.png"]
+    assert desk.session.index == 0
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_a_stroke_drawn_after_answering_save_is_saved_too(desk: Desk, under_way: bool) -> None:
+    desk.open()
+    desk.draw()
+    desk.person.save = "save"
+    gate = hold(desk)
+    desk.session.open_next()
+    document = desk.session.document
+    assert document is not None
+    document.begin("brush")
+    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 40.0]]), 3, True))
+    if under_way:
+        gate.set()
+        desk.until(lambda: not desk.session.lane.pending)
+    document.commit("Brush stroke")
+    drawn_hw = desk.mask_hw.copy()
+    gate.set()
+    desk.until(lambda: desk.session.index == 1)
+    assert desk.person.asked == ["save a.png", "save a.png"]
+    assert np.array_equal(masks_of(desk)["a"], drawn_hw)
+
+
+def test_a_stroke_under_way_when_the_next_image_is_read_is_asked_about(desk: Desk) -> None:
+    desk.open()
+    gate = hold(desk)
+    desk.session.open_next()
+    document = desk.session.document
+    assert document is not None
+    document.begin("brush")
+    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 40.0]]), 3, True))
+    gate.set()
+    desk.until(lambda: not desk.session.lane.pending)
+    document.commit("Brush stroke")
+    desk.until(lambda: bool(desk.person.asked))
+    assert desk.session.index == 0
+    assert desk.mask_hw[40, 40]
+
+
+def test_the_newest_wish_holds_while_a_mask_is_saved(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.person.save = "save"
+    gate = hold(desk)
+    desk.session.open_next()
+    desk.session.open_row(2)
+    gate.set()
+    desk.settle()
+    desk.settle()
+    assert desk.session.index == 2
