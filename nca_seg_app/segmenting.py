@@ -279,7 +279,8 @@ class Segmentation(Undertaking):
     def replay(self, member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
         """Give `done` every cell update of that diffusion step, recomputed in the background.
 
-        A newer call replaces one that has not been answered yet: only the newest is.
+        A newer call replaces one that has not been answered yet: only the newest is. One that
+        failed is told, and answered with none.
         """
         session, run, image = self._session, self._run, self._session.image
         frame = self.film.find(member, timestep)
@@ -307,8 +308,8 @@ class Segmentation(Undertaking):
                 done(cells)
 
         def refuse(error: BaseException) -> None:
-            session.jobs.let_go()
             session.fail(error)
+            deliver([])
 
         session.jobs.hold(lambda: session.aside.run(work, deliver, refuse))
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QMainWindow,
     QMenu,
+    QPushButton,
     QScrollArea,
     QSlider,
     QTabWidget,
@@ -166,7 +167,9 @@ class Window(QMainWindow):
 
     def _show_image(self) -> None:
         path = self._session.path
-        self.setWindowTitle(f"{path.name}[*] – nca-seg" if path is not None else "nca-seg")
+        # Qt puts the mark of unsaved changes at [*]; twice it stands for itself.
+        name = path.name.replace("[*]", "[*][*]") if path is not None else ""
+        self.setWindowTitle(f"{name}[*] – nca-seg" if name else "nca-seg")
         self.setWindowFilePath(str(path) if path is not None else "")
         self._show_unsaved()
 
@@ -270,6 +273,8 @@ def _scrolled(panel: QWidget) -> QScrollArea:
     _WheelPast(panel)
     area = QScrollArea()
     # A click beside its fields, or on a button, leaves the keyboard with the canvas.
+    for button in panel.findChildren(QPushButton):
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)

@@ -24,6 +24,8 @@ class FilmBar(QWidget):
         self.play.setText("Play")
         self.play.setToolTip("Play the film on the canvas; again to stop (Space when in focus).")
         self.back = QPushButton("Back to Result")
+        # A click leaves the keys with the canvas.
+        self.back.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
         legend = QLabel("above: noisy mask x_t\nbelow: mask it believes in")
         legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")

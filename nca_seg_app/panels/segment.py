@@ -99,8 +99,7 @@ class SegmentPanel(QWidget):
         keys = QKeySequence(action.shortcuts[0]).toString(QKeySequence.SequenceFormat.NativeText)
         button = QPushButton(f"{text}   {keys}" if show_keys else text)
         button.setToolTip(f"{action.tip} ({keys})")
-        # So that the keys keep going to the canvas, and no narrow dock cuts the words off.
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        # So that no narrow dock cuts the words off.
         button.setMinimumWidth(0)
         button.clicked.connect(lambda: self._do(action))
         self._buttons.append((action, button))

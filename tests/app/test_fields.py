@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from engine import masks
@@ -131,6 +139,10 @@ def test_a_click_on_a_button_of_a_panel_leaves_the_keyboard_with_the_canvas(
     button = window.findChild(SegmentPanel).button("run.accept")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert window.canvas.hasFocus()
+    clicked = Qt.FocusPolicy.ClickFocus
+    for area in window.findChildren(QScrollArea):
+        buttons = area.findChildren(QPushButton)
+        assert not [button.text() for button in buttons if button.focusPolicy() & clicked]
     qtbot.waitUntil(lambda: not session.segmentation.proposed)
 
 

@@ -208,6 +208,23 @@ def test_replay_gives_the_cells_of_the_stored_step(desk: Desk) -> None:
     assert cells[-1].done == cells[-1].total == len(cells)
 
 
+def test_a_replay_that_fails_is_told_and_answered_with_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.open()
+    desk.segment()
+
+    def broken(*_: object) -> None:
+        raise OutOfMemory(1, 256, "members")
+
+    monkeypatch.setattr(DiskModel, "replay", broken)
+    heard: list[list[CellStep]] = []
+    with desk.qtbot.waitSignal(desk.session.failed):
+        desk.session.segmentation.replay(1, 10, heard.append)
+    desk.settle()
+    assert heard == [[]]
+
+
 def test_the_doubt_of_a_result_is_kept_in_the_study(desk: Desk) -> None:
     desk.open()
     desk.segment()
