@@ -23,25 +23,28 @@ def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
 
     A resumed run begins at a later step: what the log holds from that step on is dropped first.
     Where another program keeps the file to itself, as a spreadsheet on Windows does, its lines are
-    written when it lets go, at the end at the latest. Closing this stream closes `steps`.
+    written when it lets go, and are lost where it never does: a log is no reason to lose a
+    training. Closing this stream closes `steps`.
     """
-    begun, waiting = False, b""
+    begun, first, waiting = False, 0, b""
     try:
         for step in steps:
-            if not begun:
-                _keep_before(path, step.done)
-                begun = True
+            first = first or step.done
             row = (getattr(step, name) for name in COLUMNS)
             waiting += (",".join(map(_cell, row)) + "\n").encode()
             with suppress(PermissionError):
+                if not begun:
+                    _keep_before(path, first)
+                begun = True
                 _append(path, waiting)
                 waiting = b""
             yield step
     finally:
         if isinstance(steps, Generator):
             steps.close()
-        if waiting:
-            _append(path, waiting)
+        with suppress(PermissionError):
+            if begun and waiting:
+                _append(path, waiting)
 
 
 def read_curves(path: Path) -> list[dict[str, float | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +68,10 @@ def _why_not_cuda() -> str:
         return "no CUDA device or driver was found"
     try:
         # A device that this build has no code for is found all the same, and fails here.
-        torch.zeros(1, device="cuda").add_(1).item()
+        # Of several processes each asks the one that will be its own.
+        torch.zeros(1, device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}").add_(1).item()
+    except torch.cuda.OutOfMemoryError:
+        return ""
     except RuntimeError as error:
         return f"the CUDA device does not compute ({str(error).splitlines()[0]})"
     return ""

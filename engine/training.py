@@ -96,8 +96,11 @@ def train(
     if resume:
         run.read_state(references)
     try:
-        if start is not None and not resume and references:
-            run.start_dice = run.validate(references)
+        if not resume:
+            # What a kill leaves from here on can be gone on from.
+            run.write_state()
+            if start is not None and references:
+                run.start_dice = run.validate(references)
         while run.done < settings.steps:
             with in_memory(settings.batch_size, settings.size, "samples"):
                 step = run.step(lessons, references)
@@ -254,14 +257,13 @@ class _Run:
             self.unjudged = False
             return None
         found = self.validate(references) if references else None
-        self.unjudged = False
         if found is None or self.best_dice is None or found > self.best_dice:
-            self.best_dice = found
             seen = {"steps_done": self.done, "validation_dice": found}
             spec = replace(self.spec, training={**self.spec.training, **seen})
             if parallel.rank() == 0:
                 checkpoint.write(self.folder / BEST, runstate.arrays(self.average), spec)
-            self.best_path = self.folder / BEST
+            self.best_dice, self.best_path = found, self.folder / BEST
+        self.unjudged = False
         return found
 
     def validate(self, references: References) -> float:

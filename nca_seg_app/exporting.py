@@ -100,6 +100,12 @@ class Exporting(Undertaking):
         if self._job is not None:
             self._job.cancel()
 
+    def may_close(self) -> bool:
+        """Ask about an export under way; False where the person stays."""
+        return not self.running or self._session.prompts.confirm(
+            "A data set is being exported. Stop it? The samples written so far are one."
+        )
+
     def close(self) -> None:
         """Stop, and wait until what is written is a data set."""
         self._jobs.close()

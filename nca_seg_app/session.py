@@ -220,7 +220,7 @@ class Session(QObject):
 
     def close(self) -> bool:
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
-        if not (self.learning.may_close() and self.keeping.may_close()):
+        if not all(x.may_close() for x in (self.learning, self.exporting, self.keeping)):
             return False
         self.ahead.close()
         self.neighbours.close()

@@ -121,7 +121,7 @@ def train(
     dataset = open_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
-    if not resume and any((out / f"{name}.safetensors").exists() for name in ("best", "state")):
+    if not resume and any((out / name).exists() for name in ("best.safetensors", LOG)):
         raise typer.BadParameter(
             f"{out} holds a run; add --resume to go on with it, or choose another --out"
         )
@@ -170,13 +170,13 @@ def train(
             _attend(steps, minutes)
             return
         last, interrupted = _follow(steps, out, minutes, "Training")
-        _conclude(last, out)
+        _conclude(last, out, interrupted)
         if interrupted:
             # Within the group, which then is left without waiting: the others were interrupted too.
             raise typer.Exit(INTERRUPTED)
 
 
-def _conclude(last: TrainStep | None, out: Path) -> None:
+def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
     """Say what came of a training."""
     best = out / "best.safetensors"
     if last is not None and last.best_path is not None:
@@ -184,10 +184,10 @@ def _conclude(last: TrainStep | None, out: Path) -> None:
     elif last is not None:
         hint = f"--resume goes on from step {last.done}"
         say(f"Stopped before the first validation, so there is no model yet; {hint}.")
-    elif best.exists():
+    elif best.exists() and not interrupted:
         print(f"{best}  all steps were taken before; more --steps go on from here")
     else:
-        say("Stopped before the first step: nothing was learnt.")
+        say("Stopped before the next step.")
 
 
 @command(FINE_TUNING, without=("size",))

@@ -147,7 +147,7 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     assert len(read_dataset(desk.folder / "dataset").samples) == 2
 
 
-def test_closing_ends_an_export_and_leaves_a_data_set(
+def test_closing_asks_before_it_ends_an_export_and_leaves_a_data_set(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pause = threading.Event()
@@ -155,5 +155,9 @@ def test_closing_ends_an_export_and_leaves_a_data_set(
     reviewed(desk, 3)
     desk.session.export_dataset()
     desk.until(lambda: desk.session.exporting.progress == (1, 3))
+    desk.person.agrees = False
+    assert not desk.session.close()
+    assert desk.session.exporting.running
+    desk.person.agrees = True
     leave(desk)
     assert 1 <= len(read_dataset(desk.folder / "dataset").samples) < 3

@@ -240,12 +240,10 @@ class TestLearning:
         refused = run(*common, "--steps", "4", exit_code=2)
         assert "--resume" in refused.stderr
 
-    def test_a_run_that_is_done_names_its_model_and_a_log_alone_is_no_run(
+    def test_a_run_that_is_done_names_its_model(
         self, tmp_path: Path, dataset: Path, tiny: Path
     ) -> None:
         out = tmp_path / "run"
-        out.mkdir()
-        (out / "curves.csv").touch()
         common = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN, "--steps", "2")
         run(*common)
         assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2]

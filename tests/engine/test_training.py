@@ -160,6 +160,25 @@ def test_a_run_stopped_while_it_was_judged_is_judged_when_it_goes_on(
     assert found == pytest.approx(whole.best_dice)
 
 
+def test_a_run_killed_before_its_first_step_can_be_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    *_, whole = train(tiny_spec(), dataset, BRIEF, tmp_path / "whole")
+
+    def killed(*_: object) -> None:
+        (out / STATE).rename(out / "as the kill left it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.training._Run.step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(tiny_spec(), dataset, BRIEF, out))
+    (out / "as the kill left it").replace(out / STATE)
+    *_, last = train(tiny_spec(), dataset, BRIEF, out, resume=True)
+    assert last.loss == pytest.approx(whole.loss, rel=1e-5)
+
+
 def test_a_batch_that_does_not_fit_into_memory_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
