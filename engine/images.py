@@ -99,9 +99,17 @@ def list_images(folder: Path | str) -> list[Path]:
         files = [file for file in Path(folder).iterdir() if file.is_file()]
     except OSError as error:
         raise UnreadableImage(folder, _system_reason(error)) from error
-    names = {file.name for file in files}
-    images = (x for x in files if _is_image_name(x) and not _is_variance_map(x, names))
-    return sorted(images, key=_counting_order)
+    return sorted(filter(is_image, files), key=_counting_order)
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is taken for an image to outline: by its name and what lies beside it."""
+    hidden_or_mask = file.name.startswith(".") or file.stem.lower().endswith("_segmentation")
+    if hidden_or_mask or file.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    # The variance map of a result (engine.results) has a record beside it.
+    stem = file.name.removesuffix("_variance.png")
+    return stem == file.name or not file.with_name(f"{stem}.json").exists()
 
 
 def decoded(path: Path | str) -> PillowImage.Image:
@@ -216,17 +224,6 @@ def _spacing_mm(picture: PillowImage.Image) -> float | None:
     spacing_mm = 25.4 / across_dpi
     # A close-up shows from a millimetre to a hand's breadth.
     return spacing_mm if 1 <= spacing_mm * max(picture.size) <= 150 else None
-
-
-def _is_image_name(file: Path) -> bool:
-    hidden_or_mask = file.name.startswith(".") or file.stem.lower().endswith("_segmentation")
-    return file.suffix.lower() in IMAGE_SUFFIXES and not hidden_or_mask
-
-
-def _is_variance_map(file: Path, names: set[str]) -> bool:
-    """Whether it is one of a result's files (engine.results), which has its record beside it."""
-    stem = file.name.removesuffix("_variance.png")
-    return stem != file.name and f"{stem}.json" in names
 
 
 def _counting_order(file: Path) -> tuple[list[str | int], str]:

@@ -49,6 +49,12 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def expect_shares(batch: int) -> None:
+    """Raise ValueError where the processes cannot share a batch of that size equally."""
+    if batch % size():
+        raise ValueError(f"batch_size must be a multiple of the {size()} processes")
+
+
 def shared(network: nn.Module, device: str) -> nn.Module:
     """The network with its gradients averaged over the processes."""
     if size() == 1:

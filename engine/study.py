@@ -223,6 +223,8 @@ class Study:
 
     def _masks_folders(self) -> tuple[Path, ...]:
         """Where masks are looked for; beside the images also where none can be written there."""
+        if self.is_beside_images:
+            return (self.masks_folder,)
         return self.masks_folder, self.folder / "segmentations"
 
     def _mask_path(self, image_path: Path) -> Path:

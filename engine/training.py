@@ -81,8 +81,7 @@ def train(
     judged = evenly(dataset.split("val"), settings.validation_images)
     if not learned:
         raise DatasetProblem(dataset.root, "it has no samples to train on")
-    if settings.batch_size % parallel.size():
-        raise ValueError(f"batch_size must be a multiple of the {parallel.size()} processes")
+    parallel.expect_shares(settings.batch_size)
     begun_with = (spec.samples_seen or 0) if start is not None else 0
     record = {
         **asdict(settings),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 
 from engine.dataset import ExportStep, export_dataset
-from engine.errors import EngineError, MaskKept
-from engine.images import list_images
+from engine.errors import MaskKept
+from engine.images import is_image
 from engine.masks import mask_name, write_mask
 from nca_seg_app.jobs import Jobs
 from nca_seg_app.undertaking import Undertaking
@@ -53,12 +53,10 @@ class Exporting(Undertaking):
         # Never in place of another suffix: the name may have a dot, or be that of a photograph.
         is_named = chosen.suffix.lower() == SUFFIX
         file = chosen if is_named else chosen.with_name(chosen.name + SUFFIX)
-        try:
-            images = [mask.path, *list_images(mask.study.folder)] if file.exists() else []
-            if any(file.samefile(image) for image in images):
-                raise MaskKept(file, "it is an image of this study")
-        except (EngineError, OSError) as error:
-            session.fail(error)
+        there = file.resolve()
+        # Not looked for among the images: there may be thousands, and the window waits.
+        if there.exists() and there.parent.samefile(mask.study.folder) and is_image(there):
+            session.fail(MaskKept(file, "it is an image of this study"))
             return
         # The dialog has asked about the file that was chosen.
         if (

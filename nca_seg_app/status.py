@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
 
 from nca_seg_app.help import RESEARCH_USE
+from nca_seg_app.panels.words import duration
 from nca_seg_app.session import Session
 
 MESSAGE_MS = 8000
@@ -80,7 +81,7 @@ class StatusLine(QStatusBar):
         exporting = self._session.exporting
         (done, total), left_s = exporting.progress, exporting.seconds_left
         text = f"exporting {done} of {total}" if total else "exporting…"
-        text += f" · {left_s:.0f} s left" if left_s is not None else ""
+        text += f" · {duration(left_s)} left" if left_s is not None else ""
         self.export.setText(text if exporting.running else "")
 
     def _show_model(self) -> None:

@@ -161,10 +161,10 @@ def train(
 
     out.mkdir(parents=True, exist_ok=True)
     with parallel.group(device):
-        if settings.batch_size % parallel.size():
-            raise typer.BadParameter(
-                f"--batch-size must be a multiple of the {parallel.size()} processes"
-            )
+        try:
+            parallel.expect_shares(settings.batch_size)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
         steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
         if parallel.rank() > 0:
             _attend(steps, minutes)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
-from nca_seg_app.panels.words import offer
+from nca_seg_app.panels.words import duration, offer
 from nca_seg_app.session import Has, Session
 
 #: Not the size of the grid: a child keeps its parent's.
@@ -155,7 +155,7 @@ class TrainingPanel(QWidget):
         self._bar.setValue(last.done)
         self._bar.setFormat(f"{last.done} of {last.total}")
         left_s = learning.seconds_left
-        self._left.setText(f"{_duration(left_s)} left" if left_s is not None else "")
+        self._left.setText(f"{duration(left_s)} left" if left_s is not None else "")
         self._draw_loss(curve)
         self._draw_dice(curve)
 
@@ -198,11 +198,3 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
-
-
-def _duration(seconds: float) -> str:
-    """A time a person can grasp: "8 s", "3 min", "1 h 20 min"."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

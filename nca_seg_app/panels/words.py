@@ -20,6 +20,14 @@ def figures(entry: ModelEntry, device_text: str) -> str:
     return " · ".join([*known, *([device_text] if device_text else [])])
 
 
+def duration(seconds: float) -> str:
+    """A time a person can grasp: "8 s", "3 min", "1 h 20 min"."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def progress_text(done: int, total: int, seconds_left: float | None, paused: bool) -> str:
     """How far a run is, as "6 of 10 steps · 1.8 s left"."""
     steps = f"{done} of {total} steps"

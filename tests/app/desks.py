@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import masks
 from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.window import Window
@@ -87,12 +88,16 @@ class Desk:
         self.session.segmentation.segment()
         self.settle()
 
-    def draw(self, row: float = 20, column: float = 20, radius_px: float = 5) -> None:
+    def begin_stroke(self, row: float, column: float, radius_px: float) -> MaskDocument:
+        """Draw a dab of a stroke that goes on until the document commits it."""
         document = self.session.document
         assert document is not None
         document.begin("brush")
         document.draw(lambda hw: masks.stroke(hw, np.array([[row, column]]), radius_px, True))
-        document.commit("Brush stroke")
+        return document
+
+    def draw(self, row: float = 20, column: float = 20, radius_px: float = 5) -> None:
+        self.begin_stroke(row, column, radius_px).commit("Brush stroke")
 
 
 def leave(desk: Desk) -> None:

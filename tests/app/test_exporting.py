@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -103,11 +104,8 @@ def test_an_export_that_fails_says_so(desk: Desk) -> None:
     assert Has.EXPORTING not in desk.session.state
 
 
-Exports = Callable[[Iterable[Sample], Path], Iterator[ExportStep]]
-
-
-def slowly(wait: Callable[[], object]) -> Exports:
-    """An export that waits after every sample."""
+def begin_slowly(desk: Desk, monkeypatch: pytest.MonkeyPatch, wait: Callable[[], object]) -> None:
+    """Begin to export three samples, with a wait after each; one is written."""
 
     def export(samples: Iterable[Sample], folder: Path) -> Iterator[ExportStep]:
         with closing(export_dataset(samples, folder)) as steps:  # type: ignore[type-var]
@@ -115,19 +113,19 @@ def slowly(wait: Callable[[], object]) -> Exports:
                 yield step
                 wait()
 
-    return export
+    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", export)
+    reviewed(desk, 3)
+    desk.session.export_dataset()
+    desk.until(lambda: desk.session.exporting.progress == (1, 3))
 
 
 def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", slowly(lambda: gate.wait(20)))
-    reviewed(desk, 3)
     exporting, status = desk.session.exporting, StatusLine(desk.session)
     desk.qtbot.addWidget(status)
-    desk.session.export_dataset()
-    desk.until(lambda: exporting.progress == (1, 3))
+    begin_slowly(desk, monkeypatch, lambda: gate.wait(20))
     assert Has.EXPORTING | Has.IDLE in desk.session.state
     assert status.export.text() == "exporting 1 of 3"
     desk.session.open_row(0)
@@ -150,11 +148,7 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
 def test_closing_asks_before_it_ends_an_export_and_leaves_a_data_set(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pause = threading.Event()
-    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", slowly(lambda: pause.wait(0.3)))
-    reviewed(desk, 3)
-    desk.session.export_dataset()
-    desk.until(lambda: desk.session.exporting.progress == (1, 3))
+    begin_slowly(desk, monkeypatch, lambda: time.sleep(0.3))
     desk.person.agrees = False
     assert not desk.session.close()
     assert desk.session.exporting.running

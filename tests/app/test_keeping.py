@@ -81,10 +81,7 @@ def test_a_draft_is_written_while_drawing_and_recovered_after_a_kill(
     desk.session.save()
     desk.settle()
     saved_hw = desk.mask_hw.copy()
-    document = desk.session.document
-    assert document is not None
-    document.begin("brush")
-    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 50.0]]), 4, True))
+    desk.begin_stroke(40, 50, 4)
     drafts = desk.folder / "images" / "segmentations" / "drafts"
     desk.until(lambda: any(drafts.glob("*.png")))
     desk.settle()

@@ -110,10 +110,7 @@ def test_a_stroke_drawn_after_answering_save_is_saved_too(desk: Desk, under_way:
     desk.person.save = "save"
     gate = hold(desk)
     desk.session.open_next()
-    document = desk.session.document
-    assert document is not None
-    document.begin("brush")
-    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 40.0]]), 3, True))
+    document = desk.begin_stroke(40, 40, 3)
     if under_way:
         gate.set()
         desk.until(lambda: not desk.session.lane.pending)
@@ -129,10 +126,7 @@ def test_a_stroke_under_way_when_the_next_image_is_read_is_asked_about(desk: Des
     desk.open()
     gate = hold(desk)
     desk.session.open_next()
-    document = desk.session.document
-    assert document is not None
-    document.begin("brush")
-    document.draw(lambda hw: masks.stroke(hw, np.array([[40.0, 40.0]]), 3, True))
+    document = desk.begin_stroke(40, 40, 3)
     gate.set()
     desk.until(lambda: not desk.session.lane.pending)
     document.commit("Brush stroke")

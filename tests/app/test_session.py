@@ -142,10 +142,7 @@ def test_accept_and_next_stays_where_a_stroke_is_drawn_meanwhile(desk: Desk) -> 
 def test_accept_and_next_waits_for_the_stroke_under_way_and_keeps_it(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    document, first = desk.session.document, desk.mask_path
-    assert document is not None
-    document.begin("brush")
-    document.draw(lambda hw: masks.stroke(hw, np.array([[2.0, 2.0]]), 3, True))
+    document, first = desk.begin_stroke(2, 2, 3), desk.mask_path
     desk.session.update_state()
     desk.session.accept_and_next()
     document.commit("Brush stroke")
