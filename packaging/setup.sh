@@ -100,6 +100,8 @@ install() {
     pip_install --no-deps $(torch_options) "$(torch_requirement)"
     say "Installing Qt and the other libraries (about 200 MB): a minute or two …"
     pip_install --editable "$target"
+    # One of the packages it asks for wants a C compiler, and serves only to unpack archives.
+    [ "$mode" != dev ] || pip_install --no-deps isic-challenge-scoring==5.6.0
 }
 
 # Names of the shared libraries that Qt wants and the system lacks.
