@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QFocusEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QNativeGestureEvent,
     QPainter,
@@ -231,9 +232,11 @@ class CanvasView(Stage):
 
     def event(self, event: QEvent) -> bool:
         # A polygon's keys, and Space, are the canvas's while they mean something here; the same
-        # keys are shortcuts of the window otherwise.
+        # keys are shortcuts of the window otherwise. During a stroke all but Undo are the canvas's:
+        # what they would save or move is not yet what the person means.
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            if self._handles(event.key()):
+            undoes = event.matches(QKeySequence.StandardKey.Undo)
+            if self._handles(event.key()) or (self._drags and not undoes):
                 event.accept()
                 return True
         elif isinstance(event, QNativeGestureEvent):
@@ -250,7 +253,8 @@ class CanvasView(Stage):
         if key == Key.Key_Shift:
             self._set_shift(True)
         if not self._handles(key):
-            super().keyPressEvent(event)
+            if not self._drags:
+                super().keyPressEvent(event)
         elif key == Key.Key_Space:
             if not event.isAutoRepeat():
                 self._set_bare(True)
@@ -260,7 +264,7 @@ class CanvasView(Stage):
         elif tool is not None and key == Key.Key_Backspace:
             tool.step_back()
             self.update()
-        elif tool is not None and self._held == Button.NoButton:
+        elif tool is not None and not self._drags:
             tool.finish()
             self.update()
 
@@ -278,6 +282,11 @@ class CanvasView(Stage):
         self._set_bare(False)
         self._set_shift(False)
         super().focusOutEvent(event)
+
+    @property
+    def _drags(self) -> bool:
+        """Whether a button holds the tool to something that is not finished."""
+        return self._tool is not None and self._tool.active and self._held != Button.NoButton
 
     def _handles(self, key: int) -> bool:
         if key == Key.Key_Space:

@@ -49,13 +49,18 @@ def release(canvas: CanvasView, row: float, column: float, **more: object) -> No
     mouse(canvas, QEvent.Type.MouseButtonRelease, row, column, **more)  # type: ignore[arg-type]
 
 
-def key(canvas: CanvasView, which: Qt.Key, kind: QEvent.Type = QEvent.Type.KeyPress) -> bool:
+def key(
+    canvas: CanvasView,
+    which: Qt.Key,
+    keys: Qt.KeyboardModifier = NO_KEY,
+    kind: QEvent.Type = QEvent.Type.KeyPress,
+) -> bool:
     """Whether the canvas wants the key for itself; it is pressed then."""
-    asked = QKeyEvent(QEvent.Type.ShortcutOverride, which, NO_KEY)
+    asked = QKeyEvent(QEvent.Type.ShortcutOverride, which, keys)
     asked.ignore()
     QApplication.sendEvent(canvas, asked)
     if asked.isAccepted():
-        QApplication.sendEvent(canvas, QKeyEvent(kind, which, NO_KEY))
+        QApplication.sendEvent(canvas, QKeyEvent(kind, which, keys))
     return asked.isAccepted()
 
 

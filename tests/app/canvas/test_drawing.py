@@ -75,6 +75,29 @@ def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> N
     assert not session.document.can_undo
 
 
+@pytest.mark.parametrize("asked", ["S", "D", "F", "1", "N", "Return"])
+def test_keys_wait_for_the_end_of_a_stroke(
+    canvas: CanvasView, session: Session, asked: str
+) -> None:
+    which = Qt.Key[f"Key_{asked}"]
+    session.viewing.choose_tool("brush")
+    press(canvas, 24.0, 10.0)
+    drag(canvas, 24.0, 30.0)
+    assert key(canvas, which)
+    drag(canvas, 24.0, 50.0)
+    release(canvas, 24.0, 50.0)
+    assert mask_of(session)[24, 10:50].all()
+    assert not key(canvas, which)
+
+
+def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session: Session) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 24.0, 10.0)
+    assert session.document is not None
+    assert session.document.drawing
+    assert not key(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+
+
 def test_escape_belongs_to_the_window_while_nothing_is_drawn(
     canvas: CanvasView, session: Session
 ) -> None:
