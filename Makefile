@@ -22,7 +22,7 @@ check: setup-dev ## Check formatting, lint, types and import contracts
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m mypy
-	.venv/bin/lint-imports --no-cache
+	$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
 
 bench-app: setup-dev ## Measure the window, beside labelme and napari (installed into build/)
 	$(VENV_PYTHON) -m tests.bench.window $(ARGS)

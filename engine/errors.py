@@ -63,7 +63,7 @@ class OutOfMemory(EngineError):
         self.batch = batch
         self.size = size
         self.what = what
-        super().__init__(f"{batch} {what} at {size} px do not fit into memory")
+        super().__init__(f"{batch} {what} on {size} × {size} cells do not fit into memory")
 
     @property
     def smaller(self) -> int:

@@ -209,7 +209,7 @@ ACTIONS: tuple[Action, ...] = (
            lambda session: session.viewing.ask_window("help"), ("F1",),
            tip="All commands and their keys.", icon="help"),
     Action("help.about", "Help", "&About", lambda session: session.viewing.ask_window("about"),
-           tip="Version, papers and licence. Research use only."),
+           tip="Version and paper. Research use only."),
 )
 # fmt: on
 

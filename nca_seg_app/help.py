@@ -58,7 +58,7 @@ def about_html() -> str:
         "diffusion process, shows how sure it is, and learns from the person who corrects it.</p>"
         f"<p><b>{RESEARCH_USE}.</b> Not for diagnosis, treatment or any other clinical decision."
         f"</p><p>The models are those of {escape(PAPER)}.</p>"
-        "<p>Images and masks stay on this computer: the program uses no network.</p>"
+        "<p>Images and masks stay on this computer: the program sends nothing anywhere.</p>"
     )
 
 
@@ -70,7 +70,7 @@ def help_page(parent: QWidget) -> QDialog:
 
 
 def about_page(parent: QWidget) -> QDialog:
-    """Version, papers, and the research-use note."""
+    """Version, paper, and the research-use note."""
     page = QLabel(about_html())
     page.setWordWrap(True)
     page.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

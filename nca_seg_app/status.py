@@ -87,4 +87,4 @@ class StatusLine(QStatusBar):
     def _show_model(self) -> None:
         entry, device = self._session.model, self._session.device_text
         self.device.setText(device or ("model is not loaded yet" if entry else ""))
-        self.model.setText(f"{entry.name} · {entry.spec.size} px" if entry else "no model")
+        self.model.setText(f"{entry.name} · {entry.spec.size} cells" if entry else "no model")

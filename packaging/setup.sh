@@ -136,7 +136,8 @@ installed() {
     return 1
 }
 
-if ! "$python" -c '' 2>/dev/null || ! new_enough "$python"; then
+# One that was interrupted while it was made has no pip.
+if ! "$python" -c 'import pip' 2>/dev/null || ! new_enough "$python"; then
     make_venv
 fi
 # What is there for development is enough to run.

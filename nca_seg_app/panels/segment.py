@@ -136,7 +136,7 @@ class SegmentPanel(QWidget):
         if listed != list(session.models):
             self.models.clear()
             for entry in session.models:
-                self.models.addItem(f"{entry.name} · {entry.spec.size} px", entry)
+                self.models.addItem(f"{entry.name} · {entry.spec.size} cells", entry)
         names = [entry.name for entry in session.models]
         self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
         self.figures.setText(figures(chosen, session.device_text) if chosen else "")

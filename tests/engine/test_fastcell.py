@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,20 +170,6 @@ def test_what_is_learnt_later_is_not_seen() -> None:
     assert torch.equal(swift(state, everybody), before)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_member_on_a_thread_of_its_own_is_the_member_alone(batch: int) -> None:
-    model = Model(trained_like("multicbam"), DeviceChoice("cpu", "bfloat16", "for the test"))
-    image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
-    noisy = torch.randn(3, 1, 16, 12)
-
-    def believed(members: Sequence[int]) -> Tensor:
-        return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
-
-    parts = [range(first, min(first + batch, 3)) for first in range(0, 3, batch)]
-    together = torch.cat([believed(members) for members in parts])
-    assert torch.equal(together, torch.cat([believed([member]) for member in range(3)]))
-
-
 def answer_of(program: str, threads: int) -> str:
     """What a Python program prints in a process of its own in which torch has so many threads."""
     return subprocess.run(
@@ -195,6 +180,26 @@ def answer_of(program: str, threads: int) -> str:
         check=True,
         text=True,
     ).stdout
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_member_on_a_thread_of_its_own_is_the_member_alone(threads: int) -> None:
+    asking = """
+import numpy as np
+import torch
+from engine.device import DeviceChoice, thread_count
+from engine.model import Model
+from tests.engine.test_fastcell import trained_like
+model = Model(trained_like("multicbam"), DeviceChoice("cpu", "bfloat16", "for the test"))
+image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
+noisy = torch.randn(3, 1, 16, 12)
+def believed(*members):
+    return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
+alone = torch.cat([believed(member) for member in range(3)])
+found = [torch.equal(believed(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
+print(thread_count(), *found, torch.equal(alone[0], alone[1]))
+"""
+    assert answer_of(asking, threads).split() == [str(threads), "True", "True", "True", "False"]
 
 
 def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:

@@ -186,7 +186,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_named(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("engine.training._Run._loss", greedy)
-    with pytest.raises(OutOfMemory, match="4 samples at 16 px") as caught:
+    with pytest.raises(OutOfMemory, match="4 samples on 16 × 16 cells") as caught:
         next(train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
     assert caught.value.smaller == 2
 

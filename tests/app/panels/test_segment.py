@@ -87,7 +87,7 @@ def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
     panel = SegmentPanel(desk.session)
     desk.show(panel)
     desk.open()
-    desk.qtbot.waitUntil(lambda: panel.models.currentText() == "oracle · 16 px")
+    desk.qtbot.waitUntil(lambda: panel.models.currentText() == "oracle · 16 cells")
     assert "16 × 16 cells" in panel.figures.text()
 
 
