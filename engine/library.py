@@ -27,7 +27,6 @@ class ModelEntry:
     spec: ModelSpec
     fingerprint: str
     shipped: bool
-    size_bytes: int
 
 
 def models_folder() -> Path:
@@ -66,22 +65,19 @@ def find(name: str | Path = "") -> ModelEntry:
     raise UnknownArchitecture(str(name), [entry.name for entry in entries])
 
 
-def parent(entry: ModelEntry) -> ModelEntry | None:
-    """The installed model that this one was fine-tuned from; None where there is none."""
-    for other in installed():
-        if entry.spec.parent and other.fingerprint == entry.spec.parent:
-            return other
-    return None
+def unused_name(base: str, *, numbered: bool = True) -> str:
+    """A free name for a model made from `base`: "lesion" gives "lesion+1", that "lesion+2".
 
-
-def unused_name(base: str) -> str:
-    """A free name for a model made from `base`: "lesion" gives "lesion+1", that "lesion+2"."""
+    Not `numbered`, it is `base` itself where nothing is called that.
+    """
     safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", base).strip(" .")[:80]
     stem = re.sub(r"(\+\d+)+$", "", safe) or "model"
     if RESERVED.fullmatch(stem):
         stem = f"model-{stem}"
     # Some file systems take "A" and "a" for one name.
     taken = {path.stem.casefold() for path, _ in _files(also_discarded=True)}
+    if not numbered and stem.casefold() not in taken:
+        return stem
     number = 1
     while f"{stem}+{number}".casefold() in taken:
         number += 1
@@ -90,11 +86,19 @@ def unused_name(base: str) -> str:
 
 def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
     """A fine-tuned model, copied from the file `weights` into the list beside its parent."""
-    target = models_folder() / f"{unused_name(parent.name)}{SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    spec, arrays = read(weights)
-    write(target, arrays, replace(spec, name=target.stem))
-    return find(target)
+    return _copied(weights, unused_name(parent.name))
+
+
+def add(weights: Path) -> ModelEntry:
+    """A model copied from a file into the list, under its own name or a free one like it.
+
+    Weights that are in the list already are that model. Raises UnreadableModel.
+    """
+    given = _entry(weights, shipped=False)
+    for entry in installed():
+        if entry.fingerprint == given.fingerprint:
+            return entry
+    return _copied(weights, unused_name(given.spec.name, numbered=False))
 
 
 def remove(name: str) -> Path:
@@ -118,6 +122,14 @@ def remove(name: str) -> Path:
             raise UnreadableModel(path, error.strerror or str(error)) from error
         return target
     raise UnknownArchitecture(name, [path.stem for path, _ in files])
+
+
+def _copied(weights: Path, name: str) -> ModelEntry:
+    spec, arrays = read(weights)
+    target = models_folder() / f"{name}{SUFFIX}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(target, arrays, replace(spec, name=name))
+    return find(target)
 
 
 def _shipped_folder() -> Path:
@@ -153,4 +165,4 @@ def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:
     spec, arrays = read(path)
-    return ModelEntry(path.stem, path, spec, fingerprint(arrays), shipped, path.stat().st_size)
+    return ModelEntry(path.stem, path, spec, fingerprint(arrays), shipped)

@@ -204,6 +204,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("study.cancel_learning", "Study", "&Cancel Training",
            lambda session: session.learning.cancel(), needs=Has.LEARNING,
            tip="End the training and drop what it made.", group=1),
+    Action("study.add_model", "Study", "Add &Model…",
+           lambda session: session.models_held.ask_for_one(),
+           tip="Copy a model from a file into the list of models.", group=2),
+    Action("study.remove_model", "Study", "R&emove Model…",
+           lambda session: session.models_held.remove(), needs=Has.OWN_MODEL | Has.IDLE,
+           tip="Take the chosen model out of the list; its file is kept.", group=2),
 
     Action("help.shortcuts", "Help", "&Shortcuts",
            lambda session: session.viewing.ask_window("help"), ("F1",),

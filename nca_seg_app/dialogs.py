@@ -48,6 +48,10 @@ class Dialogs:
             path, _ = QFileDialog.getOpenFileName(
                 self.parent, "Open image", start, f"Pictures ({pattern});;All files (*)"
             )
+        elif kind == "model":
+            path, _ = QFileDialog.getOpenFileName(
+                self.parent, "Add model", start, "Models (*.safetensors)"
+            )
         elif kind == "folder":
             path = QFileDialog.getExistingDirectory(self.parent, "Open folder", start)
         elif kind == "mask":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
@@ -122,6 +123,43 @@ class Models(QObject):
         self.listed.emit()
         self.choose(entry.name)
 
+    def ask_for_one(self) -> None:
+        """Ask for a model's file, copy it into the list and choose it."""
+        session = self._session
+        path = session.prompts.ask_path("model", Path.home())
+        if path is None:
+            return
+
+        def done(entry: ModelEntry) -> None:
+            self.add(entry)
+            session.message.emit(f"{entry.name} is in the list of models, and chosen.")
+
+        session.lane.run(lambda: session.engine.add_model(path), done, session.fail)
+
+    def remove(self) -> None:
+        """Ask, then take the chosen model out of the list, if it is a person's own.
+
+        Its file is put aside, not deleted; its parent is chosen, or what comes first.
+        """
+        entry, session = self._chosen, self._session
+        if entry is None or entry.shipped:
+            return
+        if not session.prompts.confirm(
+            f"Take {entry.name} out of the list of models? Its file is kept beside the others, in "
+            "the folder “discarded”."
+        ):
+            return
+
+        def done(kept: Path) -> None:
+            rest = tuple(each for each in self._entries if each.name != entry.name)
+            parents = [each.name for each in rest if each.fingerprint == entry.spec.parent]
+            if self._chosen == entry:
+                session.change_settings(model=parents[0] if parents else "")
+            self._list(rest)
+            session.message.emit(f"{entry.name} is out of the list; its file is {kept}.")
+
+        session.lane.run(lambda: session.engine.remove_model(entry.name), done, session.fail)
+
     def _list(self, entries: tuple[ModelEntry, ...]) -> None:
         self._entries = entries
         wanted = self._session.settings.model
@@ -135,5 +173,5 @@ class Models(QObject):
             self.chosen_changed.emit()
         if not entries:
             self._session.message.emit(
-                "No model is installed. You can draw by hand, or add a model with nca-seg models."
+                "No model is installed. You can draw by hand, or add one from a file (Study menu)."
             )

@@ -69,13 +69,14 @@ def sentence(error: BaseException) -> str:
             )
         case OutOfMemory(batch=1):
             return (
-                f"The model on {error.size} × {error.size} cells does not fit into memory. Your mask "
-                "is not affected; close other programs or choose a smaller model."
+                f"The model on {error.size} × {error.size} cells does not fit into memory. "
+                "Your mask is not affected; close other programs or choose a smaller model."
             )
         case OutOfMemory():
             return (
                 f"{error.batch} {error.what} on {error.size} × {error.size} cells do not fit into "
-                f"memory together. Your mask is not affected; set Batch to {error.smaller} and try again."
+                f"memory together. Your mask is not affected; set Batch to {error.smaller} and try "
+                "again."
             )
         case UnreadableSettings():
             return (

@@ -29,7 +29,7 @@ from engine.types import (
     TrainStep,
 )
 
-PathKind = Literal["image", "folder", "mask", "dataset"]
+PathKind = Literal["image", "folder", "model", "mask", "dataset"]
 Answer = Literal["save", "discard", "cancel"]
 
 
@@ -40,7 +40,7 @@ class Prompts(Protocol):
         """What to do with the unsaved mask of the image `name`."""
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
-        """Where to open ("image", "folder") or save ("mask", "dataset"); None to cancel."""
+        """Where to open ("image", "folder", "model") or save ("mask", "dataset"), or None."""
 
     def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
@@ -88,6 +88,10 @@ class Engine:
     training_folder: Callable[[ModelEntry], Path]
     #: (weights, model they were fine-tuned from) → the new model, in the list beside its parent.
     install: Callable[[Path, ModelEntry], ModelEntry]
+    #: A model's file → the model, in the list.
+    add_model: Callable[[Path], ModelEntry]
+    #: The name of a person's own model → where its file lies now, out of the list.
+    remove_model: Callable[[str], Path]
     #: The folder of sample images.
     sample_folder: Callable[[], Path]
 
@@ -104,6 +108,8 @@ def real_engine() -> Engine:
         finetune=_finetune,
         training_folder=_training_folder,
         install=library.adopt,
+        add_model=library.add,
+        remove_model=library.remove,
         sample_folder=_sample_folder,
     )
 

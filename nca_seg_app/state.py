@@ -15,6 +15,7 @@ class Has(Flag):
     NOTHING = 0
     IMAGE = auto()
     MODEL = auto()
+    OWN_MODEL = auto()  # the chosen model is a person's own, not a shipped one
     IDLE = auto()  # no job runs
     RUNNING = auto()  # a segmentation runs, paused or not
     PAUSED = auto()  # the running segmentation waits
@@ -43,6 +44,7 @@ def facts(session: Session) -> Has:
     holds = {
         Has.IMAGE: image is not None,
         Has.MODEL: session.model is not None,
+        Has.OWN_MODEL: session.model is not None and not session.model.shipped,
         Has.IDLE: session.jobs.current is None,
         Has.RUNNING: segmentation.running,
         Has.PAUSED: segmentation.paused,

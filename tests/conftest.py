@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 # Set before anything imports Qt or torch: later it would have no effect.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
+os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib")
 
 import pytest
 

@@ -213,7 +213,13 @@ def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of " + name.encode())
     spec = ModelSpec(name, "multicbam", size=16)
-    return ModelEntry(name, path, spec, f"print of {name}", False, path.stat().st_size)
+    return ModelEntry(name, path, spec, f"print of {name}", shipped=True)
+
+
+def learnt(parent: ModelEntry, path: Path) -> ModelEntry:
+    """The entry of a person's own model in that file, made from another."""
+    spec = dataclasses.replace(parent.spec, name=path.stem, parent=parent.fingerprint)
+    return ModelEntry(path.stem, path, spec, f"print of {path.stem}", shipped=False)
 
 
 def fake_engine(
@@ -230,7 +236,14 @@ def fake_engine(
         name = f"{parent.name}+1"
         path = folder / "models" / f"{name}.safetensors"
         path.write_bytes(weights.read_bytes())
-        return dataclasses.replace(parent, name=name, path=path)
+        return learnt(parent, path)
+
+    def add_model(path: Path) -> ModelEntry:
+        return learnt(entry, path)
+
+    def remove_model(name: str) -> Path:
+        path = folder / "models" / f"{name}.safetensors"
+        return path.rename(path.with_suffix(".discarded"))
 
     return Engine(
         installed=lambda: (entry,),
@@ -242,5 +255,7 @@ def fake_engine(
         finetune=lambda handle, *rest: handle.finetune(*rest),
         training_folder=lambda parent: folder / "training" / f"{parent.name}{next(runs)}",
         install=install,
+        add_model=add_model,
+        remove_model=remove_model,
         sample_folder=lambda: write_image(folder / "samples" / "sample.png").parent,
     )

@@ -6,7 +6,8 @@ import os
 import platform
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,17 +29,32 @@ def version(package: str = "nca-seg") -> str:
 
 
 @command()
-def models(json_: JsonOption = False) -> None:
+def models(
+    add: Annotated[
+        Path | None, typer.Option("--add", help="First copy a model from a file into the list.")
+    ] = None,
+    remove: Annotated[
+        str, typer.Option("--remove", help="First take a model of yours out; its file is kept.")
+    ] = "",
+    json_: JsonOption = False,
+) -> None:
     """List the installed models and the presets that train can build.
 
     \b
     Examples:
       nca-seg models
+      nca-seg models --add runs/mine/best.safetensors
+      nca-seg models --remove MultiCBAM+1
       nca-seg models --json
     """
+    from engine import library
     from engine.library import broken, installed
     from engine.presets import PRESETS
 
+    if add is not None:
+        say(f"{add} is in the list as {library.add(add).name}.")
+    if remove:
+        say(f"{remove} is out of the list; its file is {library.remove(remove)}.")
     listed = [
         {
             "name": entry.name,

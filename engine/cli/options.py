@@ -114,15 +114,17 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
         if kind is bool:
             flag += f"/--no-{flag.removeprefix('--')}"
         described: dict[str, Any] = {}
-        if field.metadata["word"]:
-            described = {"parser": _number_or(field), "metavar": f"N|{field.metadata['word']}"}
+        default, word = getattr(settings, field.name), field.metadata["word"]
+        if word:
+            described = {"parser": _number_or(field), "metavar": f"N|{word}"}
+            described["show_default"] = word if default == field.metadata["low"] else True
         elif kind in (int, float):
             described = {"min": field.metadata["low"], "max": field.metadata["high"]}
         option = typer.Option(flag, help=field.metadata["help"], **described)
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=getattr(settings, field.name),
+            default=default,
             annotation=Annotated[kind, option],
         )
 

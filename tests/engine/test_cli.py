@@ -5,62 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from typer.testing import CliRunner
 
 import engine
-from engine.checkpoint import save
-from engine.cli import app
 from engine.curves import read_curves
-from engine.device import choose
-from engine.folders import home_folder
-from engine.library import find, installed, models_folder
+from engine.library import installed
 from engine.masks import read_mask, write_mask
-from engine.model import Model
-from engine.models import build
 from engine.study import Study
-from engine.types import FINE_TUNING, ModelSpec, TrainStep
+from engine.types import FINE_TUNING, TrainStep
+from tests.engine.commands import TINY, install, run
 
-TINY = ModelSpec(
-    name="tiny",
-    architecture="basic",
-    hidden=16,
-    channels=8,
-    updates=2,
-    size=16,
-    predicts="clean",
-    mask_scale=0.2,
-)
 FAST = ("--model", "tiny", "--steps", "2", "--members", "2", "--device", "cpu")
 TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu")
 
 
 @pytest.fixture(autouse=True)
-def tiny(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny(own_folders: Path) -> Path:
     """A tiny untrained model, installed."""
-    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
-    fonts = Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib"
-    monkeypatch.setenv("MPLCONFIGDIR", str(fonts))
-    path = models_folder() / "tiny.safetensors"
-    path.parent.mkdir(parents=True)
-    save(path, Model(build(TINY), choose("cpu", "float32")))
-    return path
-
-
-def run(*arguments: str | Path, exit_code: int = 0) -> Any:
-    """What came of a command that must end with `exit_code`."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    assert "Traceback" not in result.output
-    return result
+    return install(TINY)
 
 
 def picture(path: Path, shape: tuple[int, int] = (24, 32), grey: int = 200) -> Path:
@@ -338,46 +305,6 @@ class TestLearning:
         result = run("train", "--data", dataset, "--out", out, *flags.split(), exit_code=2)
         assert told in result.stderr
         assert not out.exists()
-
-
-class TestListing:
-    def test_models_tells_name_architecture_parameters_size_and_file(self, tiny: Path) -> None:
-        content = json.loads(run("models", "--json").stdout)
-        (found,) = [model for model in content["installed"] if model["name"] == "tiny"]
-        expected = sum(weights.numel() for weights in build(TINY).parameters())
-        assert (found["architecture"], found["size"]) == ("basic", 16)
-        assert found["parameters"] == expected
-        assert found["file"] == str(tiny)
-        presets = {model["architecture"]: model["parameters"] for model in content["presets"]}
-        assert presets["multicbam"] == 412_236
-
-    def test_a_broken_model_is_listed_as_such(self) -> None:
-        path = models_folder() / "broken.safetensors"
-        path.write_bytes(b"nothing")
-        result = run("models")
-        assert str(path) in result.stderr
-        assert "tiny" in result.stdout
-
-    def test_doctor_says_where_and_why(self) -> None:
-        text = run("doctor").stdout
-        chosen = choose("auto")
-        for expected in (
-            chosen.name,
-            chosen.precision,
-            chosen.reason,
-            str(home_folder()),
-            find().name,
-        ):
-            assert expected in text
-
-    def test_version_and_help(self) -> None:
-        assert run("--version").stdout.startswith("nca-seg ")
-        text = run("--help").stdout
-        assert "Examples:" in text
-        assert "130" in text
-        for name in ("segment", "evaluate", "train", "finetune", "export", "models", "doctor"):
-            assert "Example" in run(name, "--help").stdout
-            assert run(name, "--help").stdout.isascii()
 
 
 def test_help_and_models_never_load_torch() -> None:

@@ -14,11 +14,9 @@ from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.types import ModelSpec
 
 
-def make_model(path: Path, parent: str = "", weight: float = 0.0) -> Path:
+def make_model(path: Path, name: str = "", weight: float = 0.0) -> Path:
     """A tiny model file as the engine writes it; its one weight makes its fingerprint."""
-    spec = ModelSpec(
-        name=path.stem, architecture="basic", channels=8, hidden=4, size=16, parent=parent
-    )
+    spec = ModelSpec(name=name or path.stem, architecture="basic", channels=8, hidden=4, size=16)
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write(path, {"weight": np.full(3, weight, dtype=np.float32)}, spec)
     return path
@@ -44,7 +42,6 @@ def test_nothing_but_the_shipped_models_at_first(shipped: Path) -> None:
     (entry,) = library.installed()
     assert (entry.name, entry.path, entry.shipped) == ("lesion", shipped, True)
     assert entry.spec.channels == 8
-    assert entry.size_bytes == shipped.stat().st_size
     assert entry.fingerprint == checkpoint.fingerprint(checkpoint.read(shipped)[1])
     assert library.broken() == ()
 
@@ -96,15 +93,6 @@ def test_find_by_name_path_and_default(shipped: Path, tmp_path: Path) -> None:
         library.find(tmp_path / "missing.safetensors")
 
 
-def test_parent_is_known_by_its_weights(shipped: Path) -> None:
-    child = library.models_folder() / "lesion+1.safetensors"
-    make_model(child, parent=library.find().fingerprint, weight=1)
-    found = library.parent(library.find("lesion+1"))
-    assert found is not None
-    assert found.name == "lesion"
-    assert library.parent(found) is None
-
-
 def test_names_are_never_used_twice(shipped: Path) -> None:
     used = []
     for _ in range(3):
@@ -129,6 +117,35 @@ def test_names_are_safe_on_every_file_system(shipped: Path, base: str) -> None:
     path = make_model(library.models_folder() / f"{name}.safetensors")
     assert path.parent == library.models_folder()
     assert library.find(name).path == path
+
+
+def test_a_model_file_is_added_under_its_own_name(shipped: Path, tmp_path: Path) -> None:
+    given = make_model(tmp_path / "best.safetensors", name="mine", weight=1)
+    added = library.add(given)
+    assert (added.name, added.shipped, added.path.parent) == (
+        "mine",
+        False,
+        library.models_folder(),
+    )
+    assert given.exists()
+    assert names() == ["lesion", "mine"]
+    # The same weights again, and those of a shipped model, are not copied.
+    assert library.add(given) == added
+    assert library.add(make_model(tmp_path / "x.safetensors")).name == "lesion"
+    # Others of the same name get a name of their own.
+    other = make_model(tmp_path / "other.safetensors", name="MINE", weight=2)
+    assert library.add(other).name == "MINE+1"
+    assert names() == ["lesion", "MINE+1", "mine"]
+
+
+def test_what_is_no_model_is_not_added(shipped: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"not a model")
+    with pytest.raises(UnreadableModel, match="bad"):
+        library.add(bad)
+    with pytest.raises(UnreadableModel, match="nowhere"):
+        library.add(tmp_path / "nowhere.safetensors")
+    assert names() == ["lesion"]
 
 
 def test_removed_models_are_kept_aside(shipped: Path) -> None:

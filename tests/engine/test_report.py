@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -28,14 +27,6 @@ SETTINGS = SampleSettings(steps=2, members=3)
 #: Few timesteps, so that a sweep has few settings: 5, 3, 2 and 1 steps for each sampler.
 TIMESTEPS = 5
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(autouse=True)
-def fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
-    monkeypatch.setenv(
-        "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib")
-    )
 
 
 def with_test(dataset: Dataset) -> Dataset:

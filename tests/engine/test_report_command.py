@@ -6,23 +6,16 @@ import errno
 import json
 import shlex
 import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from engine.checkpoint import save
-from engine.cli import app
-from engine.device import choose
-from engine.library import models_folder
-from engine.model import Model
-from engine.models import build
 from engine.report.sweep import Sweep
 from engine.types import ModelSpec
+from tests.engine.commands import install, run
 from tests.samples import drawn_dataset
 
 TINY = ModelSpec(
@@ -32,21 +25,10 @@ TINY = ModelSpec(
 FAST = ("--steps", "2", "--members", "2", "--device", "cpu", "--sweep-images", "1")
 
 
-@pytest.fixture(autouse=True)
-def fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Not in a folder of one test: matplotlib takes many seconds to look at all fonts anew.
-    monkeypatch.setenv(
-        "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "nca-seg-tests-matplotlib")
-    )
-
-
 @pytest.fixture
 def tiny(own_folders: Path) -> Path:
     """A tiny untrained model, installed."""
-    path = models_folder() / "tiny.safetensors"
-    path.parent.mkdir(parents=True)
-    save(path, Model(build(TINY), choose("cpu", "float32")))
-    return path
+    return install(TINY)
 
 
 @pytest.fixture
@@ -56,14 +38,6 @@ def folder(tmp_path: Path) -> Path:
     table = root / "splits.csv"
     table.write_text(table.read_text().replace("train", "test"))
     return root
-
-
-def run(*arguments: str | Path, exit_code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    return result
 
 
 def test_the_command_writes_page_and_numbers(tmp_path: Path, folder: Path, tiny: Path) -> None:
