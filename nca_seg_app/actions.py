@@ -12,6 +12,11 @@ from nca_seg_app.viewing import Tool
 #: Menus in the order of the menu bar.
 MENUS = ("File", "Edit", "View", "Run", "Tools", "Study", "Help")
 BRUSH_FACTOR = 1.25
+#: Commands that a held key repeats.
+REPEATING = {
+    "edit.undo", "edit.redo", "view.zoom_in", "view.zoom_out", "view.next_doubt", "run.step",
+    "tools.smaller", "tools.larger", "study.next", "study.previous",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,11 @@ class Action:
     icon: str = ""
     group: int = 0
     checked: Callable[[Session], bool] | None = None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it comes again and again while its key is held: not where it decides or saves."""
+        return self.id in REPEATING
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.variance", "View", "&Variance", _toggle("show_variance"), ("V",),
            tip="Show where the members disagree.", icon="variance", group=1,
            checked=_is_on("show_variance")),
+    Action("view.panels", "View", "&Panels or Only the Image",
+           lambda session: session.viewing.ask_window("panels"), ("W",),
+           tip="Hide all panels, or show them again.", group=3),
     Action("view.next_doubt", "View", "Next &Doubtful Stretch",
            lambda session: session.viewing.next_doubt_requested.emit(), ("N",),
            Has.IMAGE | Has.RESULT, "Go to the next stretch of border the members disagree on.",
@@ -192,8 +205,10 @@ ACTIONS: tuple[Action, ...] = (
            "Open the next image of the list.", "next"),
     Action("study.previous", "Study", "&Previous Image", Session.open_previous, ("A", "PgUp"),
            Has.PREVIOUS, "Open the image before in the list.", "previous"),
-    Action("study.mark_reviewed", "Study", "Mark as &Reviewed", Session.mark_reviewed,
-           ("Ctrl+D",), Has.IMAGE | Has.STUDY, "Save, and mark the image as done.", "reviewed"),
+    Action("study.mark_reviewed", "Study", "&Reviewed",
+           lambda session: session.keeping.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
+           "Save, and mark the image as done, or take the mark away.", "reviewed",
+           checked=lambda session: session.row is not None and session.row.status == "reviewed"),
     Action("study.finetune", "Study", "&Fine-tune Model",
            lambda session: session.learning.finetune(), ("Ctrl+T",),
            Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,

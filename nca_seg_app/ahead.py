@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.types import EnsembleResult, Image
 from nca_seg_app.jobs import Job
-from nca_seg_app.segmenting import Run
+from nca_seg_app.runs import Run
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session

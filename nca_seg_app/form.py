@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QAbstractSpinBox,
     QApplication,
     QCheckBox,
@@ -38,20 +39,24 @@ def finish_typing() -> None:
 class FieldKeys(QObject):
     """Keys that mean something in a field do not start a command of the window as well.
 
-    Qt sees to letters and digits by itself.
+    Qt sees to letters and digits by itself; Space belongs to buttons, too.
     """
 
     def __init__(self, window: QWidget) -> None:
         """For every field in `window` as it is now."""
         super().__init__(window)
         fields = (*window.findChildren(QAbstractSpinBox), *window.findChildren(QLineEdit))
-        for field in fields:
+        pressed = (*window.findChildren(QAbstractButton), *window.findChildren(QComboBox))
+        for field in (*fields, *pressed):
             field.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
             return False
-        keys = ENDING + PAGING if isinstance(watched, QAbstractSpinBox) else ENDING
+        if isinstance(watched, (QAbstractButton, QComboBox)):
+            keys: tuple[Qt.Key, ...] = (Qt.Key.Key_Space,)
+        else:
+            keys = ENDING + PAGING if isinstance(watched, QAbstractSpinBox) else ENDING
         plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         erases = event.matches(QKeySequence.StandardKey.DeleteStartOfWord)
         if erases or (plain and event.key() in keys):

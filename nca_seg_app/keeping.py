@@ -196,25 +196,39 @@ class Keeping(QObject):
             self.drop_draft()
         return answer != "cancel"
 
+    def toggle_reviewed(self) -> None:
+        """Save what is unsaved and mark the image as reviewed; where it is, take the mark away."""
+        mask, row = self.open_mask, self._session.row
+        done = row is not None and row.status == "reviewed"
+        if mask is not None and done and not mask.document.unsaved:
+            self._set_reviewed(mask, False, None)
+        else:
+            self.mark_reviewed()
+
     def mark_reviewed(self, then: Callable[[], None] | None = None) -> None:
         """Save what is unsaved and mark the image as reviewed."""
-        session, mask, row = self._session, self.open_mask, self._session.row
+        mask, row = self.open_mask, self._session.row
         if mask is None or row is None:
             return
         if mask.document.unsaved or not row.has_mask:
             self.save(then, reviewed=True)
-            return
-        study, path = mask.study, mask.path
+        else:
+            self._set_reviewed(mask, True, then)
+
+    def _set_reviewed(
+        self, mask: OpenMask, reviewed: bool, then: Callable[[], None] | None
+    ) -> None:
+        session, path = self._session, mask.path
 
         def done(_: object) -> None:
             if path == session.path:
-                self._reviewed = True
-            session.set_row(path, status="reviewed")
-            session.message.emit(f"{path.name} is reviewed")
+                self._reviewed = reviewed
+            session.set_row(path, status="reviewed" if reviewed else "saved")
+            session.message.emit(f"{path.name} is {'' if reviewed else 'no longer '}reviewed")
             if then is not None:
                 then()
 
-        session.lane.run(lambda: study.set_reviewed(path, True), done, session.fail)
+        session.lane.run(lambda: mask.study.set_reviewed(path, reviewed), done, session.fail)
 
     def review_and_next(self, notice: str = "") -> None:
         """Save as reviewed and open the image that is the next one now; `notice` is told last."""
@@ -263,6 +277,7 @@ class Keeping(QObject):
             self.drop_draft()
             return
         self._has_draft = True
+        session.set_row(mask.path, status="draft")
         mask_hw, source = mask.document.mask_hw.copy(), mask.document.note
         session.lane.run(
             lambda: mask.study.save_draft(mask.path, mask_hw, _origin(source, mask_hw)),

@@ -34,6 +34,7 @@ class Commands(QObject):
         self.actions = {action.id: self._make(action) for action in ACTIONS}
         session.state_changed.connect(self.refresh)
         session.settings_changed.connect(self.refresh)
+        session.images_changed.connect(self.refresh)
         session.image_changed.connect(self._watch_document)
         session.viewing.tool_changed.connect(self.refresh)
         self.colour_icons()
@@ -85,6 +86,7 @@ class Commands(QObject):
         made.setObjectName(action.id)
         sequences = [QKeySequence(keys) for keys in action.shortcuts]
         made.setShortcuts(sequences)
+        made.setAutoRepeat(action.repeats)
         keys = sequences[0].toString(QKeySequence.SequenceFormat.NativeText) if sequences else ""
         made.setToolTip(f"{action.tip} ({keys})" if keys else action.tip)
         made.setIconText(plain_text(action))

@@ -73,10 +73,11 @@ def sentence(error: BaseException) -> str:
                 "Your mask is not affected; close other programs or choose a smaller model."
             )
         case OutOfMemory():
+            field = "Members" if error.what == "members" else "Batch"
             return (
                 f"{error.batch} {error.what} on {error.size} × {error.size} cells do not fit into "
-                f"memory together. Your mask is not affected; set Batch to {error.smaller} and try "
-                "again."
+                f"memory together. Your mask is not affected; set {field} to {error.smaller} and "
+                "try again."
             )
         case UnreadableSettings():
             return (

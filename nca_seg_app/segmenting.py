@@ -2,139 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
 from engine import masks
 from engine.library import ModelEntry
-from engine.types import (
-    CellStep,
-    Device,
-    EnsembleResult,
-    Float,
-    Image,
-    Origin,
-    Patch,
-    SampleSettings,
-)
+from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
 from nca_seg_app.keeping import Source
+from nca_seg_app.runs import Film, Run
 from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
-#: A film beyond this leaves diffusion steps out, evenly, rather than fill the memory.
-FILM_BYTES = 768 * 1024 * 1024
-
-
-@dataclass(frozen=True, eq=False)
-class FilmStep:
-    """One diffusion step of one member, on the grid: x_t and the mask it then believed in.
-
-    `noisy_hw` is in mask units, `clean_hw` a probability in [0, 1].
-    """
-
-    member: int
-    timestep: int
-    noisy_hw: Float
-    clean_hw: Float
-
-
-class Film:
-    """Every diffusion step of a run by member; written by the job's thread, read by any.
-
-    `members` is how many the run draws at most, or 0 where that is open.
-    """
-
-    def __init__(self, members: int = 0) -> None:
-        self._expected = members
-        self._lock = threading.Lock()
-        self._steps: dict[int, list[FilmStep]] = {}
-        self._stride = 0
-
-    @property
-    def members(self) -> int:
-        """How many members have steps."""
-        with self._lock:
-            return max(self._steps, default=-1) + 1
-
-    def steps(self, member: int) -> tuple[FilmStep, ...]:
-        """The steps of `member` so far, first to last."""
-        with self._lock:
-            return tuple(self._steps.get(member, ()))
-
-    def find(self, member: int, timestep: int) -> FilmStep | None:
-        """The step of `member` at `timestep`, or None."""
-        for step in self.steps(member):
-            if step.timestep == timestep:
-                return step
-        return None
-
-    def record(self, event: EnsembleResult) -> None:
-        """Add what every member of the batch did in this step."""
-        step = event.step
-        if not self._stride:
-            batch = len(step.noisy_nhw)
-            # Where the number is given, the first batch may be smaller than the others.
-            members = self._expected or batch * event.total // step.total
-            each = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) // batch
-            self._stride = 1 + each * members * step.total // FILM_BYTES
-        # A batch's last step is always kept: it is the member's answer.
-        if (step.done - 1) % self._stride and step.done != step.total:
-            return
-        with self._lock:
-            for row, (noisy_hw, clean_hw) in enumerate(
-                zip(step.noisy_nhw, step.clean_nhw, strict=True)
-            ):
-                member = event.first_member + row
-                self._steps.setdefault(member, []).append(
-                    FilmStep(member, step.timestep, noisy_hw, clean_hw)
-                )
-
-
-class Run:
-    """What a run was started with, and its film: a result can be accounted for and replayed."""
-
-    def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
-        self.model = model
-        self.settings = settings
-        self.device = device
-        self.film = Film(settings.members)
-        #: The hash of the weights; "" until they are loaded.
-        self.fingerprint = ""
-
-    @classmethod
-    def chosen(cls, session: Session) -> Run | None:
-        """A run with the chosen model and settings, or None where there is no model."""
-        entry, settings = session.model, session.settings
-        return cls(entry, settings.sample, settings.device) if entry is not None else None
-
-    @property
-    def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:
-        """What decides its result, besides the image."""
-        return self.model, self.settings, self.device
-
-    def stream(self, session: Session, image: Image) -> Iterator[EnsembleResult]:
-        """The growing ensemble for `image`, with every step on the film; for a job's thread."""
-        loaded = session.models_held.shelf.get(self.model, self.device)
-        self.fingerprint = loaded.fingerprint
-        events = session.engine.segment(loaded.handle, image, self.settings)
-        with closing(events) as steps:  # type: ignore[type-var]
-            for event in steps:
-                self.film.record(event)
-                yield event
-
 
 class Segmentation(Undertaking):
     """The run, its result so far, its film, and what a person does with them."""
 
-    #: `result` is another one, or None; or it was accepted or proposed again.
+    #: `result` is another one, or None; or it was accepted, or is proposed again.
     result_changed = Signal()
     #: The film grew or is a new one.
     film_changed = Signal()
@@ -147,9 +35,11 @@ class Segmentation(Undertaking):
         self._run: Run | None = None
         self._no_film = Film()
         self._result: EnsembleResult | None = None
-        self._accepted = False
-        #: The document's state when the run began, or when its result was last taken.
-        self._base: object = None
+        #: The document's notes of the steps in which the result was taken.
+        self._taken: list[object] = []
+        #: The document's states that hold no drawing since: as the run began, as it was taken.
+        self._bases: list[object] = []
+        self._told = False
         self._replay = 0
 
     @property
@@ -159,8 +49,13 @@ class Segmentation(Undertaking):
 
     @property
     def proposed(self) -> bool:
-        """Whether the result waits for a decision, and its outline is to be drawn."""
-        return self._result is not None and not self._accepted
+        """Whether the result waits for a decision, and its outline is to be drawn.
+
+        It waits again once the step that took it is undone.
+        """
+        document = self._session.document
+        taken = document is not None and any(document.note is note for note in self._taken)
+        return self._result is not None and not taken
 
     @property
     def may_replace(self) -> bool:
@@ -169,7 +64,16 @@ class Segmentation(Undertaking):
         if document is None or row is None or document.drawing:
             return False
         # A mask that is empty and was never saved holds nothing of theirs.
-        return document.state is self._base or (document.is_empty and not row.has_mask)
+        bare = any(document.state is base for base in self._bases)
+        return bare or (document.is_empty and not row.has_mask)
+
+    @property
+    def to_correct(self) -> bool:
+        """Whether drawing means to correct the proposal: it is whole, and all that there is."""
+        document, row = self._session.document, self._session.row
+        if document is None or row is None or not self.proposed or self.running:
+            return False
+        return document.is_empty and not row.has_mask and not document.drawing
 
     @property
     def film(self) -> Film:
@@ -240,35 +144,44 @@ class Segmentation(Undertaking):
             return
         self._session.change_settings(threshold=threshold)
         self.threshold_changed.emit(threshold)
-        if self._accepted:
-            self._accepted = False
-            self.result_changed.emit()
-            self._session.update_state()
+        self._taken = []
+        self.note_history()
 
     def accept(self, then: Callable[[], None] | None = None) -> None:
-        """Make the result the mask, as one undo step; `then` is called when it is done.
+        """Make the result, or the member that is shown, the mask, as one undo step.
 
-        Not where a person drew meanwhile: going on would leave that behind for good.
+        `then` is called when it is done. Not where a person drew meanwhile: going on would leave
+        that behind for good.
         """
-        result = self._result
-        if result is not None:
+        result, shown = self._result, self._session.viewing.shown
+        if result is None:
+            return
+        if shown is not None and shown.member is not None:
+            self.use_member(shown.member, then)
+        else:
             threshold = self.threshold
             self._take("Accept result", lambda: result.mask(threshold), then)
 
-    def use_member(self, member: int) -> None:
-        """Make one member's answer the mask, as one undo step."""
+    def use_member(self, member: int, then: Callable[[], None] | None = None) -> None:
+        """Make one member's answer the mask, as one undo step; `then` as for `accept()`."""
         result = self._result
         if result is not None and 0 <= member < len(result.members_nhw):
             threshold = self.threshold
             self._take(
                 f"Use member {member + 1}",
                 lambda: result.frame.restore(result.members_nhw[member]) >= threshold,
+                then,
             )
 
     def discard(self) -> None:
         """Stop the run and drop the result; the mask stays as it is."""
         self.cancel()
         self._forget()
+
+    def note_history(self) -> None:
+        """Look whether the result waits, after a step of the document was taken or undone."""
+        if self._told != self.proposed:
+            self._tell()
 
     def reset(self) -> None:
         """Forget run, result and film, as when another image is opened."""
@@ -326,9 +239,11 @@ class Segmentation(Undertaking):
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
 
         def finish() -> None:
-            self._accepted, self._base = True, document.state
-            self.result_changed.emit()
-            session.update_state()
+            self._taken.append(document.note)
+            self._bases.append(document.state)
+            # What was taken is to be seen, not the map over it.
+            session.viewing.show(None)
+            self._tell()
             if then is not None and len(tried) == 1:
                 then()
             elif then is not None:
@@ -348,17 +263,21 @@ class Segmentation(Undertaking):
 
     def _set_run(self, run: Run) -> None:
         document = self._session.document
-        self._run, self._accepted = run, False
-        self._base = document.state if document is not None else None
+        self._run, self._taken = run, []
+        self._bases = [document.state] if document is not None else []
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result
+        self._tell()
+
+    def _tell(self) -> None:
+        self._told = self.proposed
         self.result_changed.emit()
         self._session.update_state()
 
     def _forget(self) -> None:
         self._let_go()
-        self._accepted = False
+        self._taken = []
         if self._result is not None:
             self._set_result(None)
 

@@ -86,6 +86,7 @@ class Session(QObject):
         self._index = -1
         self._image: Image | None = None
         self._document: MaskDocument | None = None
+        self._leaving: MaskDocument | None = None
         self._state = Has.NOTHING
         self.lane = Tasks(self)
         # Two threads: loading torch takes seconds, and thumbnails should not wait for it.
@@ -300,16 +301,16 @@ class Session(QObject):
         """Ask for a folder and write the saved masks there as a data set."""
         self.exporting.export_dataset()
 
-    def mark_reviewed(self) -> None:
-        """Save what is unsaved and set the image's status to reviewed."""
-        self.keeping.mark_reviewed()
-
     def accept_and_next(self) -> None:
         """Accept the result if one is proposed, save as reviewed, open the next image.
 
         What a person drew since the result was put up, or taken, is kept and saved instead.
         """
         segmentation, keeping = self.segmentation, self.keeping
+        if self._leaving is self._document and self.lane.pending:
+            # Asked again before it is done: the next image is not meant.
+            return
+        self._leaving = self._document
         if segmentation.proposed and segmentation.may_replace:
             segmentation.accept(keeping.review_and_next)
         elif Has.MASK in self._state or (self.row is not None and self.row.has_mask):
@@ -377,6 +378,7 @@ class Session(QObject):
         self._index, self._image, self._document = index, opened.image, document
         self.set_row(self._rows[index].path, readable=True)
         document.history_changed.connect(self.update_state)
+        document.history_changed.connect(self.segmentation.note_history)
         self.keeping.begin(document, opened)
         self.image_changed.emit()
         self.images_changed.emit()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
 
 from nca_seg_app.help import RESEARCH_USE
@@ -12,6 +13,21 @@ from nca_seg_app.panels.words import duration
 from nca_seg_app.session import Session
 
 MESSAGE_MS = 8000
+
+
+class Note(QLabel):
+    """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        fits = self.fontMetrics().elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, self.width() - 4
+        )
+        painter = QPainter(self)
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, fits)
 
 
 class StatusLine(QStatusBar):
@@ -28,15 +44,13 @@ class StatusLine(QStatusBar):
         self.saved = self._label("")
         self.ahead = self._label("The next image, segmented before you ask for it.")
         self.export = self._label("The data set being written. File, Stop Export ends it.")
-        self.note = QLabel()
-        # However long a message is, the window does not grow for it.
-        self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.note = Note()
         self.addWidget(self.note, 1)
         research_use = QLabel(RESEARCH_USE)
         research_use.setContentsMargins(6, 1, 8, 3)
         self.addPermanentWidget(research_use)
         self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._note_timer.timeout.connect(self.note.clear)
+        self._note_timer.timeout.connect(self._end_note)
         session.message.connect(self.show_note)
         session.saved.connect(self._show_saved)
         session.image_changed.connect(self._show_image)
@@ -51,7 +65,17 @@ class StatusLine(QStatusBar):
         """Tell something that needs no answer, for a while."""
         self.note.setText(sentence)
         self.note.setToolTip(sentence)
+        # What hardly ever changes makes room for it.
+        self._make_room(bool(sentence))
         self._note_timer.start()
+
+    def _end_note(self) -> None:
+        self.note.clear()
+        self._make_room(False)
+
+    def _make_room(self, needed: bool) -> None:
+        for label in (self.device, self.model, self.ahead):
+            label.setVisible(not needed)
 
     def _label(self, tip: str) -> QLabel:
         label = QLabel()
@@ -71,7 +95,7 @@ class StatusLine(QStatusBar):
 
     def _show_doubt(self) -> None:
         doubt = self._session.row.doubt if self._session.row is not None else None
-        self.doubt.setText(f"doubt {doubt:.2f}" if doubt is not None else "")
+        self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
 
     def _show_ahead(self) -> None:
         path = self._session.ahead.path

@@ -13,7 +13,7 @@ Tool = Literal["pan", "brush", "eraser", "polygon", "lasso"]
 TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon", "lasso")
 Kind = Literal["probability", "noisy", "variance", "channel"]
 #: What the actions ask of the window itself.
-WindowRequest = Literal["quit", "help", "about", "preferences"]
+WindowRequest = Literal["quit", "help", "about", "preferences", "panels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +21,14 @@ class Shown:
     """A map that a panel puts on the canvas in place of the running result.
 
     `map_hw` is on any grid over the whole image; the canvas scales it. "probability" lies in
-    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25].
+    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25]. `member`, counted from 0,
+    where it is one member's answer, which can be taken.
     """
 
     title: str
     kind: Kind
     map_hw: Float
+    member: int | None = None
 
 
 class Viewing(QObject):

@@ -10,6 +10,8 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
+    QKeySequence,
+    QShortcut,
 )
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -80,6 +82,8 @@ class Window(QMainWindow):
         self.setStatusBar(self.status)
         self._restore()
         FieldKeys(self)
+        bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.hold_bare)
+        bare.setAutoRepeat(False)
         self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
@@ -116,6 +120,8 @@ class Window(QMainWindow):
             self._dock("Panels", self.tabs, Area.RightDockWidgetArea),
             self._dock("Film", FilmPanel(session), Area.BottomDockWidgetArea),
         )
+        #: The docks that come back when the picture had all the room.
+        self._put_away = list(self.docks)
         left, right, bottom = self.docks
         self.resizeDocks([left, right], [200, 330], Qt.Orientation.Horizontal)
         self.resizeDocks([bottom], [176], Qt.Orientation.Vertical)
@@ -137,8 +143,10 @@ class Window(QMainWindow):
         self._recent.aboutToShow.connect(self._list_recent)
         menus["File"].insertMenu(commands.actions["file.open_last"], self._recent)
         menus["View"].addSeparator()
-        for dock in self.docks:
-            menus["View"].addAction(dock.toggleViewAction())
+        for place, dock in enumerate(self.docks, start=1):
+            toggle = dock.toggleViewAction()
+            toggle.setShortcut(f"Ctrl+{place}")
+            menus["View"].addAction(toggle)
         bar = QToolBar("Tools", self)
         bar.setObjectName("Tools")
         bar.setMovable(False)
@@ -169,7 +177,8 @@ class Window(QMainWindow):
         path = self._session.path
         # Qt puts the mark of unsaved changes at [*]; twice it stands for itself.
         name = path.name.replace("[*]", "[*][*]") if path is not None else ""
-        self.setWindowTitle(f"{name}[*] – nca-seg" if name else "nca-seg")
+        folder = path.parent.name.replace("[*]", "[*][*]") if path is not None else ""
+        self.setWindowTitle(f"{name}[*] – {folder} – nca-seg" if name else "nca-seg")
         self.setWindowFilePath(str(path) if path is not None else "")
         self._show_unsaved()
 
@@ -194,9 +203,19 @@ class Window(QMainWindow):
         if self._recent.isEmpty():
             self._recent.addAction("Nothing has been opened yet").setEnabled(False)
 
+    def _toggle_docks(self) -> None:
+        """Give the picture all the room, or the docks that had it before theirs again."""
+        shown = [dock for dock in self.docks if not dock.isHidden()]
+        for dock in shown or self._put_away:
+            dock.setVisible(not shown)
+        self._put_away = shown or self._put_away
+
     def _answer(self, request: str) -> None:
         if request == "quit":
             self.close()
+            return
+        if request == "panels":
+            self._toggle_docks()
             return
         if request not in self._pages:
             makers = {"help": help_page, "about": about_page}

@@ -18,6 +18,8 @@ GLOWS = (
     (16.0, QColor(255, 130, 0, 75)),
     (24.0, QColor(255, 70, 20, 90)),
 )
+#: How far it reaches over what lies under it, in pixels of the view.
+GLOW_REACH = 14
 
 
 def stroke_annotation(painter: QPainter, pieces: Sequence[QPainterPath]) -> None:
@@ -25,12 +27,14 @@ def stroke_annotation(painter: QPainter, pieces: Sequence[QPainterPath]) -> None
     _cased(painter, pieces, ANNOTATION, Qt.PenStyle.SolidLine)
 
 
-def stroke_proposal(
-    painter: QPainter, path: QPainterPath, glow: Sequence[QPainterPath], sharpness: float
-) -> None:
-    """The outline a model proposes: dashed, or soft while it forms; it glows where doubt is."""
+def stroke_glow(painter: QPainter, glow: Sequence[QPainterPath]) -> None:
+    """Where the members disagree along the border, a little, more, and very much."""
     for stretches, (width, colour) in zip(glow, GLOWS, strict=True):
         painter.strokePath(stretches, _pen(colour, width))
+
+
+def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> None:
+    """The outline a model proposes: dashed, or soft while it forms."""
     if sharpness >= 1:
         _cased(painter, [path], PROPOSAL, Qt.PenStyle.DashLine)
         return

@@ -51,7 +51,7 @@ class Stage(QWidget):
         #: What is coming, until it is there.
         self._preview: Picture | None = None
         self._proposal = QPainterPath()
-        self._glow: list[QPainterPath] = []
+        self._glow: list[Pieces] = []
         self._proposal_is_stale = True
         self._outline_rect = QRect()
         self._doubt_place = -1
@@ -277,6 +277,7 @@ class Stage(QWidget):
             # A casing reaches this far over what is dirty.
             near = self.transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
             pieces = self._annotation.within(near)
+            self._paint_glow(painter, dirty)
             brushwork.stroke_annotation(painter, [self.transform.map(each) for each in pieces])
             self._paint_proposal(painter)
         if viewing.shown is not None:
@@ -285,18 +286,31 @@ class Stage(QWidget):
             row, column = viewing.picked
             brushwork.draw_mark(painter, self.transform.map(to_point(row + 0.5, column + 0.5)))
 
-    def _paint_proposal(self, painter: QPainter) -> None:
-        proposal = self.layers.proposal if self.layers.proposal_waits else None
+    def _paint_glow(self, painter: QPainter, dirty: QRect) -> None:
+        # Also of a result that was taken: correcting begins where it glows.
+        proposal = self.layers.proposal
         if proposal is None:
             return
         if self._proposal_is_stale:
             self._proposal = to_path(proposal.contours)
-            self._glow = [to_path(each) for each in proposal.doubtful_stretches()]
+            self._glow = [Pieces(each) for each in proposal.doubtful_stretches()]
             self._proposal_is_stale = False
-        transform = self.transform
-        glow = [transform.map(each) for each in self._glow]
-        path = transform.map(self._proposal)
-        brushwork.stroke_proposal(painter, path, glow, proposal.sharpness)
+        reach = brushwork.GLOW_REACH
+        wide = QRectF(dirty.adjusted(-reach, -reach, reach, reach))
+        near = self.transform.inverted()[0].mapRect(wide)
+        stretches = []
+        for pieces in self._glow:
+            # One path: where two of them met, what shines through would be drawn twice.
+            stretches.append(path := QPainterPath())
+            for piece in pieces.within(near):
+                path.addPath(self.transform.map(piece))
+        brushwork.stroke_glow(painter, stretches)
+
+    def _paint_proposal(self, painter: QPainter) -> None:
+        proposal = self.layers.proposal if self.layers.proposal_waits else None
+        if proposal is not None:
+            path = self.transform.map(self._proposal)
+            brushwork.stroke_proposal(painter, path, proposal.sharpness)
 
     def _painted_backdrop(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

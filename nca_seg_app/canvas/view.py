@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import shiboken6
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -21,7 +23,7 @@ from PySide6.QtGui import (
     QPolygonF,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.canvas import brushwork
@@ -59,6 +61,10 @@ class CanvasView(Stage):
         self._held = Button.NoButton
         self._shift = self._dropping = False
         self._notches = 0
+        #: Where the keyboard was before Space was held, if elsewhere.
+        self._keyboard: QWidget | None = None
+        #: What is done with the tool until the proposal that it corrects has been taken, or None.
+        self._held_back: list[Callable[[], None]] | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAcceptDrops(True)
@@ -75,6 +81,13 @@ class CanvasView(Stage):
         session.viewing.shown_changed.connect(self._tell_pointed)
         self._style_empty()
         self.adopt_image()
+
+    def hold_bare(self) -> None:
+        """Show the bare image while Space, pressed wherever the keyboard is, is held."""
+        if self.layers.picture is not None:
+            self._keyboard = QApplication.focusWidget()
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._set_bare(True)
 
     @property
     def tool(self) -> DrawingTool | None:
@@ -102,6 +115,7 @@ class CanvasView(Stage):
         session, document = self.session, self.session.document
         if self._tool is not None:
             self._tool.cancel()
+        self._held_back = None
         kind = DRAWING_TOOLS.get(session.viewing.tool)
         self._tool = None
         if kind is not None and document is not None and not self.previews:
@@ -123,7 +137,9 @@ class CanvasView(Stage):
         if (tool := self._drawn_by(button)) is not None:
             self._held = button
             erases = self._shift or button == Button.RightButton
-            tool.press(self._image_point(place), erases, 1 / self.placement.scale)
+            point, pixel = self._image_point(place), 1 / self.placement.scale
+            self._take_proposal()
+            self._do(lambda: tool.press(point, erases, pixel))
         elif button in (Button.LeftButton, Button.MiddleButton):
             self._held, self._panned_from = button, place
             picks = button == Button.LeftButton and not self.bare
@@ -140,8 +156,9 @@ class CanvasView(Stage):
             by = place - self._panned_from
             self._panned_from = place
             self.place(self.placement.moved(by.x(), by.y()))
-        elif self._tool is not None and self._held != Button.NoButton:
-            self._tool.drag(self._image_point(place))
+        elif (tool := self._tool) is not None and self._held != Button.NoButton:
+            point = self._image_point(place)
+            self._do(lambda: tool.drag(point))
         self._point_at(place)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -192,12 +209,34 @@ class CanvasView(Stage):
         self._held = Button.NoButton
         if self._panned_from is not None:
             self._panned_from = self._pressed_at = None
-        elif self._tool is not None:
-            sketched = bool(self._tool.sketch)
-            self._tool.release()
+        elif (tool := self._tool) is not None:
+            sketched = bool(tool.sketch)
+            self._do(tool.release)
             if sketched:
                 self.update()
         self._adopt_cursor()
+
+    def _take_proposal(self) -> None:
+        """Before something is drawn: take the proposal that it corrects, if there is one."""
+        self._held_back = None
+        segmentation = self.session.segmentation
+        if segmentation.to_correct:
+            # A large mask takes a moment, in which the hand goes on.
+            acts = self._held_back = []
+            segmentation.accept(lambda: self._catch_up(acts))
+
+    def _do(self, act: Callable[[], None]) -> None:
+        if self._held_back is not None:
+            self._held_back.append(act)
+        else:
+            act()
+
+    def _catch_up(self, acts: list[Callable[[], None]]) -> None:
+        if acts is self._held_back:
+            self._held_back = None
+            for act in acts:
+                act()
+            self.update()
 
     def _point_at(self, place: QPointF) -> None:
         self._update_around_pointer()
@@ -274,6 +313,9 @@ class CanvasView(Stage):
         if event.key() == Key.Key_Space:
             if not event.isAutoRepeat():
                 self._set_bare(False)
+                keyboard, self._keyboard = self._keyboard, None
+                if keyboard is not None and shiboken6.isValid(keyboard):
+                    keyboard.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             super().keyReleaseEvent(event)
 
@@ -286,7 +328,8 @@ class CanvasView(Stage):
     @property
     def _drags(self) -> bool:
         """Whether a button holds the tool to something that is not finished."""
-        return self._tool is not None and self._tool.active and self._held != Button.NoButton
+        active = self._held_back is not None or (self._tool is not None and self._tool.active)
+        return active and self._held != Button.NoButton
 
     def _handles(self, key: int) -> bool:
         if key == Key.Key_Space:

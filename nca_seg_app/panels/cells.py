@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from engine.types import CellStep, Float
 from nca_seg_app.panels.montage import Montage, channel_scales
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
-from nca_seg_app.segmenting import FilmStep
+from nca_seg_app.runs import FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Shown
 

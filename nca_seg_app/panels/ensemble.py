@@ -164,7 +164,7 @@ class EnsemblePanel(QWidget):
             self._show_on_canvas(title, kind, map_hw, -1 - place)
 
     def _show_on_canvas(self, title: str, kind: Kind, map_hw: Float, place: int) -> None:
-        shown = Shown(title, kind, map_hw)
+        shown = Shown(title, kind, map_hw, place if place >= 0 else None)
         self._put = (shown, place)
         self._session.viewing.show(shown)
 

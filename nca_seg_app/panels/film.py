@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QWidget
 from nca_seg_app.panels.filmbar import FilmBar
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
 from nca_seg_app.panels.pictures import Refresh, picture_of, stacked
-from nca_seg_app.segmenting import Film, FilmStep
+from nca_seg_app.runs import Film, FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Shown
 

@@ -79,7 +79,7 @@ def reviewed(desk: Desk, images: int) -> None:
         desk.session.open_row(index)
         desk.settle()
         desk.draw()
-        desk.session.mark_reviewed()
+        desk.session.keeping.mark_reviewed()
         desk.settle()
     desk.person.path = desk.folder / "dataset"
 

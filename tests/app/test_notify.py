@@ -22,7 +22,7 @@ PATH = Path("/images/ä lesion.png")
         (errors.DatasetProblem(PATH, "names no samples"), "names no samples"),
         (errors.StudyProblem(PATH, "is not a folder"), "is not a folder"),
         (errors.UnknownArchitecture("unet", ["multi"]), "'unet'"),
-        (errors.OutOfMemory(8, 256, "members"), "Batch to 4"),
+        (errors.OutOfMemory(8, 256, "members"), "Members to 4"),
         (errors.OutOfMemory(1, 512, "members"), "512 × 512 cells"),
         (UnreadableSettings(PATH, "bad", Path("/kept.json")), "kept.json"),
         (PermissionError(13, "Permission denied", str(PATH)), "permission denied"),

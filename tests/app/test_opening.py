@@ -81,7 +81,7 @@ def test_an_image_that_opens_after_all_is_no_longer_stepped_over(desk: Desk) -> 
 def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    desk.session.mark_reviewed()
+    desk.session.keeping.mark_reviewed()
     desk.settle()
     desk.session.open_path(desk.folder / "images")
     desk.settle()

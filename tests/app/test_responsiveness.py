@@ -83,7 +83,7 @@ def test_no_slow_part_of_the_engine_runs_in_the_windows_thread(desk: Desk) -> No
         desk.settle()
         session.save()
         desk.settle()
-        session.mark_reviewed()
+        session.keeping.mark_reviewed()
         session.open_previous()
         desk.settle()
         session.refresh_models()

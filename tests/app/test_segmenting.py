@@ -15,7 +15,7 @@ from engine.framing import Frame
 from engine.study import Study
 from engine.types import CellStep, DenoiseStep, EnsembleResult
 from nca_seg_app.jobs import TimeLeft
-from nca_seg_app.segmenting import Film
+from nca_seg_app.runs import Film
 from nca_seg_app.session import Has, Session
 from tests.app.desks import QUICK, Desk, leave
 from tests.fakes import DiskModel, Person, fake_engine, write_image
@@ -56,7 +56,7 @@ def events(batches: Sequence[int], steps: int) -> Iterator[EnsembleResult]:
 def test_a_film_keeps_within_its_memory_whatever_the_batches(
     monkeypatch: pytest.MonkeyPatch, batches: list[int], expected: int
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.segmenting.FILM_BYTES", 1 << 20)
+    monkeypatch.setattr("nca_seg_app.runs.FILM_BYTES", 1 << 20)
     film = Film(expected)
     for event in events(batches, steps=50):
         film.record(event)
@@ -148,7 +148,7 @@ def test_a_failing_run_says_so_and_keeps_the_mask(qtbot: QtBot, tmp_path: Path) 
     drawn_hw = desk.mask_hw.copy()
     desk.segment()
     (sentence,) = desk.failures
-    assert "Batch to 1" in sentence
+    assert "Members to 1" in sentence
     assert np.array_equal(desk.mask_hw, drawn_hw)
     assert Has.IDLE in desk.session.state
     leave(desk)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import masks
@@ -215,7 +216,7 @@ def test_a_command_that_breaks_does_not_take_the_window_along(
 
 def test_the_window_says_what_it_is_not_for(window: Window) -> None:
     assert RESEARCH_USE in about_html()
-    labels = [label.text() for label in window.status.findChildren(type(window.status.note))]
+    labels = [label.text() for label in window.status.findChildren(QLabel)]
     assert RESEARCH_USE in labels
 
 
@@ -325,3 +326,49 @@ def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) ->
     model.gate.set()
     assert window.close()
     assert model.closed.is_set()
+
+
+def test_the_picture_can_have_all_the_room_and_give_it_back(window: Window) -> None:
+    window.show()
+    film = window.docks[2]
+    film.hide()
+    wide = window.canvas.width()
+    trigger(window, "view.panels")
+    assert all(dock.isHidden() for dock in window.docks)
+    QApplication.processEvents()
+    assert window.canvas.width() > wide
+    trigger(window, "view.panels")
+    assert [dock.isHidden() for dock in window.docks] == [False, False, True]
+
+
+def test_space_shows_the_bare_image_wherever_the_keyboard_is(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
+    window.show()
+    window.activateWindow()
+    panel = window.findChild(SegmentPanel)
+    panel.threshold.setFocus()
+    qtbot.waitUntil(panel.threshold.hasFocus)
+    QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
+    assert window.canvas.bare
+    QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
+    assert not window.canvas.bare
+    assert panel.threshold.hasFocus()
+    # A button is pressed with it.
+    panel.button("run.segment").setFocus()
+    QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
+    assert not window.canvas.bare
+    QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: Has.RESULT in window.session.state)
+
+
+def test_a_long_message_is_cut_visibly_and_what_rarely_changes_makes_room(window: Window) -> None:
+    window.show()
+    status = window.status
+    assert status.model.isVisible()
+    status.show_note("A sentence that says much " * 20)
+    assert not status.model.isVisible()
+    assert status.note.width() < status.note.fontMetrics().horizontalAdvance(status.note.text())
+    status._end_note()
+    assert status.model.isVisible()

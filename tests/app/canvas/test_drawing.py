@@ -30,6 +30,7 @@ from tests.app.canvas.hands import (
     place_of,
     press,
     release,
+    run_model,
     wheel,
 )
 from tests.fakes import write_image
@@ -263,3 +264,38 @@ def test_two_quick_pans_do_not_close_a_polygon(
     assert not mask_of(session).any()
     assert canvas.tool is not None
     assert canvas.tool.active
+
+
+def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
+    run_model(session, qtbot)
+    assert session.segmentation.result is not None
+    proposed_hw = session.segmentation.result.mask(session.settings.threshold)
+    row, column = (int(each[0]) for each in np.nonzero(proposed_hw))
+    session.viewing.choose_tool("brush")
+    press(canvas, row + 0.5, column + 0.5, keys=SHIFT)
+    drag(canvas, row + 0.5, column + 2.5, keys=SHIFT)
+    release(canvas, row + 0.5, column + 2.5, keys=SHIFT)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 2)
+    erased_hw = proposed_hw & ~mask_of(session)
+    assert erased_hw[row, column]
+    assert (mask_of(session) & ~proposed_hw).sum() == 0
+    assert erased_hw.sum() < proposed_hw.sum() / 2
+    assert not session.segmentation.proposed
+    session.undo()
+    assert (mask_of(session) == proposed_hw).all()
+    session.undo()
+    assert not mask_of(session).any()
+    assert session.segmentation.proposed
+
+
+def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 4.0, 4.0)
+    release(canvas, 4.0, 4.0)
+    run_model(session, qtbot)
+    press(canvas, 4.0, 14.0)
+    release(canvas, 4.0, 14.0)
+    assert (mask_of(session) == (footprint(4, 4, 5) | footprint(4, 14, 5))).all()
+    assert session.segmentation.proposed

@@ -100,7 +100,7 @@ def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
 def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
     desk.open()
     desk.session.listing.sort("status")
-    desk.session.mark_reviewed()
+    desk.session.keeping.mark_reviewed()
     desk.qtbot.waitUntil(lambda: desk.session.images[0].status == "reviewed")
     assert desk.session.listing.places == [0, 1, 2]
     desk.open()

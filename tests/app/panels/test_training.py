@@ -27,7 +27,7 @@ def learned(desk: PanelDesk) -> TrainingPanel:
         session.open_row(place)
         desk.qtbot.waitUntil(lambda place=place: session.index == place)
         with desk.qtbot.waitSignal(session.saved):
-            session.mark_reviewed()
+            session.keeping.mark_reviewed()
     panel.start.click()
     desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.state)
     return panel

@@ -1,0 +1,116 @@
+"""A run knows what it began with and keeps its film: it can be accounted for and replayed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.library import ModelEntry
+from engine.types import Device, EnsembleResult, Float, Image, SampleSettings
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+#: A film beyond this leaves diffusion steps out, evenly, rather than fill the memory.
+FILM_BYTES = 768 * 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False)
+class FilmStep:
+    """One diffusion step of one member, on the grid: x_t and the mask it then believed in.
+
+    `noisy_hw` is in mask units, `clean_hw` a probability in [0, 1].
+    """
+
+    member: int
+    timestep: int
+    noisy_hw: Float
+    clean_hw: Float
+
+
+class Film:
+    """Every diffusion step of a run by member; written by the job's thread, read by any.
+
+    `members` is how many the run draws at most, or 0 where that is open.
+    """
+
+    def __init__(self, members: int = 0) -> None:
+        self._expected = members
+        self._lock = threading.Lock()
+        self._steps: dict[int, list[FilmStep]] = {}
+        self._stride = 0
+
+    @property
+    def members(self) -> int:
+        """How many members have steps."""
+        with self._lock:
+            return max(self._steps, default=-1) + 1
+
+    def steps(self, member: int) -> tuple[FilmStep, ...]:
+        """The steps of `member` so far, first to last."""
+        with self._lock:
+            return tuple(self._steps.get(member, ()))
+
+    def find(self, member: int, timestep: int) -> FilmStep | None:
+        """The step of `member` at `timestep`, or None."""
+        for step in self.steps(member):
+            if step.timestep == timestep:
+                return step
+        return None
+
+    def record(self, event: EnsembleResult) -> None:
+        """Add what every member of the batch did in this step."""
+        step = event.step
+        if not self._stride:
+            batch = len(step.noisy_nhw)
+            # Where the number is given, the first batch may be smaller than the others.
+            members = self._expected or batch * event.total // step.total
+            each = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) // batch
+            self._stride = 1 + each * members * step.total // FILM_BYTES
+        # A batch's last step is always kept: it is the member's answer.
+        if (step.done - 1) % self._stride and step.done != step.total:
+            return
+        with self._lock:
+            for row, (noisy_hw, clean_hw) in enumerate(
+                zip(step.noisy_nhw, step.clean_nhw, strict=True)
+            ):
+                member = event.first_member + row
+                self._steps.setdefault(member, []).append(
+                    FilmStep(member, step.timestep, noisy_hw, clean_hw)
+                )
+
+
+class Run:
+    """What a run was started with, and its film: a result can be accounted for and replayed."""
+
+    def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
+        self.model = model
+        self.settings = settings
+        self.device = device
+        self.film = Film(settings.members)
+        #: The hash of the weights; "" until they are loaded.
+        self.fingerprint = ""
+
+    @classmethod
+    def chosen(cls, session: Session) -> Run | None:
+        """A run with the chosen model and settings, or None where there is no model."""
+        entry, settings = session.model, session.settings
+        return cls(entry, settings.sample, settings.device) if entry is not None else None
+
+    @property
+    def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:
+        """What decides its result, besides the image."""
+        return self.model, self.settings, self.device
+
+    def stream(self, session: Session, image: Image) -> Iterator[EnsembleResult]:
+        """The growing ensemble for `image`, with every step on the film; for a job's thread."""
+        loaded = session.models_held.shelf.get(self.model, self.device)
+        self.fingerprint = loaded.fingerprint
+        events = session.engine.segment(loaded.handle, image, self.settings)
+        with closing(events) as steps:  # type: ignore[type-var]
+            for event in steps:
+                self.film.record(event)
+                yield event

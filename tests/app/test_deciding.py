@@ -1,0 +1,154 @@
+"""Laws: what is taken is what is seen, each decision can be taken back, and counts once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nca_seg_app.actions import ACTIONS
+from nca_seg_app.viewing import Shown
+from tests.app.desks import Desk
+
+
+def statuses(desk: Desk) -> list[str]:
+    return [row.status for row in desk.session.images]
+
+
+def test_undoing_what_was_accepted_proposes_it_again(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    session, run = desk.session, desk.session.segmentation
+    told: list[bool] = []
+    run.result_changed.connect(lambda: told.append(run.proposed))
+    run.accept()
+    desk.settle()
+    accepted_hw = desk.mask_hw.copy()
+    desk.draw()
+    session.undo()
+    assert not run.proposed
+    session.undo()
+    assert run.proposed
+    session.redo()
+    assert not run.proposed
+    assert told == [False, True, False]
+    session.undo()
+    session.accept_and_next()
+    desk.settle()
+    session.open_previous()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, accepted_hw)
+    assert statuses(desk)[0] == "reviewed"
+
+
+def test_a_step_back_from_a_member_to_the_mean_is_no_proposal(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    run = desk.session.segmentation
+    run.accept()
+    desk.settle()
+    run.set_threshold(0.9)
+    assert run.proposed
+    run.accept()
+    desk.settle()
+    assert not run.proposed
+    desk.session.undo()
+    # The step that holds now was taken at another threshold than the outline is drawn at.
+    assert run.proposed
+
+
+def test_the_member_that_is_shown_is_taken_and_then_seen(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    session, result = desk.session, desk.session.segmentation.result
+    assert result is not None
+    member = 2
+    shown = Shown(f"Member {member + 1}", "probability", result.members_nhw[member], member)
+    session.viewing.show(shown)
+    session.segmentation.accept()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, result.frame.restore(result.members_nhw[member]) >= 0.5)
+    assert session.viewing.shown is None
+    assert session.document is not None
+    assert session.document.undo_text == f"Use member {member + 1}"
+
+
+def test_a_step_of_the_film_is_looked_at_and_the_result_is_taken(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    session, result = desk.session, desk.session.segmentation.result
+    assert result is not None
+    session.viewing.show(Shown("Step", "probability", 1 - result.mean_hw))
+    session.segmentation.accept()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, result.mask(0.5))
+    assert session.viewing.shown is None
+
+
+def test_accept_and_next_asked_again_before_it_is_done_counts_once(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    for _ in range(3):
+        desk.session.accept_and_next()
+    desk.settle()
+    assert statuses(desk) == ["reviewed", "new", "new"]
+    assert desk.session.index == 1
+    assert not desk.person.asked
+    assert not desk.failures
+
+
+def test_accept_and_next_can_be_asked_again_after_it_failed(desk: Desk) -> None:
+    desk.open("a.png")
+    desk.segment()
+    for _ in range(2):
+        desk.session.accept_and_next()
+        desk.settle()
+    assert desk.messages[-1] == "This is the last image."
+    desk.draw()
+    desk.session.accept_and_next()
+    desk.settle()
+    assert desk.session.document is not None
+    assert not desk.session.document.unsaved
+
+
+def test_what_decides_or_saves_is_not_repeated_by_a_held_key() -> None:
+    repeated = {action.id for action in ACTIONS if action.repeats}
+    assert {"edit.undo", "study.next", "tools.larger"} <= repeated
+    assert not {each for each in repeated if each.startswith("file.")}
+    assert not repeated & {"run.accept", "run.accept_and_next", "run.segment", "edit.smooth"}
+    assert "study.mark_reviewed" not in repeated
+
+
+def test_what_is_drawn_and_kept_as_a_draft_is_listed_as_one(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    assert statuses(desk)[0] == "new"
+    desk.session.keeping.write_draft()
+    assert statuses(desk)[0] == "draft"
+    desk.session.undo()
+    desk.session.keeping.write_draft()
+    desk.settle()
+    assert statuses(desk)[0] == "new"
+    desk.session.redo()
+    desk.session.save()
+    desk.settle()
+    assert statuses(desk)[0] == "saved"
+
+
+def test_the_mark_of_a_reviewed_image_is_set_and_taken_away(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    keeping = desk.session.keeping
+    seen = []
+    for _ in range(3):
+        keeping.toggle_reviewed()
+        desk.settle()
+        seen.append(statuses(desk)[0])
+    assert seen == ["reviewed", "saved", "reviewed"]
+    # What was drawn since is saved, not un-reviewed.
+    desk.draw(row=40)
+    keeping.toggle_reviewed()
+    desk.settle()
+    assert statuses(desk)[0] == "reviewed"
+    assert desk.session.document is not None
+    assert not desk.session.document.unsaved
+    assert desk.session.study is not None
+    assert [image.status for image in desk.session.study.images()] == ["reviewed", "new", "new"]
