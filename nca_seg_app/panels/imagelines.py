@@ -36,6 +36,9 @@ class ImageDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if chosen:
             painter.fillRect(option.rect, option.palette.color(role.Highlight))
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(ink, 1, Qt.PenStyle.DotLine))
+            painter.drawRect(QRectF(option.rect).adjusted(1.5, 1.5, -1.5, -1.5))
         area = option.rect.adjusted(GAP_PX, GAP_PX // 2, -GAP_PX, -(GAP_PX // 2))
         frame = QRect(area.left(), area.top(), THUMBNAIL_PX, THUMBNAIL_PX)
         _draw_thumbnail(painter, frame, index.data(Qt.ItemDataRole.DecorationRole), option.palette)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QModelIndex, Qt
+from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -53,7 +53,9 @@ class ImagesPanel(QWidget):
         self.words = FindField(session.listing.words)
         self.words.setPlaceholderText("Find by name")
         self.words.setClearButtonEnabled(True)
-        self.words.setToolTip("Show only images whose name contains this (Esc clears).")
+        self.words.setToolTip(
+            "Show only images whose name contains this; Return opens the first, Esc clears."
+        )
         self.reviewed = QLabel()
         self.reviewed.setToolTip("Ctrl+Return accepts an image as reviewed and opens the next.")
         self._lay_out()
@@ -62,6 +64,8 @@ class ImagesPanel(QWidget):
         self.list.activated.connect(self._open)
         self.order.activated.connect(lambda: session.listing.sort(self.order.currentData()))
         self.words.textChanged.connect(session.listing.find)
+        self.words.returnPressed.connect(self._open_first)
+        self.words.left.connect(self._enter_list)
         session.listing.changed.connect(self._note_order)
         session.images_changed.connect(self._refresh.ask)
         session.image_changed.connect(self._refresh.ask)
@@ -91,6 +95,16 @@ class ImagesPanel(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.addWidget(empty)
         self._stack.addWidget(body)
+
+    def _open_first(self) -> None:
+        if self.model.rowCount():
+            self._open(self.model.index(0))
+
+    def _enter_list(self) -> None:
+        if self.model.rowCount():
+            if not self.list.currentIndex().isValid():
+                self.list.setCurrentIndex(self.model.index(0))
+            self.list.setFocus()
 
     def _open(self, index: QModelIndex) -> None:
         self._session.open_row(self.model.place(index.row()))
@@ -122,11 +136,16 @@ class ImagesPanel(QWidget):
 
 
 class FindField(QLineEdit):
-    """Words to find images by; Esc clears them."""
+    """Words to find images by; Esc clears them, Down leaves for what was found."""
+
+    #: The keyboard is to go to what was found.
+    left = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             self.clear()
+        elif event.key() == Qt.Key.Key_Down:
+            self.left.emit()
         else:
             super().keyPressEvent(event)
 

@@ -96,6 +96,11 @@ class PictureDelegate(QStyledItemDelegate):
         role = QPalette.ColorRole.Highlight if chosen or hovered else QPalette.ColorRole.Mid
         painter.setPen(QPen(option.palette.color(role), 3 if chosen else 1))
         painter.drawRect(place.adjusted(-1, -1, 0, 0))
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(
+                QPen(option.palette.color(QPalette.ColorRole.Text), 1, Qt.PenStyle.DotLine)
+            )
+            painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
         painter.setPen(option.palette.color(QPalette.ColorRole.Text))
         # A single row is as high as the view, so the words must not be centred in the rest.
         words = option.rect.adjusted(0, self._picture_px.height() + MARGIN_PX + 2, 0, 0)

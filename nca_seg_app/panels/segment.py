@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QComboBox,
@@ -22,6 +22,7 @@ from nca_seg_app.panels.agreement import AgreementWatch
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import figures, progress_text, scores
 from nca_seg_app.session import Has, Session
+from nca_seg_app.settings import Settings
 
 SLIDER_STEPS = 100
 WORDS_LINES = 3
@@ -46,11 +47,15 @@ class SegmentPanel(QWidget):
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
         self.progress = QProgressBar()
-        self.progress.setToolTip("Diffusion steps done, of all members, and the time left.")
-        self.threshold, self._threshold_text = _slider(
-            "Threshold", "How sure the members must be on average. Drag: the outline follows."
+        self.progress.setToolTip(
+            "Members drawn, the diffusion step of those under way, the time left."
         )
-        self.opacity, self._opacity_text = _slider(
+        self.threshold, self.threshold_text = _slider(
+            "Threshold",
+            "How sure the members must be on average. Drag: the outline follows. It holds for the "
+            "next images, too; a double click on its number gives the usual one back.",
+        )
+        self.opacity, self.opacity_text = _slider(
             "Fill opacity", "How strongly the inside of the outline is tinted. Z hides the tint."
         )
         self.opacity.setMaximum(60)
@@ -78,7 +83,7 @@ class SegmentPanel(QWidget):
         layout.addWidget(self.progress)
         layout.addWidget(self.words)
         sliders = QGridLayout()
-        rows = ((self.threshold, self._threshold_text), (self.opacity, self._opacity_text))
+        rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
             label = QLabel(slider.accessibleName())
             label.setToolTip(slider.toolTip())
@@ -110,8 +115,15 @@ class SegmentPanel(QWidget):
         finish_typing()
         action.method(self._session)
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.threshold_text and event.type() == QEvent.Type.MouseButtonDblClick:
+            self._session.segmentation.set_threshold(Settings().threshold)
+            return True
+        return super().eventFilter(watched, event)
+
     def _connect(self) -> None:
         session, run = self._session, self._session.segmentation
+        self.threshold_text.installEventFilter(self)
         self.models.activated.connect(
             lambda place: session.choose_model(self.models.itemData(place).name)
         )
@@ -146,14 +158,18 @@ class SegmentPanel(QWidget):
         if self.form.value() != settings.sample:
             self.form.set_value(settings.sample)
         for slider, text, value in (
-            (self.threshold, self._threshold_text, settings.threshold),
-            (self.opacity, self._opacity_text, settings.fill_opacity),
+            (self.threshold, self.threshold_text, settings.threshold),
+            (self.opacity, self.opacity_text, settings.fill_opacity),
         ):
             blocked = slider.blockSignals(True)
             slider.setValue(round(value * SLIDER_STEPS))
             slider.blockSignals(blocked)
             shown = f"{value:.2f}" if slider is self.threshold else f"{100 * value:.0f} %"
             text.setText(shown)
+        # It holds for the next images, too, so it must be seen where it is not the usual one.
+        font = self.threshold_text.font()
+        font.setBold(settings.threshold != Settings().threshold)
+        self.threshold_text.setFont(font)
 
     def _show_state(self) -> None:
         state = self._session.state
@@ -168,7 +184,8 @@ class SegmentPanel(QWidget):
         self.progress.setUpdatesEnabled(False)
         self.progress.setRange(0, 0 if self._loading else max(1, total))
         self.progress.setValue(done)
-        self.progress.setFormat(progress_text(done, total, run.seconds_left, run.paused))
+        words = progress_text(run.result, run.settings.members, run.seconds_left, run.paused)
+        self.progress.setFormat(words)
         self.progress.setTextVisible(total > 0)
         self.progress.setUpdatesEnabled(True)
         self._show_words()
@@ -212,4 +229,5 @@ def _slider(name: str, tip: str) -> tuple[QSlider, QLabel]:
     slider.setAccessibleName(name)
     slider.setToolTip(f"{tip} (arrow keys)")
     text.setMinimumWidth(text.fontMetrics().horizontalAdvance("000 %"))
+    text.setToolTip(slider.toolTip())
     return slider, text

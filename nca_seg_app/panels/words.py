@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.library import ModelEntry
 from engine.presets import parameter_count
+from engine.types import EnsembleResult
 from nca_seg_app.panels.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
@@ -28,15 +29,24 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def progress_text(done: int, total: int, seconds_left: float | None, paused: bool) -> str:
-    """How far a run is, as "6 of 10 steps · 1.8 s left"."""
-    steps = f"{done} of {total} steps"
+def progress_text(
+    result: EnsembleResult | None, members: int, seconds_left: float | None, paused: bool
+) -> str:
+    """How far a run of so many members (0: as many as it takes) is, and the time left.
+
+    As "2 of 10 members · step 1 of 2 · 3 s left".
+    """
+    if result is None:
+        return ""
+    drawn = f"{result.finished} of {members} members" if members else f"{result.finished} members"
+    if result.done == result.total:
+        return drawn
+    said = [drawn, f"step {result.step.done} of {result.step.total}"]
     if paused:
-        return f"{steps} · paused"
-    if seconds_left is None or done == total:
-        return steps
-    minutes = f"{seconds_left / 60:.0f} min" if seconds_left >= 90 else f"{seconds_left:.1f} s"
-    return f"{steps} · {minutes} left"
+        said.append("paused")
+    elif seconds_left is not None:
+        said.append(f"{duration(seconds_left)} left")
+    return " · ".join(said)
 
 
 def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> str:

@@ -126,6 +126,17 @@ def test_escape_clears_the_words(desk: PanelDesk) -> None:
     assert desk.session.listing.places == [0, 1, 2]
 
 
+def test_return_opens_the_first_image_found_and_down_enters_the_list(desk: PanelDesk) -> None:
+    panel = shown(desk)
+    desk.qtbot.keyClicks(panel.words, "c.p")
+    with desk.qtbot.waitSignal(desk.session.image_changed):
+        desk.qtbot.keyClick(panel.words, Qt.Key.Key_Return)
+    assert desk.session.path == desk.folder / "c.png"
+    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Down)
+    desk.qtbot.waitUntil(panel.list.hasFocus)
+    assert panel.list.currentIndex().row() == 0
+
+
 def test_a_doubt_that_comes_in_leaves_the_arrow_keys_where_they_are(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClick(panel.list, Qt.Key.Key_Down)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import (
-    QSpinBox,
-)
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSpinBox
 from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
@@ -48,7 +48,7 @@ def test_pause_goes_on_and_stop_keeps_what_there_is(desk: PanelDesk) -> None:
     panel.button("run.pause").click()
     assert panel.button("run.pause").text() == "Go On"
     desk.qtbot.waitUntil(lambda: "paused" in panel.progress.format())
-    assert panel.progress.format().startswith("3 of 12 steps")
+    assert panel.progress.format().startswith("0 of 5 members · step")
     panel.button("run.cancel").click()
     desk.model.gate.set()
     desk.qtbot.waitUntil(lambda: not run.running)
@@ -122,11 +122,32 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     session.close()
 
 
-def test_words_for_progress() -> None:
-    assert progress_text(3, 12, 1.84, paused=False) == "3 of 12 steps · 1.8 s left"
-    assert progress_text(3, 12, 240.0, paused=False) == "3 of 12 steps · 4 min left"
-    assert progress_text(12, 12, 0.0, paused=False) == "12 of 12 steps"
-    assert progress_text(3, 12, 9.0, paused=True) == "3 of 12 steps · paused"
+def test_words_for_progress(desk: PanelDesk) -> None:
+    desk.open()
+    desk.segment()
+    whole = desk.session.segmentation.result
+    assert whole is not None
+    half = replace(whole, done=whole.done - 2, finished=2, step=replace(whole.step, done=3))
+    step = "step 3 of 4"
+    assert progress_text(None, 5, None, False) == ""
+    assert progress_text(half, 5, 1.84, False) == f"2 of 5 members · {step} · 2 s left"
+    assert progress_text(half, 0, 240.0, False) == f"2 members · {step} · 4 min left"
+    assert progress_text(half, 5, 9.0, True) == f"2 of 5 members · {step} · paused"
+    assert progress_text(whole, 5, 0.0, False) == "5 of 5 members"
+
+
+def test_a_threshold_of_ones_own_is_told_and_given_up_by_a_double_click(desk: PanelDesk) -> None:
+    desk.open()
+    panel = SegmentPanel(desk.session)
+    desk.show(panel)
+    usual = panel.threshold_text.text()
+    panel.threshold.setValue(30)
+    assert panel.threshold_text.text() != usual
+    assert panel.threshold_text.font().bold()
+    desk.qtbot.mouseDClick(panel.threshold_text, Qt.MouseButton.LeftButton)
+    assert desk.session.settings.threshold == 0.5
+    assert panel.threshold.value() == 50
+    assert not panel.threshold_text.font().bold()
 
 
 def test_scores_are_right(desk: PanelDesk) -> None:
