@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine.images import read_image
 from engine.types import EnsembleResult, Image
-from nca_seg_app.jobs import Job
+from nca_seg_app.jobs import Job, TimeLeft
 from nca_seg_app.runs import Run
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ MOST_KEPT = 2
 
 
 class Forerun:
-    """A run on an image that need not be open. `result` is None before its end."""
+    """A run on an image that need not be open. `result` is None before its end.
 
-    def __init__(self, path: Path, run: Run, reader: Callable[[Path], Image]) -> None:
+    `kept` where the result waits for its image to be opened, not only its doubt is wanted.
+    """
+
+    def __init__(self, path: Path, run: Run, kept: bool, reader: Callable[[Path], Image]) -> None:
         self.path = path
         self.run = run
+        self.kept = kept
         self._reader = reader
         self.result: EnsembleResult | None = None
         self._modified_ns = 0
@@ -54,6 +59,8 @@ class Ahead(QObject):
     It begins once the person uses the model: the open image has a result of a finished run, or a
     mask that came from one. What is kept is proposed when its image is opened, and belongs to the
     folder, model, settings and device it began with: with others it is dropped.
+
+    A survey goes on to all new images whose doubt is not known, which then can be sorted by it.
     """
 
     #: `path` is another one, or None.
@@ -69,6 +76,9 @@ class Ahead(QObject):
         self._forerun: Forerun | None = None
         self._job: Job | None = None
         self._closed = False
+        self._survey: TimeLeft | None = None
+        self._surveyed: set[Path] = set()
+        self._to_survey = 0
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
         segmentation = session.segmentation
@@ -93,6 +103,35 @@ class Ahead(QObject):
     def kept(self) -> tuple[Path, ...]:
         """The images whose results wait to be opened."""
         return tuple(forerun.path for forerun in self._kept)
+
+    @property
+    def surveys(self) -> bool:
+        """Whether the doubt of all new images is being found."""
+        return self._survey is not None
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(images done, images in all) of the survey; (0, 0) where there is none."""
+        total = self._to_survey if self.surveys else 0
+        return total - len(self._unknown()) if total else 0, total
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time the survey still needs, or None while that is unknown."""
+        return self._survey.seconds if self._survey is not None else None
+
+    def survey(self) -> None:
+        """Find the doubt of all new images, one after the other; asked again, stop."""
+        if self.surveys:
+            self._end_survey("Stopped")
+        elif self._unknown():
+            self._survey, self._to_survey = TimeLeft(), len(self._unknown())
+            self._survey.note(0, self._to_survey)
+            self._session.update_state()
+            self.changed.emit()
+            self._follow()
+        else:
+            self._session.message.emit("The doubt of every new image is known.")
 
     def propose(self) -> None:
         """Put up what is kept for the open image, unless a person has begun with it."""
@@ -131,14 +170,21 @@ class Ahead(QObject):
             self._terms = terms
             self._used.clear()
             self._drop()
-        if not self._session.settings.run_ahead:
+            # Doubts of two models, or of two numbers of members, are not to be compared.
+            if self.surveys:
+                self._end_survey("Stopped, since other settings hold")
+        if not self._session.settings.run_ahead and not self.surveys:
             self._drop()
         elif not self._closed:
             self._timer.start()
 
     def _drop(self) -> None:
         self._failed.clear()
+        self._surveyed.clear()
         self._kept.clear()
+        self._give_up()
+
+    def _give_up(self) -> None:
         job, self._job = self._job, None
         if job is not None:
             job.cancel()
@@ -159,11 +205,17 @@ class Ahead(QObject):
             self._note_use()
 
     def _look(self) -> None:
-        session, path, run = self._session, self._next(), Run.chosen(self._session)
-        if self._closed or self._forerun is not None or not session.jobs.free:
+        session, run = self._session, Run.chosen(self._session)
+        if self._closed or self._forerun is not None or not session.jobs.free or run is None:
             return
-        if path is not None and run is not None:
-            forerun = Forerun(path, run, session.neighbours.read)
+        path, kept = self._next(), True
+        if path is None and self.surveys:
+            unknown, kept = self._unknown(), False
+            path = unknown[0] if unknown else None
+            if path is None:
+                self._end_survey("Done")
+        if path is not None:
+            forerun = Forerun(path, run, kept, session.neighbours.read if kept else read_image)
             self._set_forerun(forerun)
             # Before the job, which can then be stopped within one step from its beginning.
             session.aside.run(
@@ -205,6 +257,31 @@ class Ahead(QObject):
         done_with = {*self._failed, *self.kept}
         return first.path if first is not None and first.path not in done_with else None
 
+    def _unknown(self) -> list[Path]:
+        """The new images whose doubt is to be found."""
+        return [
+            row.path
+            for row in self._session.images
+            if row.status == "new"
+            and row.doubt is None
+            and row.readable
+            and row.path not in self._failed
+            and row.path not in self._surveyed
+        ]
+
+    def _end_survey(self, how: str) -> None:
+        rows = self._session.images
+        known = sum(row.doubt is not None or row.path in self._surveyed for row in rows)
+        self._survey = None
+        if self._forerun is not None and not self._forerun.kept:
+            self._give_up()
+        self._session.message.emit(
+            f"{how}: the doubt of {known:,} of {len(rows):,} images is known. "
+            "“Most doubt first” sorts by it."
+        )
+        self._session.update_state()
+        self.changed.emit()
+
     def _end(
         self, job: Job, forerun: Forerun | None = None, result: EnsembleResult | None = None
     ) -> None:
@@ -216,12 +293,20 @@ class Ahead(QObject):
         if forerun is not None and result is None:
             self._failed.add(forerun.path)
         elif forerun is not None and result is not None:
-            forerun.result = result
-            self._kept = [*self._kept, forerun][-MOST_KEPT:]
+            if forerun.kept:
+                forerun.result = result
+                self._kept = [*self._kept, forerun][-MOST_KEPT:]
             self._session.keeping.note_doubt(forerun.path, result, quietly=True)
+            # The list knows its doubt in a moment.
+            self._surveyed.add(forerun.path)
             # It may have been opened meanwhile.
             self.propose()
         self._follow()
+        if self._survey is not None:
+            self._survey.note(*self.progress)
+            self.changed.emit()
+            # Nobody goes through the list meanwhile, or the job would have been stopped for it.
+            QTimer.singleShot(0, self, self._look)
 
     def _set_forerun(self, forerun: Forerun | None) -> None:
         if forerun is not self._forerun:

@@ -21,6 +21,7 @@ class Has(Flag):
     PAUSED = auto()  # the running segmentation waits
     LEARNING = auto()  # a fine-tuning runs
     EXPORTING = auto()  # a data set is being written
+    SURVEYING = auto()  # the doubt of all new images is being found
     CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
     RESULT = auto()  # the model has a proposal
     MASK = auto()  # the document's mask is not empty
@@ -50,6 +51,7 @@ def facts(session: Session) -> Has:
         Has.PAUSED: segmentation.paused,
         Has.LEARNING: learning.running,
         Has.EXPORTING: session.exporting.running,
+        Has.SURVEYING: session.ahead.surveys,
         Has.CANDIDATE: learning.candidate is not None,
         Has.RESULT: result is not None,
         Has.MASK: document is not None and not document.is_empty,

@@ -42,7 +42,10 @@ class StatusLine(QStatusBar):
         self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
         self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
         self.saved = self._label("")
-        self.ahead = self._label("The next image, segmented before you ask for it.")
+        self.ahead = self._label(
+            "The next image, or all of them, segmented before you ask for it. "
+            "Study, Find Doubt of All Images begins and ends that."
+        )
         self.export = self._label("The data set being written. File, Stop Export ends it.")
         self.note = Note()
         self.addWidget(self.note, 1)
@@ -98,8 +101,13 @@ class StatusLine(QStatusBar):
         self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
 
     def _show_ahead(self) -> None:
-        path = self._session.ahead.path
-        self.ahead.setText(f"working ahead: {path.stem}" if path is not None else "")
+        ahead = self._session.ahead
+        text = f"working ahead: {ahead.path.stem}" if ahead.path is not None else ""
+        if ahead.surveys:
+            (done, total), left_s = ahead.progress, ahead.seconds_left
+            text = f"doubt of {done:,} of {total:,} new images"
+            text += f" · {duration(left_s)} left" if left_s is not None else ""
+        self.ahead.setText(text)
 
     def _show_export(self) -> None:
         exporting = self._session.exporting

@@ -1,0 +1,127 @@
+"""Laws: the doubt of all new images is found beside a person's work, and can be stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from nca_seg_app import ahead as module
+from nca_seg_app.actions import find_action
+from nca_seg_app.session import Has
+from nca_seg_app.status import StatusLine
+from tests.app.desks import Desk, leave
+from tests.fakes import DiskModel
+
+
+@pytest.fixture
+def user(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(module, "REST_MS", 20)
+    made = Desk(qtbot, tmp_path, DiskModel())
+    made.open("a.png", "b.png", "c.png", "d.png")
+    yield made
+    leave(made)
+    assert made.model.most_at_once <= 1
+
+
+def survey(user: Desk) -> None:
+    find_action("study.survey").method(user.session)
+
+
+def known(user: Desk) -> list[str]:
+    return [row.path.name for row in user.session.images if row.doubt is not None]
+
+
+def finish(user: Desk) -> None:
+    user.until(lambda: not user.session.ahead.surveys)
+    user.settle()
+
+
+def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None:
+    user.draw()
+    user.session.save()
+    user.settle()
+    survey(user)
+    assert Has.SURVEYING in user.session.state
+    finish(user)
+    assert known(user) == ["b.png", "c.png", "d.png"]
+    assert "3 of 4 images" in user.messages[-1]
+    assert user.session.index == 0
+    assert user.session.segmentation.result is None
+    assert user.session.ahead.kept == ()
+    assert user.session.study is not None
+    assert [image.doubt is None for image in user.session.study.images()] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    survey(user)
+    assert not user.session.ahead.surveys
+    assert user.messages[-1] == "The doubt of every new image is known."
+
+
+def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None:
+    status = StatusLine(user.session)
+    user.qtbot.addWidget(status)
+    reached: list[tuple[int, int]] = []
+    user.session.ahead.changed.connect(lambda: reached.append(user.session.ahead.progress))
+    user.model.holds_at = 0
+    survey(user)
+    user.until(lambda: user.model.at_once == 1)
+    assert status.ahead.text().startswith("doubt of 0 of 4 new images")
+    survey(user)
+    assert not user.session.ahead.surveys
+    assert status.ahead.text() == ""
+    user.model.gate.set()
+    user.settle()
+    assert known(user) == []
+    user.model.holds_at = -1
+    survey(user)
+    finish(user)
+    assert [step for step in reached if step[1]][-1] == (4, 4)
+    assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
+
+
+def test_a_persons_run_comes_first_and_the_survey_goes_on_after_it(user: Desk) -> None:
+    user.model.holds_at = 1
+    survey(user)
+    user.until(lambda: user.model.at_once == 1)
+    user.session.segmentation.segment()
+    user.model.gate.set()
+    user.model.holds_at = -1
+    user.until(lambda: user.session.segmentation.result is not None)
+    assert user.session.ahead.surveys
+    finish(user)
+    assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
+
+
+def test_other_settings_end_it_and_a_broken_image_does_not(user: Desk) -> None:
+    (user.folder / "images" / "c.png").write_bytes(b"no picture")
+    survey(user)
+    finish(user)
+    assert known(user) == ["a.png", "b.png", "d.png"]
+    assert not user.failures
+    user.open("e.png", "f.png")
+    user.model.holds_at = 0
+    user.model.gate.clear()
+    survey(user)
+    assert user.session.ahead.surveys
+    user.session.change_settings(
+        sample=dataclasses.replace(user.session.settings.sample, members=4)
+    )
+    assert not user.session.ahead.surveys
+    assert "other settings" in user.messages[-1]
+    user.model.gate.set()
+
+
+def test_the_next_image_is_still_kept_for_its_opening(user: Desk) -> None:
+    user.session.change_settings(run_ahead=True)
+    user.segment()
+    survey(user)
+    finish(user)
+    assert [path.name for path in user.session.ahead.kept] == ["b.png"]
+    assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
