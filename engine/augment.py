@@ -8,6 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
+#: How far a view goes at most: scaled and stretched by e^±x, sheared and shifted by ±x of half its
+#: side; bent by x as a standard deviation.
+SCALE, STRETCH, SHEAR, SHIFT, BEND = 0.3, 0.15, 0.15, 0.18, 0.05
+#: How far light and camera go: gain of each colour, gain, gamma, saturation and contrast by e^±x;
+#: grain of standard deviation x.
+COLOUR, GAIN, GAMMA, SATURATION, CONTRAST, GRAIN = 0.12, 0.1, 0.2, 0.25, 0.2, 0.03
+#: Fall of light from the middle to a side's middle, at most.
+SHADE = 0.2
 #: How often a view is framed as the picture is, only turned by right angles and flipped.
 FRAMED = 0.5
 #: How often a picture is changed in each of these ways, and the most hairs it gets.
@@ -52,18 +60,18 @@ def _symmetry(generator: torch.Generator) -> Tensor:
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     angle, stretch, shear, scale, shift_x, shift_y, flip = _uniform(generator, 7).tolist()
     angle = math.pi * angle
-    scale = math.exp(0.3 * scale)
-    stretch = math.exp(0.15 * stretch)
+    scale = math.exp(SCALE * scale)
+    stretch = math.exp(STRETCH * stretch)
     rotation = torch.tensor(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
-    shape = torch.tensor([[stretch, 0.15 * shear], [0.0, 1 / stretch]])
+    shape = torch.tensor([[stretch, SHEAR * shear], [0.0, 1 / stretch]])
     mirror = torch.diag(torch.tensor([-1.0 if flip < 0 else 1.0, 1.0]))
-    return scale * rotation @ shape @ mirror, 0.18 * torch.tensor([shift_x, shift_y])
+    return scale * rotation @ shape @ mirror, SHIFT * torch.tensor([shift_x, shift_y])
 
 
 def _bend(cells: int, generator: torch.Generator) -> Tensor:
-    coarse = 0.05 * torch.randn(1, 2, 4, 4, generator=generator)
+    coarse = BEND * torch.randn(1, 2, 4, 4, generator=generator)
     bent = F.interpolate(coarse, size=(cells, cells), mode="bicubic", align_corners=True)
     return bent[0].permute(1, 2, 0)
 
@@ -71,30 +79,32 @@ def _bend(cells: int, generator: torch.Generator) -> Tensor:
 def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
     """The picture, [0, 1], under another light and camera: gain, gamma, saturation, blur, grain."""
     draw = _uniform(generator, 12).tolist()
-    gain = torch.exp(0.12 * _uniform(generator, 3))[:, None, None]
+    gain = torch.exp(COLOUR * _uniform(generator, 3))[:, None, None]
     if abs(draw[10]) < GREY_LIGHT:
         image_3hw = under_grey_light(image_3hw, (draw[11] + 1) / 2)
-    image = image_3hw.clamp(1e-4, 1) ** math.exp(0.2 * draw[0])
-    image = image * gain * math.exp(0.1 * draw[1])
+    image = image_3hw.clamp(1e-4, 1) ** math.exp(GAMMA * draw[0])
+    image = image * gain * math.exp(GAIN * draw[1])
     grey = image.mean(dim=0, keepdim=True)
-    image = grey + (image - grey) * math.exp(0.25 * draw[2])
+    image = grey + (image - grey) * math.exp(SATURATION * draw[2])
     middle = image.mean(dim=(1, 2), keepdim=True)
-    image = middle + (image - middle) * math.exp(0.2 * draw[3])
+    image = middle + (image - middle) * math.exp(CONTRAST * draw[3])
+    # Blurred in a quarter of the pictures, shaded in three tenths, grainy in a quarter. What blurs
+    # much is grainy as well, as a picture in bad light is: one draw decides on both.
     if draw[4] > 0.5:
         soft = F.avg_pool2d(F.pad(image[None], (1, 1, 1, 1), mode="reflect"), 3, 1)[0]
         image = image + (soft - image) * (draw[5] + 1) / 2
     if draw[6] > 0.4:
         image = image * _shade(image.shape[1:], draw[7:10])
     if draw[5] > 0.5:
-        image = image + 0.03 * torch.randn(image.shape, generator=generator)
+        image = image + GRAIN * torch.randn(image.shape, generator=generator)
     return image.clamp(0, 1)
 
 
 def _shade(shape: torch.Size, draw: list[float]) -> Tensor:
-    """A linear fall of light across the picture, about ±20 %."""
+    """A linear fall of light across the picture, at most twice SHADE in a corner."""
     y = torch.linspace(-1, 1, shape[0])[:, None]
     x = torch.linspace(-1, 1, shape[1])[None, :]
-    return 1 + 0.2 * draw[0] * (x * draw[1] + y * draw[2])
+    return 1 + SHADE * draw[0] * (x * draw[1] + y * draw[2])
 
 
 def under_grey_light(image_3hw: Tensor, share: float) -> Tensor:

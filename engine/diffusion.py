@@ -54,19 +54,26 @@ def walk(timesteps: int, steps: int) -> list[tuple[int, int]]:
 
 
 def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """x_t: sqrt(alpha_bar) x_0 + sqrt(1 − alpha_bar) ε, the argument of ε_θ in eq. 3."""
+    """x_t: sqrt(alpha_bar) x_0 + sqrt(1 − alpha_bar) ε, the argument of ε_θ in eq. 3.
+
+    `clean`, in [−mask_scale, mask_scale], and `noise` are (n, 1, rows, columns), as is what comes;
+    `alpha_bar`, in [0, 1], is one number or (n, 1, 1, 1).
+    """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=clean.dtype, device=clean.device)
     return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
 
 
 def network_input(noisy: Tensor, alpha_bar: Tensor | float, mask_scale: float) -> Tensor:
-    """x_t brought to unit variance, as Chen 2023 (arXiv 2301.10972) asks of a scaled signal."""
+    """x_t, of any shape, brought to unit variance, as Chen 2023 (arXiv 2301.10972) asks.
+
+    `alpha_bar` as in `add_noise()`; `mask_scale` in (0, 1].
+    """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=noisy.dtype, device=noisy.device)
     return noisy / (alpha_bar * mask_scale**2 + 1 - alpha_bar).sqrt()
 
 
 def velocity(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """sqrt(alpha_bar) ε − sqrt(1 − alpha_bar) x_0 (Salimans & Ho 2022)."""
+    """sqrt(alpha_bar) ε − sqrt(1 − alpha_bar) x_0 (Salimans & Ho 2022); as for `add_noise()`."""
     alpha_bar = torch.as_tensor(alpha_bar, dtype=clean.dtype, device=clean.device)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean
 
@@ -77,6 +84,7 @@ def clean_from(
     """The clean mask in [−mask_scale, mask_scale] that a network's channel 0 stands for.
 
     "clean": `output` is the logit of lesion. "noise" and "velocity" are solved for x_0 and clipped.
+    `output` and `noisy` (x_t) are of one shape; `alpha_bar` in (0, 1].
     """
     if predicts == "clean":
         return mask_scale * torch.tanh(output / 2)
@@ -89,7 +97,11 @@ def clean_from(
 
 
 def ddim_step(noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: float) -> Tensor:
-    """x at the next timestep, without new noise (Song 2021, eq. 12 with σ = 0)."""
+    """x at the next timestep, without new noise (Song 2021, eq. 12 with σ = 0).
+
+    `noisy` (x_t) and `clean` (x_0) are of one shape; `alpha_bar` in [0, 1) belongs to t,
+    `alpha_bar_next`, which is larger, to the next timestep.
+    """
     noise = (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar)
     return math.sqrt(alpha_bar_next) * clean + math.sqrt(1 - alpha_bar_next) * noise
 
@@ -97,7 +109,10 @@ def ddim_step(noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: fl
 def ddpm_step(
     noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: float, noise: Tensor
 ) -> Tensor:
-    """A draw from q(x_next | x_t, x_0), the posterior of Ho 2020, eqs. 6 and 7; any stride."""
+    """A draw from q(x_next | x_t, x_0), the posterior of Ho 2020, eqs. 6 and 7; any stride.
+
+    As for `ddim_step()`; `noise` is standard normal, of the shape of `noisy`.
+    """
     alpha = alpha_bar / alpha_bar_next
     beta = 1 - alpha
     clean_share = math.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)

@@ -15,7 +15,7 @@ GUESS_WEIGHT = 0.5
 
 
 def noise_loss(predicted: Tensor, noise: Tensor) -> Tensor:
-    """L_n (eq. 3): mean squared error of the predicted noise, a scalar."""
+    """L_n (eq. 3): mean squared error of the predicted noise, (n, 1, rows, columns), a scalar."""
     return F.mse_loss(predicted, noise)
 
 

@@ -24,7 +24,12 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
-    """A generator at one address; `place` is up to three integers (timestep, level, update)."""
+    """A generator at one address; `place` is up to three integers (timestep, level, update).
+
+    ValueError for more.
+    """
+    if len(place) > 3:
+        raise ValueError(f"an address has at most three places, not {len(place)}")
     address = struct.pack("<6q", seed, member, purpose, *(*place, 0, 0, 0)[:3])
     digest = hashlib.blake2b(address, digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
