@@ -234,13 +234,13 @@ def test_a_sample_is_small_and_has_its_outline(path: Path) -> None:
 def test_the_samples_are_what_the_generator_makes() -> None:
     from resources.samples.generate import RECIPES, make
 
-    picture_hwc, mask_hw = make(RECIPES[0])
-    stored = SAMPLES / f"{RECIPES[0].stem}.jpg"
-    with Image.open(stored) as picture:
-        difference = np.abs(np.asarray(picture, dtype=float) - picture_hwc).mean()
-    assert difference < 3.0
-    with Image.open(SAMPLES / "masks" / f"{RECIPES[0].stem}_segmentation.png") as mask:
-        assert np.array_equal(np.asarray(mask) > 0, mask_hw)
+    for recipe in RECIPES:
+        picture_hwc, mask_hw = make(recipe)
+        with Image.open(SAMPLES / f"{recipe.stem}.jpg") as picture:
+            difference = np.abs(np.asarray(picture, dtype=float) - picture_hwc).mean()
+        assert difference < 3.0
+        with Image.open(SAMPLES / "masks" / f"{recipe.stem}_segmentation.png") as mask:
+            assert np.array_equal(np.asarray(mask) > 0, mask_hw)
 
 
 def _icons() -> list[Path]:

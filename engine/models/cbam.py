@@ -22,7 +22,7 @@ class CBAM(nn.Module):
         self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, state_nchw: Tensor) -> Tensor:
-        """s + s′ M_s(s′) with s′ = M_c(s) s (Woo 2018, eqs. 2 and 3, and the state itself added)."""
+        """s + s′ M_s(s′) with s′ = M_c(s) s (Woo 2018, eqs. 2 and 3; s is added)."""
         mean_nc, peak_nc = state_nchw.mean(dim=(2, 3)), state_nchw.amax(dim=(2, 3))
         channel_nc = torch.sigmoid(self.channel(mean_nc) + self.channel(peak_nc))
         weighted = state_nchw * channel_nc[:, :, None, None].to(state_nchw.dtype)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import shiboken6
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QFocusEvent,
     QKeyEvent,
     QKeySequence,
@@ -19,17 +14,16 @@ from PySide6.QtGui import (
     QNativeGestureEvent,
     QPainter,
     QPainterPath,
-    QPaintEvent,
     QPolygonF,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.canvas import brushwork
 from nca_seg_app.canvas.conversion import to_point, to_rc
+from nca_seg_app.canvas.doorway import Doorway
 from nca_seg_app.canvas.placement import Placement
-from nca_seg_app.canvas.stage import Stage
 from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.session import Session
 
@@ -39,13 +33,12 @@ WHEEL_DOUBLES = 420.0
 WHEEL_NOTCH = 120
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
-EMPTY_TEXT = "Drop images or a folder here, or {}try the samples{}."
 
 Button = Qt.MouseButton
 Key = Qt.Key
 
 
-class CanvasView(Stage):
+class CanvasView(Doorway):
     """The image with mask, proposal and maps over it, and the tools that draw on it."""
 
     #: What is under the pointer, for the status bar; empty where there is nothing.
@@ -59,7 +52,7 @@ class CanvasView(Stage):
         self._panned_from: QPointF | None = None
         #: The button that began a pan or a stroke; it alone ends it.
         self._held = Button.NoButton
-        self._shift = self._dropping = False
+        self._shift = False
         self._notches = 0
         #: Where the keyboard was before Space was held, if elsewhere.
         self._keyboard: QWidget | None = None
@@ -67,19 +60,12 @@ class CanvasView(Stage):
         self._held_back: list[Callable[[], None]] | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setAcceptDrops(True)
         self.setAccessibleName("Canvas")
-        self._empty = QLabel(self)
-        self._empty.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
-        self._empty.setAccessibleName(EMPTY_TEXT.format("", ""))
-        self._empty.linkActivated.connect(lambda _link: session.open_sample())
-        QVBoxLayout(self).addWidget(self._empty, 0, Qt.AlignmentFlag.AlignCenter)
         session.viewing.tool_changed.connect(self._adopt_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
         session.segmentation.result_changed.connect(self._tell_pointed)
         session.viewing.shown_changed.connect(self._tell_pointed)
-        self._style_empty()
         self.adopt_image()
 
     def hold_bare(self) -> None:
@@ -101,7 +87,6 @@ class CanvasView(Stage):
         # A stroke on the old image went with its document.
         self._tool, self._panned_from, self._pressed_at = None, None, None
         super().adopt_image()
-        self._empty.setVisible(self.layers.picture is None)
         self._adopt_tool()
         self._tell_pointed()
 
@@ -278,13 +263,12 @@ class CanvasView(Stage):
             if self._handles(event.key()) or (self._drags and not undoes):
                 event.accept()
                 return True
-        elif isinstance(event, QNativeGestureEvent):
-            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self.zoom_to(self.placement.scale * (1 + event.value()), event.position())
-                return True
-        elif event.type() == QEvent.Type.PaletteChange:
-            self.forget_backdrop()
-            self._style_empty()
+        elif (
+            isinstance(event, QNativeGestureEvent)
+            and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture
+        ):
+            self.zoom_to(self.placement.scale * (1 + event.value()), event.position())
+            return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -347,41 +331,7 @@ class CanvasView(Stage):
         self._shift = shift
         self._update_around_pointer()
 
-    # Dropping
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-            self._set_dropping(True)
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        self._set_dropping(False)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self._set_dropping(False)
-        urls = event.mimeData().urls()
-        paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
-            self.session.open_path(paths)
-
-    def _set_dropping(self, dropping: bool) -> None:
-        self._dropping = dropping
-        self.update()
-
     # Painting
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._dropping:
-            brushwork.draw_drop_frame(painter, QRectF(self.rect()))
-        elif self.layers.picture is None:
-            around = QRectF(self._empty.geometry()).adjusted(-48, -56, 48, 56)
-            grey = QColor("#5c5c5c" if self.surround.lightness() < 128 else "#9a9a9a")
-            brushwork.draw_drop_place(painter, around, grey)
-        painter.end()
 
     def paint_handling(self, painter: QPainter) -> None:
         """Paint sketch and footprint of the tool in hand."""
@@ -422,11 +372,3 @@ class CanvasView(Stage):
             shape = Qt.CursorShape.BlankCursor
         self.setCursor(shape)
         self._update_around_pointer()
-
-    def _style_empty(self) -> None:
-        dark = self.surround.lightness() < 128
-        text, link = ("#b8b8b8", "#4cc9f0") if dark else ("#505050", "#00688b")
-        opening = f'<a href="sample" style="color:{link}">'
-        self._empty.setText(
-            f'<span style="font-size:13pt;color:{text}">{EMPTY_TEXT.format(opening, "</a>")}</span>'
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.dataset import export_dataset
 from engine.ensemble import replay, segment
 from engine.evaluation import evaluate, examine
 from engine.reliability import disagreement_score
@@ -58,6 +59,9 @@ STREAMS: dict[str, Stream] = {
     "finetune": lambda folder: finetune(
         lively_model(), drawn_dataset(folder), BRIEF, folder / "run"
     ),
+    "export_dataset": lambda folder: export_dataset(
+        drawn_dataset(folder / "from").samples, folder / "to"
+    ),
     "evaluate": lambda folder: evaluate(lively_model(), validated(folder), SHORT),
     "examine": lambda folder: examine(lively_model(), validated(folder), SHORT),
     "sweep": lambda folder: sweep(lively_model(timesteps=2), validated(folder), SHORT),
@@ -72,7 +76,10 @@ STREAMS: dict[str, Stream] = {
 
 
 def arrays(event: Any) -> list[Any]:
-    return [value for value in vars(event).values() if isinstance(value, np.ndarray)]
+    """The arrays of an event and of the values within it."""
+    values = list(vars(event).values())
+    inner = [array for value in values if is_dataclass(value) for array in arrays(value)]
+    return [value for value in values if isinstance(value, np.ndarray)] + inner
 
 
 @pytest.mark.parametrize("name", STREAMS)
