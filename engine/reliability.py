@@ -192,11 +192,6 @@ def reliability_bins(
     )
 
 
-def ece(probabilities: NDArray[Any], truths: NDArray[Any], bins: int = 15) -> float:
-    """Expected calibration error, in [0, 1]: `Calibration.ece` of `reliability_bins`."""
-    return reliability_bins(probabilities, truths, bins).ece
-
-
 # Making it come true
 
 

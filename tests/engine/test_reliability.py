@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from engine.reliability import (
     aurc,
     auroc,
     disagreement_score,
-    ece,
     entropy_score,
     fit_temperature,
     logit,
@@ -122,6 +122,10 @@ def drawn(seed: int, cells: int = 4000) -> tuple[Float, NDArray[np.bool_]]:
     generator = np.random.default_rng(seed)
     probability = generator.beta(0.4, 0.6, size=cells).astype(np.float32)
     return probability, generator.random(cells) < probability
+
+
+def ece(probabilities: NDArray[Any], truths: NDArray[Any], bins: int = 15) -> float:
+    return reliability_bins(probabilities, truths, bins).ece
 
 
 @given(seeds, st.integers(1, 20))
