@@ -23,6 +23,8 @@ from PySide6.QtWidgets import (
 )
 
 LARGEST = 2**31 - 1
+#: Choices that are written in capitals.
+ABBREVIATIONS = {"ddim", "ddpm", "cpu", "cuda"}
 #: Keys that end typing, or give it up.
 ENDING = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
 #: Keys that take a number ten steps on.
@@ -156,7 +158,8 @@ class Form(QWidget):
     def _choice(self, name: str, choices: tuple[str, ...], value: str) -> QWidget:
         box = QComboBox()
         for choice in choices:
-            box.addItem(choice, choice)
+            shown = choice.upper() if choice in ABBREVIATIONS else choice.capitalize()
+            box.addItem(shown, choice)
         box.setCurrentIndex(choices.index(value))
         box.currentIndexChanged.connect(lambda index: self._take(name, choices[index]))
         self._setters[name] = lambda shown: _quietly(box, box.setCurrentIndex, choices.index(shown))

@@ -45,7 +45,7 @@ def test_a_change_is_told_and_setting_a_value_is_not(qtbot: QtBot) -> None:
     heard: list[SampleSettings] = []
     form.changed.connect(heard.append)
     form.findChild(QSpinBox, "steps").setValue(33)
-    form.findChild(QComboBox, "sampler").setCurrentText("ddpm")
+    form.findChild(QComboBox, "sampler").setCurrentText("DDPM")
     assert heard[-1] == form.value() == SampleSettings(steps=33, sampler="ddpm")
     assert len(heard) == 2
     form.set_value(SampleSettings(seed=4))
