@@ -60,6 +60,7 @@ GESTURES = (
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
     Gesture("Double click with polygon", "close the polygon"),
+    Gesture("Click with pan", "while Cells is open: the curves of that cell"),
 )
 
 

@@ -37,7 +37,7 @@ class Viewing(QObject):
     tool_changed = Signal(str)
     #: Read `shown`; None means the running or newest result.
     shown_changed = Signal()
-    #: Read `picked`.
+    #: Read `picked` and `picking`.
     picked_changed = Signal()
     fit_requested = Signal()
     actual_size_requested = Signal()
@@ -52,6 +52,7 @@ class Viewing(QObject):
         self._tool: Tool = "pan"
         self._shown: Shown | None = None
         self._picked: tuple[int, int] | None = None
+        self._picking = False
 
     @property
     def tool(self) -> Tool:
@@ -81,6 +82,17 @@ class Viewing(QObject):
         if shown is not self._shown:
             self._shown = shown
             self.shown_changed.emit()
+
+    @property
+    def picking(self) -> bool:
+        """Whether a panel is seen that shows what is at the picked pixel."""
+        return self._picking
+
+    def set_picking(self, picking: bool) -> None:
+        """A panel that shows what is at the picked pixel came into sight, or left it."""
+        if picking != self._picking:
+            self._picking = picking
+            self.picked_changed.emit()
 
     def pick(self, picked: tuple[int, int] | None) -> None:
         """Choose the pixel (row, column) whose curves are wanted."""

@@ -282,7 +282,7 @@ class Stage(QWidget):
             self._paint_proposal(painter)
         if viewing.shown is not None:
             brushwork.draw_caption(painter, viewing.shown.title, self.font())
-        if viewing.picked is not None:
+        if viewing.picking and viewing.picked is not None:
             row, column = viewing.picked
             brushwork.draw_mark(painter, self.transform.map(to_point(row + 0.5, column + 0.5)))
 

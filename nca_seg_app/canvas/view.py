@@ -127,7 +127,7 @@ class CanvasView(Doorway):
             self._do(lambda: tool.press(point, erases, pixel))
         elif button in (Button.LeftButton, Button.MiddleButton):
             self._held, self._panned_from = button, place
-            picks = button == Button.LeftButton and not self.bare
+            picks = button == Button.LeftButton and not self.bare and self.session.viewing.picking
             self._pressed_at = place if picks else None
         self._point_at(place)
         self._adopt_cursor()

@@ -156,9 +156,11 @@ class CellsPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._rest_timer.start()
+        self._session.viewing.set_picking(True)
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
+        self._session.viewing.set_picking(False)
         self._play.setChecked(False)
 
     # The cell update

@@ -226,6 +226,7 @@ def test_nothing_is_drawn_on_the_bare_image(
     session.viewing.choose_tool("brush")
     press(canvas, 24.0, 30.0)
     release(canvas, 24.0, 30.0)
+    session.viewing.set_picking(True)
     assert key(canvas, Qt.Key.Key_Space)
     press(canvas, 24.0, 30.0, button=button)
     release(canvas, 24.0, 30.0, button=button)
@@ -236,6 +237,7 @@ def test_nothing_is_drawn_on_the_bare_image(
 def test_a_click_on_the_bare_image_picks_nothing_whichever_is_let_go_first(
     canvas: CanvasView, session: Session
 ) -> None:
+    session.viewing.set_picking(True)
     session.viewing.choose_tool("brush")
     assert key(canvas, Qt.Key.Key_Space)
     press(canvas, 24.0, 30.0)

@@ -85,6 +85,7 @@ def test_the_session_asks_for_fit_and_actual_size(canvas: CanvasView, session: S
 
 def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: Session) -> None:
     canvas.zoom_to(20.0, QPointF(320, 240))
+    session.viewing.set_picking(True)
     before = canvas.placement
     press(canvas, 20.0, 30.0)
     at = place_of(canvas, 20.0, 30.0) + QPointF(30, -20)
@@ -95,7 +96,13 @@ def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: S
     assert session.viewing.picked is None
 
 
-def test_a_click_without_a_tool_picks_the_pixel(canvas: CanvasView, session: Session) -> None:
+def test_a_click_without_a_tool_picks_the_pixel_where_a_panel_asks(
+    canvas: CanvasView, session: Session
+) -> None:
+    press(canvas, 10.5, 30.5)
+    release(canvas, 10.5, 30.5)
+    assert session.viewing.picked is None
+    session.viewing.set_picking(True)
     press(canvas, 20.5, 30.5)
     release(canvas, 20.5, 30.5)
     assert session.viewing.picked == (20, 30)
