@@ -212,7 +212,7 @@ ACTIONS: tuple[Action, ...] = (
            checked=lambda session: session.ahead.surveys),
     Action("study.mark_reviewed", "Study", "&Reviewed",
            lambda session: session.keeping.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
-           "Save, and mark the image as done, or take the mark away.", "reviewed",
+           "Save, and mark the image as done, or take the mark away.",
            checked=lambda session: session.row is not None and session.row.status == "reviewed"),
     Action("study.finetune", "Study", "&Fine-tune Model",
            lambda session: session.learning.finetune(), ("Ctrl+T",),

@@ -81,6 +81,7 @@ class CellsPanel(QWidget):
         self._cell.setWordWrap(True)
         self.plot = Plot("value", "cell update")
         self.plot.setFixedHeight(180)
+        self.plot.hide()
         self._body = QWidget()
         form = QFormLayout()
         form.addRow("Member", self._member)
@@ -94,9 +95,10 @@ class CellsPanel(QWidget):
         body.setContentsMargins(0, 0, 0, 0)
         body.addLayout(form)
         body.addLayout(row)
-        body.addWidget(self.montage)
+        # Above the channels, which are as high as a small screen.
         body.addWidget(self._cell)
         body.addWidget(self.plot)
+        body.addWidget(self.montage)
         layout = QVBoxLayout(self)
         layout.addWidget(self._hint)
         layout.addWidget(self._body)
@@ -240,6 +242,7 @@ class CellsPanel(QWidget):
     def _draw_curves(self) -> None:
         self.plot.clear()
         image, picked = self._session.image, self._session.viewing.picked
+        self.plot.setVisible(picked is not None)
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")
             return
