@@ -209,6 +209,6 @@ def test_a_thousand_images_are_listed_at_once(tmp_path: Path) -> None:
     for number in range(1, 1000):
         os.link(mask_path, mask_path.with_name(f"image{number:04}_segmentation.png"))
     assert len(study.images()) == 1000
-    start = time.perf_counter()
+    start = time.thread_time()
     assert {image.status for image in study.images()} == {"saved"}
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1

@@ -94,10 +94,10 @@ def test_a_picture_shows_the_map(qtbot: QtBot) -> None:
 def test_a_member_picture_costs_a_fraction_of_a_frame(qtbot: QtBot) -> None:
     map_hw = np.zeros((512, 512), np.float32)
     picture_of(map_hw, 60, 1.0)
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(10):
         picture_of(map_hw, 60, 1.0)
-    assert (time.perf_counter() - began) / 10 < 0.01
+    assert (time.thread_time() - began) / 10 < 0.01
 
 
 @pytest.mark.parametrize(("theme", "colours"), [("dark", DARK), ("light", LIGHT)])
