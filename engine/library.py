@@ -71,13 +71,14 @@ def unused_name(base: str, *, numbered: bool = True) -> str:
     Not `numbered`, it is `base` itself where nothing is called that.
     """
     safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", base).strip(" .")[:80]
-    stem = re.sub(r"(\+\d+)+$", "", safe) or "model"
-    if RESERVED.fullmatch(stem):
-        stem = f"model-{stem}"
+    stem = re.sub(r"(\+\d+)+$", "", safe)
+    usable = bool(stem) and not RESERVED.fullmatch(stem)
     # Some file systems take "A" and "a" for one name.
     taken = {path.stem.casefold() for path, _ in _files(also_discarded=True)}
-    if not numbered and stem.casefold() not in taken:
-        return stem
+    if not numbered and usable and safe.casefold() not in taken:
+        return safe
+    if not usable:
+        stem = f"model-{stem}" if stem else "model"
     number = 1
     while f"{stem}+{number}".casefold() in taken:
         number += 1

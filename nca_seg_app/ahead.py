@@ -78,6 +78,8 @@ class Ahead(QObject):
         self._closed = False
         self._survey: TimeLeft | None = None
         self._surveyed: set[Path] = set()
+        #: Other settings held before, so that doubts already known may be of those.
+        self._mixed = False
         self._to_survey = 0
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
@@ -124,7 +126,9 @@ class Ahead(QObject):
         """Find the doubt of all new images, one after the other; asked again, stop."""
         if self.surveys:
             self._end_survey("Stopped")
-        elif self._unknown():
+            return
+        self._failed.clear()
+        if self._unknown():
             self._survey, self._to_survey = TimeLeft(), len(self._unknown())
             self._survey.note(0, self._to_survey)
             self._session.update_state()
@@ -167,12 +171,14 @@ class Ahead(QObject):
     def _follow(self) -> None:
         terms = self._terms_now()
         if terms != self._terms:
-            self._terms = terms
+            before, self._terms = self._terms, terms
             self._used.clear()
             self._drop()
             # Doubts of two models, or of two numbers of members, are not to be compared.
+            self._mixed = terms[0] == before[0]
             if self.surveys:
-                self._end_survey("Stopped, since other settings hold")
+                why = "other settings hold" if self._mixed else "another folder is open"
+                self._end_survey(f"Stopped, since {why}")
         if not self._session.settings.run_ahead and not self.surveys:
             self._drop()
         elif not self._closed:
@@ -212,7 +218,10 @@ class Ahead(QObject):
         if path is None and self.surveys:
             unknown, kept = self._unknown(), False
             path = unknown[0] if unknown else None
-            if path is None:
+            if path is None and session.lane.pending:
+                # The last doubt is still being written.
+                self._timer.start()
+            elif path is None:
                 self._end_survey("Done")
         if path is not None:
             forerun = Forerun(path, run, kept, session.neighbours.read if kept else read_image)
@@ -235,7 +244,7 @@ class Ahead(QObject):
         job.completed.connect(lambda result: self._end(job, forerun, result))
         job.cancelled.connect(lambda _: self._end(job))
         # The log has it already.
-        job.failed.connect(lambda _: self._end(job, forerun))
+        job.failed.connect(lambda error: self._break(job, forerun, error))
 
     def _refuse(self, forerun: Forerun, error: BaseException) -> None:
         # The person meets the trouble in opening the image.
@@ -243,6 +252,14 @@ class Ahead(QObject):
         if forerun is self._forerun:
             self._failed.add(forerun.path)
             self._set_forerun(None)
+            self._follow()
+
+    def _break(self, job: Job, forerun: Forerun, error: BaseException) -> None:
+        if self.surveys and job is self._job:
+            # It would fail at the next image as well, and the person waits for it.
+            self._session.fail(error)
+            self._end_survey("Stopped")
+        self._end(job, forerun)
 
     def _next(self) -> Path | None:
         """The next image to work on: nothing if the first without a mask is done with."""
@@ -263,7 +280,7 @@ class Ahead(QObject):
             row.path
             for row in self._session.images
             if row.status == "new"
-            and row.doubt is None
+            and (row.doubt is None or self._mixed)
             and row.readable
             and row.path not in self._failed
             and row.path not in self._surveyed
@@ -271,12 +288,13 @@ class Ahead(QObject):
 
     def _end_survey(self, how: str) -> None:
         rows = self._session.images
-        known = sum(row.doubt is not None or row.path in self._surveyed for row in rows)
+        known = sum(row.doubt is not None for row in rows)
+        failed = f", {len(self._failed):,} cannot be segmented" if self._failed else ""
         self._survey = None
         if self._forerun is not None and not self._forerun.kept:
             self._give_up()
         self._session.message.emit(
-            f"{how}: the doubt of {known:,} of {len(rows):,} images is known. "
+            f"{how}: the doubt of {known:,} of {len(rows):,} images is known{failed}. "
             "“Most doubt first” sorts by it."
         )
         self._session.update_state()

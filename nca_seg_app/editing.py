@@ -16,10 +16,17 @@ def edit_aside(
     document: MaskDocument,
     text: str,
     edit: Edit,
-    then: Callable[[], None] | None,
-    note: Callable[[Mask], object] | None,
+    then: Callable[[], None] | None = None,
+    note: Callable[[Mask], object] | None = None,
+    *,
+    wanted: Callable[[], bool] = lambda: True,
+    refused: Callable[[BaseException], None] | None = None,
 ) -> None:
-    """Compute `edit` in the session's lane and push it as one undo step; see Session.edit_aside."""
+    """Compute `edit` in the session's lane and push it as one undo step; see Session.edit_aside.
+
+    Not where it is not `wanted` any more by then. An error is told to `refused` in the session's
+    stead.
+    """
     revision, mask_hw = document.revision, document.mask_hw.copy()
 
     def work() -> tuple[PackedPatch | None, object]:
@@ -30,16 +37,16 @@ def edit_aside(
         return packed, note(mask_hw)
 
     def done(edited: tuple[PackedPatch | None, object]) -> None:
-        if document is not session.document:
+        if document is not session.document or not wanted():
             return
         if document.drawing:
             document.when_still(lambda: done(edited))
         elif document.revision != revision:
-            edit_aside(session, document, text, edit, then, note)
+            edit_aside(session, document, text, edit, then, note, wanted=wanted, refused=refused)
         else:
             if not document.push(text, *edited):
                 session.message.emit(f"{text}: the mask is like that already.")
             if then is not None:
                 then()
 
-    session.lane.run(work, done, session.fail)
+    session.lane.run(work, done, refused or session.fail)

@@ -123,7 +123,7 @@ class Keeping(QObject):
         self._saves = 0
         self._drafted: int | None = None
         self._has_draft = False
-        self._reviewed = False
+        self._reviewed = self._moving_on = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write_draft)
@@ -136,9 +136,15 @@ class Keeping(QObject):
             return None
         return OpenMask(study, path, document)
 
+    @property
+    def moving_on(self) -> bool:
+        """Whether the mask is being saved as reviewed, to open the next image then."""
+        return self._moving_on
+
     def begin(self, document: MaskDocument, opened: OpenedImage) -> None:
         """Watch over a document just opened."""
         self._timer.stop()
+        self._moving_on = False
         self._reviewed = opened.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
@@ -159,17 +165,17 @@ class Keeping(QObject):
         self._saves += 1
         number, state = self._saves, document.state
         keeps = self._reviewed if reviewed is None else reviewed
+        refuse = self._refusal(mask)
+        self._reviewed = keeps
 
         def done(mask_path: Path) -> None:
-            if path == session.path:
-                self._reviewed = keeps
-            session.set_row(path, status="reviewed" if keeps else "saved", has_mask=True)
             # A newer save is about to write something else.
             if document is session.document and number == self._saves:
                 document.mark_saved(state)
                 if not document.unsaved:
                     # One may have been written since, of a step undone and done again.
                     self.drop_draft()
+            self._set_status(path, "reviewed" if keeps else "saved", has_mask=True)
             session.message.emit(f"Saved {mask_path.name}")
             self.saved.emit(mask_path)
             if then is not None:
@@ -177,7 +183,7 @@ class Keeping(QObject):
 
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        session.lane.run(_writing(mask, keeps), done, session.fail)
+        session.lane.run(_writing(mask, keeps), done, refuse)
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
@@ -218,32 +224,50 @@ class Keeping(QObject):
     def _set_reviewed(
         self, mask: OpenMask, reviewed: bool, then: Callable[[], None] | None
     ) -> None:
-        session, path = self._session, mask.path
+        session, path, refuse = self._session, mask.path, self._refusal(mask)
+        self._reviewed = reviewed
 
         def done(_: object) -> None:
-            if path == session.path:
-                self._reviewed = reviewed
-            session.set_row(path, status="reviewed" if reviewed else "saved")
+            self._set_status(path, "reviewed" if reviewed else "saved")
             session.message.emit(f"{path.name} is {'' if reviewed else 'no longer '}reviewed")
             if then is not None:
                 then()
 
-        session.lane.run(lambda: mask.study.set_reviewed(path, reviewed), done, session.fail)
+        session.lane.run(lambda: mask.study.set_reviewed(path, reviewed), done, refuse)
 
     def review_and_next(self, notice: str = "") -> None:
         """Save as reviewed and open the image that is the next one now; `notice` is told last."""
         session, mask = self._session, self.open_mask
-        if mask is None:
+        if mask is None or self._moving_on:
             return
+        self._moving_on = True
         # Found before: saving takes a moment, in which the person may sort the list anew.
         open_next = session.opening.way_to_neighbour(1)
 
         def go() -> None:
+            self._moving_on = False
             open_next()
             if notice:
                 session.message.emit(notice)
 
         mask.document.when_still(lambda: self.mark_reviewed(go))
+
+    def _refusal(self, mask: OpenMask) -> Callable[[BaseException], None]:
+        """What is done where writing fails: all is as it was."""
+        before = self._reviewed
+
+        def refuse(error: BaseException) -> None:
+            if mask.document is self._session.document:
+                self._reviewed, self._moving_on = before, False
+            self._session.fail(error)
+
+        return refuse
+
+    def _set_status(self, path: Path, status: Status, **more: bool) -> None:
+        """What the list says of a mask on disk; a draft that lies over it comes first."""
+        session = self._session
+        drafted = path == session.path and self._has_draft
+        session.set_row(path, **more, **({} if drafted else {"status": status}))
 
     def note_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
         """Keep the doubt of a finished run on the image at `path`.

@@ -118,8 +118,8 @@ class Models(QObject):
 
     def add(self, entry: ModelEntry) -> None:
         """Put a new model into the list and choose it."""
-        others = tuple(each for each in self._entries if each.name != entry.name)
-        self._entries = (*others, entry)
+        if entry.name not in [each.name for each in self._entries]:
+            self._entries = (*self._entries, entry)
         self.listed.emit()
         self.choose(entry.name)
 
@@ -153,6 +153,10 @@ class Models(QObject):
         def done(kept: Path) -> None:
             rest = tuple(each for each in self._entries if each.name != entry.name)
             parents = [each.name for each in rest if each.fingerprint == entry.spec.parent]
+            run = session.segmentation.run
+            if run is not None and run.model == entry:
+                # Nobody could replay it.
+                session.segmentation.reset()
             if self._chosen == entry:
                 session.change_settings(model=parents[0] if parents else "")
             self._list(rest)

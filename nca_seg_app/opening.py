@@ -125,6 +125,11 @@ class Opening(QObject):
         """A large image that is being read, in small: uint8 (rows, columns, 3), or None."""
         return self._preview_hwc
 
+    @property
+    def under_way(self) -> bool:
+        """Whether another image is being read, to take the place of the open one."""
+        return self._waits
+
     def ask(self, kind: PathKind) -> None:
         """Ask for an image or a folder and open it."""
         session = self._session

@@ -11,6 +11,7 @@ from engine import masks
 from engine.library import ModelEntry
 from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
+from nca_seg_app.editing import edit_aside
 from nca_seg_app.keeping import Source
 from nca_seg_app.runs import Film, Run
 from nca_seg_app.undertaking import Undertaking
@@ -29,6 +30,8 @@ class Segmentation(Undertaking):
     threshold_changed = Signal(float)
     #: The run reached its end; `result` is the answer.
     completed = Signal()
+    #: The result is not becoming the mask after all.
+    given_up = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, session.jobs)
@@ -37,9 +40,12 @@ class Segmentation(Undertaking):
         self._result: EnsembleResult | None = None
         #: The document's notes of the steps in which the result was taken.
         self._taken: list[object] = []
-        #: The document's states that hold no drawing since: as the run began, as it was taken.
-        self._bases: list[object] = []
-        self._told = False
+        #: The document's state when the run began, or when its result was last taken.
+        self._base: object = None
+        self._told = self._whole = False
+        #: While the result is becoming the mask: what is to follow, and whether also where the
+        #: person changed the mask meanwhile.
+        self._taking: list[tuple[Callable[[], None], bool]] | None = None
         self._replay = 0
 
     @property
@@ -64,14 +70,13 @@ class Segmentation(Undertaking):
         if document is None or row is None or document.drawing:
             return False
         # A mask that is empty and was never saved holds nothing of theirs.
-        bare = any(document.state is base for base in self._bases)
-        return bare or (document.is_empty and not row.has_mask)
+        return document.state is self._base or (document.is_empty and not row.has_mask)
 
     @property
     def to_correct(self) -> bool:
         """Whether drawing means to correct the proposal: it is whole, and all that there is."""
         document, row = self._session.document, self._session.row
-        if document is None or row is None or not self.proposed or self.running:
+        if document is None or row is None or not (self.proposed and self._whole):
             return False
         return document.is_empty and not row.has_mask and not document.drawing
 
@@ -105,10 +110,18 @@ class Segmentation(Undertaking):
         """The model that drew the result at hand."""
         return self._run.model if self._run is not None else None
 
+    @property
+    def taking(self) -> bool:
+        """Whether the result is becoming the mask, which takes a moment on a large image."""
+        return self._taking is not None
+
     # The run
 
     def segment(self) -> None:
         """Draw an ensemble for the open image with the chosen model and settings."""
+        if self._taking is not None:
+            self._taking.append((self.segment, True))
+            return
         session, image, run = self._session, self._session.image, Run.chosen(self._session)
         if image is None or run is None or session.jobs.current is not None:
             return
@@ -147,34 +160,40 @@ class Segmentation(Undertaking):
         self._taken = []
         self.note_history()
 
-    def accept(self, then: Callable[[], None] | None = None) -> None:
+    def accept(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
         """Make the result, or the member that is shown, the mask, as one undo step.
 
-        `then` is called when it is done. Not where a person drew meanwhile: going on would leave
-        that behind for good.
+        `then` is called when it is done; only `anyway` where a person changed the mask meanwhile,
+        which going on would leave behind. Asked again before it is done, it is done once.
         """
         result, shown = self._result, self._session.viewing.shown
-        if result is None:
-            return
-        if shown is not None and shown.member is not None:
-            self.use_member(shown.member, then)
-        else:
+        if self._taking is not None:
+            self._taking += [(then, anyway)] if then is not None else []
+        elif result is not None and shown is not None and shown.member is not None:
+            self.use_member(shown.member, then, anyway=anyway)
+        elif result is not None:
             threshold = self.threshold
-            self._take("Accept result", lambda: result.mask(threshold), then)
+            self._take("Accept result", lambda: result.mask(threshold), then, anyway)
 
-    def use_member(self, member: int, then: Callable[[], None] | None = None) -> None:
+    def use_member(
+        self, member: int, then: Callable[[], None] | None = None, *, anyway: bool = False
+    ) -> None:
         """Make one member's answer the mask, as one undo step; `then` as for `accept()`."""
         result = self._result
-        if result is not None and 0 <= member < len(result.members_nhw):
+        if self._taking is not None:
+            self._taking.append((lambda: self.use_member(member, then, anyway=anyway), True))
+        elif result is not None and 0 <= member < len(result.members_nhw):
             threshold = self.threshold
             self._take(
                 f"Use member {member + 1}",
                 lambda: result.frame.restore(result.members_nhw[member]) >= threshold,
                 then,
+                anyway,
             )
 
     def discard(self) -> None:
         """Stop the run and drop the result; the mask stays as it is."""
+        self._give_up()
         self.cancel()
         self._forget()
 
@@ -229,7 +248,11 @@ class Segmentation(Undertaking):
     # Inside
 
     def _take(
-        self, text: str, proposal: Callable[[], Mask], then: Callable[[], None] | None = None
+        self,
+        text: str,
+        proposal: Callable[[], Mask],
+        then: Callable[[], None] | None,
+        anyway: bool,
     ) -> None:
         self.cancel()
         session, document = self._session, self._session.document
@@ -237,34 +260,56 @@ class Segmentation(Undertaking):
         if run is None or document is None:
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
-
-        def finish() -> None:
-            self._taken.append(document.note)
-            self._bases.append(document.state)
-            # What was taken is to be seen, not the map over it.
-            session.viewing.show(None)
-            self._tell()
-            if then is not None and len(tried) == 1:
-                then()
-            elif then is not None:
-                session.message.emit(
-                    "You drew while the result was taken over, and it replaced that: undo gives "
-                    "your outline back."
-                )
-
-        # Computed once, though the edit is tried again where a stroke comes between.
+        taking = self._taking = [(then, anyway)] if then is not None else []
+        # Computed once, though the edit is tried again where the mask is changed meanwhile.
         tried: list[Mask] = []
 
         def edit(mask_hw: Mask) -> Patch | None:
             tried.append(tried[0] if tried else proposal())
             return masks.replace(mask_hw, tried[0])
 
-        session.edit_aside(text, edit, finish, lambda mask_hw: Source.of(origin, mask_hw))
+        def finish() -> None:
+            self._taking = None
+            self._taken.append(document.note)
+            self._base = document.state
+            # What was taken is to be seen, not the map over it.
+            session.viewing.show(None)
+            self._tell()
+            for follow, always in taking:
+                if always or len(tried) == 1:
+                    follow()
+                else:
+                    session.message.emit(
+                        "The mask was changed while the result was taken over, and the result "
+                        "replaced that: undo gives it back."
+                    )
+
+        def refuse(error: BaseException) -> None:
+            session.fail(error)
+            if taking is self._taking:
+                self._give_up()
+
+        edit_aside(
+            session,
+            document,
+            text,
+            edit,
+            finish,
+            lambda mask_hw: Source.of(origin, mask_hw),
+            wanted=lambda: taking is self._taking,
+            refused=refuse,
+        )
+
+    def _give_up(self) -> None:
+        """The result does not become the mask, where it was about to."""
+        if self._taking is not None:
+            self._taking = None
+            self.given_up.emit()
 
     def _set_run(self, run: Run) -> None:
         document = self._session.document
-        self._run, self._taken = run, []
-        self._bases = [document.state] if document is not None else []
+        self._run, self._taken, self._whole = run, [], False
+        self._base = document.state if document is not None else None
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result
@@ -296,6 +341,7 @@ class Segmentation(Undertaking):
         self.film_changed.emit()
 
     def _complete(self, result: EnsembleResult | None) -> None:
+        self._whole = True
         self._stopped(result)
         if result is not None and self._session.path is not None:
             self._session.keeping.note_doubt(self._session.path, result)

@@ -86,7 +86,6 @@ class Session(QObject):
         self._index = -1
         self._image: Image | None = None
         self._document: MaskDocument | None = None
-        self._leaving: MaskDocument | None = None
         self._state = Has.NOTHING
         self.lane = Tasks(self)
         # Two threads: loading torch takes seconds, and thumbnails should not wait for it.
@@ -307,10 +306,9 @@ class Session(QObject):
         What a person drew since the result was put up, or taken, is kept and saved instead.
         """
         segmentation, keeping = self.segmentation, self.keeping
-        if self._leaving is self._document and self.lane.pending:
+        if keeping.moving_on or self.opening.under_way:
             # Asked again before it is done: the next image is not meant.
             return
-        self._leaving = self._document
         if segmentation.proposed and segmentation.may_replace:
             segmentation.accept(keeping.review_and_next)
         elif Has.MASK in self._state or (self.row is not None and self.row.has_mask):

@@ -136,10 +136,13 @@ installed() {
     return 1
 }
 
-# One that was interrupted while it was made has no pip.
-if ! "$python" -c 'import pip' 2>/dev/null || ! new_enough "$python"; then
+if ! "$python" -c '' 2>/dev/null || ! new_enough "$python"; then
     make_venv
 fi
+# One that was interrupted while it was made has no pip.
+"$python" -c 'import pip' 2>/dev/null || "$python" -m ensurepip >/dev/null 2>&1 || stop \
+    "There is no pip in $venv, and it cannot be put there. If nothing in it is yours, type" \
+    "    rm -r $venv" "and try again."
 # What is there for development is enough to run.
 if ! installed "$mode" dev; then
     install

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import shiboken6
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QKeyEvent,
@@ -31,6 +32,8 @@ from nca_seg_app.session import Session
 WHEEL_DOUBLES = 420.0
 #: One notch of a usual wheel, in the same units.
 WHEEL_NOTCH = 120
+#: How long the window may wait for strokes that were held back, before it looks after events.
+CATCHING_UP_S = 0.02
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
 
@@ -62,6 +65,7 @@ class CanvasView(Doorway):
         self.setMouseTracking(True)
         self.setAccessibleName("Canvas")
         session.viewing.tool_changed.connect(self._adopt_tool)
+        session.segmentation.given_up.connect(self._forget_held_back)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
         session.segmentation.result_changed.connect(self._tell_pointed)
@@ -86,6 +90,7 @@ class CanvasView(Doorway):
         """Begin anew with the session's image."""
         # A stroke on the old image went with its document.
         self._tool, self._panned_from, self._pressed_at = None, None, None
+        self._held_back = None
         super().adopt_image()
         self._adopt_tool()
         self._tell_pointed()
@@ -100,7 +105,6 @@ class CanvasView(Doorway):
         session, document = self.session, self.session.document
         if self._tool is not None:
             self._tool.cancel()
-        self._held_back = None
         kind = DRAWING_TOOLS.get(session.viewing.tool)
         self._tool = None
         if kind is not None and document is not None and not self.previews:
@@ -112,6 +116,7 @@ class CanvasView(Doorway):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
+        self._keyboard = None
         place, button = event.position(), event.button()
         if button == self._held:
             # Its release went elsewhere, as to a dialog that a key had opened meanwhile.
@@ -203,12 +208,13 @@ class CanvasView(Doorway):
 
     def _take_proposal(self) -> None:
         """Before something is drawn: take the proposal that it corrects, if there is one."""
-        self._held_back = None
         segmentation = self.session.segmentation
-        if segmentation.to_correct:
+        corrects = segmentation.to_correct and not (self._tool is not None and self._tool.active)
+        # What is drawn while others wait comes after them.
+        if self._held_back is None and (corrects or segmentation.taking):
             # A large mask takes a moment, in which the hand goes on.
             acts = self._held_back = []
-            segmentation.accept(lambda: self._catch_up(acts))
+            segmentation.accept(lambda: self._catch_up(acts), anyway=True)
 
     def _do(self, act: Callable[[], None]) -> None:
         if self._held_back is not None:
@@ -217,11 +223,19 @@ class CanvasView(Doorway):
             act()
 
     def _catch_up(self, acts: list[Callable[[], None]]) -> None:
-        if acts is self._held_back:
-            self._held_back = None
-            for act in acts:
-                act()
-            self.update()
+        if acts is not self._held_back:
+            return
+        began = time.monotonic()
+        while acts and time.monotonic() - began < CATCHING_UP_S:
+            acts.pop(0)()
+        if acts:
+            QTimer.singleShot(0, self, lambda: self._catch_up(acts))
+        else:
+            self._forget_held_back()
+
+    def _forget_held_back(self) -> None:
+        self._held_back = None
+        self.update()
 
     def _point_at(self, place: QPointF) -> None:
         self._update_around_pointer()
@@ -283,7 +297,7 @@ class CanvasView(Doorway):
                 self._set_bare(True)
         elif tool is not None and key == Key.Key_Escape:
             tool.cancel()
-            self.update()
+            self._forget_held_back()
         elif tool is not None and key == Key.Key_Backspace:
             tool.step_back()
             self.update()
@@ -305,6 +319,7 @@ class CanvasView(Doorway):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         # Its release goes elsewhere.
+        self._keyboard = None
         self._set_bare(False)
         self._set_shift(False)
         super().focusOutEvent(event)
@@ -319,6 +334,8 @@ class CanvasView(Doorway):
         if key == Key.Key_Space:
             return self.layers.picture is not None
         keys = (Key.Key_Escape, Key.Key_Backspace, Key.Key_Return, Key.Key_Enter)
+        if self._held_back is not None and key == Key.Key_Escape:
+            return True
         return self._tool is not None and self._tool.active and key in keys
 
     def _set_bare(self, bare: bool) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine import masks
 from nca_seg_app.actions import ACTIONS
 from nca_seg_app.viewing import Shown
-from tests.app.desks import Desk
+from tests.app.desks import Desk, leave
+from tests.fakes import DiskModel
 
 
 def statuses(desk: Desk) -> list[str]:
@@ -152,3 +158,118 @@ def test_the_mark_of_a_reviewed_image_is_set_and_taken_away(desk: Desk) -> None:
     assert not desk.session.document.unsaved
     assert desk.session.study is not None
     assert [image.status for image in desk.session.study.images()] == ["reviewed", "new", "new"]
+
+
+def test_a_mask_of_ones_own_is_kept_where_acceptance_was_undone(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    own_hw = desk.mask_hw.copy()
+    session = desk.session
+    session.save()
+    desk.settle()
+    desk.segment()
+    session.segmentation.accept()
+    desk.settle()
+    session.undo()
+    session.accept_and_next()
+    desk.settle()
+    assert session.index == 1
+    session.open_previous()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, own_hw)
+
+
+def test_accepting_twice_and_drawing_meanwhile_is_one_step(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    run, done = desk.session.segmentation, []
+    run.accept(lambda: done.append("first"))
+    assert run.taking
+    run.accept(lambda: done.append("second"))
+    run.segment()
+    desk.settle()
+    assert done == ["first", "second"]
+    assert desk.session.document is not None
+    assert desk.session.document.steps == ("Accept result",)
+    # The run that was asked for meanwhile came after it, and its result waits.
+    assert run.proposed
+    assert not run.taking
+
+
+def test_discarding_a_result_that_is_being_taken_leaves_the_mask(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    run, told = desk.session.segmentation, []
+    run.given_up.connect(lambda: told.append(1))
+    run.accept()
+    run.discard()
+    desk.settle()
+    assert told == [1]
+    assert not desk.mask_hw.any()
+    desk.segment()
+    run.accept()
+    desk.settle()
+    assert desk.mask_hw.any()
+
+
+def test_what_cannot_be_taken_is_told_and_can_be_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.open()
+    desk.segment()
+    run, told = desk.session.segmentation, []
+    run.given_up.connect(lambda: told.append(1))
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(masks, "replace", full)
+        run.accept()
+        desk.settle()
+    assert told == [1]
+    assert len(desk.failures) == 1
+    assert run.proposed
+    run.accept()
+    desk.settle()
+    assert not run.proposed
+
+
+def test_half_a_result_is_not_what_a_stroke_corrects(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
+    desk.open()
+    run = desk.session.segmentation
+    run.segment()
+    desk.until(lambda: run.progress[0] == 3)
+    run.cancel()
+    desk.model.gate.set()
+    desk.settle()
+    assert run.proposed
+    assert not run.to_correct
+    desk.model.holds_at = -1
+    desk.segment()
+    assert run.to_correct
+    leave(desk)
+
+
+def test_a_draft_newer_than_a_save_is_still_listed_as_one(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.save()
+    desk.draw(row=40)
+    desk.session.keeping.write_draft()
+    desk.settle()
+    assert statuses(desk)[0] == "draft"
+    assert desk.session.images[0].has_mask
+
+
+def test_a_mark_taken_away_stays_away_when_the_mask_is_saved_at_once(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    desk.session.keeping.toggle_reviewed()
+    desk.settle()
+    desk.session.keeping.toggle_reviewed()
+    desk.draw(row=40)
+    desk.session.save()
+    desk.settle()
+    assert statuses(desk)[0] == "saved"

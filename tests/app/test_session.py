@@ -134,7 +134,7 @@ def test_accept_and_next_stays_where_a_stroke_is_drawn_meanwhile(desk: Desk) -> 
     desk.settle()
     assert desk.session.index == 0
     assert not desk.mask_path.exists()
-    assert "undo gives your outline back" in desk.messages[-1]
+    assert "undo gives it back" in desk.messages[-1]
     desk.session.undo()
     assert desk.mask_hw[2, 2]
 

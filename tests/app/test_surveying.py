@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from engine.errors import OutOfMemory
 from nca_seg_app import ahead as module
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Has
@@ -125,3 +126,40 @@ def test_the_next_image_is_still_kept_for_its_opening(user: Desk) -> None:
     finish(user)
     assert [path.name for path in user.session.ahead.kept] == ["b.png"]
     assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
+
+
+@pytest.mark.parametrize("broken", [("a.png",), ("b.png", "c.png"), ("d.png",)])
+def test_images_that_cannot_be_read_are_passed_over(user: Desk, broken: tuple[str, ...]) -> None:
+    for name in broken:
+        (user.folder / "images" / name).write_bytes(b"no picture")
+    survey(user)
+    finish(user)
+    assert known(user) == sorted({"a.png", "b.png", "c.png", "d.png"} - {*broken})
+    assert f", {len(broken)} cannot be segmented" in user.messages[-1]
+
+
+def test_a_model_that_fails_ends_it_and_says_why(user: Desk) -> None:
+    user.model.fails_at, user.model.error = 1, OutOfMemory(3, 48, "members")
+    survey(user)
+    finish(user)
+    assert len(user.failures) == 1
+    assert known(user) == []
+    user.model.fails_at = -1
+    survey(user)
+    finish(user)
+    assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
+
+
+def test_doubts_of_other_settings_are_found_anew(user: Desk) -> None:
+    survey(user)
+    finish(user)
+    before = [row.doubt for row in user.session.images]
+    user.session.change_settings(sample=dataclasses.replace(user.session.settings.sample, seed=4))
+    seen: list[str] = []
+    user.session.ahead.changed.connect(
+        lambda: seen.append(user.session.ahead.path.name) if user.session.ahead.path else None
+    )
+    survey(user)
+    finish(user)
+    assert seen == ["a.png", "b.png", "c.png", "d.png"]
+    assert len(before) == len(user.session.images)

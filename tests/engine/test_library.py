@@ -136,6 +136,8 @@ def test_a_model_file_is_added_under_its_own_name(shipped: Path, tmp_path: Path)
     other = make_model(tmp_path / "other.safetensors", name="MINE", weight=2)
     assert library.add(other).name == "MINE+1"
     assert names() == ["lesion", "MINE+1", "mine"]
+    # A name that ends like a fine-tuned model's is a name, too.
+    assert library.add(make_model(tmp_path / "n.safetensors", "own+2", 3)).name == "own+2"
 
 
 def test_what_is_no_model_is_not_added(shipped: Path, tmp_path: Path) -> None:

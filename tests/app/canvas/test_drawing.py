@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -300,4 +301,74 @@ def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
     press(canvas, 4.0, 14.0)
     release(canvas, 4.0, 14.0)
     assert (mask_of(session) == (footprint(4, 4, 5) | footprint(4, 14, 5))).all()
+    assert session.segmentation.proposed
+
+
+@pytest.fixture
+def waiting(canvas: CanvasView, session: Session, qtbot: QtBot) -> threading.Event:
+    """What lets the proposal, which is being taken for the brush, become the mask."""
+    run_model(session, qtbot)
+    session.viewing.choose_tool("brush")
+    gate = threading.Event()
+    session.lane.run(gate.wait, None)
+    return gate
+
+
+def settled(session: Session, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: not session.lane.pending and not session.segmentation.taking)
+
+
+def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
+    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+) -> None:
+    for row in (4.0, 44.0):
+        press(canvas, row, 4.0)
+        release(canvas, row, 4.0)
+    session.segmentation.accept()
+    assert not mask_of(session).any()
+    waiting.set()
+    settled(session, qtbot)
+    assert session.document is not None
+    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 3)
+    assert session.document.steps == ("Accept result", "Brush stroke", "Brush stroke")
+    assert mask_of(session)[4, 4]
+    assert mask_of(session)[44, 4]
+
+
+def test_escape_while_the_proposal_is_taken_gives_up_the_stroke(
+    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+) -> None:
+    press(canvas, 4.0, 4.0)
+    assert key(canvas, Qt.Key.Key_Escape)
+    drag(canvas, 4.0, 14.0)
+    release(canvas, 4.0, 14.0)
+    waiting.set()
+    settled(session, qtbot)
+    assert session.document is not None
+    assert session.document.steps == ("Accept result",)
+
+
+def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
+    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+) -> None:
+    press(canvas, 4.0, 4.0)
+    release(canvas, 4.0, 4.0)
+    session.viewing.choose_tool("eraser")
+    waiting.set()
+    settled(session, qtbot)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 2)
+    assert mask_of(session)[4, 4]
+
+
+def test_a_polygon_begun_before_the_result_takes_no_proposal(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    session.viewing.choose_tool("polygon")
+    press(canvas, 4.0, 4.0)
+    release(canvas, 4.0, 4.0)
+    run_model(session, qtbot)
+    press(canvas, 4.0, 14.0)
+    release(canvas, 4.0, 14.0)
+    settled(session, qtbot)
+    assert not mask_of(session).any()
     assert session.segmentation.proposed
