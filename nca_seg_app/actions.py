@@ -60,6 +60,7 @@ GESTURES = (
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
     Gesture("Double click with polygon", "close the polygon"),
+    Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
     Gesture("Click with pan", "while Cells is open: the curves of that cell"),
 )
 
