@@ -234,7 +234,8 @@ def test_a_sample_is_small_and_has_its_outline(path: Path) -> None:
 def test_the_samples_are_what_the_generator_makes() -> None:
     from resources.samples.generate import RECIPES, make
 
-    for recipe in RECIPES:
+    # The plainest and the one with most in it; all four would take ten seconds.
+    for recipe in (RECIPES[0], RECIPES[-1]):
         picture_hwc, mask_hw = make(recipe)
         with Image.open(SAMPLES / f"{recipe.stem}.jpg") as picture:
             difference = np.abs(np.asarray(picture, dtype=float) - picture_hwc).mean()

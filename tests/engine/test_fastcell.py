@@ -102,7 +102,9 @@ def test_the_answer_of_many_members_is_the_walk_of_each_alone(
     architecture: str, precision: str
 ) -> None:
     swift = fast(trained_like(architecture), DeviceChoice("cpu", precision, "for the test"))
-    whole, fires = given(7, 45, 50), half(7)
+    # Processors without bfloat16 take ten times as long for it.
+    count = 7 if precision == "float32" else 3
+    whole, fires = given(count, 45, 50), half(count)
 
     def alone(member: int) -> Tensor:
         one = slice(member, member + 1)
@@ -110,8 +112,8 @@ def test_the_answer_of_many_members_is_the_walk_of_each_alone(
         return state[:, :1]
 
     answer = swift.answer(*whole, fires)
-    assert answer.shape == (7, 1, 45, 50)
-    assert torch.equal(answer, torch.cat([alone(member) for member in range(7)]))
+    assert answer.shape == (count, 1, 45, 50)
+    assert torch.equal(answer, torch.cat([alone(member) for member in range(count)]))
 
 
 def test_the_same_cells_may_fire_in_every_update() -> None:
@@ -181,8 +183,8 @@ def answer_of(program: str, threads: int) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_member_on_a_thread_of_its_own_is_the_member_alone(threads: int) -> None:
+def test_a_member_on_a_thread_of_its_own_is_the_member_alone() -> None:
+    # In a process of its own: the tests' own has one thread in all.
     asking = """
 import numpy as np
 import torch
@@ -198,7 +200,7 @@ alone = torch.cat([believed(member) for member in range(3)])
 found = [torch.equal(believed(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
 print(thread_count(), *found, torch.equal(alone[0], alone[1]))
 """
-    assert answer_of(asking, threads).split() == [str(threads), "True", "True", "True", "False"]
+    assert answer_of(asking, threads=2).split() == ["2", "True", "True", "True", "False"]
 
 
 def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
