@@ -128,8 +128,8 @@ class Ahead(QObject):
             self._end_survey("Stopped")
             return
         self._failed.clear()
-        if self._unknown():
-            self._survey, self._to_survey = TimeLeft(), len(self._unknown())
+        if unknown := len(self._unknown()):
+            self._survey, self._to_survey = TimeLeft(), unknown
             self._survey.note(0, self._to_survey)
             self._session.update_state()
             self.changed.emit()

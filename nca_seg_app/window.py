@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import QByteArray, QEvent, QObject, QSettings, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
@@ -31,6 +29,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from nca_seg_app.canvas.doorway import dropped
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.dialogs import Preferences
 from nca_seg_app.form import FieldKeys
@@ -248,12 +247,12 @@ class Window(QMainWindow):
             self.commands.colour_icons()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped(event):
+        if dropped(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self._session.open_path(_dropped(event))
+        self._session.open_path(dropped(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closed:
@@ -261,11 +260,6 @@ class Window(QMainWindow):
             if self._closed:
                 self._keep_geometry()
         event.setAccepted(self._closed)
-
-
-def _dropped(event: QDropEvent) -> list[Path]:
-    """The files and folders that a drag brings."""
-    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
 
 
 class _WheelPast(QObject):

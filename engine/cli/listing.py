@@ -48,7 +48,6 @@ def models(
       nca-seg models --json
     """
     from engine import library
-    from engine.library import broken, installed
     from engine.presets import PRESETS
 
     if add is not None:
@@ -64,10 +63,10 @@ def models(
             "parent": entry.spec.parent,
             "file": str(entry.path),
         }
-        for entry in installed()
+        for entry in library.installed()
     ]
     presets = [{"name": name, **_described(spec)} for name, spec in PRESETS.items()]
-    problems = broken()
+    problems = library.broken()
     if json_:
         print_json(
             {

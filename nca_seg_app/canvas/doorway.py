@@ -22,6 +22,11 @@ from nca_seg_app.session import Session
 EMPTY_TEXT = "Drop images or a folder here, or {}try the samples{}."
 
 
+def dropped(event: QDropEvent) -> list[Path]:
+    """The files and folders that a drag brings."""
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+
+
 class Doorway(Stage):
     """The stage with an invitation where there is no image yet."""
 
@@ -49,7 +54,7 @@ class Doorway(Stage):
             self._style_empty()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        if dropped(event):
             event.acceptProposedAction()
             self._set_dropping(True)
 
@@ -58,9 +63,7 @@ class Doorway(Stage):
 
     def dropEvent(self, event: QDropEvent) -> None:
         self._set_dropping(False)
-        urls = event.mimeData().urls()
-        paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
-        if paths:
+        if paths := dropped(event):
             event.acceptProposedAction()
             self.session.open_path(paths)
 
