@@ -94,7 +94,8 @@ def _in_srgb(picture: PillowImage.Image) -> PillowImage.Image:
             converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
             if converted is not None:
                 return converted
-    return picture.convert("RGB")
+    # Converting to the mode it has already would copy it.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def as_array(rgb: PillowImage.Image) -> NDArray[np.uint8]:

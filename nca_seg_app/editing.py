@@ -27,9 +27,10 @@ def edit_aside(
     Not where it is not `wanted` any more by then. An error is told to `refused` in the session's
     stead.
     """
-    revision, mask_hw = document.revision, document.mask_hw.copy()
+    revision, snapshot = document.revision, document.snapshot()
 
     def work() -> tuple[PackedPatch | None, object]:
+        mask_hw = snapshot()
         packed = pack(edit(mask_hw))
         if packed is None or note is None:
             return packed, None

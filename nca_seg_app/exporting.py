@@ -46,7 +46,7 @@ class Exporting(Undertaking):
         session, mask = self._session, self._session.keeping.open_mask
         if mask is None:
             return
-        mask_hw = mask.document.mask_hw.copy()
+        snapshot = mask.document.snapshot()
         chosen = session.prompts.ask_path("mask", mask.path.with_name(mask_name(mask.path.stem)))
         if chosen is None:
             return
@@ -70,7 +70,7 @@ class Exporting(Undertaking):
             session.message.emit(f"Exported {file.name}")
             self.saved.emit(file)
 
-        session.lane.run(lambda: write_mask(file, mask_hw), done, session.fail)
+        session.lane.run(lambda: write_mask(file, snapshot()), done, session.fail)
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the study's saved masks there as a data set."""

@@ -6,8 +6,9 @@ import dataclasses
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -21,6 +22,8 @@ from nca_seg_app.document import Mask, MaskDocument
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class Keeping(QObject):
 
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        session.lane.run(_writing(mask, keeps), done, refuse)
+        session.lane.run(_writing(mask, partial(mask.study.save, reviewed=keeps)), done, refuse)
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
@@ -193,7 +196,7 @@ class Keeping(QObject):
         answer = session.opening.ask_save(mask)
         try:
             if answer == "save":
-                session.lane.wait(_writing(mask, self._reviewed))
+                session.lane.wait(_writing(mask, partial(mask.study.save, reviewed=self._reviewed)))
                 mask.document.mark_saved(mask.document.state)
         except Exception as error:
             session.fail(error)
@@ -302,12 +305,7 @@ class Keeping(QObject):
             return
         self._has_draft = True
         session.set_row(mask.path, status="draft")
-        mask_hw, source = mask.document.mask_hw.copy(), mask.document.note
-        session.lane.run(
-            lambda: mask.study.save_draft(mask.path, mask_hw, _origin(source, mask_hw)),
-            None,
-            session.fail,
-        )
+        session.lane.run(_writing(mask, mask.study.save_draft), None, session.fail)
 
     def drop_draft(self) -> None:
         """Forget the draft, as when its changes are discarded or undone."""
@@ -327,10 +325,17 @@ class Keeping(QObject):
             self._timer.start(round(self._session.settings.autosave_s * 1000))
 
 
-def _writing(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
-    """What writes the mask as it is now, in any thread, and gives its file."""
-    mask_hw, source = mask.document.mask_hw.copy(), mask.document.note
-    return lambda: mask.study.save(mask.path, mask_hw, _origin(source, mask_hw), reviewed)
+def _writing(
+    mask: OpenMask, write: Callable[[Path, Mask, Origin | None], Written]
+) -> Callable[[], Written]:
+    """What gives `write` the image, its mask as it is now and where that came from."""
+    snapshot, source = mask.document.snapshot(), mask.document.note
+
+    def work() -> Written:
+        mask_hw = snapshot()
+        return write(mask.path, mask_hw, _origin(source, mask_hw))
+
+    return work
 
 
 def _origin(source: object, mask_hw: Mask) -> Origin | None:

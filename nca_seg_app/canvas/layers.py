@@ -40,7 +40,10 @@ class Layers:
         """Begin anew with the session's image and document."""
         image, document = self._session.image, self._session.document
         self.picture = Picture(image.pixels_hwc) if image is not None else None
-        self.tint = Tint(document.mask_hw) if document is not None else None
+        self.tint = Tint(document.shape) if document is not None else None
+        if document is not None and not document.is_empty:
+            height, width = document.shape
+            self.refresh_tint((slice(0, height), slice(0, width)))
         self.adopt_settings()
         self.adopt_result()
 

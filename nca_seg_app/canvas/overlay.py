@@ -47,25 +47,26 @@ _INFERNO = np.array(
 
 
 class Tint:
-    """The inside of the mask as a colour table over one byte a pixel, kept up piece by piece."""
+    """The inside of the mask as a colour table over one bit a pixel, kept up piece by piece."""
 
-    def __init__(self, mask_hw: Mask) -> None:
-        height, width = mask_hw.shape
+    def __init__(self, shape: tuple[int, int]) -> None:
+        """The tint of an empty mask of `shape` (height, width)."""
+        height, width = shape
         #: Nothing has been tinted yet: there is nothing to paint.
         self.blank = True
-        self.image = QImage(width, height, QImage.Format.Format_Indexed8)
+        self.image = QImage(width, height, QImage.Format.Format_Mono)
         self.set_opacity(0.0)
         self.image.fill(0)
-        # Most masks are empty when their image is opened, and copying takes much longer.
-        if mask_hw.any():
-            self.refresh(mask_hw, (slice(0, height), slice(0, width)))
 
     def refresh(self, mask_hw: Mask, window: Window) -> None:
         """Take over what the mask has become in a window (rows, columns)."""
         self.blank = False
-        line_bytes = self.image.bytesPerLine()
-        bits = np.frombuffer(self.image.bits(), np.uint8)
-        bits.reshape(-1, line_bytes)[:, : mask_hw.shape[1]][window] = mask_hw[window]
+        rows, columns = window
+        # Whole bytes: the window's, and the few columns beside it that share its first and last.
+        first, last = columns.start // 8, -(-columns.stop // 8)
+        inside_hw = mask_hw[rows, 8 * first : 8 * last]
+        bits = np.frombuffer(self.image.bits(), np.uint8).reshape(-1, self.image.bytesPerLine())
+        bits[rows, first:last] = np.packbits(inside_hw, axis=1)
 
     def set_opacity(self, opacity: float) -> None:
         """Tint the inside by a share of the annotation's colour, 0 to 1."""

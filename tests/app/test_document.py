@@ -118,6 +118,17 @@ def test_the_mask_is_read_only_outside() -> None:
 
 
 @pytest.mark.usefixtures("qapp")
+def test_a_snapshot_is_the_mask_as_it_was_whatever_is_drawn_since() -> None:
+    document = MaskDocument(SHAPE)
+    document.edit("Brush", brush(7, 9))
+    then_hw, snapshot = document.mask_hw.copy(), document.snapshot()
+    document.edit("Brush", brush(15, 20))
+    assert np.array_equal(snapshot(), then_hw)
+    assert not np.array_equal(then_hw, document.mask_hw)
+    assert MaskDocument(SHAPE).is_empty
+    assert not MaskDocument(SHAPE, then_hw).is_empty
+
+
 def test_unsaved_is_whether_the_mask_differs_from_the_saved_step() -> None:
     document = MaskDocument(SHAPE)
     document.edit("Dot", brush(5, 5))

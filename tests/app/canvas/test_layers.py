@@ -58,12 +58,24 @@ def test_the_proposal_is_the_border_of_the_accepted_mask() -> None:
 
 def test_an_empty_mask_has_nothing_to_tint() -> None:
     mask_hw, whole = np.zeros((30, 40), bool), (slice(0, 30), slice(0, 40))
-    tint = Tint(mask_hw)
+    tint = Tint(mask_hw.shape)
     assert tint.blank
     mask_hw[10:20, 10:30] = True
     tint.refresh(mask_hw, whole)
     assert not tint.blank
-    assert not Tint(mask_hw).blank
+
+
+@pytest.mark.parametrize("left", range(9))
+@pytest.mark.parametrize("width", [1, 7, 8, 13])
+def test_the_tint_is_the_mask_whatever_piece_of_it_changed(left: int, width: int) -> None:
+    draws = np.random.default_rng(left)
+    mask_hw = draws.random((20, 29)) < 0.5
+    tint = Tint(mask_hw.shape)
+    tint.refresh(mask_hw, np.s_[0:20, 0:29])
+    mask_hw[3:9, left : left + width] ^= True
+    tint.refresh(mask_hw, np.s_[3:9, left : left + width])
+    shown_hw = [[tint.image.pixelIndex(x, y) for x in range(29)] for y in range(20)]
+    assert np.array_equal(np.array(shown_hw, bool), mask_hw)
 
 
 def test_doubtful_places_lie_where_the_variance_is() -> None:
