@@ -13,7 +13,8 @@ from PySide6.QtCore import Signal
 
 from engine.library import ModelEntry
 from engine.study import study_dataset
-from engine.types import TrainSettings, TrainStep
+from engine.types import Sample, TrainSettings, TrainStep, evenly
+from nca_seg_app.comparing import Comparing
 from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 class Curve:
     """Every step of a training; written by the job's thread, read by any.
 
-    `validation_images` judge it: 0 before the first step, or where there are none.
+    `judged` are the samples that judge it: none before the first step, or where there are none.
     """
 
     def __init__(self) -> None:
-        self.validation_images = 0
+        self.judged: tuple[Sample, ...] = ()
         self._lock = threading.Lock()
         self._steps: list[TrainStep] = []
 
@@ -43,7 +44,10 @@ class Curve:
 
 
 class Learning(Undertaking):
-    """A fine-tuning under way, its curve, and the new model it leads to."""
+    """A fine-tuning under way, its curve, and the new model it leads to.
+
+    `comparing` shows what that outlines otherwise than its parent.
+    """
 
     #: The curve grew or is a new one.
     curve_changed = Signal()
@@ -57,6 +61,7 @@ class Learning(Undertaking):
         self._curve = Curve()
         self._candidate: Path | None = None
         self._folder: Path | None = None
+        self.comparing = Comparing(session, self)
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
@@ -66,7 +71,7 @@ class Learning(Undertaking):
     @property
     def validation_images(self) -> int:
         """How many images the Dice of the newest run is a mean of."""
-        return self._curve.validation_images
+        return len(self._curve.judged)
 
     @property
     def parent_model(self) -> ModelEntry | None:
@@ -96,7 +101,7 @@ class Learning(Undertaking):
         def stream() -> Iterator[TrainStep]:
             handle = shelf.get(entry, device).handle
             dataset = study_dataset(study)
-            curve.validation_images = min(len(dataset.split("val")), chosen.validation_images)
+            curve.judged = evenly(dataset.split("val"), chosen.validation_images)
             events = engine.finetune(handle, dataset, chosen, folder)
             with closing(events) as steps:  # type: ignore[type-var]
                 for step in steps:
@@ -155,6 +160,10 @@ class Learning(Undertaking):
     def _set_candidate(self, candidate: Path | None) -> None:
         if candidate != self._candidate:
             self._candidate = candidate
+            if candidate is not None and self._parent is not None:
+                self.comparing.begin(self._parent.path, candidate, self._curve.judged)
+            else:
+                self.comparing.forget()
             self.candidate_changed.emit()
 
     def _clean_up(self) -> None:

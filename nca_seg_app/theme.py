@@ -15,6 +15,8 @@ from PySide6.QtWidgets import QApplication, QStyleFactory
 
 ThemeName = Literal["system", "light", "dark"]
 ICON_SIZES_PX = (20, 24, 40, 48)
+#: Of outlines over a picture: the person's, the model's, and a third one that both are held to.
+ANNOTATION, PROPOSAL, TRUTH = QColor("#00d5ff"), QColor("#ffb000"), QColor("#ffffff")
 
 
 @dataclass(frozen=True)

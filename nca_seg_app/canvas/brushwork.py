@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 
-from nca_seg_app.canvas.overlay import ANNOTATION, PROPOSAL
+from nca_seg_app.theme import ANNOTATION, PROPOSAL
 
 CASING = QColor(0, 0, 0, 165)
 LINE_WIDTH = 2.0

@@ -13,14 +13,13 @@ from PySide6.QtGui import QColor, QImage
 from engine import masks
 from engine.types import EnsembleResult, Float
 from nca_seg_app.document import Mask
+from nca_seg_app.theme import ANNOTATION
 from nca_seg_app.viewing import Kind
 
 #: An outline (n, 2) of (row, column) in pixel-edge coordinates of the image.
 Contour = NDArray[np.float64]
 Window = tuple[slice, slice]
 
-ANNOTATION = QColor("#00d5ff")
-PROPOSAL = QColor("#ffb000")
 #: Grid maps are interpolated to about this many cells a side before contours and colours.
 FINE_SIDE = 384
 #: The same while a run goes on: the next step moves the border further than these cells are wide.

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from engine.types import TrainStep
 from nca_seg_app.form import Form
+from nca_seg_app.panels.comparison import ComparisonView
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
 from nca_seg_app.panels.words import duration, offer
 from nca_seg_app.session import Has, Session
@@ -88,11 +89,13 @@ class TrainingPanel(QWidget):
         self.offer_text.setWordWrap(True)
         self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
+        self.comparison = ComparisonView(self._session)
         row = QHBoxLayout()
         row.addWidget(self.accept)
         row.addWidget(self._discard)
         column = QVBoxLayout(self.offer)
         column.addWidget(self.offer_text)
+        column.addWidget(self.comparison)
         column.addLayout(row)
         return self.offer
 

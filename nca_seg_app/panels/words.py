@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.library import ModelEntry
 from engine.presets import parameter_count
 from engine.types import EnsembleResult
@@ -9,6 +11,8 @@ from nca_seg_app.panels.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
 FEW_IMAGES = 10
+#: Two outlines whose Dice with a third differ by less are called alike.
+SAME_DICE = 0.005
 
 
 def figures(entry: ModelEntry, device_text: str) -> str:
@@ -99,3 +103,17 @@ def offer(parent: str, best_dice: float, start_dice: float | None, images: int) 
         what = "figure" if start_dice is None else "comparison"
         told += f" The {what} is rough: {there} there to measure on."
     return f"{told} It has not been added to the list yet."
+
+
+def compared_text(gains: Sequence[float], total: int) -> str:
+    """How much nearer to the saved masks a new model comes than its parent, in Dice.
+
+    Of `total` images those of `gains` have been looked at.
+    """
+    if len(gains) < total:
+        return f"Comparing with its parent: {len(gains)} of {total} images …"
+    nearer = sum(gain >= SAME_DICE for gain in gains)
+    farther = sum(gain <= -SAME_DICE for gain in gains)
+    alike = len(gains) - nearer - farther
+    told = f"Nearer to your mask in {nearer}, farther in {farther}, alike in {alike}."
+    return f"{told} White: your mask, dashed: the parent, blue: the new model."

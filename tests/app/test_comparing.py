@@ -1,0 +1,124 @@
+"""Law: a new model and its parent are held to the saved masks that neither learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.framing import Frame
+from engine.masks import write_mask
+from engine.types import Float, Sample
+from nca_seg_app.comparing import IMAGES, PICTURE_PX, compare
+from nca_seg_app.session import Session
+from tests.app.desks import QUICK, Desk, leave
+from tests.fakes import DiskModel, Person, disk, fake_engine, write_image
+
+
+class Larger(DiskModel):
+    """A model whose disk is half as large again."""
+
+    def truth(self, frame: Frame, member: int) -> Float:
+        return disk(frame.grid_shape, 0.4).astype(np.float32)
+
+
+class TwoModels(Desk):
+    """A desk whose fine-tuned models differ from the installed ones."""
+
+    def __init__(self, qtbot: QtBot, folder: Path) -> None:
+        super().__init__(qtbot, folder)
+        self.child = Larger()
+        parent, child = self.model, self.child
+        engine = fake_engine(folder, parent, lambda path: child if path.stem == "best" else parent)
+        self.session.close()
+        self.session = Session(engine, Person(save="save"), QUICK, self.settings_file)
+        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        self.session.refresh_models()
+        self.settle()
+
+    def learn(self, count: int, *, to_the_end: bool = True) -> None:
+        """Save what the parent says of so many images, learn from that and compare."""
+        self.open(*(f"{number:02}.png" for number in range(count)))
+        for _ in range(count):
+            self.segment()
+            self.session.accept_and_next()
+            self.settle()
+        self.session.learning.finetune()
+        if to_the_end:
+            self.settle()
+        else:
+            self.until(lambda: self.child.runs > 0)
+
+
+@pytest.fixture
+def two(qtbot: QtBot, tmp_path: Path):  # type: ignore[no-untyped-def]
+    desk = TwoModels(qtbot, tmp_path)
+    yield desk
+    leave(desk)
+
+
+def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
+    two.learn(12)
+    learning = two.session.learning
+    found = learning.comparing.found
+    assert 0 < len(found) == learning.comparing.total == learning.validation_images <= IMAGES
+    for compared in found:
+        assert compared.path.parent == two.folder / "images"
+        # What was saved is what the parent says.
+        assert compared.dice_before > 0.9 > compared.dice_after
+        assert compared.gain == compared.dice_after - compared.dice_before
+        assert np.ptp(compared.after[0], axis=0).min() > np.ptp(compared.before[0], axis=0).max()
+
+
+def test_what_was_compared_goes_with_the_decision(two: TwoModels) -> None:
+    two.learn(6)
+    learning = two.session.learning
+    assert learning.comparing.found
+    learning.accept()
+    two.settle()
+    assert learning.comparing.total == 0
+
+
+def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) -> None:
+    two.child.holds_at = 0
+    two.learn(12, to_the_end=False)
+    learning = two.session.learning
+    total = learning.validation_images
+    assert total > 1
+    for path in (two.folder / "images").glob("*.png"):
+        path.unlink()
+    two.child.gate.set()
+    two.settle()
+    assert len(learning.comparing.found) == learning.comparing.total == 1
+    assert len(two.failures) == total - 1
+    assert ".png" in two.failures[0]
+    two.failures.clear()
+
+
+def test_a_candidate_dropped_meanwhile_is_not_compared(two: TwoModels) -> None:
+    two.child.holds_at = 0
+    two.learn(6, to_the_end=False)
+    learning = two.session.learning
+    learning.discard()
+    two.child.gate.set()
+    two.settle()
+    assert learning.comparing.found == ()
+    assert learning.comparing.total == 0
+    assert not two.failures
+
+
+def test_outlines_lie_on_the_small_picture(tmp_path: Path) -> None:
+    shape = (600, 900)
+    image = write_image(tmp_path / "a.png", shape)
+    mask = tmp_path / "mask.png"
+    write_mask(mask, disk(shape, 0.25))
+    engine, model = fake_engine(tmp_path), DiskModel()
+    compared = compare(engine, (model, Larger()), Sample("a", image, mask, "val"))
+    rows, columns, _ = compared.picture_hwc.shape
+    assert (rows, columns) == (round(PICTURE_PX * 2 / 3), PICTURE_PX)
+    (saved_rc,) = compared.saved
+    middle, radius = np.array([rows, columns]) / 2, 0.25 * rows
+    distance = np.hypot(*(saved_rc - middle).T)
+    assert distance == pytest.approx(radius, abs=1.0)
