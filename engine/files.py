@@ -2,40 +2,103 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
+
+#: In bytes; the neighbour of a file with a longer name is called by a hash of it.
+LONGEST_NAME_SHOWN = 64
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file whose content takes the place of `path` when the block ends without error.
 
-    The content goes to a hidden neighbour `.<name>.<pid>.part`, is synced to disk, and is renamed
-    over `path`. After an error nothing of it stays. OSError passes through.
+    The content goes to a hidden neighbour, `.<name>.<token>.part`, is synced to disk, and is
+    renamed over `path`. After an error nothing of it stays. OSError passes through, naming `path`.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+    with _written(path) as (stream, part):
+        yield stream
+        _sync(stream)
+        stream.close()
         part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    _sync_folder(path.parent)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) so that `path` is never seen half-written."""
-    with replacing(path) as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes | str]) -> None:
+    """Write several files, each atomically, in their order, and none before all are on the disk.
+
+    A full disk or a name that is too long leaves all of them as they were. OSError passes through.
+    """
+    with ExitStack() as renames:
+        # What is entered last is renamed first.
+        for path, content in reversed(list(contents.items())):
+            stream = renames.enter_context(replacing(path))
+            stream.write(content.encode() if isinstance(content, str) else content)
+            _sync(stream)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that was not there, atomically: of two writers at once one succeeds.
+
+    Raises FileExistsError where something has that name. Other OSErrors pass through.
+    """
+    with _written(path) as (stream, part):
+        stream.write(content)
+        _sync(stream)
+        stream.close()
+        if os.name == "nt":
+            # On Windows it never replaces.
+            part.rename(path)
+            return
+        try:
+            path.hardlink_to(part)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No hard links here: the name is taken first, and for a moment it is an empty file's.
+            path.open("xb").close()
+            part.replace(path)
+        else:
+            part.unlink()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A hidden neighbour of `path`, open for writing, and its name; after an error it is gone."""
+    path = Path(path)
+    # A long name has no room for what is added to it.
+    short = len(os.fsencode(path.name)) <= LONGEST_NAME_SHOWN
+    shown = path.name if short else hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    part = path.with_name(f".{shown}.{uuid4().hex[:8]}.part")
+    try:
+        # Not at the end of all the work: whether the file system takes such a name.
+        with suppress(FileNotFoundError):
+            path.lstat()
+        with part.open("wb") as stream:
+            yield stream, part
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(part)):
+            # A full disk names no file, and nobody knows the neighbour.
+            error.filename = str(path)
+            del error.filename2
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def is_writable(folder: Path) -> bool:

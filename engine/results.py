@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
-from engine.errors import MaskKept
-from engine.files import write_atomic
+from engine.errors import MaskKept, StudyProblem
+from engine.files import write_together
 from engine.masks import find_mask, mask_name
 from engine.records import record_path
 from engine.reliability import disagreement_score
+from engine.study import keeps_masks
 from engine.types import EnsembleResult, Image, SampleSettings
 
 FORMAT = {"format": "nca-seg/result", "version": 1}
@@ -53,10 +54,12 @@ def write_result(
     """Write `<stem>_segmentation.png`, `<stem>_variance.png` and `<stem>.json` into a folder.
 
     Both pictures have the image's size and 8 bits: the mask 0 and 255, the variance 0 to 0.25
-    scaled to 0 to 255. `seconds` is how long the result took. Raises MaskKept where
-    `expect_replaceable` does, unless `overwrite`; OSError passes through.
+    scaled to 0 to 255. `seconds` is how long the result took. Raises what `expect_no_study` does,
+    MaskKept where `expect_replaceable` does, unless `overwrite`; OSError passes through. After an
+    error all files are as they were.
     """
     out_dir = Path(out_dir)
+    expect_no_study(out_dir)
     image_sha256 = _image_sha256(image)
     if not overwrite:
         _expect_replaceable(out_dir, stem, image_sha256)
@@ -94,10 +97,20 @@ def write_result(
         mask_path, out_dir / f"{stem}_variance.png", out_dir / f"{stem}.json", content
     )
     grey_hw = np.clip(np.rint(variance_hw * np.float32(255)), 0, 255).astype(np.uint8)
-    write_atomic(files.variance, _png(grey_hw))
-    write_atomic(files.record, json.dumps(content, indent=1) + "\n")
-    write_atomic(files.mask, mask_png)
+    record = json.dumps(content, indent=1) + "\n"
+    write_together({files.variance: _png(grey_hw), files.record: record, files.mask: mask_png})
     return files
+
+
+def expect_no_study(out_dir: Path) -> None:
+    """Raise StudyProblem where a study keeps its masks: there a result would count as a person's.
+
+    No option overrules it: the study, and all that learns from it, could not tell them apart.
+    """
+    if keeps_masks(out_dir):
+        raise StudyProblem(
+            Path(out_dir), "is where a study keeps a person's masks; results need another folder"
+        )
 
 
 def expect_replaceable(out_dir: Path, stem: str, image: Image) -> None:

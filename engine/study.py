@@ -39,6 +39,9 @@ from engine.types import Dataset, Origin, Sample
 Status = Literal["new", "draft", "saved", "reviewed"]
 Mask = NDArray[np.bool_]
 
+#: The folder for masks beside the images, and the index in it.
+MASKS, INDEX = "segmentations", "study.sqlite"
+
 
 @dataclass(frozen=True)
 class StudyImage:
@@ -83,7 +86,7 @@ class Study:
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would leave a symlink
         if not folder.is_dir():
             raise StudyProblem(folder, "is not a folder")
-        beside = folder / "segmentations"
+        beside = folder / MASKS
         if beside.exists() and not beside.is_dir():
             raise StudyProblem(beside, "is in the place of the folder for masks")
         if not is_writable(beside if beside.is_dir() else folder):
@@ -225,7 +228,7 @@ class Study:
         """Where masks are looked for; beside the images also where none can be written there."""
         if self.is_beside_images:
             return (self.masks_folder,)
-        return self.masks_folder, self.folder / "segmentations"
+        return self.masks_folder, self.folder / MASKS
 
     def _mask_path(self, image_path: Path) -> Path:
         self._own(image_path)
@@ -306,7 +309,7 @@ class Study:
     @contextmanager
     def _index(self) -> Iterator[sqlite3.Connection]:
         """The index for one transaction; a damaged one is moved aside first."""
-        path = self.masks_folder / "study.sqlite"
+        path = self.masks_folder / INDEX
         try:
             with _writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -329,6 +332,20 @@ class Study:
 def study_dataset(study: Study) -> Dataset:
     """The saved masks of a study as a data set, where they lie: nothing is copied."""
     return Dataset(study.folder, study.saved_samples())
+
+
+def keeps_masks(folder: Path) -> bool:
+    """Whether what is written into a folder counts as masks that a person saved, or soon could.
+
+    It holds the index of a study, or is called as a study calls it beside images.
+    """
+    folder = Path(folder).resolve()
+    if (folder / INDEX).exists():
+        return True
+    # In any case: many file systems take "A" and "a" for one name.
+    if folder.name.casefold() != MASKS or not folder.parent.is_dir():
+        return False
+    return bool(list_images(folder.parent))
 
 
 def _annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> Annotation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Sequence
@@ -69,7 +70,10 @@ def segment(
       nca-seg segment photo.jpg --out results --sampler ddpm --steps 100
       nca-seg segment *.jpg --out results --json > results.json
     """
+    from engine.results import expect_no_study
+
     paths = _image_files(images)
+    expect_no_study(out)
     entry = find_model(model)
     loaded = load_model(entry, device)
     done: list[dict[str, Any]] = []
@@ -88,9 +92,11 @@ def segment(
                     say(sentence(error))
                     continue
                 except (OutOfMemory, OSError) as error:
-                    # The next image would fail for the same reason.
                     problems.append({"image": str(path), "reason": sentence(error)})
                     say(sentence(error))
+                    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                        continue
+                    # The next image would fail for the same reason.
                     break
                 done.append({**files.content, "image": str(path), "mask": str(files.mask)})
                 if not json_:
@@ -253,9 +259,11 @@ def _part(advance: Advance, number: int, count: int, path: Path) -> Advance:
 
 def _line(path: Path, files: ResultFiles) -> str:
     content = files.content
+    share = f"lesion {100 * content['lesion_share']:.1f} % of the picture"
+    found = share if content["lesion_share"] else "nothing is outlined"
     return (
-        f"{path} -> {files.mask} (lesion {100 * content['lesion_share']:.1f} % of the picture, "
-        f"doubt {content['doubt']:.3f}, {content['seconds']:.1f} s)"
+        f"{path} -> {files.mask} ({found}, doubt {content['doubt']:.3f}, "
+        f"{content['seconds']:.1f} s)"
     )
 
 
