@@ -28,11 +28,16 @@ SPEC = "nca-seg"
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> None:
     """Write weights and spec as one file, atomically."""
+    write_atomic(path, content(arrays, spec))
+
+
+def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
+    """The bytes of the file that holds weights and spec."""
     described = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
     described["training"] = dict(spec.training)
     header = {"format": FORMAT, "version": VERSION, "spec": described}
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomic(path, to_bytes(whole, {SPEC: json.dumps(header)}))
+    return to_bytes(whole, {SPEC: json.dumps(header)})
 
 
 def save(path: Path, model: Model) -> None:

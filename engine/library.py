@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
-from engine.checkpoint import fingerprint, read, write
+from engine.checkpoint import content, fingerprint, read
 from engine.errors import UnknownArchitecture, UnreadableModel
+from engine.files import write_new
 from engine.folders import home_folder
 from engine.types import ModelSpec
 
@@ -85,9 +88,22 @@ def unused_name(base: str, *, numbered: bool = True) -> str:
     return f"{stem}+{number}"
 
 
+def training_folder(parent: str) -> Path:
+    """A new folder for a fine-tuning of the model `parent`, which no other run has."""
+    base = home_folder() / "training" / unused_name(parent)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        # Not looked up first: of two runs that begin at once one would get the other's folder.
+        with suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
+
+
 def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
     """A fine-tuned model, copied from the file `weights` into the list beside its parent."""
-    return _copied(weights, unused_name(parent.name))
+    return _copied(weights, parent.name)
 
 
 def add(weights: Path) -> ModelEntry:
@@ -99,7 +115,7 @@ def add(weights: Path) -> ModelEntry:
     for entry in installed():
         if entry.fingerprint == given.fingerprint:
             return entry
-    return _copied(weights, unused_name(given.spec.name, numbered=False))
+    return _copied(weights, given.spec.name, numbered=False)
 
 
 def remove(name: str) -> Path:
@@ -125,12 +141,17 @@ def remove(name: str) -> Path:
     raise UnknownArchitecture(name, [path.stem for path, _ in files])
 
 
-def _copied(weights: Path, name: str) -> ModelEntry:
+def _copied(weights: Path, base: str, *, numbered: bool = True) -> ModelEntry:
+    """The model of a file, copied into the list under the name that `unused_name` gives it."""
     spec, arrays = read(weights)
-    target = models_folder() / f"{name}{SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write(target, arrays, replace(spec, name=name))
-    return find(target)
+    models_folder().mkdir(parents=True, exist_ok=True)
+    while True:
+        name = unused_name(base, numbered=numbered)
+        target = models_folder() / f"{name}{SUFFIX}"
+        # Another program may have taken the name since.
+        with suppress(FileExistsError):
+            write_new(target, content(arrays, replace(spec, name=name)))
+            return find(target)
 
 
 def _shipped_folder() -> Path:

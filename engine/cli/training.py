@@ -121,10 +121,8 @@ def train(
     dataset = open_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
-    if not resume and any((out / name).exists() for name in ("best.safetensors", LOG)):
-        raise typer.BadParameter(
-            f"{out} holds a run; add --resume to go on with it, or choose another --out"
-        )
+    if not resume:
+        _expect_no_run(out, "add --resume to go on with it, or choose another --out")
     start = None
     if from_:
         from engine.checkpoint import read
@@ -176,6 +174,12 @@ def train(
             raise typer.Exit(INTERRUPTED)
 
 
+def _expect_no_run(out: Path, advice: str) -> None:
+    """Raise BadParameter, with the advice, where a folder holds a run already."""
+    if any((out / name).exists() for name in ("best.safetensors", LOG)):
+        raise typer.BadParameter(f"{out} holds a run; {advice}")
+
+
 def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
     """Say what came of a training."""
     best = out / "best.safetensors"
@@ -212,12 +216,13 @@ def finetune(
       nca-seg finetune --data corrected --model lesion --steps 500 --learning-rate 1e-4
     """
     from engine import library
-    from engine.folders import home_folder
 
+    if out is not None:
+        _expect_no_run(out, "choose another --out")
     entry = find_model(model)
     dataset = open_data(data)
     loaded = load_model(entry, device)
-    folder = out or home_folder() / "training" / library.unused_name(entry.name)
+    folder = out or library.training_folder(entry.name)
 
     from engine.training import finetune as tuned
 
@@ -234,7 +239,8 @@ def finetune(
         )
     child = library.adopt(last.best_path, entry)
     before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
-    say(f"{entry.name} stays; the new model is beside it. {_dice(last)}{before}.")
+    figures = f" {_dice(last)}{before}." if last.best_dice is not None else ""
+    say(f"{entry.name} stays; the new model is beside it.{figures}")
     print(child.name)
     if interrupted:
         raise typer.Exit(INTERRUPTED)

@@ -115,6 +115,38 @@ class TestSegment:
         run("segment", path, "--out", tmp_path, *FAST, "--overwrite")
         assert mask_path.read_bytes() != before
 
+    def test_where_a_study_keeps_masks_no_result_is_written(self, tmp_path: Path) -> None:
+        path = picture(tmp_path / "pictures" / "a.png")
+        masks = path.parent / "segmentations"
+        for flags in ((), ("--overwrite",)):
+            result = run("segment", path, "--out", masks, *FAST, *flags, exit_code=4)
+            assert "study keeps a person's masks" in result.stderr
+            assert not masks.exists()
+        assert not Study.open(path.parent).saved_samples()
+        # A study of pictures that may not be written to keeps them elsewhere.
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "study.sqlite").write_bytes(b"")
+        run("segment", path, "--out", elsewhere, *FAST, exit_code=4)
+        run("segment", path, "--out", tmp_path / "segmentations", *FAST)
+
+    def test_a_name_that_is_too_long_fails_its_image_only(self, tmp_path: Path) -> None:
+        paths = [picture(tmp_path / "in" / f"{name}.png") for name in ("a" * 245, "b")]
+        out = tmp_path / "out"
+        for flags in ((), ("--overwrite",)):
+            result = run("segment", *paths, "--out", out, *FAST, *flags, exit_code=3)
+            assert "1 of 2 images are done" in result.stderr
+            assert "a" * 245 in result.stderr
+            assert {file.name[:1] for file in out.iterdir()} == {"b"}
+
+    def test_a_result_without_an_outline_says_so(self, tmp_path: Path) -> None:
+        path = picture(tmp_path / "a.png")
+        arguments = ("segment", path, "--out", tmp_path / "out", *FAST)
+        assert "lesion 100.0 % of the picture" in run(*arguments).stdout
+        said = run(*arguments, "--threshold", "1").stdout
+        assert "nothing is outlined" in said
+        assert "%" not in said
+
     def test_an_interrupt_keeps_what_is_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -251,6 +283,22 @@ class TestLearning:
         assert entries["tiny+1"].spec.size == 16
         assert entries["tiny+1"].spec.training["learning_rate"] == FINE_TUNING.learning_rate
         assert tiny.read_bytes() == before
+
+    def test_a_folder_that_holds_a_run_is_not_fine_tuned_into(
+        self, tmp_path: Path, dataset: Path
+    ) -> None:
+        out = tmp_path / "run"
+        arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+        run(*arguments, "--out", out)
+        assert "holds a run" in run(*arguments, "--out", out, exit_code=2).stderr
+
+    def test_without_val_the_sentence_about_a_new_model_ends_well(
+        self, tmp_path: Path, dataset: Path
+    ) -> None:
+        splits = dataset / "splits.csv"
+        splits.write_text(splits.read_text().replace("val", "train"))
+        arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+        assert run(*arguments).stderr.splitlines()[-1].endswith("the new model is beside it.")
 
     def test_finetune_stopped_before_any_validation_makes_no_model(self, dataset: Path) -> None:
         flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")

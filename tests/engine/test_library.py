@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -138,6 +142,40 @@ def test_a_model_file_is_added_under_its_own_name(shipped: Path, tmp_path: Path)
     assert names() == ["lesion", "MINE+1", "mine"]
     # A name that ends like a fine-tuned model's is a name, too.
     assert library.add(make_model(tmp_path / "n.safetensors", "own+2", 3)).name == "own+2"
+
+
+def together(work: Callable[[int], object]) -> None:
+    """Do a piece of work twice at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+
+
+def test_two_runs_at_once_have_their_own_folders_and_names(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, real, turns = library.find(), library.unused_name, Barrier(2)
+
+    def unused_name(base: str, *, numbered: bool = True) -> str:
+        name = real(base, numbered=numbered)
+        # Both have looked before either takes what it found; the second look is the loser's alone.
+        with suppress(BrokenBarrierError):
+            turns.wait(1)
+        return name
+
+    monkeypatch.setattr(library, "unused_name", unused_name)
+    folders: list[Path] = []
+    together(lambda _: folders.append(library.training_folder("lesion")))
+    assert len(set(folders)) == 2
+    assert all(folder.is_dir() for folder in folders)
+
+    turns.reset()
+    made = [make_model(tmp_path / f"{number}.safetensors", weight=1 + number) for number in (0, 1)]
+    adopted = {}
+    together(lambda number: adopted.update({number: library.adopt(made[number], parent)}))
+    assert {entry.name for entry in adopted.values()} == {"lesion+1", "lesion+2"}
+    for number, entry in adopted.items():
+        weights = checkpoint.read(entry.path)[1]["weight"]
+        assert weights[0] == 1 + number, "one run has the weights of the other"
 
 
 def test_what_is_no_model_is_not_added(shipped: Path, tmp_path: Path) -> None:
