@@ -62,7 +62,7 @@ def read_spec(path: Path) -> ModelSpec:
         if header["version"] > VERSION:
             raise UnreadableModel(path, f"it is of version {header['version']}, newer than we read")
         return ModelSpec(**header["spec"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableModel(path, f"its description is damaged ({error})") from error
 
 
@@ -74,11 +74,23 @@ def read(path: Path) -> tuple[ModelSpec, dict[str, NDArray[Any]]]:
             return spec, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UnreadableModel(path, _plain(error)) from error
+    except (TypeError, AttributeError) as error:
+        # What numpy says of a kind of number that it has not, as bfloat16.
+        raise UnreadableModel(path, f"its weights are of a kind not read here ({error})") from error
 
 
-def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """A hash of the weights alone, 16 hexadecimal digits: renaming a model does not change it."""
+def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """A hash of all that decides a model's answers, 16 hexadecimal digits.
+
+    That is its weights and its spec; its name and how it came to be change nothing.
+    """
     digest = hashlib.sha256()
+    for field in dataclasses.fields(spec):
+        if field.name not in ("name", "parent", "training"):
+            value = getattr(spec, field.name)
+            # 1 and 1.0 are one number, however a file has it.
+            number = isinstance(value, int | float)
+            digest.update(f"{field.name}={float(value) if number else value};".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -99,11 +111,11 @@ def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
     try:
         network = build(spec)
         network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
-    except (EngineError, RuntimeError) as error:
+    except (EngineError, RuntimeError, TypeError) as error:
         raise UnreadableModel(path, "its weights do not fit its description") from error
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise UnreadableModel(path, "its weights are not all finite numbers")
-    return Model(network, chosen, fingerprint(arrays))
+    return Model(network, chosen, fingerprint(spec, arrays))
 
 
 def _plain(error: Exception) -> str:

@@ -109,7 +109,7 @@ def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
 def add(weights: Path) -> ModelEntry:
     """A model copied from a file into the list, under its own name or a free one like it.
 
-    Weights that are in the list already are that model. Raises UnreadableModel.
+    One that answers as a model of the list does is that model. Raises UnreadableModel.
     """
     given = _entry(weights, shipped=False)
     for entry in installed():
@@ -187,4 +187,4 @@ def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:
     spec, arrays = read(path)
-    return ModelEntry(path.stem, path, spec, fingerprint(arrays), shipped)
+    return ModelEntry(path.stem, path, spec, fingerprint(spec, arrays), shipped)

@@ -43,7 +43,7 @@ class Model:
     Parameters
     ----------
     network : its parameters are moved to the device and no longer trained.
-    fingerprint : hash of the weights, or "" for a network that is not from a file.
+    fingerprint : as `engine.checkpoint` makes it, or "" for a network that is not from a file.
     """
 
     def __init__(self, network: Automaton, device: DeviceChoice, fingerprint: str = "") -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.framing import Frame
 from engine.metrics import expected_error
+from engine.settings import bounded
+from engine.settings import check_settings as check_settings
+from engine.settings import setting as setting
 
 Float = NDArray[np.float32]
 Sampler = Literal["ddim", "ddpm"]
@@ -21,48 +23,6 @@ Prediction = Literal["noise", "clean", "velocity"]
 ScheduleName = Literal["cosine", "linear"]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["train", "val", "test"]
-
-
-def setting(
-    default: Any,
-    label: str,
-    help: str,  # noqa: A002 - the field's own word for it
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    unit: str = "",
-    choices: tuple[str, ...] = (),
-    word: str = "",
-) -> Any:
-    """A dataclass field that describes itself once, for the form, the flag and the help page.
-
-    `word` is what the lowest value is called, where it is no number like the others ("auto").
-    """
-    return field(
-        default=default,
-        metadata={
-            "label": label,
-            "help": help,
-            "low": low,
-            "high": high,
-            "unit": unit,
-            "choices": choices,
-            "word": word,
-        },
-    )
-
-
-def check_settings(settings: Any) -> None:
-    """Raise ValueError, naming the field, where a setting is outside what its metadata says."""
-    for described in dataclasses.fields(settings):
-        value, metadata = getattr(settings, described.name), described.metadata
-        if metadata.get("choices") and value not in metadata["choices"]:
-            raise ValueError(f"{described.name} must be one of {', '.join(metadata['choices'])}")
-        low, high = metadata.get("low"), metadata.get("high")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{described.name} is {value}, outside {low} to {high}")
 
 
 def frozen_array(array: NDArray[Any]) -> None:
@@ -74,8 +34,8 @@ def frozen_array(array: NDArray[Any]) -> None:
 class Image:
     """A picture as every part of the program sees it.
 
-    `pixels_hwc` is uint8 (height, width, 3), sRGB, upright, read-only. `spacing_mm` is the side of
-    a pixel in millimetres where the file says so.
+    `pixels_hwc` is uint8 (height, width, 3), sRGB, upright: a read-only view of the array that was
+    given. `spacing_mm` is the side of a pixel in millimetres where the file says so.
     """
 
     pixels_hwc: NDArray[np.uint8]
@@ -87,7 +47,10 @@ class Image:
             raise ValueError("pixels_hwc must be uint8 (height, width, 3)")
         if self.pixels_hwc.shape[2] != 3 or 0 in self.pixels_hwc.shape:
             raise ValueError(f"pixels_hwc has shape {self.pixels_hwc.shape}")
-        frozen_array(self.pixels_hwc)
+        # The caller's array stays the caller's to write.
+        view_hwc = self.pixels_hwc.view()
+        frozen_array(view_hwc)
+        object.__setattr__(self, "pixels_hwc", view_hwc)
 
     @property
     def height(self) -> int:
@@ -112,38 +75,31 @@ class ModelSpec:
 
     name: str
     architecture: str
-    channels: int = 64
-    hidden: int = 512
-    updates: int = 10
-    coarse_updates: int = 0
-    fire_probability: float = 0.5
-    factor: int = 4
-    predicts: Prediction = "noise"
-    schedule: ScheduleName = "cosine"
-    timesteps: int = 100
-    mask_scale: float = 1.0
-    size: int = 256
-    detail: int = 1
+    channels: int = bounded(64, low=7, high=1024)
+    hidden: int = bounded(512, low=1, high=16_384)
+    updates: int = bounded(10, low=1, high=1000)
+    coarse_updates: int = bounded(0, low=0, high=1000)
+    fire_probability: float = bounded(0.5, low=0.0, high=1.0)
+    factor: int = bounded(4, low=1, high=64)
+    predicts: Prediction = bounded("noise", choices=get_args(Prediction))
+    schedule: ScheduleName = bounded("cosine", choices=get_args(ScheduleName))
+    timesteps: int = bounded(100, low=2, high=10_000)
+    mask_scale: float = bounded(1.0, low=0.0, high=1.0)
+    size: int = bounded(256, low=8, high=1024)
+    detail: int = bounded(1, low=1, high=8)
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.channels < 7 or self.hidden < 1 or self.updates < 1 or self.factor < 1:
-            raise ValueError("channels must be at least 7; hidden, updates and factor at least 1")
-        if self.detail < 1 or (self.detail > 1 and 6 + 3 * self.detail**2 > self.channels):
+        check_settings(self)
+        if self.detail > 1 and 6 + 3 * self.detail**2 > self.channels:
             raise ValueError(f"detail is {self.detail}, too much for {self.channels} channels")
-        if self.coarse_updates < 0:
-            raise ValueError("coarse_updates must be at least 0 (as many as `updates`)")
-        if not 0 < self.fire_probability <= 1:
-            raise ValueError(f"fire_probability is {self.fire_probability}, outside (0, 1]")
-        if self.timesteps < 2 or not 0 < self.mask_scale <= 1:
-            raise ValueError("timesteps must be at least 2 and mask_scale in (0, 1]")
-        if self.predicts not in ("noise", "clean", "velocity"):
-            raise ValueError(f"predicts is {self.predicts!r}")
-        if self.schedule not in ("cosine", "linear"):
-            raise ValueError(f"schedule is {self.schedule!r}")
-        if self.size < 8 or self.size % 4:
-            raise ValueError(f"size {self.size} must be a multiple of 4 from 8 up")
+        if not self.fire_probability or not self.mask_scale:
+            raise ValueError("fire_probability and mask_scale must be more than 0")
+        if self.size % 4:
+            raise ValueError(f"size {self.size} must be a multiple of 4")
+        if not isinstance(self.training, Mapping):
+            raise ValueError(f"training is {self.training!r}, not a record")
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
 
     @property
@@ -346,7 +302,13 @@ class TrainSettings:
     cooldown: float = setting(
         1.0, "Cool-down", "Share of the steps over which the rate falls.", low=0.0, high=1.0
     )
-    weight_decay: float = setting(0.01, "Weight decay", "AdamW's.", low=0.0, high=10.0)
+    weight_decay: float = setting(
+        0.01,
+        "Weight decay",
+        "That of the matrices, which Muon moves; the rest has none.",
+        low=0.0,
+        high=10.0,
+    )
     ema: float = setting(
         0.995, "Averaging", "Decay of the weights' moving average.", low=0.0, high=0.99999
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,37 @@ def test_weights_and_spec_come_back(stored: Path) -> None:
         np.testing.assert_array_equal(tensor.numpy(), theirs[name].numpy())
 
 
-def test_the_fingerprint_follows_the_weights_not_the_name(stored: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_path: Path) -> None:
     spec, arrays = checkpoint.read(stored)
-    other = tmp_path / "other.safetensors"
-    checkpoint.write(other, arrays, replace(spec, name="other"))
-    assert checkpoint.load(other).fingerprint == checkpoint.load(stored).fingerprint
-    changed = {name: array + 1e-3 for name, array in arrays.items()}
-    assert checkpoint.fingerprint(changed) != checkpoint.fingerprint(arrays)
+    own = checkpoint.fingerprint(spec, arrays)
+    assert checkpoint.load(stored).fingerprint == own
+    for same in ({"name": "other"}, {"parent": "f00"}, {"training": {"steps": 1}}):
+        other = tmp_path / "other.safetensors"
+        checkpoint.write(other, arrays, replace(spec, **same))
+        assert checkpoint.load(other).fingerprint == own
+    changes: dict[str, object] = {
+        "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
+        "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
+        "timesteps": 50, "mask_scale": 1, "size": 20, "detail": 2,
+    }  # fmt: skip
+    unchanging = {"name", "parent", "training"}
+    assert changes.keys() | unchanging == {field.name for field in fields(spec)}
+    # As many channels as `detail` needs.
+    roomy = replace(spec, channels=32)
+    variants = [replace(roomy, **{name: value}) for name, value in changes.items()]
+    assert roomy in variants
+    prints = {checkpoint.fingerprint(one, arrays) for one in (spec, *variants)}
+    more = {name: array + 1e-3 for name, array in arrays.items()}
+    assert len({*prints, checkpoint.fingerprint(spec, more)}) == len(changes) + 2
+    one, float_one = (replace(spec, mask_scale=scale) for scale in (1, 1.0))
+    assert checkpoint.fingerprint(one, arrays) == checkpoint.fingerprint(float_one, arrays)
+
+
+def test_the_readme_names_the_model_in_the_box() -> None:
+    project = Path(__file__).parents[2]
+    (shipped,) = (project / "resources").glob("*.safetensors")
+    own = checkpoint.fingerprint(*checkpoint.read(shipped))
+    assert f"model {shipped.stem}, fingerprint {own}" in (project / "README.md").read_text("utf-8")
 
 
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:

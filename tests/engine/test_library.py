@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save as to_bytes
+from safetensors.torch import save_file
 
 from engine import checkpoint, library
 from engine.errors import UnknownArchitecture, UnreadableModel
@@ -46,7 +52,7 @@ def test_nothing_but_the_shipped_models_at_first(shipped: Path) -> None:
     (entry,) = library.installed()
     assert (entry.name, entry.path, entry.shipped) == ("lesion", shipped, True)
     assert entry.spec.channels == 8
-    assert entry.fingerprint == checkpoint.fingerprint(checkpoint.read(shipped)[1])
+    assert entry.fingerprint == checkpoint.fingerprint(*checkpoint.read(shipped))
     assert library.broken() == ()
 
 
@@ -74,6 +80,57 @@ def test_broken_files_are_told_apart(shipped: Path, content: bytes) -> None:
         library.find("bad")
     library.remove("bad")
     assert library.broken() == ()
+
+
+def broken_model(kind: str, path: Path) -> None:
+    """A model file that is whole and cannot be used."""
+    spec, arrays = checkpoint.read(make_model(path))
+    described = {**vars(spec), "training": {}}
+    match kind:
+        case "bfloat16":
+            header = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "spec": described}
+            weights = {"weight": torch.zeros(3, dtype=torch.bfloat16)}
+            save_file(weights, path, {checkpoint.SPEC: json.dumps(header)})
+            return
+        case "nested":
+            text = "[" * 100_000
+        case _:
+            name, value = kind.split(" ")
+            described[name] = json.loads(value)
+            header = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "spec": described}
+            text = json.dumps(header)
+    path.write_bytes(to_bytes(arrays, {checkpoint.SPEC: text}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    {
+        "bfloat16": "bfloat16",
+        "nested": "description is damaged",
+        "architecture []": "architecture is \\[\\], not text",
+        "updates 6.5": "updates is 6.5, not a whole number",
+        "updates true": "updates is True, not a whole number",
+        "mask_scale NaN": "mask_scale is nan, not a number",
+        "size 40000": "size is 40000, outside 8 to 1024",
+        "timesteps 1000000000000": "timesteps is 1000000000000, outside",
+        "predicts []": "predicts must be one of noise",
+        "training []": "training is \\[\\], not a record",
+    }.items(),
+)
+def test_a_broken_model_disables_no_other(shipped: Path, kind: str, reason: str) -> None:
+    bad = library.models_folder() / "bad.safetensors"
+    broken_model(kind, bad)
+    assert names() == ["lesion"]
+    (problem,) = library.broken()
+    assert problem.path == bad
+    assert re.search(reason, problem.reason)
+    assert library.find("lesion").path == shipped
+
+
+def test_a_folder_called_like_a_model_disables_no_other(shipped: Path) -> None:
+    (library.models_folder() / "bad.safetensors").mkdir(parents=True)
+    assert names() == ["lesion"]
+    assert len(library.broken()) == 1
 
 
 def test_model_that_hides_behind_a_shipped_name_is_told(shipped: Path) -> None:
@@ -140,6 +197,10 @@ def test_a_model_file_is_added_under_its_own_name(shipped: Path, tmp_path: Path)
     other = make_model(tmp_path / "other.safetensors", name="MINE", weight=2)
     assert library.add(other).name == "MINE+1"
     assert names() == ["lesion", "MINE+1", "mine"]
+    # The same weights with another spec answer otherwise.
+    spec, arrays = checkpoint.read(given)
+    checkpoint.write(tmp_path / "s.safetensors", arrays, replace(spec, name="shorter", updates=3))
+    assert library.add(tmp_path / "s.safetensors").name == "shorter"
     # A name that ends like a fine-tuned model's is a name, too.
     assert library.add(make_model(tmp_path / "n.safetensors", "own+2", 3)).name == "own+2"
 

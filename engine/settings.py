@@ -1,0 +1,89 @@
+"""A field says once what it may hold: the form, the flags, the help and the check follow it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from typing import Any
+
+
+def bounded(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A dataclass field that says what it may hold, for `check_settings`."""
+    return field(default=default, metadata={"low": low, "high": high, "choices": choices})
+
+
+def setting(
+    default: Any,
+    label: str,
+    help: str,  # noqa: A002 - the field's own word for it
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    word: str = "",
+) -> Any:
+    """A dataclass field that describes itself once, for the form, the flag and the help page.
+
+    `word` is what the lowest value is called, where it is no number like the others ("auto").
+    """
+    return field(
+        default=default,
+        metadata={
+            "label": label,
+            "help": help,
+            "low": low,
+            "high": high,
+            "unit": unit,
+            "choices": choices,
+            "word": word,
+        },
+    )
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError, naming the field, where a value is not what its type and metadata say."""
+    for described in dataclasses.fields(settings):
+        value, metadata = getattr(settings, described.name), described.metadata
+        if metadata.get("choices"):
+            if value not in metadata["choices"]:
+                raise ValueError(
+                    f"{described.name} must be one of {', '.join(metadata['choices'])}"
+                )
+            continue
+        holds, called = _KINDS.get(str(described.type), (_is_anything, ""))
+        if not holds(value):
+            raise ValueError(f"{described.name} is {value!r}, not {called}")
+        low, high = metadata.get("low"), metadata.get("high")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{described.name} is {value}, outside {low} to {high}")
+
+
+def _is_whole(value: Any) -> bool:
+    # To Python True is the number 1, in a file it is a mistake.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_anything(_: Any) -> bool:
+    return True
+
+
+#: What a field holds by its annotation, and what that is called; others check themselves.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (_is_whole, "a whole number"),
+    "float": (_is_number, "a number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "str": (lambda value: isinstance(value, str), "text"),
+}
