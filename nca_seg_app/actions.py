@@ -92,11 +92,14 @@ def _resize_brush(factor: float) -> Callable[[Session], object]:
 
 
 def _discard(session: Session) -> None:
-    # Escape means the nearest thing that can be given up: the stroke, then the proposal.
+    # Escape means the nearest thing that can be given up: the stroke, the map, the proposal.
     if session.document is not None and session.document.drawing:
         session.document.rollback()
+    elif session.viewing.shown is not None:
+        session.viewing.show(None)
     else:
         session.segmentation.discard()
+        session.message.emit("The result was dropped; Segment draws the very same one again.")
 
 
 _ON_MASK = Has.IMAGE | Has.MASK
@@ -113,8 +116,8 @@ ACTIONS: tuple[Action, ...] = (
            tip="Open the sample pictures that come with the program.", icon="sample"),
     Action("file.save", "File", "&Save", Session.save, ("Ctrl+S",), Has.IMAGE | Has.UNSAVED,
            "Save the mask in the folder of its image.", "save", 1),
-    Action("file.save_as", "File", "&Export Mask…", Session.save_as, ("Ctrl+Shift+S",), Has.IMAGE,
-           "Write the mask to a PNG file of your choice.", group=1),
+    Action("file.save_as", "File", "&Export Mask…", Session.save_as, ("Ctrl+Shift+S",),
+           Has.IMAGE | Has.MASK, "Write the mask to a PNG file of your choice.", group=1),
     Action("file.export_dataset", "File", "Export &Data Set…", Session.export_dataset, ("Ctrl+E",),
            Has.STUDY | Has.SAVED_MASKS, "Copy images and saved masks to a data set folder.",
            "export", 1),
@@ -181,6 +184,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("run.accept", "Run", "&Accept Result", lambda session: session.segmentation.accept(),
            ("Return", "Enter"), Has.IMAGE | Has.RESULT,
            "Make the result the mask; undo takes it back.", "accept", 1),
+    Action("run.replace", "Run", "&Replace Mask by Result",
+           lambda session: session.segmentation.replace(), ("Ctrl+Shift+Return",),
+           Has.IMAGE | Has.RESULT, "Accept, also in place of what was drawn; undo gives it back.",
+           group=1),
     Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.RESULT,
            "Drop the result; the mask stays.", "discard", 1),
     Action("run.accept_and_next", "Run", "Accept and &Next", Session.accept_and_next,

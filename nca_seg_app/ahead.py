@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +22,31 @@ log = logging.getLogger(__name__)
 
 #: Someone who goes through the list quickly shall not start a run at every image.
 REST_MS = 250
-#: Enough for one image after the other; more would only fill the memory.
-MOST_KEPT = 2
+#: Memory for the results that wait for their images: more than a hundred usual ones.
+KEPT_BYTES = 64 * 1024 * 1024
 
 
 class Forerun:
     """A run on an image that need not be open. `result` is None before its end.
 
-    `kept` where the result waits for its image to be opened, not only its doubt is wanted.
+    `surveys` where the doubt of one image after the other is wanted.
     """
 
-    def __init__(self, path: Path, run: Run, kept: bool, reader: Callable[[Path], Image]) -> None:
+    def __init__(
+        self, path: Path, run: Run, surveys: bool, reader: Callable[[Path], Image] = read_image
+    ) -> None:
         self.path = path
         self.run = run
-        self.kept = kept
+        self.surveys = surveys
         self._reader = reader
         self.result: EnsembleResult | None = None
         self._modified_ns = 0
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that result and film take."""
+        members = self.result.members_nhw.nbytes if self.result is not None else 0
+        return members + self.run.film.nbytes
 
     @property
     def fits(self) -> bool:
@@ -49,16 +58,22 @@ class Forerun:
 
     def read(self) -> Image:
         """The image. Raises what reading it raises."""
-        self._modified_ns = self.path.stat().st_mtime_ns
+        self.note_file()
         return self._reader(self.path)
+
+    def note_file(self) -> None:
+        """The file as it is now is the one that the result is of. Raises OSError."""
+        self._modified_ns = self.path.stat().st_mtime_ns
 
 
 class Ahead(QObject):
     """The result of the next image of the list, computed while nothing else is, and kept.
 
     It begins once the person uses the model: the open image has a result of a finished run, or a
-    mask that came from one. What is kept is proposed when its image is opened, and belongs to the
-    folder, model, settings and device it began with: with others it is dropped.
+    mask that came from one. Another image that is opened then without either comes first. What is
+    kept is proposed when its image is opened, and belongs to the folder, model, settings and device
+    it began with: with others it is dropped. So is a result that was left undecided, and what a
+    survey found; beyond `KEPT_BYTES` the least doubtful go.
 
     A survey goes on to all new images whose doubt is not known, which then can be sorted by it.
     """
@@ -146,6 +161,21 @@ class Ahead(QObject):
                     self._session.segmentation.propose(forerun.run, forerun.result)
                 return
 
+    def remember(self) -> None:
+        """Keep the whole result of the open image, where nothing was decided or drawn yet."""
+        session, document = self._session, self._session.document
+        segmentation, chosen = session.segmentation, Run.chosen(session)
+        run, result, row = segmentation.run, segmentation.result, session.row
+        if run is None or result is None or row is None or document is None or chosen is None:
+            return
+        whole = result.done == result.total and run.terms == chosen.terms
+        if whole and row.status == "new" and document.is_empty:
+            forerun = Forerun(row.path, run, surveys=False)
+            forerun.result = result
+            with suppress(OSError):
+                forerun.note_file()
+                self._keep(forerun)
+
     def close(self) -> None:
         """Begin nothing any more, and ask what is under way to stop; `Jobs.close()` waits."""
         self._closed = True
@@ -180,7 +210,7 @@ class Ahead(QObject):
                 why = "other settings hold" if self._mixed else "another folder is open"
                 self._end_survey(f"Stopped, since {why}")
         if not self._session.settings.run_ahead and not self.surveys:
-            self._drop()
+            self._give_up()
         elif not self._closed:
             self._timer.start()
 
@@ -214,9 +244,9 @@ class Ahead(QObject):
         session, run = self._session, Run.chosen(self._session)
         if self._closed or self._forerun is not None or not session.jobs.free or run is None:
             return
-        path, kept = self._next(), True
+        path, surveys = self._next(), False
         if path is None and self.surveys:
-            unknown, kept = self._unknown(), False
+            unknown, surveys = self._unknown(), True
             path = unknown[0] if unknown else None
             if path is None and session.lane.pending:
                 # The last doubt is still being written.
@@ -224,7 +254,9 @@ class Ahead(QObject):
             elif path is None:
                 self._end_survey("Done")
         if path is not None:
-            forerun = Forerun(path, run, kept, session.neighbours.read if kept else read_image)
+            # A survey's images are not those that are opened next.
+            reader = read_image if surveys else session.neighbours.read
+            forerun = Forerun(path, run, surveys, reader)
             self._set_forerun(forerun)
             # Before the job, which can then be stopped within one step from its beginning.
             session.aside.run(
@@ -264,14 +296,18 @@ class Ahead(QObject):
     def _next(self) -> Path | None:
         """The next image to work on: nothing if the first without a mask is done with."""
         session, document = self._session, self._session.document
-        if not session.settings.run_ahead or document is None or session.path not in self._used:
+        if not session.settings.run_ahead or document is None or not self._used:
+            return None
+        done_with = {*self._failed, *self.kept}
+        if self._is_untouched() and session.path not in done_with:
+            return session.path
+        if session.path not in self._used:
             return None
         if session.segmentation.result is None and document.is_empty:
             return None
         rows = session.images
         ahead = (rows[place] for place in session.listing.way(1) if rows[place].status == "new")
         first = next(ahead, None)
-        done_with = {*self._failed, *self.kept}
         return first.path if first is not None and first.path not in done_with else None
 
     def _unknown(self) -> list[Path]:
@@ -291,7 +327,7 @@ class Ahead(QObject):
         known = sum(row.doubt is not None for row in rows)
         failed = f", {len(self._failed):,} cannot be segmented" if self._failed else ""
         self._survey = None
-        if self._forerun is not None and not self._forerun.kept:
+        if self._forerun is not None and self._forerun.surveys:
             self._give_up()
         self._session.message.emit(
             f"{how}: the doubt of {known:,} of {len(rows):,} images is known{failed}. "
@@ -311,9 +347,8 @@ class Ahead(QObject):
         if forerun is not None and result is None:
             self._failed.add(forerun.path)
         elif forerun is not None and result is not None:
-            if forerun.kept:
-                forerun.result = result
-                self._kept = [*self._kept, forerun][-MOST_KEPT:]
+            forerun.result = result
+            self._keep(forerun)
             self._session.keeping.note_doubt(forerun.path, result, quietly=True)
             # The list knows its doubt in a moment.
             self._surveyed.add(forerun.path)
@@ -325,6 +360,15 @@ class Ahead(QObject):
             self.changed.emit()
             # Nobody goes through the list meanwhile, or the job would have been stopped for it.
             QTimer.singleShot(0, self, self._look)
+
+    def _keep(self, forerun: Forerun) -> None:
+        others = [each for each in self._kept if each.path != forerun.path]
+        room = KEPT_BYTES - forerun.nbytes
+        doubts = {row.path: row.doubt or 0.0 for row in self._session.images}
+        # The most doubtful are looked at first, and the newest, so it is the others that go.
+        while others and sum(each.nbytes for each in others) > room:
+            others.remove(min(others, key=lambda each: doubts.get(each.path, 0.0)))
+        self._kept = [*others, forerun]
 
     def _set_forerun(self, forerun: Forerun | None) -> None:
         if forerun is not self._forerun:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -41,20 +41,31 @@ def finish_typing() -> None:
 class FieldKeys(QObject):
     """Keys that mean something in a field do not start a command of the window as well.
 
-    Qt sees to letters and digits by itself; Space belongs to buttons, too.
+    Qt sees to letters and digits by itself; Space belongs to buttons, too, and to no number. Return
+    ends typing, and the keyboard is `home`'s again.
     """
 
-    def __init__(self, window: QWidget) -> None:
+    def __init__(self, window: QWidget, home: QWidget) -> None:
         """For every field in `window` as it is now."""
         super().__init__(window)
+        self._home = home
         fields = (*window.findChildren(QAbstractSpinBox), *window.findChildren(QLineEdit))
         pressed = (*window.findChildren(QAbstractButton), *window.findChildren(QComboBox))
         for field in (*fields, *pressed):
             field.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+        if not isinstance(event, QKeyEvent):
             return False
+        types = isinstance(watched, (QAbstractSpinBox, QLineEdit))
+        if event.type() == QEvent.Type.KeyPress and types and event.key() in ENDING[:2]:
+            # After what the field itself makes of it.
+            QTimer.singleShot(0, self._home, self._home.setFocus)
+        if event.type() != QEvent.Type.ShortcutOverride:
+            return False
+        if isinstance(watched, QAbstractSpinBox) and event.key() == Qt.Key.Key_Space:
+            event.ignore()
+            return True
         if isinstance(watched, (QAbstractButton, QComboBox)):
             keys: tuple[Qt.Key, ...] = (Qt.Key.Key_Space,)
         else:

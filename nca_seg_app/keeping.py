@@ -239,13 +239,21 @@ class Keeping(QObject):
         session.lane.run(lambda: mask.study.set_reviewed(path, reviewed), done, refuse)
 
     def review_and_next(self, notice: str = "") -> None:
-        """Save as reviewed and open the image that is the next one now; `notice` is told last."""
+        """Save as reviewed and open the next image that is not; `notice` is told last.
+
+        From one that was reviewed before, the next image whatever its status.
+        """
         session, mask = self._session, self.open_mask
         if mask is None or self._moving_on:
             return
         self._moving_on = True
         # Found before: saving takes a moment, in which the person may sort the list anew.
-        open_next = session.opening.way_to_neighbour(1)
+        listing = session.listing
+        if self._reviewed:
+            open_next = session.opening.way_to(listing.neighbour(1), "This is the last image.")
+        else:
+            end = "Every image of the list is reviewed."
+            open_next = session.opening.way_to(listing.unfinished(), end)
 
         def go() -> None:
             self._moving_on = False

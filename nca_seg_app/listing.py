@@ -82,6 +82,11 @@ class Listing(QObject):
         """The place of the next (1) or previous (-1) listed image that can be read, or None."""
         return next(self.way(step), None)
 
+    def unfinished(self) -> int | None:
+        """The place of the next listed image that is not reviewed, after the last from the top."""
+        round_trip = [*self.way(1), *reversed([*self.way(-1)])]
+        return next((place for place in round_trip if self._rows[place].status != "reviewed"), None)
+
     def way(self, step: int) -> Iterator[int]:
         """The places of all listed images that can be read, from the next (1) or previous (-1) on.
 

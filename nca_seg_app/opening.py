@@ -171,22 +171,23 @@ class Opening(QObject):
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""
-        self.way_to_neighbour(step)()
+        end = "This is the last image." if step > 0 else "This is the first image."
+        self.way_to(self._session.listing.neighbour(step), end)()
 
-    def way_to_neighbour(self, step: int) -> Callable[[], None]:
-        """What opens the image that is the next (1) or previous (-1) one now, whenever called."""
+    def way_to(self, place: int | None, end: str) -> Callable[[], None]:
+        """What opens the image at that place of the list as it is now, whenever called.
+
+        Where there is no such place it tells `end`.
+        """
         session = self._session
-        index = session.listing.neighbour(step)
-        path = session.images[index].path if index is not None else None
+        path = session.images[place].path if place is not None else None
 
         def go() -> None:
             paths = [row.path for row in session.images]
             if path in paths:
                 self.open_row(paths.index(path))
             elif path is None and paths:
-                session.message.emit(
-                    "This is the last image." if step > 0 else "This is the first image."
-                )
+                session.message.emit(end)
 
         return go
 

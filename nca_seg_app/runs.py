@@ -61,6 +61,13 @@ class Film:
                 return step
         return None
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its steps take."""
+        with self._lock:
+            steps = [step for each in self._steps.values() for step in each]
+        return sum(step.noisy_hw.nbytes + step.clean_hw.nbytes for step in steps)
+
     def record(self, event: EnsembleResult) -> None:
         """Add what every member of the batch did in this step."""
         step = event.step

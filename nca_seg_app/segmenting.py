@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 
 from engine import masks
 from engine.library import ModelEntry
@@ -18,6 +18,11 @@ from nca_seg_app.undertaking import Undertaking
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
+
+#: How long a threshold has to rest before the mask that came from it follows.
+SETTLE_MS = 150
+#: Told instead of putting a result in the place of what a person drew.
+KEPT = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
 
 
 class Segmentation(Undertaking):
@@ -46,6 +51,11 @@ class Segmentation(Undertaking):
         #: While the result is becoming the mask: what is to follow, and whether also where the
         #: person changed the mask meanwhile.
         self._taking: list[tuple[Callable[[], None], bool]] | None = None
+        #: The member whose answer was taken last; None: that of all.
+        self._member: int | None = None
+        #: Runs while the mask, taken at another threshold, waits to follow.
+        self._follows = QTimer(self, singleShot=True, interval=SETTLE_MS)
+        self._follows.timeout.connect(self._follow)
         self._replay = 0
 
     @property
@@ -152,41 +162,62 @@ class Segmentation(Undertaking):
     # The decision
 
     def set_threshold(self, threshold: float) -> None:
-        """Move the proposal's outline; in [0, 1]. An accepted result is proposed again."""
+        """Move the proposal's outline; in [0, 1].
+
+        The mask follows where it is the accepted result and nothing was drawn since; else that is
+        proposed again.
+        """
         if threshold == self.threshold:
             return
+        follows = self._follows.isActive() or (not self.proposed and self.may_replace)
         self._session.change_settings(threshold=threshold)
         self.threshold_changed.emit(threshold)
         self._taken = []
         self.note_history()
+        if follows:
+            self._follows.start()
 
     def accept(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
         """Make the result, or the member that is shown, the mask, as one undo step.
 
+        Not where that would replace what a person drew since the run began or was last taken.
         `then` is called when it is done; only `anyway` where a person changed the mask meanwhile,
         which going on would leave behind. Asked again before it is done, it is done once.
         """
-        result, shown = self._result, self._session.viewing.shown
         if self._taking is not None:
             self._taking += [(then, anyway)] if then is not None else []
-        elif result is not None and shown is not None and shown.member is not None:
-            self.use_member(shown.member, then, anyway=anyway)
-        elif result is not None:
-            threshold = self.threshold
-            self._take("Accept result", lambda: result.mask(threshold), then, anyway)
+        elif self._result is not None and not self.may_replace:
+            self._session.message.emit(KEPT)
+        else:
+            self.replace(then, anyway=anyway)
+
+    def replace(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
+        """As `accept()`, also in place of what a person drew; undo gives that back."""
+        shown = self._session.viewing.shown
+        self.use_member(shown.member if shown is not None else None, then, anyway=anyway)
 
     def use_member(
-        self, member: int, then: Callable[[], None] | None = None, *, anyway: bool = False
+        self,
+        member: int | None,
+        then: Callable[[], None] | None = None,
+        *,
+        anyway: bool = False,
     ) -> None:
-        """Make one member's answer the mask, as one undo step; `then` as for `accept()`."""
-        result = self._result
+        """Make one member's answer (None: all members') the mask, as one undo step.
+
+        In any case, and `then` as for `accept()`.
+        """
+        result, threshold = self._result, self.threshold
         if self._taking is not None:
             self._taking.append((lambda: self.use_member(member, then, anyway=anyway), True))
-        elif result is not None and 0 <= member < len(result.members_nhw):
-            threshold = self.threshold
+        elif result is not None and member is None:
+            self._member = None
+            self._take("Accept result", lambda: result.mask(threshold), then, anyway)
+        elif result is not None and member is not None and member < len(result.members_nhw):
+            self._member, answer_hw = member, result.members_nhw[member]
             self._take(
                 f"Use member {member + 1}",
-                lambda: result.frame.restore(result.members_nhw[member]) >= threshold,
+                lambda: result.frame.restore(answer_hw) >= threshold,
                 then,
                 anyway,
             )
@@ -247,6 +278,10 @@ class Segmentation(Undertaking):
 
     # Inside
 
+    def _follow(self) -> None:
+        if self.may_replace:
+            self.use_member(self._member)
+
     def _take(
         self,
         text: str,
@@ -255,6 +290,7 @@ class Segmentation(Undertaking):
         anyway: bool,
     ) -> None:
         self.cancel()
+        self._follows.stop()
         session, document = self._session, self._session.document
         run, threshold = self._run, self.threshold
         if run is None or document is None:
@@ -322,6 +358,7 @@ class Segmentation(Undertaking):
 
     def _forget(self) -> None:
         self._let_go()
+        self._follows.stop()
         self._taken = []
         if self._result is not None:
             self._set_result(None)

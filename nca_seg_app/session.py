@@ -369,6 +369,7 @@ class Session(QObject):
 
     def adopt(self, index: int, opened: OpenedImage) -> None:
         """Take over an image that has just been read, in place of the open one."""
+        self.ahead.remember()
         self.segmentation.reset()
         self.viewing.show(None)
         self.viewing.pick(None)

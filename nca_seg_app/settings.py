@@ -60,7 +60,7 @@ class Settings:
         12.0, "Brush radius", "In pixels of the image.", low=0.5, high=500.0, unit="px"
     )
     fill_opacity: float = setting(
-        0.25, "Fill opacity", "Of the coloured area inside the outline.", low=0.0, high=0.6
+        0.12, "Fill opacity", "Of the coloured area inside the outline.", low=0.0, high=0.6
     )
     run_ahead: bool = setting(
         True, "Run ahead", "Segment the next image of the list before you ask for it."

@@ -55,7 +55,7 @@ class StatusLine(QStatusBar):
         self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
         self._note_timer.timeout.connect(self._end_note)
         session.message.connect(self.show_note)
-        session.saved.connect(self._show_saved)
+        session.keeping.saved.connect(self._show_saved)
         session.image_changed.connect(self._show_image)
         session.images_changed.connect(self._show_doubt)
         session.model_changed.connect(self._show_model)

@@ -80,7 +80,7 @@ class Window(QMainWindow):
         self.status = StatusLine(session)
         self.setStatusBar(self.status)
         self._restore()
-        FieldKeys(self)
+        FieldKeys(self, self.canvas)
         bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.hold_bare)
         bare.setAutoRepeat(False)
         self.stalls = StallWatch(self)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import shiboken6
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QKeyEvent,
@@ -25,6 +22,7 @@ from nca_seg_app.canvas import brushwork
 from nca_seg_app.canvas.conversion import to_point, to_rc
 from nca_seg_app.canvas.doorway import Doorway
 from nca_seg_app.canvas.placement import Placement
+from nca_seg_app.canvas.takeover import Takeover
 from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.session import Session
 
@@ -32,8 +30,6 @@ from nca_seg_app.session import Session
 WHEEL_DOUBLES = 420.0
 #: One notch of a usual wheel, in the same units.
 WHEEL_NOTCH = 120
-#: How long the window may wait for strokes that were held back, before it looks after events.
-CATCHING_UP_S = 0.02
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
 
@@ -59,13 +55,12 @@ class CanvasView(Doorway):
         self._notches = 0
         #: Where the keyboard was before Space was held, if elsewhere.
         self._keyboard: QWidget | None = None
-        #: What is done with the tool until the proposal that it corrects has been taken, or None.
-        self._held_back: list[Callable[[], None]] | None = None
+        self._takeover = Takeover(session, self)
+        self._takeover.ended.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAccessibleName("Canvas")
         session.viewing.tool_changed.connect(self._adopt_tool)
-        session.segmentation.given_up.connect(self._forget_held_back)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
         session.segmentation.result_changed.connect(self._tell_pointed)
@@ -90,7 +85,7 @@ class CanvasView(Doorway):
         """Begin anew with the session's image."""
         # A stroke on the old image went with its document.
         self._tool, self._panned_from, self._pressed_at = None, None, None
-        self._held_back = None
+        self._takeover.forget()
         super().adopt_image()
         self._adopt_tool()
         self._tell_pointed()
@@ -128,8 +123,8 @@ class CanvasView(Doorway):
             self._held = button
             erases = self._shift or button == Button.RightButton
             point, pixel = self._image_point(place), 1 / self.placement.scale
-            self._take_proposal()
-            self._do(lambda: tool.press(point, erases, pixel))
+            self._takeover.begin(tool.active)
+            self._takeover.do(lambda: tool.press(point, erases, pixel))
         elif button in (Button.LeftButton, Button.MiddleButton):
             self._held, self._panned_from = button, place
             picks = button == Button.LeftButton and not self.bare and self.session.viewing.picking
@@ -148,7 +143,7 @@ class CanvasView(Doorway):
             self.place(self.placement.moved(by.x(), by.y()))
         elif (tool := self._tool) is not None and self._held != Button.NoButton:
             point = self._image_point(place)
-            self._do(lambda: tool.drag(point))
+            self._takeover.do(lambda: tool.drag(point))
         self._point_at(place)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -201,41 +196,10 @@ class CanvasView(Doorway):
             self._panned_from = self._pressed_at = None
         elif (tool := self._tool) is not None:
             sketched = bool(tool.sketch)
-            self._do(tool.release)
+            self._takeover.do(tool.release)
             if sketched:
                 self.update()
         self._adopt_cursor()
-
-    def _take_proposal(self) -> None:
-        """Before something is drawn: take the proposal that it corrects, if there is one."""
-        segmentation = self.session.segmentation
-        corrects = segmentation.to_correct and not (self._tool is not None and self._tool.active)
-        # What is drawn while others wait comes after them.
-        if self._held_back is None and (corrects or segmentation.taking):
-            # A large mask takes a moment, in which the hand goes on.
-            acts = self._held_back = []
-            segmentation.accept(lambda: self._catch_up(acts), anyway=True)
-
-    def _do(self, act: Callable[[], None]) -> None:
-        if self._held_back is not None:
-            self._held_back.append(act)
-        else:
-            act()
-
-    def _catch_up(self, acts: list[Callable[[], None]]) -> None:
-        if acts is not self._held_back:
-            return
-        began = time.monotonic()
-        while acts and time.monotonic() - began < CATCHING_UP_S:
-            acts.pop(0)()
-        if acts:
-            QTimer.singleShot(0, self, lambda: self._catch_up(acts))
-        else:
-            self._forget_held_back()
-
-    def _forget_held_back(self) -> None:
-        self._held_back = None
-        self.update()
 
     def _point_at(self, place: QPointF) -> None:
         self._update_around_pointer()
@@ -269,12 +233,12 @@ class CanvasView(Doorway):
     # Keys
 
     def event(self, event: QEvent) -> bool:
-        # A polygon's keys, and Space, are the canvas's while they mean something here; the same
-        # keys are shortcuts of the window otherwise. During a stroke all but Undo are the canvas's:
-        # what they would save or move is not yet what the person means.
+        # A polygon's keys, Undo among them, and Space are the canvas's while they mean something
+        # here; the same keys are shortcuts of the window otherwise. During a stroke all but Undo
+        # are the canvas's: what they would save or move is not yet what the person means.
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             undoes = event.matches(QKeySequence.StandardKey.Undo)
-            if self._handles(event.key()) or (self._drags and not undoes):
+            if self._handles(event.key()) or (self._sketches if undoes else self._drags):
                 event.accept()
                 return True
         elif (
@@ -289,7 +253,10 @@ class CanvasView(Doorway):
         key, tool = event.key(), self._tool
         if key == Key.Key_Shift:
             self._set_shift(True)
-        if not self._handles(key):
+        if event.matches(QKeySequence.StandardKey.Undo) and tool is not None and self._sketches:
+            tool.step_back()
+            self.update()
+        elif not self._handles(key):
             if not self._drags:
                 super().keyPressEvent(event)
         elif key == Key.Key_Space:
@@ -297,7 +264,7 @@ class CanvasView(Doorway):
                 self._set_bare(True)
         elif tool is not None and key == Key.Key_Escape:
             tool.cancel()
-            self._forget_held_back()
+            self._takeover.cancel()
         elif tool is not None and key == Key.Key_Backspace:
             tool.step_back()
             self.update()
@@ -327,14 +294,19 @@ class CanvasView(Doorway):
     @property
     def _drags(self) -> bool:
         """Whether a button holds the tool to something that is not finished."""
-        active = self._held_back is not None or (self._tool is not None and self._tool.active)
+        active = self._takeover.holds or (self._tool is not None and self._tool.active)
         return active and self._held != Button.NoButton
+
+    @property
+    def _sketches(self) -> bool:
+        """Whether a sketch waits for its next point with no button held."""
+        return self._tool is not None and self._tool.active and not self._drags
 
     def _handles(self, key: int) -> bool:
         if key == Key.Key_Space:
             return self.layers.picture is not None
         keys = (Key.Key_Escape, Key.Key_Backspace, Key.Key_Return, Key.Key_Enter)
-        if self._held_back is not None and key == Key.Key_Escape:
+        if self._takeover.holds and key == Key.Key_Escape:
             return True
         return self._tool is not None and self._tool.active and key in keys
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
@@ -16,8 +15,8 @@ from nca_seg_app.session import Session
 
 #: A member outlines the cells that it holds for lesion at least this likely.
 MEMBER_THRESHOLD = 0.5
-#: Members that agree when one speaks of "the members".
-MOST_MEMBERS = 0.9
+#: Members that agree when one speaks of "the members", and those that are no single one.
+MOST_MEMBERS, SOME_MEMBERS = 0.9, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +45,14 @@ class Agreement:
         # A little less, because a third of three members is not exactly a third.
         return (self.share_hw >= share - 1e-6).astype(np.float32)
 
-    def agreed(self, threshold: float) -> float | None:
-        """Share of the outlined area that nine in ten members outline too; None if it is empty."""
-        outlined: NDArray[np.bool_] = self.mean_hw >= threshold
-        area = int(outlined.sum())
-        return float((self.share_hw[outlined] >= MOST_MEMBERS).sum()) / area if area else None
+    @property
+    def agreed(self) -> float | None:
+        """Of the area that one in ten members outlines, the share that nine in ten outline.
+
+        None where no member outlines anything.
+        """
+        some, most = (int(self.enough(share).sum()) for share in (SOME_MEMBERS, MOST_MEMBERS))
+        return most / some if some else None
 
 
 def agreement_of(result: EnsembleResult) -> Agreement:

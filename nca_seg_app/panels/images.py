@@ -119,14 +119,18 @@ class ImagesPanel(QWidget):
         self._stack.setCurrentIndex(1 if rows else 0)
         self.model.refresh()
         done = sum(row.status == "reviewed" for row in rows)
+        whole = sum(row.readable for row in rows)
         listed = self.model.rowCount()
         shown = f" · {listed} shown" if listed != len(rows) else ""
-        self.reviewed.setText(f"{done:,} of {len(rows):,} reviewed{shown}")
+        refused = f" · {len(rows) - whole:,} cannot be read" if whole != len(rows) else ""
+        self.reviewed.setText(f"{done:,} of {whole:,} reviewed{refused}{shown}")
         line = self.model.line(index)
         stayed = self._followed == (index, len(rows))
         # While the image stays, so does the list: where a person scrolled it, and on the line that
         # the arrow keys went to.
-        if line >= 0 and not (stayed and self.list.currentIndex().isValid()):
+        current = self.list.currentIndex()
+        waits = current.isValid() and rows[self.model.place(current.row())].readable
+        if line >= 0 and not (stayed and waits):
             self.list.setCurrentIndex(self.model.index(line))
         if stayed:
             self.list.verticalScrollBar().setValue(top)

@@ -112,7 +112,9 @@ class TrainingPanel(QWidget):
             images = "image" if len(rows) == 1 else "images"
             told = f"Learns from the saved masks of {masks} of {len(rows)} {images}."
             told += f" Starts from {model}, which stays as it is."
-        self._source.setText(told)
+        if not learning.running:
+            # A running one learns from what was saved when it began.
+            self._source.setText(told)
         needs = Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE
         self.start.setEnabled(needs in state)
         running = learning.running

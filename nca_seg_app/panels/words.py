@@ -60,13 +60,13 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
     area = f"Outlined: {100 * share:.1f} % of the image"
     if spacing_mm is not None:
         area += f", {share * frame.height * frame.width * spacing_mm**2:.1f} mm²"
-    agreed = agreement.agreed(threshold)
-    if agreed is None:
+    agreed = agreement.agreed
+    if agreed is None or not share:
         return "Nothing is outlined at this threshold. Move it to the left."
     if members < 2:
         return f"{area}\nOne member only: how sure it is cannot be told."
     return (
-        f"Members agree on {100 * agreed:.0f} % of the outlined area\n"
+        f"Members agree on {100 * agreed:.0f} % of their area\n"
         f"{area}\nDoubt {agreement.doubt:.2f} (0: {members} members sure and alike)"
     )
 

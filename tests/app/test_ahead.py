@@ -208,7 +208,7 @@ def test_a_replay_of_cells_comes_first(user: AheadDesk) -> None:
     assert user.kept == ["b.png"]
 
 
-@pytest.mark.parametrize("change", ["sample", "device", "model", "off"])
+@pytest.mark.parametrize("change", ["sample", "device", "model"])
 def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str) -> None:
     session = user.session
     user.begin()
@@ -220,11 +220,9 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
         session.change_settings(sample=dataclasses.replace(session.settings.sample, seed=7))
     elif change == "device":
         session.change_settings(device="cpu")
-    elif change == "model":
+    else:
         assert session.model is not None
         session.models_held.add(dataclasses.replace(session.model, name="other"))
-    else:
-        session.change_settings(run_ahead=False)
     assert user.kept == []
     assert session.ahead.path is None
     user.go_on()
@@ -240,6 +238,7 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
 def test_it_can_be_turned_off_and_on_again(user: AheadDesk) -> None:
     user.begin(HOLDS_AT)
     user.session.change_settings(run_ahead=False)
+    assert user.session.ahead.path is None
     user.session.change_settings(run_ahead=True)
     user.qtbot.wait(3 * module.REST_MS)
     user.go_on()
@@ -327,8 +326,10 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
     user.session.open_next()
     user.rest()
     assert user.session.index == 1
-    assert user.session.segmentation.result is None
-    assert user.kept == []
+    # The file as it is now was segmented anew.
+    assert user.session.segmentation.result is not None
+    assert user.kept == ["a.png", "c.png"]
+    assert user.model.runs == 4
 
 
 def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
@@ -357,12 +358,66 @@ def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> No
     assert Has.IDLE in user.session.state
 
 
-def test_no_more_than_two_are_kept(user: AheadDesk) -> None:
+def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
+    user: AheadDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user.begin()
-    for name in ("b", "c", "d"):
-        user.session.listing.find(name)
+    user.until(lambda: user.kept == ["b.png"])
+    session = user.session
+    for place, doubt in ((1, 0.3), (2, 0.1)):
+        session.listing.find("abcd"[place])
         user.rest()
-    assert user.kept == ["c.png", "d.png"]
+        session.set_row(session.images[place].path, doubt=doubt)
+    assert user.kept == ["b.png", "c.png"]
+    (size,) = {forerun.nbytes for forerun in session.ahead._kept}
+    assert size > 0
+    monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
+    session.listing.find("d")
+    user.rest()
+    assert user.kept == ["b.png", "d.png"]
+
+
+def test_a_result_left_undecided_is_there_again(user: AheadDesk) -> None:
+    segmentation = user.session.segmentation
+    result = segmentation.result
+    user.session.open_next()
+    user.settle()
+    assert segmentation.result is None
+    user.session.open_previous()
+    user.settle()
+    assert segmentation.result is result
+    assert segmentation.proposed
+    assert segmentation.film.members == 3
+    assert user.model.runs == 1
+
+
+@pytest.mark.parametrize("decision", ["accept", "discard", "draw"])
+def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) -> None:
+    if decision == "draw":
+        user.draw()
+    else:
+        getattr(user.session.segmentation, decision)()
+    user.settle()
+    user.person.save = "save"
+    user.session.open_next()
+    user.settle()
+    user.session.open_previous()
+    user.settle()
+    assert user.session.segmentation.result is None
+    assert user.model.runs == 1
+
+
+def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: AheadDesk) -> None:
+    user.session.change_settings(run_ahead=True)
+    for place, draws in ((3, False), (2, True)):
+        user.session.open_row(place)
+        user.settle()
+        if draws:
+            user.draw()
+        user.rest()
+        assert (user.session.segmentation.result is None) == draws
+        user.session.undo()
+        user.settle()
 
 
 def test_closing_leaves_no_thread(user: AheadDesk) -> None:

@@ -9,7 +9,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine import masks
-from nca_seg_app.actions import ACTIONS
+from nca_seg_app.actions import ACTIONS, find_action
+from nca_seg_app.segmenting import SETTLE_MS
 from nca_seg_app.viewing import Shown
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel
@@ -273,3 +274,104 @@ def test_a_mark_taken_away_stays_away_when_the_mask_is_saved_at_once(desk: Desk)
     desk.session.save()
     desk.settle()
     assert statuses(desk)[0] == "saved"
+
+
+def test_accepting_again_keeps_what_was_drawn_since(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    run = desk.session.segmentation
+    run.accept()
+    desk.settle()
+    desk.draw(5, 5)
+    drawn_hw = desk.mask_hw.copy()
+    run.accept()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+    assert "kept" in desk.messages[-1]
+    run.replace()
+    desk.settle()
+    assert run.result is not None
+    assert np.array_equal(desk.mask_hw, run.result.mask(0.5))
+    desk.session.undo()
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+
+
+def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: Desk) -> None:
+    desk.open()
+    desk.model.size = 64
+    desk.segment()
+    run = desk.session.segmentation
+    run.accept()
+    desk.settle()
+    assert run.result is not None
+    for threshold in (0.4, 0.2):
+        run.set_threshold(threshold)
+    desk.until(lambda: not run.proposed)
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, run.result.mask(0.2))
+    desk.session.undo()
+    assert np.array_equal(desk.mask_hw, run.result.mask(0.5))
+    desk.session.redo()
+    desk.draw(5, 5)
+    drawn_hw = desk.mask_hw.copy()
+    run.set_threshold(0.9)
+    desk.qtbot.wait(3 * SETTLE_MS)
+    desk.settle()
+    assert run.proposed
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+
+
+def test_a_member_that_was_taken_follows_the_threshold_as_that_member(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    run, result = desk.session.segmentation, desk.session.segmentation.result
+    assert result is not None
+    run.use_member(1)
+    desk.settle()
+    run.set_threshold(0.3)
+    desk.until(lambda: not run.proposed)
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, result.frame.restore(result.members_nhw[1]) >= 0.3)
+
+
+def test_escape_puts_a_map_away_before_it_drops_the_result(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    session, result = desk.session, desk.session.segmentation.result
+    assert result is not None
+    session.viewing.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
+    escape = find_action("run.discard").method
+    escape(session)
+    assert session.viewing.shown is None
+    assert session.segmentation.result is result
+    escape(session)
+    assert session.segmentation.result is None
+
+
+def test_accept_and_next_goes_to_what_is_not_reviewed_and_round(desk: Desk) -> None:
+    desk.open("a.png", "b.png", "c.png", "d.png")
+    session = desk.session
+    seen = []
+    for place in (1, 2, None, None):
+        if place is not None:
+            session.open_row(place)
+            desk.settle()
+        desk.draw()
+        session.accept_and_next()
+        desk.settle()
+        seen.append(session.index)
+    # From the second on; past the end to the first; and nothing is left after that.
+    assert seen == [2, 3, 0, 0]
+    assert statuses(desk) == ["reviewed"] * 4
+    assert desk.messages[-1] == "Every image of the list is reviewed."
+    # Who goes through them once more goes from one to the next.
+    session.accept_and_next()
+    desk.settle()
+    assert session.index == 1
+
+
+def test_an_empty_mask_is_not_exported(desk: Desk) -> None:
+    desk.open()
+    assert find_action("file.save_as").needs not in desk.session.state
+    desk.draw()
+    assert find_action("file.save_as").needs in desk.session.state

@@ -189,3 +189,33 @@ def test_scrolling_a_panel_changes_nothing_under_the_pointer(
     steps_of(window).setFocus()
     turn(steps_of(window))
     assert session.settings.sample.steps == settings.sample.steps - 1
+
+
+@pytest.mark.parametrize("kind", ["number", "words"])
+def test_return_in_a_field_gives_the_keyboard_back(
+    window: Window, session: Session, qtbot: QtBot, kind: str
+) -> None:
+    typed = field(window, kind)
+    qtbot.keyClick(typed, Qt.Key.Key_Return)
+    qtbot.waitUntil(window.canvas.hasFocus)
+
+
+def test_space_is_not_typed_into_a_number(window: Window, session: Session, qtbot: QtBot) -> None:
+    typed = field(window, "number")
+    text = typed.property("text")
+    qtbot.keyPress(typed, Qt.Key.Key_Space)
+    assert typed.property("text") == text
+    assert window.canvas.bare
+    qtbot.keyRelease(window.canvas, Qt.Key.Key_Space)
+
+
+def test_only_what_is_saved_to_the_study_is_called_saved(
+    window: Window, session: Session, qtbot: QtBot, tmp_path: Path
+) -> None:
+    status = window.status
+    with qtbot.waitSignal(session.saved):
+        session.exporting.saved.emit(tmp_path)
+    assert not status.saved.text()
+    with qtbot.waitSignal(session.saved):
+        session.save()
+    assert status.saved.text().startswith("saved")

@@ -52,7 +52,8 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
     assert "3 of 4 images" in user.messages[-1]
     assert user.session.index == 0
     assert user.session.segmentation.result is None
-    assert user.session.ahead.kept == ()
+    # Sorted by doubt they are opened next, and what was found is seen at once.
+    assert [path.name for path in user.session.ahead.kept] == ["b.png", "c.png", "d.png"]
     assert user.session.study is not None
     assert [image.doubt is None for image in user.session.study.images()] == [
         True,
@@ -119,12 +120,12 @@ def test_other_settings_end_it_and_a_broken_image_does_not(user: Desk) -> None:
     user.model.gate.set()
 
 
-def test_the_next_image_is_still_kept_for_its_opening(user: Desk) -> None:
+def test_the_next_image_comes_first(user: Desk) -> None:
     user.session.change_settings(run_ahead=True)
     user.segment()
     survey(user)
     finish(user)
-    assert [path.name for path in user.session.ahead.kept] == ["b.png"]
+    assert [path.name for path in user.session.ahead.kept] == ["b.png", "c.png", "d.png"]
     assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
 
 
