@@ -46,6 +46,13 @@ def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> 
     painter.strokePath(path, _pen(_faint(PROPOSAL, 0.4 + 0.6 * sharpness), LINE_WIDTH))
 
 
+def stroke_member(painter: QPainter, path: QPainterPath, others: QPainterPath) -> None:
+    """The outline of the member that is shown, over those of all, which are thin."""
+    painter.strokePath(others, _pen(_faint(CASING, 0.3), 2.2))
+    painter.strokePath(others, _pen(_faint(PROPOSAL, 0.75), 1.0))
+    _cased(painter, [path], PROPOSAL, Qt.PenStyle.SolidLine)
+
+
 def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPointF]) -> None:
     """What is being drawn and is not in the mask yet."""
     white = QColor("white")

@@ -13,6 +13,7 @@ from nca_seg_app.canvas.overlay import (
     Tint,
     Window,
     annotation_contours,
+    borders_of,
     heat_image,
     proposal_of,
     sharpness_of,
@@ -33,6 +34,8 @@ class Layers:
         self.variance_hw: Float | None = None
         self._heat: QImage | None = None
         self._heat_is_stale = True
+        self._borders: tuple[Contour, ...] = ()
+        self._borders_of: tuple[object, ...] = ()
         self._proposal: Proposal | None = None
         self._proposal_is_stale = True
 
@@ -76,9 +79,14 @@ class Layers:
 
     @property
     def heat(self) -> QImage | None:
-        """The map a panel wants shown, or the variance where it is switched on."""
+        """The map a panel wants shown, or the variance where it is switched on.
+
+        None while a member is shown: its border says it all, and the lesion is to be seen.
+        """
         shown = self._session.viewing.shown
         if shown is None and not self._session.settings.show_variance:
+            return None
+        if shown is not None and shown.member is not None:
             return None
         if self._heat_is_stale:
             self._heat = None
@@ -96,6 +104,18 @@ class Layers:
             self._proposal = self._newest_proposal()
             self._proposal_is_stale = False
         return self._proposal
+
+    @property
+    def borders(self) -> tuple[Contour, ...]:
+        """The borders of all members, while one is shown; the same object until they change."""
+        shown, image = self._session.viewing.shown, self._session.image
+        result, threshold = self._session.segmentation.result, self._session.settings.threshold
+        if shown is None or shown.member is None or result is None or image is None:
+            return ()
+        if self._borders_of != (result, threshold):
+            self._borders_of = (result, threshold)
+            self._borders = tuple(borders_of(result, threshold, (image.height, image.width)))
+        return self._borders
 
     @property
     def proposal_waits(self) -> bool:

@@ -24,6 +24,8 @@ Window = tuple[slice, slice]
 FINE_SIDE = 384
 #: The same while a run goes on: the next step moves the border further than these cells are wide.
 FORMING_SIDE = 96
+#: The same for the members' borders, of which there are many.
+MEMBER_SIDE = 128
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
 OUTLINE_PIXELS = 500_000
 #: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.
@@ -183,6 +185,16 @@ def proposal_of(
         doubts.append(doubt_hw[cells[:, 0], cells[:, 1]] * inside)
         contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
     return Proposal(tuple(contours), tuple(doubts), sharpness)
+
+
+def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int]) -> list[Contour]:
+    """The borders of all members for an image of `shape` (height, width)."""
+    borders: list[Contour] = []
+    for member_hw in result.members_nhw:
+        fine_hw = _finer(member_hw, MEMBER_SIDE)
+        pixels = np.array(shape) / fine_hw.shape
+        borders += [contour_rc * pixels for contour_rc in masks.outline(fine_hw, threshold)]
+    return borders
 
 
 def sharpness_of(result: EnsembleResult) -> float:

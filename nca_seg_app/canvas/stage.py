@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QWidget
 from nca_seg_app.canvas import brushwork
 from nca_seg_app.canvas.conversion import to_path, to_point, to_window
 from nca_seg_app.canvas.layers import Layers
+from nca_seg_app.canvas.overlay import Contour
 from nca_seg_app.canvas.picture import Picture, coarser_levels
 from nca_seg_app.canvas.pieces import Pieces
 from nca_seg_app.canvas.placement import Placement, centred, fitted, limits
@@ -51,6 +52,7 @@ class Stage(QWidget):
         #: What is coming, until it is there.
         self._preview: Picture | None = None
         self._proposal = QPainterPath()
+        self._borders: tuple[tuple[Contour, ...], QPainterPath] = (), QPainterPath()
         self._glow: list[Pieces] = []
         self._proposal_is_stale = True
         self._outline_rect = QRect()
@@ -277,7 +279,10 @@ class Stage(QWidget):
             # A casing reaches this far over what is dirty.
             near = self.transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
             pieces = self._annotation.within(near)
-            self._paint_glow(painter, dirty)
+            self._adopt_proposal()
+            # Beside the members' own borders it would say the same twice.
+            if not layers.borders:
+                self._paint_glow(painter, dirty)
             brushwork.stroke_annotation(painter, [self.transform.map(each) for each in pieces])
             self._paint_proposal(painter)
         if viewing.shown is not None:
@@ -286,15 +291,19 @@ class Stage(QWidget):
             row, column = viewing.picked
             brushwork.draw_mark(painter, self.transform.map(to_point(row + 0.5, column + 0.5)))
 
-    def _paint_glow(self, painter: QPainter, dirty: QRect) -> None:
-        # Also of a result that was taken: correcting begins where it glows.
-        proposal = self.layers.proposal
-        if proposal is None:
-            return
-        if self._proposal_is_stale:
+    def _adopt_proposal(self) -> None:
+        proposal, borders = self.layers.proposal, self.layers.borders
+        if proposal is not None and self._proposal_is_stale:
             self._proposal = to_path(proposal.contours)
             self._glow = [Pieces(each) for each in proposal.doubtful_stretches()]
             self._proposal_is_stale = False
+        if borders is not self._borders[0]:
+            self._borders = borders, to_path(borders)
+
+    def _paint_glow(self, painter: QPainter, dirty: QRect) -> None:
+        # Also of a result that was taken: correcting begins where it glows.
+        if self.layers.proposal is None:
+            return
         reach = brushwork.GLOW_REACH
         wide = QRectF(dirty.adjusted(-reach, -reach, reach, reach))
         near = self.transform.inverted()[0].mapRect(wide)
@@ -310,7 +319,10 @@ class Stage(QWidget):
         proposal = self.layers.proposal if self.layers.proposal_waits else None
         if proposal is not None:
             path = self.transform.map(self._proposal)
-            brushwork.stroke_proposal(painter, path, proposal.sharpness)
+            if self.layers.borders:
+                brushwork.stroke_member(painter, path, self.transform.map(self._borders[1]))
+            else:
+                brushwork.stroke_proposal(painter, path, proposal.sharpness)
 
     def _painted_backdrop(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

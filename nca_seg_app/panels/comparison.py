@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from nca_seg_app.comparing import Compared, Outlines
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
-from nca_seg_app.panels.pictures import Refresh
+from nca_seg_app.panels.pictures import Refresh, outlined
 from nca_seg_app.panels.words import compared_text
 from nca_seg_app.session import Session
 from nca_seg_app.theme import ANNOTATION, PROPOSAL, TRUTH
 
 PICTURE_PX = 128
-#: Outline, colour and line of each, in the order they are drawn.
-LINES = (
-    ("saved", TRUTH, Qt.PenStyle.SolidLine),
-    ("before", PROPOSAL, Qt.PenStyle.DashLine),
-    ("after", ANNOTATION, Qt.PenStyle.SolidLine),
-)
 
 
 class ComparisonView(QWidget):
@@ -57,7 +50,13 @@ class ComparisonView(QWidget):
         self.told.setText(compared_text([each.gain for each in found], total))
 
     def _draw(self, place: int) -> QPixmap:
-        return drawn(self._comparing.found[place], PICTURE_PX, self.devicePixelRatioF())
+        compared, style = self._comparing.found[place], Qt.PenStyle
+        lines = (
+            (compared.saved, TRUTH, style.SolidLine),
+            (compared.before, PROPOSAL, style.DashLine),
+            (compared.after, ANNOTATION, style.SolidLine),
+        )
+        return outlined(compared.picture_hwc, lines, PICTURE_PX, self.devicePixelRatioF())
 
     def _say(self, place: int) -> str:
         compared = self._comparing.found[place]
@@ -75,30 +74,3 @@ class ComparisonView(QWidget):
         for index, row in enumerate(self._session.images):
             if row.path == path:
                 self._session.open_row(index)
-
-
-def drawn(compared: Compared, side_px: int, ratio: float) -> QPixmap:
-    """The picture with its outlines, its longer side `side_px`."""
-    rows, columns, _ = compared.picture_hwc.shape
-    scale = side_px * ratio / max(rows, columns)
-    bits = compared.picture_hwc.tobytes()
-    image = QImage(bits, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
-    picture = QPixmap(max(1, round(columns * scale)), max(1, round(rows * scale)))
-    painter = QPainter(picture)
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.drawImage(QRectF(picture.rect()), image)
-    painter.scale(scale, scale)
-    for name, colour, line in LINES:
-        outlines: Outlines = getattr(compared, name)
-        for outline_rc in outlines:
-            points = QPolygonF([QPointF(column, row) for row, column in outline_rc.tolist()])
-            for casing in (True, False):
-                pen = QPen(QColor("black") if casing else colour, (2.5 if casing else 1.5) * ratio)
-                pen.setStyle(Qt.PenStyle.SolidLine if casing else line)
-                pen.setCosmetic(True)
-                painter.setPen(pen)
-                painter.drawPolyline(points)
-    painter.end()
-    picture.setDevicePixelRatio(ratio)
-    return picture

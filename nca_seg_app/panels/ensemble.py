@@ -8,16 +8,17 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from engine.types import EnsembleResult, Float
-from nca_seg_app.panels.agreement import AgreementWatch
+from nca_seg_app.panels.agreement import MEMBER_THRESHOLD, AgreementWatch
 from nca_seg_app.panels.histogram import DiceHistogram
 from nca_seg_app.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
-from nca_seg_app.panels.pictures import Refresh, picture_of
+from nca_seg_app.panels.pictures import Refresh
+from nca_seg_app.panels.portraits import portrait
 from nca_seg_app.panels.words import doubt_text
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Kind, Shown
 
-MEMBER_PX = 60
+MEMBER_PX = 64
 EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \
 Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
 
@@ -127,7 +128,9 @@ class EnsemblePanel(QWidget):
         self.level_text.setText(f"at least {self.level.value()} % of members")
         if result is not self._painted:
             # Members that were finished before keep the pictures they have.
-            stale = self._painted.finished if self._painted is not None else 0
+            # Until all have ended, and they are cut to the lesion.
+            ended = result is not None and result.done == result.total
+            stale = self._painted.finished if self._painted is not None and not ended else 0
             self._painted = result
             self.members.pictures.set_count(len(result.members_nhw) if result else 0, stale)
             if self._placed is not None and self._placed >= stale:
@@ -176,10 +179,10 @@ class EnsemblePanel(QWidget):
     # The pictures
 
     def _draw_member(self, member: int) -> QPixmap:
-        result = self._painted
-        if result is None:
+        result, image, ratio = self._painted, self._session.image, self.devicePixelRatioF()
+        if result is None or image is None:
             return QPixmap()
-        return picture_of(result.members_nhw[member], MEMBER_PX, self.devicePixelRatioF())
+        return portrait(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
 
     def _say_member(self, member: int) -> str:
         result = self._painted

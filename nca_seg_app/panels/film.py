@@ -115,7 +115,17 @@ class FilmPanel(QWidget):
         self._note_shown()
 
     def _note_shown(self) -> None:
-        self.back.setEnabled(self._session.viewing.shown is not None)
+        shown = self._session.viewing.shown
+        self.back.setEnabled(shown is not None)
+        if shown is not None and shown.member is not None:
+            # The film is that of the member on the canvas.
+            self._follows = False
+            blocked = self.member.blockSignals(True)
+            moves = self.member.value() != shown.member + 1
+            self.member.setValue(shown.member + 1)
+            self.member.blockSignals(blocked)
+            if moves:
+                self._refresh.ask()
         self.frames.select(self._cursor())
 
     def _choose_member(self) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import pyqtgraph
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from engine.types import Float
 
 Colours = Literal["grey", "inferno"]
+#: Outlines, each (n, 2) (row, column) in pixels of the photograph, with colour and kind of line.
+Line = tuple[Sequence[NDArray[np.float64]], QColor, Qt.PenStyle]
 
 
 @cache
@@ -53,6 +56,31 @@ def picture_of(
         mode.FastTransformation if grows else mode.SmoothTransformation,
     )
     picture = QPixmap.fromImage(scaled)
+    picture.setDevicePixelRatio(ratio)
+    return picture
+
+
+def outlined(
+    pixels_hwc: NDArray[np.uint8], lines: Sequence[Line], side_px: int, ratio: float
+) -> QPixmap:
+    """A photograph whose longer side is `side_px`, uint8 (rows, columns, 3), with outlines."""
+    rows, columns, _ = pixels_hwc.shape
+    scale = side_px * ratio / max(rows, columns)
+    image = QImage(pixels_hwc.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+    picture = QPixmap(max(1, round(columns * scale)), max(1, round(rows * scale)))
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.drawImage(QRectF(picture.rect()), image)
+    painter.scale(scale, scale)
+    for outlines, colour, style in lines:
+        for outline_rc in outlines:
+            points = QPolygonF([QPointF(column, row) for row, column in outline_rc.tolist()])
+            for pen in (QPen(QColor("black"), 2.5 * ratio), QPen(colour, 1.5 * ratio, style)):
+                pen.setCosmetic(True)
+                painter.setPen(pen)
+                painter.drawPolyline(points)
+    painter.end()
     picture.setDevicePixelRatio(ratio)
     return picture
 

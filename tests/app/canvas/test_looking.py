@@ -294,3 +294,24 @@ def test_a_drop_opens(canvas: CanvasView, session: Session, qtbot: QtBot, tmp_pa
         canvas.dropEvent(drop)
     assert session.path is not None
     assert session.path.name == "ä b.png"
+
+
+def test_a_shown_member_is_a_border_over_the_bare_lesion(
+    canvas: CanvasView, session: Session, qtbot: QtBot
+) -> None:
+    run_model(session, qtbot)
+    result = session.segmentation.result
+    assert result is not None
+    session.change_settings(show_outline=False)
+    middle = place_of(canvas, 24.0, 32.0)
+    bare = colour_at(looks(canvas), middle)
+    session.change_settings(show_outline=True)
+    session.viewing.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
+    assert colour_at(looks(canvas), middle) == bare
+    borders = canvas.layers.borders
+    assert len(borders) == len(result.members_nhw)
+    radii = [float(np.hypot(*(border - (24, 32)).T).mean()) for border in borders]
+    assert radii[:3] == pytest.approx([12, 12.96, 13.92], abs=0.7)
+    assert canvas.layers.borders is borders
+    session.viewing.show(None)
+    assert canvas.layers.borders == ()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 
 from engine.types import Image, SampleSettings
 from nca_seg_app.panels.film import FilmPanel
+from nca_seg_app.viewing import Shown
 from tests.app.desks import PanelDesk, click
 from tests.fakes import DiskModel
 
@@ -103,3 +104,16 @@ def test_a_number_that_is_being_typed_is_not_put_back(desk: PanelDesk) -> None:
     desk.session.segmentation.film_changed.emit()
     desk.qtbot.wait(20)
     assert panel.member.text() == "Member  of 5"
+
+
+def test_the_film_is_that_of_the_member_on_the_canvas(desk: PanelDesk) -> None:
+    desk.open()
+    panel = FilmPanel(desk.session)
+    desk.show(panel)
+    desk.segment()
+    result = desk.session.segmentation.result
+    assert result is not None
+    desk.session.viewing.show(Shown("Member 2", "probability", result.members_nhw[1], 1))
+    desk.qtbot.waitUntil(lambda: panel.member.value() == 2)
+    desk.qtbot.waitUntil(lambda: panel._steps == desk.session.segmentation.film.steps(1))
+    assert desk.session.viewing.shown is not None
