@@ -19,6 +19,8 @@ from engine.files import write_atomic
 Arrays = Mapping[str, NDArray[Any]]
 #: Names under which the two sets of weights lie.
 WEIGHTS, AVERAGE = "weights", "average"
+#: The header's key for what a run may not change half-way.
+RECIPE = "recipe"
 
 
 def write(
@@ -27,8 +29,9 @@ def write(
     average: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     facts: Mapping[str, Any],
+    recipe: Mapping[str, Any],
 ) -> None:
-    """Write all that `read` needs to go on, atomically; `facts` are plain JSON values."""
+    """Write all that `read` needs to go on, atomically; `facts` and `recipe` are plain JSON."""
     stored = {
         f"{name}.{key}": array
         for name, module in ((WEIGHTS, network), (AVERAGE, average))
@@ -37,7 +40,8 @@ def write(
     for index, parameter in enumerate(network.parameters()):
         for key, value in _moments(optimizers, parameter).items():
             stored[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
-    write_atomic(path, to_bytes(stored, {"run": json.dumps(dict(facts))}))
+    told = {"run": json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
+    write_atomic(path, to_bytes(stored, told))
 
 
 def read(
@@ -45,14 +49,24 @@ def read(
     network: nn.Module,
     average: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
+    recipe: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Fill weights, average and optimizers from a file; its facts. Raises UnreadableModel."""
+    """Fill weights, average and optimizers from a file; its facts.
+
+    Raises UnreadableModel, also where the run was begun with another recipe: what came of both
+    would be recorded as made by one. A file from before recipes were kept is taken at its word.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["run"])
+            begun: dict[str, Any] = json.loads(file.metadata().get(RECIPE, "{}"))
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
         raise UnreadableModel(path, f"no run can go on from it ({error})") from error
+    other = [name for name in recipe if name in begun and begun[name] != recipe[name]]
+    if other:
+        told = ", ".join(f"{name} {begun[name]!r}, not {recipe[name]!r}" for name in other)
+        raise UnreadableModel(path, f"its run was begun with {told}")
     fill(network, _under(WEIGHTS, stored), path)
     fill(average, _under(AVERAGE, stored), path)
     for index, parameter in enumerate(network.parameters()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +42,11 @@ from engine.types import (
 #: Pictures (3, rows, columns) in [0, 1] and masks (rows, columns) on the grid, to judge by.
 References = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
-BEST, STATE = "best.safetensors", "state.safetensors"
+BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.safetensors"
 #: What a run's state tells beside its arrays.
-FACTS = ("done", "unjudged", "best_dice", "start_dice")
+FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
+#: What a resumed run may change: how far it goes, how often it is judged, what it is called.
+CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
 WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
 #: Validation asks little of each image, so that it takes a small share of the time.
@@ -60,15 +62,22 @@ def train(
     start: runstate.Arrays | None = None,
     resume: bool = False,
     device: Device = "auto",
+    minutes: float | None = None,
+    stop_at: int | None = None,
 ) -> Iterator[TrainStep]:
     """Optimizer steps; the best averaged weights on `val` lie in `folder` as best.safetensors.
+
+    However the run ends, those after its last step then lie there as last.safetensors.
 
     Parameters
     ----------
     spec : the network and its diffusion; the result gets `settings.size` as its size.
     dataset : `train` is learnt from, `val` judges; without `val` the last weights are kept.
-    folder : made if absent; also holds the state from which `resume` goes on.
+    folder : made if absent; also holds the state from which `resume` goes on. Of `spec` and
+        `settings` it may change only `CHANGEABLE`.
     start : weights to begin from, else fresh ones by `settings.seed`.
+    minutes, stop_at : the run ends after the step at which so much time is over, or which has this
+        number, and judges its weights there. The rate is that of all `settings.steps`.
 
     Raises
     ------
@@ -91,7 +100,8 @@ def train(
     spec = replace(spec, size=settings.size, training=record)
     lessons = Lessons(learned, spec, settings)
     references = [reference(sample, settings.size, spec.detail) for sample in judged]
-    run = _Run(spec, settings, folder, choose(device), start)
+    end = _End(min(settings.steps, stop_at or settings.steps), minutes)
+    run = _Run(spec, settings, folder, choose(device), start, end)
     if resume:
         run.read_state(references)
     try:
@@ -100,27 +110,48 @@ def train(
             run.write_state()
             if start is not None and references:
                 run.start_dice = run.validate(references)
-        while run.done < settings.steps:
+        while not run.ended:
             with in_memory(settings.batch_size, settings.size, "samples"):
                 step = run.step(lessons, references)
             yield step
     finally:
         run.write_state()
+        run.write_last()
 
 
 def finetune(
-    model: Model, dataset: Dataset, settings: TrainSettings, folder: Path
+    model: Model,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    minutes: float | None = None,
 ) -> Iterator[TrainStep]:
     """Optimizer steps from a loaded model towards its child; the model itself stays as it is.
 
-    The child keeps the parent's grid size and device, and records the parent's fingerprint. Raises
-    what `train` raises.
+    The child keeps the parent's grid size and device, and records the parent's fingerprint. It ends
+    after `minutes` as `train` does, and raises what that raises.
     """
     child = replace(model.spec, parent=model.fingerprint)
     settings = replace(settings, size=model.spec.size)
     start = runstate.arrays(model.network)
     device: Device = "cuda" if model.device.name == "cuda" else "cpu"
-    yield from train(child, dataset, settings, folder, start=start, device=device)
+    yield from train(child, dataset, settings, folder, start=start, device=device, minutes=minutes)
+
+
+class _End:
+    """Where a run ends: at the step `last`, or when the minutes from now are over."""
+
+    def __init__(self, last: int, minutes: float | None) -> None:
+        self.last = last
+        self._at = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def reached(self, done: int) -> bool:
+        """Whether the step just taken is the last; in every process as soon as in one."""
+        if done >= self.last or self._at is None:
+            return done >= self.last
+        # Nobody may wait for one that left.
+        return parallel.total(float(time.monotonic() >= self._at)) > 0
 
 
 class _Run:
@@ -133,8 +164,10 @@ class _Run:
         folder: Path,
         device: DeviceChoice,
         start: runstate.Arrays | None,
+        end: _End,
     ) -> None:
         self.spec, self.settings, self.folder, self.device = spec, settings, folder, device
+        self.end, self.ended = end, False
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network, self.average = build(spec), build(spec)
@@ -148,6 +181,8 @@ class _Run:
         self.done = 0
         #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
         self.unjudged = False
+        #: That of the newest weights, where they were judged.
+        self.newest_dice: float | None = None
         self.start_dice: float | None = None
         self.best_dice: float | None = None
         self.best_path: Path | None = None
@@ -168,7 +203,8 @@ class _Run:
             optimizer.step()
         mean_loss = parallel.total(float(loss.detach())) / parallel.size()
         self.done += 1
-        self.unjudged = True
+        self.unjudged, self.newest_dice = True, None
+        self.ended = self.end.reached(self.done)
         self._follow()
         elapsed = time.monotonic() - began
         validated = self._judge(references)
@@ -251,16 +287,13 @@ class _Run:
             mean.lerp_(weight.detach(), 1 - decay)
 
     def _judge(self, references: References) -> float | None:
-        last = self.done == self.settings.steps
-        if not last and self.done % self.settings.validate_every:
+        if not self.ended and self.done % self.settings.validate_every:
             self.unjudged = False
             return None
         found = self.validate(references) if references else None
+        self.newest_dice = found
         if found is None or self.best_dice is None or found > self.best_dice:
-            seen = {"steps_done": self.done, "validation_dice": found}
-            spec = replace(self.spec, training={**self.spec.training, **seen})
-            if parallel.rank() == 0:
-                checkpoint.write(self.folder / BEST, runstate.arrays(self.average), spec)
+            self._write_model(BEST)
             self.best_dice, self.best_path = found, self.folder / BEST
         self.unjudged = False
         return found
@@ -273,21 +306,41 @@ class _Run:
             total += dice(last.clean_nhw[0] >= 0.5, mask_hw)
         return parallel.total(total) / len(references)
 
+    def _write_model(self, name: str) -> None:
+        """Write the averaged weights as they are now as a model, atomically."""
+        if parallel.rank() > 0:
+            return
+        seen = {"steps_done": self.done, "validation_dice": self.newest_dice}
+        spec = replace(self.spec, training={**self.spec.training, **seen})
+        checkpoint.write(self.folder / name, runstate.arrays(self.average), spec)
+
+    def write_last(self) -> None:
+        """Write the newest averaged weights as last.safetensors, where a step was ever taken."""
+        if self.done:
+            self._write_model(LAST)
+
+    @property
+    def _recipe(self) -> dict[str, object]:
+        whole = {each.name: getattr(self.spec, each.name) for each in fields(self.spec)}
+        whole |= asdict(self.settings)
+        return {name: value for name, value in whole.items() if name not in CHANGEABLE}
+
     def write_state(self) -> None:
         """Write all that `read_state` needs, atomically."""
         if parallel.rank() > 0:
             return
         facts = {name: getattr(self, name) for name in FACTS}
         path = self.folder / STATE
-        runstate.write(path, self.network, self.average, self.optimizers, facts)
+        runstate.write(path, self.network, self.average, self.optimizers, facts, self._recipe)
         self.saved_at = time.monotonic()
 
     def read_state(self, references: References) -> None:
         """Go on where `write_state` left off. Raises UnreadableModel."""
         path = self.folder / STATE
-        facts = runstate.read(path, self.network, self.average, self.optimizers)
+        facts = runstate.read(path, self.network, self.average, self.optimizers, self._recipe)
         for name in FACTS:
             setattr(self, name, facts.get(name))
+        self.ended = self.done >= self.end.last
         best = self.folder / BEST
         self.best_path = best if best.exists() else None
         if self.unjudged:

@@ -51,7 +51,7 @@ ThresholdOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", min=0.0, help="Stop after this long; the best is kept.")
+    float | None, typer.Option("--minutes", min=0.0, help="End after this long; the best is kept.")
 ]
 
 Command = Callable[..., None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -39,7 +40,7 @@ SECONDS_BETWEEN_LINES = 30.0
 def train(
     data: DataOption,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for best.safetensors, state, log and curves.")
+        Path, typer.Option("--out", help="Folder for the models, state, log and curves.")
     ],
     settings: TrainSettings,
     architecture: Annotated[
@@ -99,14 +100,20 @@ def train(
         bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
     ] = False,
     minutes: MinutesOption = None,
+    stop_at: Annotated[
+        int | None,
+        typer.Option("--stop-at", min=1, help="End after this step; the rate is that of --steps."),
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train a model on a data set folder.
 
     --data holds images/, masks/ and splits.csv or dataset.json. Learns from the split train and
     judges on val; test is never looked at. --out then holds best.safetensors (the best on val),
-    state.safetensors (for --resume), curves.csv and curves.png. Ctrl+C stops and keeps the best. A
-    resumed run needs the same flags as the first one.
+    last.safetensors (the newest), state.safetensors (for --resume), curves.csv and curves.png.
+    Ctrl+C stops and keeps the best. --resume is refused where the flags make another model or
+    another training than the first ones; only --steps, --validate-every, --minutes and --stop-at
+    may change, and more --steps go on from there.
 
     \b
     Examples:
@@ -163,11 +170,15 @@ def train(
             parallel.expect_shares(settings.batch_size)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        steps = trained(spec, dataset, settings, out, start=start, resume=resume, device=device)
+        steps = trained(
+            spec, dataset, settings, out,
+            start=start, resume=resume, device=device, minutes=minutes, stop_at=stop_at,
+        )  # fmt: skip
         if parallel.rank() > 0:
-            _attend(steps, minutes)
+            # The first process says what there is to say.
+            deque(steps, maxlen=0)
             return
-        last, interrupted = _follow(steps, out, minutes, "Training")
+        last, interrupted = _follow(steps, out, "Training")
         _conclude(last, out, interrupted)
         if interrupted:
             # Within the group, which then is left without waiting: the others were interrupted too.
@@ -189,7 +200,7 @@ def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
         hint = f"--resume goes on from step {last.done}"
         say(f"Stopped before the first validation, so there is no model yet; {hint}.")
     elif best.exists() and not interrupted:
-        print(f"{best}  all steps were taken before; more --steps go on from here")
+        print(f"{best}  no step was left to take; more --steps go on from here")
     else:
         say("Stopped before the next step.")
 
@@ -227,16 +238,12 @@ def finetune(
     from engine.training import finetune as tuned
 
     folder.mkdir(parents=True, exist_ok=True)
-    last, interrupted = _follow(
-        tuned(loaded, dataset, settings, folder), folder, minutes, "Fine-tuning"
-    )
+    steps = tuned(loaded, dataset, settings, folder, minutes=minutes)
+    last, interrupted = _follow(steps, folder, "Fine-tuning")
     if last is None or last.best_path is None:
-        if interrupted:
-            raise KeyboardInterrupt
-        raise Refusal(
-            "Stopped before the first validation, so there is no new model. Give it more --minutes "
-            "or a smaller --validate-every."
-        )
+        # Nothing but an interruption ends a run that was never judged.
+        say("Stopped before the first validation, so there is no new model.")
+        raise typer.Exit(INTERRUPTED)
     child = library.adopt(last.best_path, entry)
     before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
     figures = f" {_dice(last)}{before}." if last.best_dice is not None else ""
@@ -271,12 +278,10 @@ def export(
     print(f"{len(samples)} samples are in {out}")
 
 
-def _follow(
-    steps: Iterator[TrainStep], folder: Path, minutes: float | None, label: str
-) -> tuple[TrainStep | None, bool]:
+def _follow(steps: Iterator[TrainStep], folder: Path, label: str) -> tuple[TrainStep | None, bool]:
     """The last step taken and whether a person stopped there; log and curves lie in the folder."""
     last, interrupted = None, False
-    began = said = time.monotonic()
+    said = time.monotonic()
     try:
         with progress(label) as advance, closing(logged(steps, folder / LOG)) as stream:  # type: ignore[type-var]
             for last in stream:
@@ -290,31 +295,11 @@ def _follow(
                     said = now
                 if judged:
                     _draw(folder)
-                if _time_is_up(began, minutes):
-                    break
     except KeyboardInterrupt:
         interrupted = True
     if (problem := _draw(folder)) is not None:
         say(f"There is no new {PICTURE}: {problem}.")
     return last, interrupted
-
-
-def _attend(steps: Iterator[TrainStep], minutes: float | None) -> None:
-    """Take every step that the first process takes, and stop where it stops; say nothing."""
-    began = time.monotonic()
-    with closing(steps) as stream:  # type: ignore[type-var]
-        for _ in stream:
-            if _time_is_up(began, minutes):
-                return
-
-
-def _time_is_up(began: float, minutes: float | None) -> bool:
-    """True in every process as soon as it is true in one: nobody may wait for one that left."""
-    from engine.parallel import total
-
-    if minutes is None:
-        return False
-    return total(float(time.monotonic() - began >= 60 * minutes)) > 0
 
 
 def _draw(folder: Path) -> str | None:

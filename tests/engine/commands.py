@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from engine.checkpoint import save
 from engine.cli import app
 from engine.device import choose
 from engine.library import models_folder
+from engine.masks import write_mask
 from engine.model import Model
 from engine.models import build
 from engine.types import ModelSpec
@@ -25,6 +28,9 @@ TINY = ModelSpec(
     predicts="clean",
     mask_scale=0.2,
 )
+
+#: Flags of a short run of that model.
+FAST = ("--model", "tiny", "--steps", "2", "--members", "2", "--device", "cpu")
 
 
 def install(spec: ModelSpec) -> Path:
@@ -43,3 +49,26 @@ def run(*arguments: str | Path, exit_code: int = 0) -> Any:
     assert result.exit_code == exit_code, result.output
     assert "Traceback" not in result.output
     return result
+
+
+def picture(path: Path, shape: tuple[int, int] = (24, 32), grey: int = 200) -> Path:
+    """The file of a picture with a dark rectangle in its middle, which is written."""
+    pixels_hwc = np.full((*shape, 3), grey, np.uint8)
+    pixels_hwc[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 40
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(pixels_hwc).save(path)
+    return path
+
+
+def write_dataset(root: Path) -> Path:
+    """A data set: four samples to train on, two each to validate and test."""
+    lines = ["id,split"]
+    (root / "masks").mkdir(parents=True)
+    for number, split in enumerate(("train",) * 4 + ("val",) * 2 + ("test",) * 2):
+        picture(root / "images" / f"s{number}.png", grey=180 + number)
+        mask_hw = np.zeros((24, 32), dtype=np.bool_)
+        mask_hw[6:18, 8:24] = True
+        write_mask(root / "masks" / f"s{number}_segmentation.png", mask_hw)
+        lines.append(f"s{number},{split}")
+    (root / "splits.csv").write_text("\n".join(lines) + "\n")
+    return root

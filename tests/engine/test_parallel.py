@@ -24,12 +24,13 @@ from tests.samples import drawn_dataset
 SETTINGS = {"steps": 4, "batch_size": 4, "size": 16, "learning_rate": 0.01, "validate_every": 2}
 
 
-def trained_by_two(root: Path, out: Path) -> list[dict[str, float | None]]:
+def trained_by_two(root: Path, out: Path, *flags: str) -> list[dict[str, float | None]]:
     """The log of a brief training by the command line, in two processes."""
     command = [
         *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
         *["-m", "engine", "train", "--data", str(root), "--out", str(out), "--device", "cpu"],
         *[f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()],
+        *flags,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
@@ -50,6 +51,14 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(tmp_path: Path)
         # bfloat16, where the processor has it, keeps three digits.
         np.testing.assert_allclose(mine, theirs, rtol=5e-3)
     assert (tmp_path / "two" / "best.safetensors").exists()
+
+
+def test_two_processes_run_out_of_time_at_the_same_step(tmp_path: Path) -> None:
+    root, out = drawn_dataset(tmp_path).root, tmp_path / "two"
+    (only,) = trained_by_two(root, out, "--minutes", "0")
+    assert only["done"] == 1
+    assert only["validation_dice"] is not None
+    assert (out / "last.safetensors").exists()
 
 
 def test_alone_there_is_nothing_to_agree_on() -> None:

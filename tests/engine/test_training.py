@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from engine import checkpoint
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
 from engine.lessons import Lessons
 from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
 from engine.optimizer import Muon, orthogonal
-from engine.training import BEST, STATE, finetune, train
+from engine.training import BEST, LAST, STATE, finetune, train
 from engine.types import Dataset, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
 from tests.samples import drawn_dataset
@@ -93,6 +96,95 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     _, theirs = checkpoint.read(tmp_path / "whole" / BEST)
     for name in theirs:
         np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"predicts": "noise"}, "predicts 'clean', not 'noise'"),
+        ({"mask_scale": 1.0}, "mask_scale 0.2, not 1.0"),
+        ({"hidden": 16}, "hidden 32, not 16"),
+        ({"parent": "f00"}, "parent '', not 'f00'"),
+        ({"batch_size": 2}, "batch_size 4, not 2"),
+        ({"learning_rate": 0.5}, "learning_rate 0.003, not 0.5"),
+        ({"size": 32}, "size 16, not 32"),
+        ({"steps": 9, "validate_every": 5}, ""),
+    ],
+)
+def test_a_resumed_run_is_the_run_that_was_begun(
+    tmp_path: Path, changed: dict[str, object], told: str
+) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    list(train(tiny_spec(), dataset, replace(BRIEF, steps=2), out))
+    before = (out / BEST).read_bytes()
+    of_settings = {name: value for name, value in changed.items() if hasattr(BRIEF, name)}
+    of_spec = {name: value for name, value in changed.items() if name not in of_settings}
+    settings = replace(BRIEF, **of_settings)  # type: ignore[arg-type]
+    spec = replace(tiny_spec(), **of_spec)  # type: ignore[arg-type]
+    stream = train(spec, dataset, settings, out, resume=True)
+    if told:
+        with pytest.raises(UnreadableModel, match=told):
+            next(stream)
+        assert (out / BEST).read_bytes() == before
+    else:
+        assert [step.done for step in stream] == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_run_from_before_recipes_were_kept_goes_on(tmp_path: Path) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    list(train(tiny_spec(), dataset, replace(BRIEF, steps=2), out))
+    with safe_open(out / STATE, framework="numpy") as file:
+        facts = json.loads(file.metadata()["run"])
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del facts["newest_dice"]
+    save_file(stored, out / STATE, {"run": json.dumps(facts)})
+    steps = list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
+    assert [step.done for step in steps] == [3, 4, 5, 6]
+
+
+def test_a_run_may_end_early_at_the_rate_of_all_its_steps(tmp_path: Path) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "part"
+    settings = replace(BRIEF, validate_every=100)
+    whole = list(train(tiny_spec(), dataset, settings, tmp_path / "whole"))
+    part = list(train(tiny_spec(), dataset, settings, out, stop_at=4))
+    assert [step.learning_rate for step in part] == [step.learning_rate for step in whole[:4]]
+    np.testing.assert_allclose(losses(part), losses(whole)[:4], rtol=1e-5)
+    assert part[-1].validation_dice is not None
+    assert part[-1].best_path == out / BEST
+    rest = list(train(tiny_spec(), dataset, settings, out, resume=True, stop_at=99))
+    assert [step.done for step in rest] == [5, 6]
+    np.testing.assert_allclose(losses(part + rest), losses(whole), rtol=1e-4)
+
+
+def test_a_run_that_is_out_of_time_is_judged_like_one_that_is_done(tmp_path: Path) -> None:
+    dataset, settings = drawn_dataset(tmp_path), replace(BRIEF, validate_every=100)
+    (only,) = train(tiny_spec(), dataset, settings, tmp_path / "run", minutes=0)
+    assert (only.done, only.total) == (1, 6)
+    assert only.validation_dice is not None
+    assert only.best_path == tmp_path / "run" / BEST
+    steps = list(train(tiny_spec(), dataset, settings, tmp_path / "long", minutes=60))
+    assert len(steps) == 6
+
+
+def test_however_a_run_ends_its_newest_weights_are_a_model(tmp_path: Path) -> None:
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    stream = train(tiny_spec(), dataset, BRIEF, out)
+    assert [next(stream).done for _ in range(4)] == [1, 2, 3, 4]
+    stream.close()  # type: ignore[attr-defined]
+    spec, weights = checkpoint.read(out / LAST)
+    assert (spec.training["steps_done"], spec.training["validation_dice"]) == (4, None)
+    assert checkpoint.read_spec(out / BEST).training["steps_done"] == 3
+    with safe_open(out / STATE, framework="numpy") as file:
+        for name, array in weights.items():
+            assert np.array_equal(file.get_tensor(f"average.{name}"), array)
+    list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
+    for _ in range(2):
+        *_, last = (checkpoint.read_spec(out / name) for name in (BEST, LAST))
+        assert last.training["steps_done"] == 6
+        assert last.training["validation_dice"] is not None
+        assert last.samples_seen == 6 * BRIEF.batch_size
+        # Once more, with nothing left to do.
+        list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
 
 
 def test_the_best_file_is_a_model_with_a_record(tmp_path: Path) -> None:

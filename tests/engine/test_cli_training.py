@@ -1,0 +1,194 @@
+"""Law: every training ends with whole files, its newest and its best weights, and one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from engine import checkpoint, library
+from engine.curves import read_curves
+from engine.library import installed
+from engine.study import Study
+from engine.types import FINE_TUNING, TrainStep
+from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
+
+TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def tiny(own_folders: Path) -> Path:
+    """A tiny untrained model, installed."""
+    return install(TINY)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Four samples to train on, two each to validate and test."""
+    return write_dataset(tmp_path / "data")
+
+
+def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl+C end the next fine-tuning after so many steps."""
+    from engine import training
+
+    real = training.finetune
+
+    def steps(*given: Any, **named: Any) -> Any:
+        for step in real(*given, **named):
+            assert isinstance(step, TrainStep)
+            yield step
+            if step.done == count:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "finetune", steps)
+
+
+def test_train_then_resume_then_segment(tmp_path: Path, dataset: Path, tiny: Path) -> None:
+    out = tmp_path / "run"
+    common = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN)
+    run(*common, "--steps", "4", "--minutes", "0")
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [1]
+    result = run(*common, "--steps", "4", "--resume")
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2, 3, 4]
+    assert str(out / "best.safetensors") in result.stdout
+    path = picture(tmp_path / "a.png")
+    best = ("--model", out / "best.safetensors", *FAST[2:])
+    run("segment", path, "--out", tmp_path / "out", *best)
+    refused = run(*common, "--steps", "4", exit_code=2)
+    assert "--resume" in refused.stderr
+    # More steps go on, and another model or another training does not.
+    run(*common, "--steps", "6", "--resume", "--validate-every", "3", "--stop-at", "5")
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2, 3, 4, 5]
+    record = checkpoint.read_spec(out / "last.safetensors").training
+    assert (record["steps_done"], record["steps"]) == (5, 6)
+    other = run(*common, "--resume", "--predicts", "noise", "--batch-size", "1", exit_code=4)
+    assert "begun with predicts 'clean', not 'noise', batch_size 2, not 1" in other.stderr
+
+
+def test_a_run_that_is_done_names_its_model(tmp_path: Path, dataset: Path, tiny: Path) -> None:
+    out = tmp_path / "run"
+    common = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN, "--steps", "2")
+    run(*common)
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2]
+    assert str(out / "best.safetensors") in run(*common, "--resume").stdout
+
+
+def test_a_picture_of_the_curves_that_cannot_be_written_ends_no_training(
+    tmp_path: Path, dataset: Path, tiny: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "run"
+    (out / "curves.png").mkdir(parents=True)
+    arguments = ("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN)
+    result = run(*arguments, "--steps", "2")
+    assert str(out / "best.safetensors") in result.stdout
+    assert "curves.png cannot be written" in result.stderr
+
+
+def test_a_batch_that_the_processes_cannot_share_is_a_usage_error(
+    tmp_path: Path, dataset: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.parallel.size", lambda: 3)
+    arguments = ("train", "--data", dataset, "--out", tmp_path / "run", "--from", tiny, *TRAIN)
+    assert "multiple of the 3" in run(*arguments, exit_code=2).stderr
+
+
+def test_curves_are_drawn(tmp_path: Path, dataset: Path, tiny: Path) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "run"
+    run("train", "--data", dataset, "--out", out, "--from", tiny, *TRAIN, "--steps", "2")
+    with PillowImage.open(out / "curves.png") as drawn:
+        assert np.asarray(drawn).std() > 0
+
+
+def test_finetune_installs_a_child_and_names_it(dataset: Path, tiny: Path) -> None:
+    before = tiny.read_bytes()
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "2")
+    result = run(*arguments)
+    assert result.stdout.strip() == "tiny+1"
+    entries = {entry.name: entry for entry in installed()}
+    assert entries["tiny+1"].spec.parent == entries["tiny"].fingerprint
+    assert entries["tiny+1"].spec.size == 16
+    assert entries["tiny+1"].spec.training["learning_rate"] == FINE_TUNING.learning_rate
+    assert tiny.read_bytes() == before
+
+
+def test_a_folder_that_holds_a_run_is_not_fine_tuned_into(tmp_path: Path, dataset: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+    run(*arguments, "--out", out)
+    assert "holds a run" in run(*arguments, "--out", out, exit_code=2).stderr
+
+
+def test_without_val_the_sentence_about_a_new_model_ends_well(
+    tmp_path: Path, dataset: Path
+) -> None:
+    splits = dataset / "splits.csv"
+    splits.write_text(splits.read_text().replace("val", "train"))
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+    assert run(*arguments).stderr.splitlines()[-1].endswith("the new model is beside it.")
+
+
+def test_a_finetune_that_runs_out_of_time_before_any_validation_makes_a_model(
+    dataset: Path,
+) -> None:
+    flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags, "--minutes", "0")
+    assert run(*arguments).stdout.strip() == "tiny+1"
+    record = library.find("tiny+1").spec.training
+    assert (record["steps_done"], record["steps"]) == (1, 9)
+    assert record["validation_dice"] is not None
+
+
+def test_a_finetune_interrupted_before_any_validation_makes_no_model(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(1, monkeypatch)
+    flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags)
+    assert "no new model" in run(*arguments, exit_code=130).stderr
+    assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
+
+
+def test_interrupted_finetune_keeps_the_best(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(2, monkeypatch)
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "9")
+    assert run(*arguments, exit_code=130).stdout.strip() == "tiny+1"
+
+
+def test_saved_masks_are_exported_and_teach(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for number in range(5):
+        path = picture(folder / f"p{number}.png", grey=180 + number)
+        mask_hw = np.zeros((24, 32), dtype=np.bool_)
+        mask_hw[6:18, 8:24] = True
+        Study.open(folder).save(path, mask_hw, None)
+    assert "5 samples" in run("export", folder, "--out", tmp_path / "set").stdout
+    for data in (tmp_path / "set", folder):
+        arguments = ("finetune", "--data", data, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+        assert run(*arguments).stdout.startswith("tiny+")
+
+
+def test_a_folder_without_masks_cannot_teach(tmp_path: Path) -> None:
+    picture(tmp_path / "pictures" / "a.png")
+    arguments = ("finetune", "--data", tmp_path / "pictures", "--model", "tiny")
+    assert "saved masks" in run(*arguments, exit_code=4).stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [("--architecture unet", "multicbam"), ("--from tiny --detail 4", "too much for")],
+)
+def test_a_network_that_cannot_be_is_a_usage_error(
+    flags: str, told: str, tmp_path: Path, dataset: Path
+) -> None:
+    out = tmp_path / "run"
+    result = run("train", "--data", dataset, "--out", out, *flags.split(), exit_code=2)
+    assert told in result.stderr
+    assert not out.exists()
