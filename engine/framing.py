@@ -1,4 +1,4 @@
-"""Image to model grid and back: scaled to the model's area, neither stretched nor padded."""
+"""Image to model grid and back: the model's area, not padded, stretched only beyond 4:1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ GRID_MINIMUM = 8
 class Frame:
     """The way between an image of `height` × `width` pixels and a grid of about `size`² cells.
 
-    The grid keeps the image's proportions as nearly as sides that are multiples of four allow.
+    The grid keeps the image's proportions as nearly as sides that are multiples of four allow; an
+    image longer than 4:1 is stretched onto a grid of 4:1.
     Laws: `restore(apply(x))` has the shape of `x` for every size from 1×1 up, and a constant
     stays that constant.
     """

@@ -49,7 +49,11 @@ def total_loss(
     share_n1hw : share of lesion in each cell, [0, 1].
     noise_n1hw : the ε in x_t.
     alpha_bar : (n, 1, 1, 1), the share of signal variance in x_t.
-    spec : says what channel 0 predicts; "noise" with `rgb_weight` 1 is the paper's loss.
+    spec : says what channel 0 predicts; "noise" with `rgb_weight` 1 is the paper's formula.
+
+    The formula alone: the paper draws t evenly and makes x_t from the true mask. Here t is drawn as
+    100·√u (of 100 timesteps), the network is given x_t brought to unit variance, and half of the
+    samples are recycled unless `recycle` is 0 (`engine.lessons`, `engine.training`).
     """
     output = state_nchw[:, NOISE : NOISE + 1].float()
     rgb = state_nchw[:, RED : BLUE + 1].float()

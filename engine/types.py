@@ -305,7 +305,7 @@ class TrainSettings:
     weight_decay: float = setting(
         0.01,
         "Weight decay",
-        "That of the matrices, which Muon moves; the rest has none.",
+        "Of the matrices, which Muon moves; what AdamW moves has none.",
         low=0.0,
         high=10.0,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from engine.folders import home_folder
 from engine.library import find, models_folder
 from engine.model import Model
 from engine.models import build
+from engine.optimizer import optimizers
 from tests.engine.commands import TINY, install, run
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +68,27 @@ def test_version_and_help() -> None:
     for name in ("segment", "evaluate", "train", "finetune", "export", "models", "doctor"):
         assert "Example" in run(name, "--help").stdout
         assert run(name, "--help").stdout.isascii()
+
+
+@pytest.mark.parametrize("document", ["README.md", "resources/MODEL_CARD.md"])
+def test_every_command_of_a_document_has_the_flags_that_it_is_given(document: str) -> None:
+    text = (PROJECT / document).read_text("utf-8").replace("\\\n", " ")
+    commands = re.findall(
+        r"^(?:nca-seg )?(train|finetune|evaluate|segment|report) (.*)$", text, re.M
+    )
+    assert commands
+    for name, arguments in commands:
+        known = run(name, "--help").stdout
+        for flag in re.findall(r"--[a-z-]+", arguments.split("#")[0]):
+            assert flag in known, f"{name} {arguments}"
+
+
+def test_the_weight_decay_is_what_its_help_says() -> None:
+    muon, adamw = optimizers(build(TINY), weight_decay=0.5)
+    assert [group["weight_decay"] for group in muon.param_groups] == [0.5]
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.0]
+    said = " ".join(run("train", "--help").stdout.split())
+    assert "Of the matrices, which Muon moves; what AdamW moves has none." in said
 
 
 def test_models_come_from_files_and_go_without_being_lost(tmp_path: Path, tiny: Path) -> None:
