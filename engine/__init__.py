@@ -3,8 +3,63 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from engine.checkpoint import load, read_spec, save
+    from engine.dataset import export_dataset, read_dataset
+    from engine.ensemble import replay, segment
+    from engine.errors import EngineError
+    from engine.evaluation import evaluate
+    from engine.images import list_images, read_image
+    from engine.library import find, installed
+    from engine.masks import read_mask, write_mask
+    from engine.results import write_result
+    from engine.study import Study, study_dataset
+    from engine.training import finetune, train
+    from engine.types import (
+        Dataset,
+        EnsembleResult,
+        Image,
+        ModelSpec,
+        Sample,
+        SampleSettings,
+        TrainSettings,
+        TrainStep,
+    )
+
+__all__ = [
+    "Dataset",
+    "EngineError",
+    "EnsembleResult",
+    "Image",
+    "ModelSpec",
+    "Sample",
+    "SampleSettings",
+    "Study",
+    "TrainSettings",
+    "TrainStep",
+    "evaluate",
+    "export_dataset",
+    "find",
+    "finetune",
+    "installed",
+    "list_images",
+    "load",
+    "read_dataset",
+    "read_image",
+    "read_mask",
+    "read_spec",
+    "replay",
+    "save",
+    "segment",
+    "study_dataset",
+    "train",
+    "write_mask",
+    "write_result",
+]
+
+#: Where each of them is when the program runs; a test holds it to the imports above.
 _NAMES = {
     "checkpoint": ("load", "read_spec", "save"),
     "dataset": ("export_dataset", "read_dataset"),
@@ -30,12 +85,14 @@ _NAMES = {
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
+# A type checker that saw it would take every misspelt name for Any.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; who only reads a mask should not wait for it.
-    if name not in _MODULES:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    return getattr(import_module(f"engine.{_MODULES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        # Torch takes seconds to import; who only reads a mask should not wait for it.
+        if name not in _MODULES:
+            raise AttributeError(f"module 'engine' has no attribute {name!r}")
+        return getattr(import_module(f"engine.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

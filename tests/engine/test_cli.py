@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import engine
 from engine.library import installed
 from engine.masks import read_mask, write_mask
 from engine.study import Study
@@ -207,10 +206,3 @@ def test_help_and_models_never_load_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_every_public_name_is_there() -> None:
-    for name in dir(engine):
-        assert getattr(engine, name) is not None
-    with pytest.raises(AttributeError):
-        _ = engine.nothing_of_this_name
