@@ -39,6 +39,7 @@ from nca_seg_app.panels.cells import CellsPanel
 from nca_seg_app.panels.ensemble import EnsemblePanel
 from nca_seg_app.panels.film import FilmPanel
 from nca_seg_app.panels.images import ImagesPanel
+from nca_seg_app.panels.mask import MaskPanel
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.training import TrainingPanel
 from nca_seg_app.session import Session
@@ -111,6 +112,7 @@ class Window(QMainWindow):
             ("Segment", SegmentPanel(session)),
             ("Ensemble", EnsemblePanel(session)),
             ("Cells", CellsPanel(session)),
+            ("Mask", MaskPanel(session)),
             ("Training", TrainingPanel(session)),
         ):
             self.tabs.addTab(_scrolled(panel), title)

@@ -30,7 +30,10 @@ def stroke_annotation(painter: QPainter, pieces: Sequence[QPainterPath]) -> None
 def stroke_glow(painter: QPainter, glow: Sequence[QPainterPath]) -> None:
     """Where the members disagree along the border, a little, more, and very much."""
     for stretches, (width, colour) in zip(glow, GLOWS, strict=True):
-        painter.strokePath(stretches, _pen(colour, width))
+        pen = _pen(colour, width)
+        # Cut off square, its ends would look like borders of their own.
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.strokePath(stretches, pen)
 
 
 def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> None:

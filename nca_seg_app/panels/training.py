@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.dataset import VAL_SHARE
 from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.comparison import ComparisonView
@@ -111,6 +112,7 @@ class TrainingPanel(QWidget):
         else:
             images = "image" if len(rows) == 1 else "images"
             told = f"Learns from the saved masks of {masks} of {len(rows)} {images}."
+            told += f" About one in {round(1 / VAL_SHARE)} is kept aside to judge what it learned."
             told += f" Starts from {model}, which stays as it is."
         if not learning.running:
             # A running one learns from what was saved when it began.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engine.library import ModelEntry
 from engine.presets import parameter_count
+from engine.shape import Measurements
 from engine.types import EnsembleResult
 from nca_seg_app.panels.agreement import Agreement
 
@@ -103,6 +104,36 @@ def offer(parent: str, best_dice: float, start_dice: float | None, images: int) 
         what = "figure" if start_dice is None else "comparison"
         told += f" The {what} is rough: {there} there to measure on."
     return f"{told} It has not been added to the list yet."
+
+
+def measured(found: Measurements | None, spacing_mm: float | None) -> str:
+    """What an outline measures, a line each; in millimetres, too, where a pixel's side is known."""
+    if found is None:
+        return "Nothing is outlined yet."
+    parts = "1 part" if found.parts == 1 else f"{found.parts} parts"
+    lengths = (
+        ("Greatest diameter", found.diameter_px),
+        ("Least breadth", found.breadth_px),
+        ("Border", found.perimeter_px),
+    )
+    area = f"Area: {found.area_px:,} px · {100 * found.share:.1f} %"
+    if spacing_mm is not None:
+        area += f" · {found.area_px * spacing_mm**2:.1f} mm²"
+    lines = [f"{area} · {parts}"]
+    for name, length_px in lengths:
+        real = f" · {length_px * spacing_mm:.1f} mm" if spacing_mm is not None else ""
+        lines.append(f"{name}: {length_px:,.0f} px{real}")
+    return "\n".join([*lines, f"Circularity: {found.circularity:.2f} (a circle: 1)"])
+
+
+def difference(dice: float, added_px: int, removed_px: int) -> str:
+    """How a mask differs from the model's outline: in Dice, and in pixels added and removed."""
+    if not added_px and not removed_px:
+        return "Just what the model outlines."
+    return (
+        f"Beside the model's outline: Dice {dice:.3f}, "
+        f"{added_px:,} px added, {removed_px:,} px removed."
+    )
 
 
 def compared_text(gains: Sequence[float], total: int) -> str:
