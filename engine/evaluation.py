@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.ensemble import segment
+from engine.errors import UnreadableImage, UnreadableMask
 from engine.fusion import fuse
 from engine.images import read_image
 from engine.masks import read_mask
@@ -70,12 +71,17 @@ class Scores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of the first `done` samples, by id, in their order."""
+    """The scores of the first `done` samples, by id, in their order.
+
+    `left_out` tells of those among them that could not be read; all figures are of `images` alone,
+    and without one there are none.
+    """
 
     done: int
     total: int
     images: tuple[tuple[str, Scores], ...]
     calibration: Calibration
+    left_out: tuple[UnreadableImage | UnreadableMask, ...] = ()
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One score of every image, (done,) float64."""
@@ -101,6 +107,8 @@ class Evaluation:
         return {
             "done": self.done,
             "total": self.total,
+            "scored": len(self.images),
+            "left_out": [{"file": str(e.path), "reason": e.reason} for e in self.left_out],
             "mean": asdict(self.mean),
             "intervals": self.intervals,
             "expected_calibration_error": self.calibration.ece,
@@ -141,30 +149,51 @@ def evaluate(
 ) -> Iterator[Evaluation]:
     """One event per sample: its ensemble's mask against the expert's, at the image's own size.
 
-    Raises UnreadableImage, UnreadableMask and OutOfMemory at the sample that causes it.
+    A sample that cannot be read is left out, and the event says why. Raises OutOfMemory.
     """
-    for examined in examine(model, samples, settings, threshold):
-        yield examined.evaluation
+    evaluation = Evaluation(0, len(samples), (), Calibration.none())
+    for sample in samples:
+        try:
+            evaluation = _examined(model, sample, settings, threshold, evaluation).evaluation
+        except (UnreadableImage, UnreadableMask) as error:
+            left_out = (*evaluation.left_out, error)
+            evaluation = replace(evaluation, done=evaluation.done + 1, left_out=left_out)
+        yield evaluation
 
 
 def examine(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Examined]:
-    """The events of `evaluate`, each with its sample's picture, ensemble and masks."""
-    images: tuple[tuple[str, Scores], ...] = ()
-    calibration = Calibration.none()
-    for done, sample in enumerate(samples, start=1):
-        image = read_image(sample.image_path)
-        truth_hw = read_mask(sample.mask_path, (image.height, image.width))
-        began = time.perf_counter()
-        *_, result = segment(model, image, settings)
-        mask_hw = result.mask(threshold)
-        seconds = time.perf_counter() - began
-        images = (*images, (sample.id, score(result, mask_hw, truth_hw, seconds)))
-        probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
-        calibration += reliability_bins(probability_hw, truth_hw)
-        evaluation = Evaluation(done, len(samples), images, calibration)
-        yield Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
+    """The events of `evaluate`, each with its sample's picture, ensemble and masks.
+
+    Raises UnreadableImage and UnreadableMask at the sample that causes it, and OutOfMemory.
+    """
+    evaluation = Evaluation(0, len(samples), (), Calibration.none())
+    for sample in samples:
+        examined = _examined(model, sample, settings, threshold, evaluation)
+        evaluation = examined.evaluation
+        yield examined
+
+
+def _examined(
+    model: Denoises, sample: Sample, settings: SampleSettings, threshold: float, before: Evaluation
+) -> Examined:
+    """One more sample, with the evaluation that `before` becomes by it."""
+    image = read_image(sample.image_path)
+    truth_hw = read_mask(sample.mask_path, (image.height, image.width))
+    began = time.perf_counter()
+    *_, result = segment(model, image, settings)
+    mask_hw = result.mask(threshold)
+    seconds = time.perf_counter() - began
+    scores = score(result, mask_hw, truth_hw, seconds)
+    probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
+    evaluation = replace(
+        before,
+        done=before.done + 1,
+        images=(*before.images, (sample.id, scores)),
+        calibration=before.calibration + reliability_bins(probability_hw, truth_hw),
+    )
+    return Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
 
 
 def score(

@@ -137,7 +137,7 @@ def evaluate(
     At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), sensitivity,
     specificity, the 95 % Hausdorff distance, Dice of two other fusions, GED and CI of the members
     and four measures of their doubt, each mean with its 95 % bootstrap interval. Two empty masks
-    agree fully.
+    agree fully. Samples that cannot be read are left out and listed at the end.
 
     \b
     Examples:
@@ -159,13 +159,17 @@ def evaluate(
 
     newest: Evaluation | None = None
     problem: Exception | None = None
-    interrupted = False
+    interrupted, left_out = False, 0
     try:
         with (
             progress("Evaluating") as advance,
             closing(evaluated(loaded, samples, settings, threshold)) as stream,  # type: ignore[type-var]
         ):
             for newest in stream:
+                if len(newest.left_out) > left_out:
+                    # All that was left out is told at the end, where it is not overlooked.
+                    left_out += 1
+                    continue
                 name, scores = newest.images[-1]
                 text = f"{newest.done}/{newest.total} {name} Dice {scores.dice:.3f}"
                 if advance is None:
@@ -177,7 +181,8 @@ def evaluate(
         interrupted = True
     except (EngineError, OSError, MemoryError) as error:
         problem = error
-    if newest is not None:
+    scored = len(newest.images) if newest is not None else 0
+    if newest is not None and scored:
         _show(newest)
         if json_ is not None:
             head = {
@@ -192,12 +197,17 @@ def evaluate(
                 **newest.as_json(),
             }
             write_atomic(json_, json.dumps(head, indent=1) + "\n")
+    for unreadable in newest.left_out if newest is not None else ():
+        say(f"Left out. {sentence(unreadable)}")
+    if left_out:
+        say(f"The figures are of {scored} of {len(samples)} images; left out: {left_out}.")
     if problem is not None:
         say(sentence(problem))
-        raise typer.Exit(SOME_FAILED if newest else NOTHING_DONE)
     if interrupted:
         say(f"Interrupted after {newest.done if newest else 0} of {len(samples)} images.")
         raise typer.Exit(INTERRUPTED)
+    if problem is not None or left_out:
+        raise typer.Exit(SOME_FAILED if scored else NOTHING_DONE)
 
 
 def _image_files(given: Sequence[Path]) -> list[Path]:
@@ -269,7 +279,7 @@ def _line(path: Path, files: ResultFiles) -> str:
 
 def _show(evaluation: Evaluation) -> None:
     mean, intervals = evaluation.mean, evaluation.intervals
-    print(f"{'Images':<19}{evaluation.done} of {evaluation.total}")
+    print(f"{'Images':<19}{len(evaluation.images)} of {evaluation.total}")
     for score in fields(mean):
         label, digits = score.metadata["label"], score.metadata["digits"]
         low, high = intervals[score.name]

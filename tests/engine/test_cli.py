@@ -187,14 +187,34 @@ class TestEvaluate:
         result = run("evaluate", "--data", dataset, "--split", "test", *FAST, exit_code=4)
         assert str(gone) in result.stderr
 
-    def test_a_damaged_mask_keeps_the_scores_before_it(self, tmp_path: Path, dataset: Path) -> None:
-        (dataset / "masks" / "s7_segmentation.png").write_bytes(b"damaged")
+    def test_what_cannot_be_read_is_left_out_and_listed(
+        self, tmp_path: Path, dataset: Path
+    ) -> None:
+        damaged = dataset / "masks" / "s6_segmentation.png"
+        damaged.write_bytes(b"damaged")
         target = tmp_path / "scores.json"
         arguments = ("evaluate", "--data", dataset, "--split", "test", "--json", target)
         result = run(*arguments, *FAST, exit_code=3)
         content = json.loads(target.read_text())
-        assert (content["done"], content["total"]) == (1, 2)
-        assert "s7_segmentation.png" in result.stderr
+        assert list(content["images"]) == ["s7"]
+        assert [each["file"] for each in content["left_out"]] == [str(damaged)]
+        assert result.stdout.splitlines()[0].split() == ["Images", "1", "of", "2"]
+        assert str(damaged) in result.stderr
+        last = result.stderr.splitlines()[-1]
+        assert last == "nca-seg: The figures are of 1 of 2 images; left out: 1."
+
+    def test_where_nothing_can_be_read_there_are_no_figures(
+        self, tmp_path: Path, dataset: Path
+    ) -> None:
+        for name in ("s6", "s7"):
+            (dataset / "images" / f"{name}.png").write_bytes(b"damaged")
+        target = tmp_path / "scores.json"
+        arguments = ("evaluate", "--data", dataset, "--split", "test", "--json", target)
+        result = run(*arguments, *FAST, exit_code=4)
+        assert "s6.png" in result.stderr
+        assert "s7.png" in result.stderr
+        assert not result.stdout
+        assert not target.exists()
 
 
 def test_help_and_models_never_load_torch() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, from_numpy
 from engine.curves import logged, read_curves
 from engine.device import DeviceChoice
 from engine.errors import MaskKept, UnreadableMask
-from engine.evaluation import evaluate
+from engine.evaluation import evaluate, examine
 from engine.framing import Frame
 from engine.masks import read_mask, write_mask
 from engine.records import write_record
@@ -84,12 +84,27 @@ def test_the_scores_are_those_of_the_masks(tmp_path: Path) -> None:
     assert 0 < scores["right"].seconds < 60
 
 
-def test_a_mask_of_another_size_is_refused_at_its_image(tmp_path: Path) -> None:
-    samples = [
-        sample_in(tmp_path, "a", square(64, 16, 48)),
-        sample_in(tmp_path, "b", square(32, 8, 24)),
-    ]
-    stream = evaluate(DarkIsLesion(), samples, SETTINGS)
+def unreadable_between(folder: Path) -> list[Sample]:
+    """Two samples, and after each one whose mask has another size than its image."""
+    shapes = [square(64, 16, 48), square(32, 8, 24)]
+    return [sample_in(folder, name, shapes[n % 2]) for n, name in enumerate("abcd")]
+
+
+def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    samples = unreadable_between(tmp_path)
+    events = list(evaluate(DarkIsLesion(), samples, SETTINGS))
+    assert [(event.done, len(event.images)) for event in events] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    last = events[-1]
+    assert [error.path for error in last.left_out] == [samples[1].mask_path, samples[3].mask_path]
+    assert [name for name, _ in last.images] == ["a", "c"]
+    assert last.mean.dice == 1.0
+    content = last.as_json()
+    assert (content["done"], content["total"], content["scored"]) == (4, 4, 2)
+    assert "32×32" in content["left_out"][0]["reason"]
+
+
+def test_a_report_is_told_of_a_mask_of_another_size_at_its_image(tmp_path: Path) -> None:
+    stream = examine(DarkIsLesion(), unreadable_between(tmp_path)[:2], SETTINGS)
     assert next(stream).done == 1
     with pytest.raises(UnreadableMask, match="b_segmentation"):
         next(stream)
