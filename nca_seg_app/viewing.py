@@ -11,7 +11,7 @@ from engine.types import Float
 
 Tool = Literal["pan", "brush", "eraser", "polygon", "lasso"]
 TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon", "lasso")
-Kind = Literal["probability", "noisy", "variance", "channel"]
+Kind = Literal["probability", "noisy", "variance", "channel", "colours"]
 #: What the actions ask of the window itself.
 WindowRequest = Literal["quit", "help", "about", "preferences", "panels"]
 
@@ -21,8 +21,9 @@ class Shown:
     """A map that a panel puts on the canvas in place of the running result.
 
     `map_hw` is on any grid over the whole image; the canvas scales it. "probability" lies in
-    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25]. `member`, counted from 0,
-    where it is one member's answer, which can be taken.
+    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25]; "colours" are red, green
+    and blue in [0, 1], (rows, columns, 3). `member`, counted from 0, where it is one member's
+    answer, which can be taken.
     """
 
     title: str

@@ -132,7 +132,7 @@ class Layers:
             doubt = 2 * value_at(self.variance_hw, share) ** 0.5
             parts = [f"p {value_at(self.mean_hw, share):.2f}", f"doubt {doubt:.2f}"]
         shown = self._session.viewing.shown
-        if shown is not None:
+        if shown is not None and shown.kind != "colours":
             parts.append(f"{shown.title} {value_at(shown.map_hw, share):.2f}")
         return " · ".join(parts)
 

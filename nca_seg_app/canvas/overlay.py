@@ -82,6 +82,9 @@ def heat_image(map_hw: Float, kind: Kind, side: int = FINE_SIDE) -> QImage:
     `side` is how many cells it is interpolated to. "variance" is shown as doubt, its root. "noisy"
     and "channel" are stretched between their extremes, but for the most extreme hundredth.
     """
+    if kind == "colours":
+        bands = [_finer(map_hw[..., band], side) for band in range(3)]
+        return _painted(255 * np.stack(bands, axis=-1), np.full(bands[0].shape, 0.88))
     if kind == "variance":
         share_hw, opacity_hw = _share_and_opacity(doubt_of(_finer(map_hw, side)), 2.5)
     elif kind == "probability":
@@ -94,10 +97,15 @@ def heat_image(map_hw: Float, kind: Kind, side: int = FINE_SIDE) -> QImage:
     table = np.stack(
         [np.interp(np.linspace(0, 1, 256), places, band) for band in _INFERNO.T], axis=1
     )
-    rows, columns = share_hw.shape
+    return _painted(table[(share_hw * 255).astype(np.uint8)], opacity_hw)
+
+
+def _painted(rgb_hwc: NDArray[np.floating], opacity_hw: NDArray[np.floating]) -> QImage:
+    """Colours of 0 to 255 with their opacity, 0 to 1."""
+    rows, columns = opacity_hw.shape
     bgra_hwc = np.empty((rows, columns, 4), np.uint8)
     # Premultiplied, so that smooth scaling does not drag dark fringes in.
-    colour_hwc = table[(share_hw * 255).astype(np.uint8)] * opacity_hw[..., None]
+    colour_hwc = rgb_hwc * opacity_hw[..., None]
     bgra_hwc[..., :3] = colour_hwc[..., ::-1] + 0.5
     bgra_hwc[..., 3] = opacity_hw * 255 + 0.5
     image = QImage(

@@ -16,12 +16,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.types import CellStep, Float
+from engine.types import CellStep
 from nca_seg_app.panels.montage import Montage, channel_scales
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
+from nca_seg_app.panels.principal import Principal
 from nca_seg_app.runs import FilmStep
 from nca_seg_app.session import Session
-from nca_seg_app.viewing import Shown
+from nca_seg_app.viewing import Kind, Shown
 
 PLAY_MS = 140
 #: Dragging through the diffusion steps asks for a replay only where it rests.
@@ -37,7 +38,7 @@ class CellsPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._steps: list[CellStep] = []
-        self._scales: Float | None = None
+        self._principal: Principal | None = None
         self._moment: tuple[object, ...] = ()
         self._shown: Shown | None = None
         self._channel = -1
@@ -169,7 +170,7 @@ class CellsPanel(QWidget):
 
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
-        self._scales = None if not steps else channel_scales(steps)
+        self._principal = Principal.of(steps, channel_scales(steps)) if steps else None
         first = self.update_slider.maximum() == 0
         self.update_slider.setMaximum(max(0, len(steps) - 1))
         if first:
@@ -179,7 +180,7 @@ class CellsPanel(QWidget):
 
     def _show_update(self) -> None:
         step = self._at()
-        self.montage.show_step(step, self._scales)
+        self.montage.show_step(step, self._principal)
         if step is None:
             self.update_text.setText("")
             return
@@ -220,15 +221,18 @@ class CellsPanel(QWidget):
 
     def _put_on_canvas(self) -> None:
         step = self._at()
-        if step is None or self._scales is None:
+        if step is None or self._principal is None:
             return
+        kind: Kind = "channel"
         if self._channel < len(step.state_chw):
             map_hw = step.state_chw[self._channel]
-        else:
+        elif self._channel == len(step.state_chw):
             map_hw = step.fires_hw.astype("float32")
+        else:
+            kind, map_hw = "colours", self._principal.colours(step)
         name = self.montage.name(self._channel)
         title = f"{name}, level {step.level}, update {step.update}"
-        self._shown = Shown(title, "channel", map_hw)
+        self._shown = Shown(title, kind, map_hw)
         self._session.viewing.show(self._shown)
 
     def _follow_shown(self) -> None:

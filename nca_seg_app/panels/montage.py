@@ -11,9 +11,14 @@ from PySide6.QtGui import QFontMetrics, QHelpEvent, QImage, QMouseEvent, QPainte
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from engine.types import CellStep, Float
+from nca_seg_app.panels.principal import Principal
 
 TILE_PX = 46
 GAP_PX = 4
+TIPS = {
+    "fired": "The cells that fired",
+    "colours": "All channels at once, by their three principal components",
+}
 
 
 def channel_names(channels: int) -> tuple[str, ...]:
@@ -40,9 +45,10 @@ def signed_colours() -> NDArray[np.uint8]:
 
 
 class Montage(QWidget):
-    """A tile with its name for each channel, and one for the cells that fired."""
+    """A named tile for each channel, one for the cells that fired, one for all as colours."""
 
-    #: The number of the channel clicked; the number of channels stands for the firing mask.
+    #: The number of the channel clicked; the number of channels stands for the firing mask, and
+    #: one more for all channels as colours.
     clicked = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,17 +65,18 @@ class Montage(QWidget):
         self.setFont(small)
         self.setAccessibleName("Channels of the automaton")
 
-    def show_step(self, step: CellStep | None, scales: Float | None = None) -> None:
+    def show_step(self, step: CellStep | None, principal: Principal | None = None) -> None:
         """Show the channels after one update, each from −scale to +scale."""
         count = len(self._tiles)
-        if step is None or scales is None:
+        if step is None or principal is None:
             self._names, self._tiles = (), []
         else:
-            self._names = (*channel_names(len(step.state_chw)), "fired")
-            maps_chw = step.state_chw / scales[:, None, None]
+            self._names = (*channel_names(len(step.state_chw)), "fired", "colours")
+            maps_chw = step.state_chw / principal.scales_c[:, None, None]
             fired_hw = step.fires_hw.astype(np.float32)[None]
             indices = np.clip((np.concatenate([maps_chw, fired_hw]) + 1) * 127.5, 0, 255)
             self._tiles = [_picture(self._colours[each]) for each in indices.astype(np.uint8)]
+            self._tiles.append(_picture((255 * principal.colours(step)).astype(np.uint8)))
         if len(self._tiles) != count:
             self.updateGeometry()
         self.update()
@@ -127,7 +134,8 @@ class Montage(QWidget):
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             channel = self._channel_at(event.pos())
             if channel is not None:
-                text = f"{self._names[channel]}: click to put it on the canvas"
+                what = TIPS.get(self._names[channel], self._names[channel])
+                text = f"{what}: click to put it on the canvas"
                 QToolTip.showText(event.globalPos(), text, self)
                 return True
         return super().event(event)

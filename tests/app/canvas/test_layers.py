@@ -104,3 +104,13 @@ def test_the_edge_of_the_image_is_never_doubtful() -> None:
     rows = np.concatenate([part[:, 0] for part in proposal.doubtful_stretches()[0]])
     assert rows.size
     assert rows.max() < 200
+
+
+def test_colours_are_shown_as_they_are() -> None:
+    map_hwc = np.zeros((12, 16, 3), np.float32)
+    map_hwc[:, :8, 0] = map_hwc[:, 8:, 2] = 1
+    image = heat_image(map_hwc, "colours")
+    left, right = (image.pixelColor(x, image.height() // 2) for x in (10, image.width() - 10))
+    assert (left.red(), left.green(), left.blue()) == (255, 0, 0)
+    assert (right.red(), right.green(), right.blue()) == (0, 0, 255)
+    assert left.alphaF() == pytest.approx(0.88, abs=0.01)
