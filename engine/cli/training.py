@@ -257,12 +257,19 @@ def finetune(
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder of images with saved masks.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the data set; it may grow.")],
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Write all its masks to annotations.json, too.")
+    ] = False,
 ) -> None:
     """Copy images and saved masks into a data set.
+
+    With --coco, annotations.json beside images/ and masks/ holds the masks of the whole data set as
+    COCO's polygons, along the pixels' edges; file_name is the name in images/.
 
     \b
     Examples:
       nca-seg export pictures/ --out corrected
+      nca-seg export pictures/ --out corrected --coco
       nca-seg train --data corrected --out runs/own --from lesion
     """
     from engine.dataset import export_dataset
@@ -275,6 +282,13 @@ def export(
         for step in export_dataset(samples, out):
             if advance is not None:
                 advance(step.done / step.total, step.path.name)
+        if coco:
+            from engine.coco import write_annotations
+            from engine.dataset import read_dataset
+
+            for step in write_annotations(read_dataset(out)):
+                if advance is not None:
+                    advance(step.done / step.total, step.path.name)
     print(f"{len(samples)} samples are in {out}")
 
 

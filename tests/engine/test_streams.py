@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.coco import write_annotations
 from engine.dataset import export_dataset
 from engine.ensemble import replay, segment
 from engine.evaluation import evaluate, examine
@@ -62,6 +63,7 @@ STREAMS: dict[str, Stream] = {
     "export_dataset": lambda folder: export_dataset(
         drawn_dataset(folder / "from").samples, folder / "to"
     ),
+    "write_annotations": lambda folder: write_annotations(drawn_dataset(folder)),
     "evaluate": lambda folder: evaluate(lively_model(), validated(folder), SHORT),
     "examine": lambda folder: examine(lively_model(), validated(folder), SHORT),
     "sweep": lambda folder: sweep(lively_model(timesteps=2), validated(folder), SHORT),
