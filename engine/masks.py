@@ -259,6 +259,16 @@ def replace(mask_hw: Mask, other_hw: Mask) -> Patch | None:
     return _patch(mask_hw, (slice(0, None), slice(0, None)), other_hw)
 
 
+def part_at(mask_hw: Mask, row: int, column: int) -> Mask:
+    """The connected part of the mask that holds a pixel, with its holes filled; empty if none."""
+    _expect_mask(mask_hw)
+    if not mask_hw[row, column]:
+        return np.zeros_like(mask_hw)
+    labels_hw, _ = _ndimage().label(mask_hw, _EIGHT_NEIGHBOURS)
+    part_hw: Mask = _ndimage().binary_fill_holes(labels_hw == labels_hw[row, column])
+    return part_hw
+
+
 def outline(
     mask_or_map_hw: Mask | NDArray[np.floating[Any]], level: float = 0.5
 ) -> list[NDArray[np.float64]]:

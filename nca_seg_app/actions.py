@@ -61,6 +61,7 @@ GESTURES = (
     Gesture("Hold Space", "the bare image"),
     Gesture("Double click with polygon", "close the polygon"),
     Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
+    Gesture("Drag with wand", "to the right a larger area of like colour, to the left a smaller"),
     Gesture("Click with pan", "while Cells is open: the curves of that cell"),
 )
 
@@ -205,6 +206,9 @@ ACTIONS: tuple[Action, ...] = (
            checked=_has_tool("polygon")),
     Action("tools.lasso", "Tools", "L&asso", _tool("lasso"), ("L",), Has.IMAGE,
            "Draw around an area to fill it.", "lasso", checked=_has_tool("lasso")),
+    Action("tools.wand", "Tools", "&Wand", _tool("wand"), ("G",), Has.IMAGE,
+           "Take an area of like colour; drag right for more, left for less.", "wand",
+           checked=_has_tool("wand")),
     Action("tools.smaller", "Tools", "&Smaller Brush", _resize_brush(1 / BRUSH_FACTOR), ("[",),
            tip="Make brush and eraser smaller.", group=1),
     Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),

@@ -13,7 +13,7 @@ from nca_seg_app.theme import icon
 
 #: The tool bar: what is done with the hand all day, in groups; the rest lives in the menus.
 TOOL_BAR = (
-    ("tools.pan", "tools.brush", "tools.eraser", "tools.polygon", "tools.lasso"),
+    ("tools.pan", "tools.brush", "tools.eraser", "tools.polygon", "tools.lasso", "tools.wand"),
     ("edit.undo", "edit.redo"),
     ("edit.fill_holes", "edit.keep_largest", "edit.smooth"),
     ("view.outline", "view.fill", "view.variance"),

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.types import Float
 
-Tool = Literal["pan", "brush", "eraser", "polygon", "lasso"]
-TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon", "lasso")
+Tool = Literal["pan", "brush", "eraser", "polygon", "lasso", "wand"]
+TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon", "lasso", "wand")
 Kind = Literal["probability", "noisy", "variance", "channel", "colours"]
 #: What the actions ask of the window itself.
 WindowRequest = Literal["quit", "help", "about", "preferences", "panels"]

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import masks
+from engine.similar import Similar
 from engine.types import Patch
 from nca_seg_app.document import MaskDocument
 
 Point = tuple[float, float]
+#: Of the wand where it is not dragged: how far colours may differ, 0 to 255.
+TOLERANCE = 24.0
+#: Screen pixels to the right that double the wand's tolerance, and to the left halve it.
+DOUBLING_DISTANCE = 100.0
 #: Corners this near to the first one, in screen pixels, close a polygon.
 CLOSING_DISTANCE = 9.0
 
@@ -20,15 +25,24 @@ CLOSING_DISTANCE = 9.0
 class DrawingTool:
     """What a press, a drag and a release mean. Points are (row, column) in pixel-edge coordinates.
 
-    `radius_px` is asked at each use, so that the size can change between strokes.
+    `radius_px` is asked at each use, so that the size can change between strokes. `pixels_hwc` is
+    the picture, uint8 (height, width, 3) sRGB.
     """
 
     name = ""
     has_footprint = False
+    #: Whether the sketch goes on to where the pointer is.
+    follows_pointer = True
 
-    def __init__(self, document: MaskDocument, radius_px: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        document: MaskDocument,
+        radius_px: Callable[[], float],
+        pixels_hwc: NDArray[np.uint8],
+    ) -> None:
         self._document = document
         self._radius_px = radius_px
+        self._pixels_hwc = pixels_hwc
         self._adds = True
         self._points: list[Point] = []
 
@@ -179,8 +193,38 @@ class Lasso(DrawingTool):
         self._draw_at_once("Lasso")
 
 
+class Wand(DrawingTool):
+    """Takes the area that goes on in the colour of the pressed place; dragging says how far."""
+
+    name = "wand"
+    follows_pointer = False
+    _similar: Similar | None = None
+
+    @property
+    def sketch(self) -> tuple[Point, ...]:
+        return tuple((row, column) for row, column in self._points)
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._adds, self._from, self._pixel = self.value(erase), point, pixel
+        self._take(TOLERANCE)
+
+    def drag(self, point: Point) -> None:
+        if self.active:
+            right = (point[1] - self._from[1]) / self._pixel
+            self._take(TOLERANCE * 2 ** (right / DOUBLING_DISTANCE))
+
+    def release(self) -> None:
+        self._draw_at_once("Wand")
+
+    def _take(self, tolerance: float) -> None:
+        # When it is first used: most who draw never do.
+        self._similar = self._similar or Similar(self._pixels_hwc)
+        border_rc = self._similar.around(self._from, tolerance)
+        self._points = [(row, column) for row, column in border_rc.tolist()]
+
+
 DRAWING_TOOLS: Mapping[str, type[DrawingTool]] = {
-    tool.name: tool for tool in (Brush, Eraser, Polygon, Lasso)
+    tool.name: tool for tool in (Brush, Eraser, Polygon, Lasso, Wand)
 }
 
 

@@ -97,13 +97,14 @@ class CanvasView(Doorway):
         self._adopt_cursor()
 
     def _adopt_tool(self) -> None:
-        session, document = self.session, self.session.document
+        session, document, image = self.session, self.session.document, self.session.image
         if self._tool is not None:
             self._tool.cancel()
         kind = DRAWING_TOOLS.get(session.viewing.tool)
         self._tool = None
-        if kind is not None and document is not None and not self.previews:
-            self._tool = kind(document, lambda: session.settings.brush_radius_px)
+        if kind is not None and document is not None and image is not None and not self.previews:
+            radius_px = lambda: session.settings.brush_radius_px  # noqa: E731 - asked at each use
+            self._tool = kind(document, radius_px, image.pixels_hwc)
         self._adopt_cursor()
         self.update()
 
@@ -330,7 +331,8 @@ class CanvasView(Doorway):
         corners = [self.transform.map(to_point(*each)) for each in tool.sketch]
         if corners:
             path = QPainterPath()
-            path.addPolygon(QPolygonF(corners if pointer is None else [*corners, pointer]))
+            ends = [pointer] if pointer is not None and tool.follows_pointer else []
+            path.addPolygon(QPolygonF([*corners, *ends]))
             brushwork.stroke_sketch(painter, path, corners if tool.name == "polygon" else ())
         if tool.has_footprint and pointer is not None and self._panned_from is None:
             adds = tool.adds if tool.active else tool.value(self._shift)

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import masks
 from engine.types import SampleSettings, TrainSettings
+from nca_seg_app import ahead
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
@@ -98,6 +99,38 @@ class Desk:
 
     def draw(self, row: float = 20, column: float = 20, radius_px: float = 5) -> None:
         self.begin_stroke(row, column, radius_px).commit("Brush stroke")
+
+
+class AheadDesk(Desk):
+    """A person who has segmented the first of four images; running ahead is on from then."""
+
+    def __init__(self, qtbot: QtBot, folder: Path) -> None:
+        super().__init__(qtbot, folder, DiskModel())
+        self.open("a.png", "b.png", "c.png", "d.png")
+        self.segment()
+
+    @property
+    def kept(self) -> list[str]:
+        return [path.name for path in self.session.ahead.kept]
+
+    def begin(self, holds_at: int = -1) -> None:
+        """Turn it on; with `holds_at` it is under way and stands before that step."""
+        self.model.gate.clear()
+        self.model.holds_at = holds_at
+        self.session.change_settings(run_ahead=True)
+        if holds_at >= 0:
+            self.until(lambda: self.session.ahead.path is not None and self.model.at_once == 1)
+
+    def go_on(self) -> None:
+        self.model.gate.set()
+        self.model.holds_at = -1
+
+    def rest(self) -> None:
+        """Wait until nothing more would begin by itself."""
+        self.settle()
+        self.qtbot.wait(3 * ahead.REST_MS)
+        self.until(lambda: self.session.ahead.path is None)
+        self.settle()
 
 
 def leave(desk: Desk) -> None:

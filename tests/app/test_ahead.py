@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,57 +15,16 @@ from engine.types import CellStep
 from nca_seg_app import ahead as module
 from nca_seg_app.session import Has
 from nca_seg_app.status import StatusLine
-from tests.app.desks import Desk, leave
-from tests.fakes import DiskModel, disk, write_image
+from tests.app.desks import AheadDesk, Desk, leave
+from tests.fakes import disk, write_image
 
 #: Of the two batches of four steps that a run has.
 HOLDS_AT = 2
 
 
-class AheadDesk(Desk):
-    """A person who has segmented the first of four images; running ahead is on from then."""
-
-    def __init__(self, qtbot: QtBot, folder: Path) -> None:
-        super().__init__(qtbot, folder, DiskModel())
-        self.open("a.png", "b.png", "c.png", "d.png")
-        self.segment()
-
-    @property
-    def kept(self) -> list[str]:
-        return [path.name for path in self.session.ahead.kept]
-
-    def begin(self, holds_at: int = -1) -> None:
-        """Turn it on; with `holds_at` it is under way and stands before that step."""
-        self.model.gate.clear()
-        self.model.holds_at = holds_at
-        self.session.change_settings(run_ahead=True)
-        if holds_at >= 0:
-            self.until(lambda: self.session.ahead.path is not None and self.model.at_once == 1)
-
-    def go_on(self) -> None:
-        self.model.gate.set()
-        self.model.holds_at = -1
-
-    def rest(self) -> None:
-        """Wait until nothing more would begin by itself."""
-        self.settle()
-        self.qtbot.wait(3 * module.REST_MS)
-        self.until(lambda: self.session.ahead.path is None)
-        self.settle()
-
-
 @pytest.fixture(autouse=True)
 def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REST_MS", 20)
-
-
-@pytest.fixture
-def user(qtbot: QtBot, tmp_path: Path) -> Iterator[AheadDesk]:
-    made = AheadDesk(qtbot, tmp_path)
-    yield made
-    leave(made)
-    assert made.model.at_once == 0
-    assert made.model.most_at_once == 1
 
 
 def test_the_next_result_is_there_when_it_is_asked_for(user: AheadDesk) -> None:
@@ -319,19 +276,6 @@ def test_what_a_person_draws_meanwhile_is_left_alone(user: AheadDesk) -> None:
     assert np.array_equal(user.mask_hw, drawn_hw)
 
 
-def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> None:
-    user.begin()
-    user.until(lambda: user.kept == ["b.png"])
-    os.utime(user.folder / "images" / "b.png", ns=(1, 1))
-    user.session.open_next()
-    user.rest()
-    assert user.session.index == 1
-    # The file as it is now was segmented anew.
-    assert user.session.segmentation.result is not None
-    assert user.kept == ["a.png", "c.png"]
-    assert user.model.runs == 4
-
-
 def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
     (user.folder / "images" / "b.png").write_bytes(b"no picture")
     user.begin()
@@ -356,68 +300,6 @@ def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> No
     assert user.model.runs == 2
     assert user.failures == []
     assert Has.IDLE in user.session.state
-
-
-def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
-    user: AheadDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    user.begin()
-    user.until(lambda: user.kept == ["b.png"])
-    session = user.session
-    for place, doubt in ((1, 0.3), (2, 0.1)):
-        session.listing.find("abcd"[place])
-        user.rest()
-        session.set_row(session.images[place].path, doubt=doubt)
-    assert user.kept == ["b.png", "c.png"]
-    (size,) = {forerun.nbytes for forerun in session.ahead._kept}
-    assert size > 0
-    monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
-    session.listing.find("d")
-    user.rest()
-    assert user.kept == ["b.png", "d.png"]
-
-
-def test_a_result_left_undecided_is_there_again(user: AheadDesk) -> None:
-    segmentation = user.session.segmentation
-    result = segmentation.result
-    user.session.open_next()
-    user.settle()
-    assert segmentation.result is None
-    user.session.open_previous()
-    user.settle()
-    assert segmentation.result is result
-    assert segmentation.proposed
-    assert segmentation.film.members == 3
-    assert user.model.runs == 1
-
-
-@pytest.mark.parametrize("decision", ["accept", "discard", "draw"])
-def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) -> None:
-    if decision == "draw":
-        user.draw()
-    else:
-        getattr(user.session.segmentation, decision)()
-    user.settle()
-    user.person.save = "save"
-    user.session.open_next()
-    user.settle()
-    user.session.open_previous()
-    user.settle()
-    assert user.session.segmentation.result is None
-    assert user.model.runs == 1
-
-
-def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: AheadDesk) -> None:
-    user.session.change_settings(run_ahead=True)
-    for place, draws in ((3, False), (2, True)):
-        user.session.open_row(place)
-        user.settle()
-        if draws:
-            user.draw()
-        user.rest()
-        assert (user.session.segmentation.result is None) == draws
-        user.session.undo()
-        user.settle()
 
 
 def test_closing_leaves_no_thread(user: AheadDesk) -> None:

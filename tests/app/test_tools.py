@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.canvas.tools import DRAWING_TOOLS, DrawingTool
+from nca_seg_app.canvas.tools import DOUBLING_DISTANCE, DRAWING_TOOLS, DrawingTool
 from nca_seg_app.document import MaskDocument
 
 SHAPE = (40, 60)
@@ -21,7 +21,10 @@ def document(qtbot: QtBot) -> MaskDocument:
 
 
 def tool_on(document: MaskDocument, name: str, radius_px: float = 4.0) -> DrawingTool:
-    return DRAWING_TOOLS[name](document, lambda: radius_px)
+    # A dark square, as far from the skin's colour as a lesion is.
+    pixels_hwc = np.full((*SHAPE, 3), 200, np.uint8)
+    pixels_hwc[10:25, 10:30] = 60
+    return DRAWING_TOOLS[name](document, lambda: radius_px, pixels_hwc)
 
 
 def disk_at(row: float, column: float, radius_px: float) -> np.ndarray:
@@ -162,3 +165,24 @@ def test_drawing_outside_changes_nothing(document: MaskDocument, name: str) -> N
     tool.cancel()
     assert document.is_empty
     assert not document.can_undo
+
+
+def test_the_wand_takes_what_is_alike_and_more_where_it_is_dragged(document: MaskDocument) -> None:
+    wand = tool_on(document, "wand")
+    wand.press((17.0, 20.0), erase=False)
+    sketches = [len(wand.sketch)]
+    assert wand.active
+    # Far enough to the right all is alike.
+    wand.drag((17.0, 20.0 + 4 * DOUBLING_DISTANCE))
+    sketches.append(len(wand.sketch))
+    assert not document.mask_hw.any()
+    wand.release()
+    assert document.mask_hw.all()
+    assert document.undo_text == "Wand"
+    wand.press((17.0, 20.0), erase=True)
+    wand.release()
+    # The square is erased, to within the blur that hairs are lost in.
+    expected_hw = np.ones(SHAPE, bool)
+    expected_hw[10:25, 10:30] = False
+    assert (document.mask_hw != expected_hw).mean() < 0.05
+    assert document.undo_text == "Erase with wand"

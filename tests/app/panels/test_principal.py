@@ -13,7 +13,7 @@ from tests.app.desks import PanelDesk
 
 
 def steps_of(kinds: np.ndarray, shapes: list[tuple[int, int]]) -> list[CellStep]:
-    """Moments on grids of those shapes, each cell in one of the states `kinds` (kinds, channels)."""
+    """Moments on grids of those shapes, each cell in a state of `kinds` (kinds, channels)."""
     draws = np.random.default_rng(0)
     steps = []
     for number, shape in enumerate(shapes):

@@ -1,0 +1,85 @@
+"""Laws: a result waits for its image, within bounds, and only while nothing was decided there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from nca_seg_app import ahead as module
+from tests.app.desks import AheadDesk
+
+
+def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
+    user: AheadDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    session = user.session
+    for place, doubt in ((1, 0.3), (2, 0.1)):
+        session.listing.find("abcd"[place])
+        user.rest()
+        session.set_row(session.images[place].path, doubt=doubt)
+    assert user.kept == ["b.png", "c.png"]
+    (size,) = {forerun.nbytes for forerun in session.ahead._kept}
+    assert size > 0
+    monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
+    session.listing.find("d")
+    user.rest()
+    assert user.kept == ["b.png", "d.png"]
+
+
+def test_a_result_left_undecided_is_there_again(user: AheadDesk) -> None:
+    segmentation = user.session.segmentation
+    result = segmentation.result
+    user.session.open_next()
+    user.settle()
+    assert segmentation.result is None
+    user.session.open_previous()
+    user.settle()
+    assert segmentation.result is result
+    assert segmentation.proposed
+    assert segmentation.film.members == 3
+    assert user.model.runs == 1
+
+
+@pytest.mark.parametrize("decision", ["accept", "discard", "draw"])
+def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) -> None:
+    if decision == "draw":
+        user.draw()
+    else:
+        getattr(user.session.segmentation, decision)()
+    user.settle()
+    user.person.save = "save"
+    user.session.open_next()
+    user.settle()
+    user.session.open_previous()
+    user.settle()
+    assert user.session.segmentation.result is None
+    assert user.model.runs == 1
+
+
+def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: AheadDesk) -> None:
+    user.session.change_settings(run_ahead=True)
+    for place, draws in ((3, False), (2, True)):
+        user.session.open_row(place)
+        user.settle()
+        if draws:
+            user.draw()
+        user.rest()
+        assert (user.session.segmentation.result is None) == draws
+        user.session.undo()
+        user.settle()
+
+
+def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> None:
+    user.begin()
+    user.until(lambda: user.kept == ["b.png"])
+    os.utime(user.folder / "images" / "b.png", ns=(1, 1))
+    user.session.open_next()
+    user.rest()
+    assert user.session.index == 1
+    # The file as it is now was segmented anew.
+    assert user.session.segmentation.result is not None
+    assert user.kept == ["a.png", "c.png"]
+    assert user.model.runs == 4
