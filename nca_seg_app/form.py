@@ -198,7 +198,7 @@ class Form(QWidget):
         return box
 
     def _decimal(self, name: str, metadata: Any, value: float) -> QWidget:
-        box = QDoubleSpinBox()
+        box = _Decimal()
         box.installEventFilter(self)
         low, high = metadata["low"], metadata["high"]
         decimals = 2 if value == 0 or (abs(value) >= 0.1 and round(value, 2) == value) else 6
@@ -217,6 +217,14 @@ class Form(QWidget):
         line.editingFinished.connect(lambda: self._take(name, line.text()))
         self._setters[name] = lambda shown: _quietly(line, line.setText, shown)
         return line
+
+
+class _Decimal(QDoubleSpinBox):
+    """A number without the zeros at its end."""
+
+    def textFromValue(self, value: float) -> str:
+        text, point = super().textFromValue(value), self.locale().decimalPoint()
+        return text.rstrip("0").rstrip(point) if point in text else text
 
 
 def _quietly(widget: QWidget, show: Callable[[Any], object], value: Any) -> None:

@@ -201,6 +201,8 @@ class SegmentPanel(QWidget):
             words = "No model is installed. You can draw by hand: press B for the brush."
         elif self._loading:
             words = "Loading the model…"
+        elif Has.LEARNING in state:
+            words = "The model is learning. Segment waits for the end of that: see Training."
         elif Has.IDLE in state and Has.RESULT not in state:
             words = "Press Segment: the model outlines the lesion several times over."
         else:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from engine.settings import setting
 from engine.types import SampleSettings, TrainSettings
 from nca_seg_app.form import Form
 from nca_seg_app.settings import Settings
@@ -111,3 +112,16 @@ def test_only_the_named_settings_have_rows(qtbot: QtBot) -> None:
     assert form.findChild(QWidget, "seed") is None
     form.findChild(QSpinBox, "members").setValue(2)
     assert form.value() == SampleSettings(members=2, seed=9)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(500.0, "500 MB"), (0.5, "0.5 MB"), (0.0, "0 MB"), (1e-4, "0.0001 MB")]
+)
+def test_a_number_has_no_zeros_at_its_end(qtbot: QtBot, value: float, shown: str) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class One:
+        memory: float = setting(value, "Memory", "How much.", low=0.0, high=1e5, unit="MB")
+
+    form = Form(One())
+    qtbot.addWidget(form)
+    assert form.findChild(QDoubleSpinBox, "memory").text() == shown
