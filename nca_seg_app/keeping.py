@@ -124,7 +124,9 @@ class Keeping(QObject):
         super().__init__(session)
         self._session = session
         self._saves = 0
+        #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
+        self._on_disk: int | None = None
         self._has_draft = False
         self._reviewed = self._moving_on = False
         self._timer = QTimer(self)
@@ -151,6 +153,7 @@ class Keeping(QObject):
         self._reviewed = opened.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
+        self._on_disk = document.revision if self._has_draft else None
         document.changed.connect(self._note_change)
         if not document.unsaved:
             self.drop_draft()
@@ -302,23 +305,38 @@ class Keeping(QObject):
 
     # Drafts
 
-    def write_draft(self) -> None:
-        """Keep what is drawn and not saved, strokes under way included."""
+    @property
+    def is_drafted(self) -> bool:
+        """Whether the mask as it is now lies on disk as a draft."""
+        document = self._session.document
+        return document is not None and document.revision == self._on_disk
+
+    def write_draft(self, then: Callable[[], None] | None = None) -> None:
+        """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
         session, mask = self._session, self.open_mask
-        if mask is None or mask.document.revision == self._drafted:
+        if mask is None or (mask.document.revision == self._drafted and then is None):
             return
-        self._drafted = mask.document.revision
+        document, revision = mask.document, mask.document.revision
+        self._drafted = revision
         if not mask.document.unsaved:
             self.drop_draft()
             return
         self._has_draft = True
         session.set_row(mask.path, status="draft")
-        session.lane.run(_writing(mask, mask.study.save_draft), None, session.fail)
+
+        def done(_: object) -> None:
+            if document is session.document:
+                self._on_disk = revision
+            if then is not None:
+                then()
+
+        session.lane.run(_writing(mask, mask.study.save_draft), done, session.fail)
 
     def drop_draft(self) -> None:
         """Forget the draft, as when its changes are discarded or undone."""
         session, study, row = self._session, self._session.study, self._session.row
         self._timer.stop()
+        self._on_disk = None
         if self._has_draft and study is not None and row is not None:
             self._has_draft = False
             path = row.path

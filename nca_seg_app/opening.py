@@ -144,7 +144,10 @@ class Opening(QObject):
         session = self._session
         self.when_safe(
             lambda: self._begin(
-                lambda tell: open_listed(paths, tell), session.adopt_study, session.fail
+                lambda tell: open_listed(paths, tell),
+                session.adopt_study,
+                session.fail,
+                self.when_safe,
             )
         )
 
@@ -167,7 +170,9 @@ class Opening(QObject):
             tell(path)
             return read_opened(study, path, session.neighbours.read)
 
-        self.when_safe(lambda: self._begin(work, adopt, refuse))
+        # This is wished for now, whatever was being opened.
+        self._end()
+        self._when_kept(lambda: self._begin(work, adopt, refuse, self._when_kept))
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""
@@ -190,6 +195,32 @@ class Opening(QObject):
                 session.message.emit(end)
 
         return go
+
+    def _when_kept(self, go: Callable[[], None]) -> None:
+        """Call `go` once unsaved changes lie on disk as a draft: the image is only put aside.
+
+        Nor does it come to that where something else is wished for before.
+        """
+        session, mask = self._session, self._session.keeping.open_mask
+        keeping, ticket = session.keeping, self._ticket
+        if self._asks:
+            return
+        if mask is not None:
+            mask.document.rollback()
+
+        def again() -> None:
+            # More may have been drawn while the draft was written.
+            if ticket == self._ticket:
+                self._when_kept(go)
+
+        if mask is None or not mask.document.unsaved:
+            keeping.drop_draft()
+            go()
+        elif keeping.is_drafted:
+            go()
+            session.message.emit(f"{mask.path.name} is kept as a draft; it is not saved yet.")
+        else:
+            keeping.write_draft(lambda: mask.document.when_still(again))
 
     def when_safe(self, go: Callable[[], None]) -> None:
         """Call `go` once unsaved changes are saved or let go; not where the person stays.
@@ -234,6 +265,7 @@ class Opening(QObject):
         work: Callable[[Callable[[Path], None]], Any],
         adopt: Callable[[Any], None],
         refuse: Callable[[BaseException], None],
+        leave: Callable[[Callable[[], None]], None],
     ) -> None:
         self._end()
         self._waits = True
@@ -249,7 +281,7 @@ class Opening(QObject):
             self._end()
             if document is not None and document.revision != revision:
                 # Drawn on while the other image was read.
-                self.when_safe(lambda: adopt(opened))
+                leave(lambda: adopt(opened))
             else:
                 adopt(opened)
 

@@ -85,6 +85,11 @@ class Desk:
         self.session.open_path(self.folder / "images")
         self.settle()
 
+    def open_elsewhere(self) -> None:
+        """Ask for another folder, of one picture z.png."""
+        write_image(self.folder / "elsewhere" / "z.png", SHAPE)
+        self.session.open_path(self.folder / "elsewhere")
+
     def segment(self) -> None:
         self.session.segmentation.segment()
         self.settle()

@@ -7,28 +7,80 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine import masks
+from engine.study import Study
 from nca_seg_app.session import Has
 from tests.app.desks import Desk, leave
 
 
 @pytest.mark.parametrize("answer", ["save", "discard", "cancel"])
-def test_unsaved_changes_are_asked_about_before_another_image(desk: Desk, answer: str) -> None:
+def test_unsaved_changes_are_asked_about_before_another_folder(desk: Desk, answer: str) -> None:
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
     first = desk.mask_path
     desk.person.save = answer  # type: ignore[assignment]
-    desk.session.open_next()
+    desk.open_elsewhere()
     desk.settle()
     assert desk.person.asked == ["save a.png"]
-    assert desk.session.index == (0 if answer == "cancel" else 1)
+    assert desk.session.path is not None
+    assert desk.session.path.name == ("a.png" if answer == "cancel" else "z.png")
     assert first.exists() == (answer == "save")
     if answer == "save":
         assert np.array_equal(masks.read_mask(first), drawn_hw)
     if answer == "discard":
-        desk.session.open_previous()
-        desk.settle()
+        desk.open()
         assert not desk.mask_hw.any()
+
+
+def test_an_image_is_put_aside_with_what_is_drawn_and_nothing_is_asked(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    drawn_hw = desk.mask_hw.copy()
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.index == 1
+    assert not desk.person.asked
+    assert "kept as a draft" in desk.messages[-1]
+    assert [row.status for row in desk.session.images] == ["draft", "new", "new"]
+    assert not desk.session.images[0].has_mask
+    desk.session.open_previous()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+    assert Has.UNSAVED in desk.session.state
+    # Untouched it goes on being that draft, and is written no second time.
+    desk.session.open_next()
+    desk.settle()
+    desk.session.open_previous()
+    desk.settle()
+    desk.session.undo()
+    assert not desk.mask_hw.any()
+    desk.session.open_next()
+    desk.settle()
+    assert [row.status for row in desk.session.images] == ["new", "new", "new"]
+
+
+def test_a_draft_that_cannot_be_written_keeps_the_person_where_the_work_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/study/a.png")
+
+    desk.open()
+    desk.draw()
+    drawn_hw = desk.mask_hw.copy()
+    monkeypatch.setattr(Study, "save_draft", full)
+    # The first one by the clock, the others asked for.
+    desk.session.keeping.write_draft()
+    for _ in range(2):
+        desk.session.open_next()
+        desk.settle()
+        assert desk.session.index == 0
+        assert np.array_equal(desk.mask_hw, drawn_hw)
+    assert len(desk.failures) == 3
+    monkeypatch.undo()
+    desk.session.open_next()
+    desk.settle()
+    assert desk.session.index == 1
 
 
 def test_a_save_that_fails_keeps_the_person_where_the_work_is(
@@ -128,7 +180,7 @@ def test_going_on_after_an_undo_while_it_is_saved_asks(desk: Desk) -> None:
     desk.draw()
     desk.session.save()
     desk.session.undo()
-    desk.session.open_next()
+    desk.open_elsewhere()
     desk.settle()
     assert desk.person.asked == ["save a.png"]
     assert desk.session.index == 0

@@ -12,7 +12,7 @@ import pytest
 from engine import masks
 from nca_seg_app.ports import Answer
 from tests.app.desks import Desk
-from tests.fakes import Person
+from tests.fakes import Person, write_image
 
 
 @dataclass
@@ -34,13 +34,13 @@ def hold(desk: Desk) -> threading.Event:
 
 
 def reads_another_while_asked(desk: Desk, drawn: str = "meanwhile") -> None:
-    """Read the second image, which ends while a question is open about what was drawn."""
+    """Read another folder, which ends while a question is open about what was drawn."""
     desk.open()
     gate = hold(desk)
     if drawn == "before":
         desk.draw()
         desk.person.save = "discard"
-    desk.session.open_next()
+    desk.open_elsewhere()
     if drawn == "meanwhile":
         desk.draw()
 
@@ -73,13 +73,15 @@ def test_what_opens_while_closing_asks_does_not_get_the_mask(desk: Desk, drawn: 
 def test_what_opens_while_opening_asks_does_not_get_the_mask(desk: Desk, drawn: str) -> None:
     reads_another_while_asked(desk, drawn)
     drawn_hw = desk.mask_hw.copy()
-    desk.session.open_row(2)
+    write_image(desk.folder / "third" / "y.png")
+    desk.session.open_path(desk.folder / "third")
     desk.settle()
     assert desk.person.asked == ["save a.png"]
     saved = masks_of(desk)
     assert list(saved) == ["a"]
     assert np.array_equal(saved["a"], drawn_hw)
-    assert desk.session.index == 2
+    assert desk.session.path is not None
+    assert desk.session.path.name == "y.png"
 
 
 def test_a_question_that_is_cancelled_leaves_the_image_it_was_about(desk: Desk) -> None:
@@ -97,7 +99,7 @@ def test_no_question_is_asked_within_another(desk: Desk) -> None:
     desk.draw()
     asks = SlowPerson(save="cancel", meanwhile=lambda: desk.session.open_row(2))
     desk.person = desk.session.prompts = asks
-    desk.session.open_next()
+    desk.open_elsewhere()
     desk.settle()
     assert asks.asked == ["save a.png"]
     assert desk.session.index == 0
@@ -109,7 +111,7 @@ def test_a_stroke_drawn_after_answering_save_is_saved_too(desk: Desk, under_way:
     desk.draw()
     desk.person.save = "save"
     gate = hold(desk)
-    desk.session.open_next()
+    desk.open_elsewhere()
     document = desk.begin_stroke(40, 40, 3)
     if under_way:
         gate.set()
@@ -117,15 +119,37 @@ def test_a_stroke_drawn_after_answering_save_is_saved_too(desk: Desk, under_way:
     document.commit("Brush stroke")
     drawn_hw = desk.mask_hw.copy()
     gate.set()
-    desk.until(lambda: desk.session.index == 1)
+    desk.until(lambda: desk.session.path is not None and desk.session.path.name == "z.png")
     assert desk.person.asked == ["save a.png", "save a.png"]
     assert np.array_equal(masks_of(desk)["a"], drawn_hw)
 
 
-def test_a_stroke_under_way_when_the_next_image_is_read_is_asked_about(desk: Desk) -> None:
+@pytest.mark.parametrize("begun", ["while the draft is written", "while the next is read"])
+def test_a_stroke_drawn_while_the_image_is_put_aside_is_in_the_draft(
+    desk: Desk, begun: str
+) -> None:
     desk.open()
+    if begun == "while the draft is written":
+        desk.draw()
     gate = hold(desk)
     desk.session.open_next()
+    document = desk.begin_stroke(40, 40, 3)
+    gate.set()
+    desk.until(lambda: not desk.session.lane.pending)
+    document.commit("Brush stroke")
+    drawn_hw = desk.mask_hw.copy()
+    desk.until(lambda: desk.session.index == 1)
+    desk.settle()
+    assert not desk.person.asked
+    desk.session.open_previous()
+    desk.settle()
+    assert np.array_equal(desk.mask_hw, drawn_hw)
+
+
+def test_a_stroke_under_way_when_another_folder_is_read_is_asked_about(desk: Desk) -> None:
+    desk.open()
+    gate = hold(desk)
+    desk.open_elsewhere()
     document = desk.begin_stroke(40, 40, 3)
     gate.set()
     desk.until(lambda: not desk.session.lane.pending)
