@@ -85,7 +85,7 @@ class ModelSpec:
     schedule: ScheduleName = bounded("cosine", choices=get_args(ScheduleName))
     timesteps: int = bounded(100, low=2, high=10_000)
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
-    size: int = bounded(256, low=8, high=1024)
+    size: int = bounded(256, low=8, high=4096)
     detail: int = bounded(1, low=1, high=8)
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -111,7 +111,7 @@ def broken_model(kind: str, path: Path) -> None:
         "updates 6.5": "updates is 6.5, not a whole number",
         "updates true": "updates is True, not a whole number",
         "mask_scale NaN": "mask_scale is nan, not a number",
-        "size 40000": "size is 40000, outside 8 to 1024",
+        "size 40000": "size is 40000, outside 8 to 4096",
         "timesteps 1000000000000": "timesteps is 1000000000000, outside",
         "predicts []": "predicts must be one of noise",
         "training []": "training is \\[\\], not a record",
