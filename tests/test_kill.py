@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from engine import checkpoint
 from engine.masks import read_mask
 from engine.study import Study
-from engine.training import BEST, STATE, train
+from engine.training import BEST, LAST, STATE, train
 from engine.types import TrainSettings
 from tests.fakes import write_image
 from tests.oracles import tiny_spec
@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_from_whole_files(tmp_path: Path, then_s: floa
     assert done - 1 <= steps[0].done <= done + 2
     assert steps[-1].done == done + 3
     visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert visible == {BEST, STATE}
+    assert visible == {BEST, LAST, STATE}
 
 
 @pytest.mark.parametrize("then_s", [0.0, 0.011, 0.033])

@@ -26,6 +26,8 @@ FINE_SIDE = 384
 FORMING_SIDE = 96
 #: The same for the members' borders, of which there are many.
 MEMBER_SIDE = 128
+#: A contour of fewer points is a dot that keeps them all.
+FEWEST_POINTS = 16
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
 OUTLINE_PIXELS = 500_000
 #: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.
@@ -185,7 +187,7 @@ def proposal_of(
     fine_hw, doubt_hw = _finer(map_hw, side), _finer(doubt_of(variance_hw), side)
     rows, columns = fine_hw.shape
     contours, doubts = [], []
-    for contour_rc in masks.outline(fine_hw, threshold):
+    for contour_rc in map(_thinned, masks.outline(fine_hw, threshold)):
         cells = np.floor(contour_rc * (np.array(doubt_hw.shape) / (rows, columns))).astype(int)
         cells = np.clip(cells, 0, np.array(doubt_hw.shape) - 1)
         # Along the image's own edge there is no border that could be doubted.
@@ -201,7 +203,8 @@ def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int])
     for member_hw in result.members_nhw:
         fine_hw = _finer(member_hw, MEMBER_SIDE)
         pixels = np.array(shape) / fine_hw.shape
-        borders += [contour_rc * pixels for contour_rc in masks.outline(fine_hw, threshold)]
+        found = map(_thinned, masks.outline(fine_hw, threshold))
+        borders += [contour_rc * pixels for contour_rc in found]
     return borders
 
 
@@ -215,6 +218,13 @@ def value_at(map_hw: Float, share: tuple[float, float]) -> float:
     rows, columns = map_hw.shape
     row, column = min(int(share[0] * rows), rows - 1), min(int(share[1] * columns), columns - 1)
     return float(map_hw[row, column])
+
+
+def _thinned(contour_rc: Contour) -> Contour:
+    """Every other point, and the last: seen it is the same, and painted in half the time."""
+    if len(contour_rc) < FEWEST_POINTS:
+        return contour_rc
+    return np.concatenate([contour_rc[:-1:2], contour_rc[-1:]])
 
 
 def _finer(map_hw: Float, side: int) -> Float:
