@@ -259,6 +259,14 @@ def replace(mask_hw: Mask, other_hw: Mask) -> Patch | None:
     return _patch(mask_hw, (slice(0, None), slice(0, None)), other_hw)
 
 
+def shrunk(mask_hw: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The share of the mask, 0 to 1, in each pixel of a picture of `size` (width, height)."""
+    _expect_mask(mask_hw)
+    whole = PillowImage.fromarray(mask_hw.view(np.uint8) * 255)
+    small_hw = np.asarray(whole.resize(size, PillowImage.Resampling.BOX), np.float32)
+    return small_hw / np.float32(255)
+
+
 def part_at(mask_hw: Mask, row: int, column: int) -> Mask:
     """The connected part of the mask that holds a pixel, with its holes filled; empty if none."""
     _expect_mask(mask_hw)

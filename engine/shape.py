@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from engine import masks
 from engine.masks import Mask
@@ -48,8 +47,7 @@ def measure(mask_hw: Mask) -> Measurements | None:
     height, width = mask_hw.shape
     scale = min(1.0, RASTER_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    whole = PillowImage.fromarray(mask_hw.view(np.uint8) * 255)
-    share_hw = np.asarray(whole.resize(size, PillowImage.Resampling.BOX), np.float32) / 255
+    share_hw = masks.shrunk(mask_hw, size)
     pixel_rc = np.array([height / size[1], width / size[0]])
     # What is lost on the raster counts as one pixel of it.
     level = min(0.5, float(share_hw.max()) / 2)

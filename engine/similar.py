@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -13,6 +15,8 @@ from engine import masks
 SIDE_PX = 512
 #: Hairs and pores are narrower than this blur, as a share of the picture's longer side.
 BLUR_SHARE = 1 / 256
+#: Of a border: a ragged one takes longer to fill than to see.
+MOST_POINTS = 1000
 #: Half the side of the square around the place whose mean is its colour.
 AROUND_PX = 1
 
@@ -24,7 +28,7 @@ class Similar:
         """The picture of uint8 (height, width, 3) sRGB."""
         height, width = pixels_hwc.shape[:2]
         # Thinned out before it is blurred: the whole picture may have 24 million pixels.
-        stride = max(1, max(height, width) // SIDE_PX)
+        stride = math.ceil(max(height, width) / SIDE_PX)
         few = PillowImage.fromarray(np.ascontiguousarray(pixels_hwc[::stride, ::stride]))
         blurred = few.filter(ImageFilter.GaussianBlur(BLUR_SHARE * max(few.size)))
         self._colour_hwc = np.asarray(blurred, dtype=np.float32)
@@ -55,4 +59,6 @@ class Similar:
         alike_hw = masks.part_at(self._distance_hw <= tolerance, row, column)
         # Of an area and the holes in it, the border around all is the longest.
         border_rc = max(masks.outline(alike_hw), key=len)
-        return np.asarray(border_rc * self._pixel_rc)
+        stride = math.ceil(len(border_rc) / MOST_POINTS)
+        points_rc = np.concatenate([border_rc[:-1:stride], border_rc[-1:]])
+        return np.asarray(points_rc * self._pixel_rc)

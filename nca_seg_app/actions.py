@@ -100,7 +100,7 @@ def _discard(session: Session) -> None:
         session.viewing.show(None)
     else:
         session.segmentation.discard()
-        session.message.emit("The result was dropped; Segment draws the very same one again.")
+        session.message.emit("The result was dropped. Segment (Ctrl+R) draws it again.")
 
 
 _ON_MASK = Has.IMAGE | Has.MASK

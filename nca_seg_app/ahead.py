@@ -40,7 +40,7 @@ class Forerun:
         self.surveys = surveys
         self._reader = reader
         self.result: EnsembleResult | None = None
-        self._modified_ns = 0
+        self.modified_ns = 0
 
     @property
     def nbytes(self) -> int:
@@ -48,22 +48,20 @@ class Forerun:
         members = self.result.members_nhw.nbytes if self.result is not None else 0
         return members + self.run.film.nbytes
 
-    @property
-    def fits(self) -> bool:
-        """Whether the file is the one that was read."""
+    def fits(self, image: Image) -> bool:
+        """Whether the result is one of this image, which is the file that was read."""
+        frame = self.result.frame if self.result is not None else None
+        if frame is None or (frame.height, frame.width) != (image.height, image.width):
+            return False
         try:
-            return self.path.stat().st_mtime_ns == self._modified_ns
+            return self.path.stat().st_mtime_ns == self.modified_ns
         except OSError:
             return False
 
     def read(self) -> Image:
         """The image. Raises what reading it raises."""
-        self.note_file()
+        self.modified_ns = self.path.stat().st_mtime_ns
         return self._reader(self.path)
-
-    def note_file(self) -> None:
-        """The file as it is now is the one that the result is of. Raises OSError."""
-        self._modified_ns = self.path.stat().st_mtime_ns
 
 
 class Ahead(QObject):
@@ -96,8 +94,10 @@ class Ahead(QObject):
         #: Other settings held before, so that doubts already known may be of those.
         self._mixed = False
         self._to_survey = 0
+        self._opened_ns = 0
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
+        session.image_changed.connect(self._note_image)
         segmentation = session.segmentation
         segmentation.completed.connect(self._note_use)
         segmentation.result_changed.connect(self._note_decision)
@@ -157,8 +157,9 @@ class Ahead(QObject):
         for forerun in self._kept:
             if forerun.path == self._session.path and self._is_untouched():
                 self._kept.remove(forerun)
-                if forerun.result is not None and forerun.fits:
-                    self._session.segmentation.propose(forerun.run, forerun.result)
+                result, image = forerun.result, self._session.image
+                if result is not None and image is not None and forerun.fits(image):
+                    self._session.segmentation.propose(forerun.run, result)
                 return
 
     def remember(self) -> None:
@@ -171,10 +172,16 @@ class Ahead(QObject):
         whole = result.done == result.total and run.terms == chosen.terms
         if whole and row.status == "new" and document.is_empty:
             forerun = Forerun(row.path, run, surveys=False)
-            forerun.result = result
-            with suppress(OSError):
-                forerun.note_file()
+            forerun.result, forerun.modified_ns = result, self._opened_ns
+            if forerun.nbytes <= KEPT_BYTES:
                 self._keep(forerun)
+
+    def _note_image(self) -> None:
+        # Of the file as it was read: it may be another one when the image is left.
+        self._opened_ns = 0
+        with suppress(OSError):
+            if (path := self._session.path) is not None:
+                self._opened_ns = path.stat().st_mtime_ns
 
     def close(self) -> None:
         """Begin nothing any more, and ask what is under way to stop; `Jobs.close()` waits."""
@@ -365,7 +372,8 @@ class Ahead(QObject):
         others = [each for each in self._kept if each.path != forerun.path]
         room = KEPT_BYTES - forerun.nbytes
         doubts = {row.path: row.doubt or 0.0 for row in self._session.images}
-        # The most doubtful are looked at first, and the newest, so it is the others that go.
+        # The most doubtful are looked at first, and the newest, so it is the others that go. The
+        # newest stays whatever its size: else it would be drawn again and again.
         while others and sum(each.nbytes for each in others) > room:
             others.remove(min(others, key=lambda each: doubts.get(each.path, 0.0)))
         self._kept = [*others, forerun]

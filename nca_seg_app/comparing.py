@@ -14,10 +14,10 @@ from PIL import Image as PillowImage
 from PySide6.QtCore import QObject, Signal
 
 from engine import masks
+from engine.errors import UnreadableImage, UnreadableMask
 from engine.images import read_image
 from engine.metrics import dice
-from engine.types import Float, Sample, SampleSettings, evenly
-from nca_seg_app.document import Mask
+from engine.types import Sample, SampleSettings, evenly
 from nca_seg_app.ports import Engine
 
 if TYPE_CHECKING:
@@ -113,32 +113,42 @@ class Comparing(QObject):
         def failed(error: BaseException) -> None:
             if models is self._models:
                 session.fail(error)
+                if not isinstance(error, (UnreadableImage, UnreadableMask)):
+                    # It would fail on the other images as well.
+                    self._waiting = self._waiting[:1]
             done(None)
 
+        def work() -> Compared | None:
+            # Closing, and another candidate, need not wait for an image to its end.
+            return compare(session.engine, models(), sample, lambda: models is self._models)
+
         self._busy = True
-        session.aside.run(lambda: compare(session.engine, models(), sample), done, failed)
+        session.aside.run(work, done, failed)
 
 
-def compare(engine: Engine, models: tuple[Any, ...], sample: Sample) -> Compared:
-    """Both models on one sample; may be called in any thread. Raises what reading it raises."""
+def compare(
+    engine: Engine,
+    models: tuple[Any, ...],
+    sample: Sample,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Compared | None:
+    """Both models on one sample, or None once that is not `wanted`; may be called in any thread.
+
+    Raises what reading the sample raises.
+    """
     image = read_image(sample.image_path)
     saved_hw = masks.read_mask(sample.mask_path, (image.height, image.width))
     found = []
     for model in models:
-        *_, result = engine.segment(model, image, SETTINGS)
+        for result in engine.segment(model, image, SETTINGS):  # noqa: B007 - the last one counts
+            if not wanted():
+                return None
         found.append(result.mask())
     before_hw, after_hw = found
     outlined_hw = (saved_hw, before_hw, after_hw)
     picture = PillowImage.fromarray(image.pixels_hwc)
     picture.thumbnail((PICTURE_PX, PICTURE_PX))
-    saved, before, after = (masks.outline(_share(hw, picture.size)) for hw in outlined_hw)
+    saved, before, after = (masks.outline(masks.shrunk(hw, picture.size)) for hw in outlined_hw)
     dice_before, dice_after = dice(before_hw, saved_hw), dice(after_hw, saved_hw)
     pixels_hwc = np.asarray(picture)
     return Compared(sample.image_path, pixels_hwc, saved, before, after, dice_before, dice_after)
-
-
-def _share(mask_hw: Mask, size: tuple[int, int]) -> Float:
-    """The share of the mask in each pixel of a picture of `size` (width, height)."""
-    whole = PillowImage.fromarray(mask_hw.astype(np.uint8) * 255)
-    small_hw: Float = np.asarray(whole.resize(size, PillowImage.Resampling.BOX), np.float32)
-    return small_hw / np.float32(255)

@@ -258,9 +258,12 @@ class Keeping(QObject):
             end = "Every image of the list is reviewed."
             open_next = session.opening.way_to(listing.unfinished(), end)
 
+        wish = session.opening.wish
+
         def go() -> None:
             self._moving_on = False
-            open_next()
+            if wish == session.opening.wish:
+                open_next()
             if notice:
                 session.message.emit(notice)
 
@@ -330,7 +333,14 @@ class Keeping(QObject):
             if then is not None:
                 then()
 
-        session.lane.run(_writing(mask, mask.study.save_draft), done, session.fail)
+        def failed(error: BaseException) -> None:
+            if document is session.document and self._drafted == revision:
+                # So that it is tried again.
+                self._drafted = None
+                self._note_change()
+            session.fail(error)
+
+        session.lane.run(_writing(mask, mask.study.save_draft), done, failed)
 
     def drop_draft(self) -> None:
         """Forget the draft, as when its changes are discarded or undone."""

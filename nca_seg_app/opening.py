@@ -126,6 +126,11 @@ class Opening(QObject):
         return self._preview_hwc
 
     @property
+    def wish(self) -> int:
+        """Another number whenever something else is wished for, or was opened."""
+        return self._ticket
+
+    @property
     def under_way(self) -> bool:
         """Whether another image is being read, to take the place of the open one."""
         return self._waits
@@ -164,6 +169,7 @@ class Opening(QObject):
             session.fail(error)
 
         def adopt(opened: OpenedImage) -> None:
+            session.ahead.remember()
             session.adopt(index, opened)
 
         def work(tell: Callable[[Path], None]) -> OpenedImage:
@@ -172,7 +178,13 @@ class Opening(QObject):
 
         # This is wished for now, whatever was being opened.
         self._end()
-        self._when_kept(lambda: self._begin(work, adopt, refuse, self._when_kept))
+        wish = self.wish
+
+        def leave() -> None:
+            if wish == self.wish:
+                self._when_kept(lambda: self._begin(work, adopt, refuse, self._when_kept))
+
+        session.segmentation.when_settled(leave)
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""

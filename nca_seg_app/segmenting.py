@@ -13,6 +13,7 @@ from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
 from nca_seg_app.editing import edit_aside
 from nca_seg_app.keeping import Source
+from nca_seg_app.replaying import Replaying
 from nca_seg_app.runs import Film, Run
 from nca_seg_app.undertaking import Undertaking
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: How long a threshold has to rest before the mask that came from it follows.
 SETTLE_MS = 150
 #: Told instead of putting a result in the place of what a person drew.
-KEPT = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
+STAYS = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
 
 
 class Segmentation(Undertaking):
@@ -45,8 +46,9 @@ class Segmentation(Undertaking):
         self._result: EnsembleResult | None = None
         #: The document's notes of the steps in which the result was taken.
         self._taken: list[object] = []
-        #: The document's state when the run began, or when its result was last taken.
-        self._base: object = None
+        #: The document's states when the run began, and whenever its result was taken since.
+        self._start: object = None
+        self._takes: list[object] = []
         self._told = self._whole = False
         #: While the result is becoming the mask: what is to follow, and whether also where the
         #: person changed the mask meanwhile.
@@ -56,7 +58,9 @@ class Segmentation(Undertaking):
         #: Runs while the mask, taken at another threshold, waits to follow.
         self._follows = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._follows.timeout.connect(self._follow)
-        self._replay = 0
+        #: The document's state that a mask under way follows from, or None.
+        self._followed: object = None
+        self._replaying = Replaying(session)
 
     @property
     def result(self) -> EnsembleResult | None:
@@ -75,12 +79,19 @@ class Segmentation(Undertaking):
 
     @property
     def may_replace(self) -> bool:
-        """Whether a person has drawn nothing since the run began, or its result was last taken."""
+        """Whether a person has drawn nothing since the run began, or its result was taken."""
         document, row = self._session.document, self._session.row
         if document is None or row is None or document.drawing:
             return False
         # A mask that is empty and was never saved holds nothing of theirs.
-        return document.state is self._base or (document.is_empty and not row.has_mask)
+        return self._untouched or (document.is_empty and not row.has_mask)
+
+    @property
+    def _untouched(self) -> bool:
+        """Whether the mask is as the result was taken, or before that as the run found it."""
+        document = self._session.document
+        states = self._takes or [self._start]
+        return document is not None and any(document.state is state for state in states)
 
     @property
     def to_correct(self) -> bool:
@@ -169,7 +180,8 @@ class Segmentation(Undertaking):
         """
         if threshold == self.threshold:
             return
-        follows = self._follows.isActive() or (not self.proposed and self.may_replace)
+        taken = self._result is not None and not self.proposed and self._untouched
+        follows = taken or self._follows.isActive()
         self._session.change_settings(threshold=threshold)
         self.threshold_changed.emit(threshold)
         self._taken = []
@@ -186,8 +198,10 @@ class Segmentation(Undertaking):
         """
         if self._taking is not None:
             self._taking += [(then, anyway)] if then is not None else []
+        elif self._follows.isActive():
+            self.use_member(self._member, then, anyway=anyway)
         elif self._result is not None and not self.may_replace:
-            self._session.message.emit(KEPT)
+            self._session.message.emit(STAYS)
         else:
             self.replace(then, anyway=anyway)
 
@@ -197,11 +211,7 @@ class Segmentation(Undertaking):
         self.use_member(shown.member if shown is not None else None, then, anyway=anyway)
 
     def use_member(
-        self,
-        member: int | None,
-        then: Callable[[], None] | None = None,
-        *,
-        anyway: bool = False,
+        self, member: int | None, then: Callable[[], None] | None = None, *, anyway: bool = False
     ) -> None:
         """Make one member's answer (None: all members') the mask, as one undo step.
 
@@ -213,7 +223,7 @@ class Segmentation(Undertaking):
         elif result is not None and member is None:
             self._member = None
             self._take("Accept result", lambda: result.mask(threshold), then, anyway)
-        elif result is not None and member is not None and member < len(result.members_nhw):
+        elif result is not None and member is not None and 0 <= member < len(result.members_nhw):
             self._member, answer_hw = member, result.members_nhw[member]
             self._take(
                 f"Use member {member + 1}",
@@ -221,6 +231,15 @@ class Segmentation(Undertaking):
                 then,
                 anyway,
             )
+
+    def when_settled(self, go: Callable[[], None]) -> None:
+        """Call `go` once the mask is what it is about to be: as the threshold has it, or taken."""
+        if self._follows.isActive():
+            self._follow(go)
+        elif self._taking is not None:
+            self._taking.append((go, True))
+        else:
+            go()
 
     def discard(self) -> None:
         """Stop the run and drop the result; the mask stays as it is."""
@@ -230,6 +249,11 @@ class Segmentation(Undertaking):
 
     def note_history(self) -> None:
         """Look whether the result waits, after a step of the document was taken or undone."""
+        document = self._session.document
+        follows = self._taking is not None and self._followed is not None
+        if follows and document is not None and document.state is not self._followed:
+            # What is drawn or undone meanwhile stays.
+            self._give_up()
         if self._told != self.proposed:
             self._tell()
 
@@ -245,42 +269,19 @@ class Segmentation(Undertaking):
         A newer call replaces one that has not been answered yet: only the newest is. One that
         failed is told, and answered with none.
         """
-        session, run, image = self._session, self._run, self._session.image
-        frame = self.film.find(member, timestep)
-        if run is None or image is None or frame is None:
-            return
-        self._replay += 1
-        ticket, device, shelf = self._replay, session.settings.device, session.models_held.shelf
-
-        def work() -> list[CellStep]:
-            cells: list[CellStep] = []
-            if ticket != self._replay:
-                return cells
-            handle = shelf.get(run.model, device).handle
-            for cell in session.engine.replay(
-                handle, image, frame.noisy_hw, timestep, run.settings.seed, member
-            ):
-                cells.append(cell)
-                if ticket != self._replay:
-                    break
-            return cells
-
-        def deliver(cells: list[CellStep]) -> None:
-            session.jobs.let_go()
-            if ticket == self._replay:
-                done(cells)
-
-        def refuse(error: BaseException) -> None:
-            session.fail(error)
-            deliver([])
-
-        session.jobs.hold(lambda: session.aside.run(work, deliver, refuse))
+        if self._run is not None:
+            self._replaying.replay(self._run, member, timestep, done)
 
     # Inside
 
-    def _follow(self) -> None:
-        if self.may_replace:
-            self.use_member(self._member)
+    def _follow(self, then: Callable[[], None] | None = None) -> None:
+        self._follows.stop()
+        document = self._session.document
+        if document is not None and self._result is not None and self._untouched:
+            self.use_member(self._member, then, anyway=True)
+            self._followed = document.state
+        elif then is not None:
+            then()
 
     def _take(
         self,
@@ -297,6 +298,7 @@ class Segmentation(Undertaking):
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
         taking = self._taking = [(then, anyway)] if then is not None else []
+        self._followed = None
         # Computed once, though the edit is tried again where the mask is changed meanwhile.
         tried: list[Mask] = []
 
@@ -307,7 +309,10 @@ class Segmentation(Undertaking):
         def finish() -> None:
             self._taking = None
             self._taken.append(document.note)
-            self._base = document.state
+            self._takes.append(document.state)
+            if threshold != self.threshold:
+                # It was moved on meanwhile.
+                self._follows.start()
             # What was taken is to be seen, not the map over it.
             session.viewing.show(None)
             self._tell()
@@ -345,7 +350,8 @@ class Segmentation(Undertaking):
     def _set_run(self, run: Run) -> None:
         document = self._session.document
         self._run, self._taken, self._whole = run, [], False
-        self._base = document.state if document is not None else None
+        self._start, self._takes = document.state if document is not None else None, []
+        self._follows.stop()
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result

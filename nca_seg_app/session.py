@@ -290,7 +290,7 @@ class Session(QObject):
 
     def save(self) -> None:
         """Write the mask to the study with its origin; `saved` follows."""
-        self.keeping.save()
+        self.segmentation.when_settled(self.keeping.save)
 
     def save_as(self) -> None:
         """Ask for a file and write the mask there as a PNG."""
@@ -355,6 +355,7 @@ class Session(QObject):
 
     def adopt_study(self, opened: Opened) -> None:
         """Take over a folder, or images, that have just been read."""
+        self.ahead.remember()
         # Together with the rows: the old place may not be among them.
         self._study, self._rows, self._index = opened.study, opened.rows, opened.index
         self.adopt(opened.index, opened.opened)
@@ -369,7 +370,6 @@ class Session(QObject):
 
     def adopt(self, index: int, opened: OpenedImage) -> None:
         """Take over an image that has just been read, in place of the open one."""
-        self.ahead.remember()
         self.segmentation.reset()
         self.viewing.show(None)
         self.viewing.pick(None)

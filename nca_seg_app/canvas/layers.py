@@ -112,6 +112,9 @@ class Layers:
         result, threshold = self._session.segmentation.result, self._session.settings.threshold
         if shown is None or shown.member is None or result is None or image is None:
             return ()
+        if self._session.segmentation.running:
+            # They would be found anew at every step.
+            return ()
         if self._borders_of != (result, threshold):
             self._borders_of = (result, threshold)
             self._borders = tuple(borders_of(result, threshold, (image.height, image.width)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ FINE_SIDE = 384
 FORMING_SIDE = 96
 #: The same for the members' borders, of which there are many.
 MEMBER_SIDE = 128
+MOST_BORDERS = 20
 #: A contour of fewer points is a dot that keeps them all.
 FEWEST_POINTS = 16
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
@@ -198,10 +200,13 @@ def proposal_of(
 
 
 def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int]) -> list[Contour]:
-    """The borders of all members for an image of `shape` (height, width)."""
+    """The borders of all members for an image of `shape` (height, width); of many some."""
     borders: list[Contour] = []
-    for member_hw in result.members_nhw:
-        fine_hw = _finer(member_hw, MEMBER_SIDE)
+    stride = math.ceil(len(result.members_nhw) / MOST_BORDERS)
+    coarse = max(1, max(result.frame.grid_shape) // MEMBER_SIDE)
+    for member_hw in result.members_nhw[::stride]:
+        picture = PillowImage.fromarray(np.ascontiguousarray(member_hw)).reduce(coarse)
+        fine_hw = _finer(np.asarray(picture), MEMBER_SIDE)
         pixels = np.array(shape) / fine_hw.shape
         found = map(_thinned, masks.outline(fine_hw, threshold))
         borders += [contour_rc * pixels for contour_rc in found]

@@ -35,7 +35,8 @@ class Takeover(QObject):
     def begin(self, draws_on: bool) -> None:
         """Something is about to be drawn; `draws_on` where it goes on with what was begun."""
         segmentation = self._session.segmentation
-        corrects = segmentation.to_correct and not draws_on
+        # One that is being taken already was taken for something else.
+        corrects = segmentation.to_correct and not draws_on and not segmentation.taking
         if not draws_on:
             self._took = None
         # What is drawn while others wait comes after them.
@@ -55,6 +56,9 @@ class Takeover(QObject):
     def cancel(self) -> None:
         """What is drawn was given up: so is the proposal that was taken for it alone."""
         self.forget()
+        self._give_back()
+
+    def _give_back(self) -> None:
         document = self._session.document
         if document is not None and self._took is not None and document.state is self._took:
             document.undo()
@@ -70,9 +74,9 @@ class Takeover(QObject):
         self._took = document.state if corrects and document is not None else None
         if acts is self._acts:
             self._catch_up(acts)
-        else:
-            # Given up before the proposal had become the mask.
-            self.cancel()
+        elif self._acts is None:
+            # Given up before the proposal had become the mask, and nothing was begun since.
+            self._give_back()
 
     def _catch_up(self, acts: list[Callable[[], None]]) -> None:
         if acts is not self._acts:

@@ -158,8 +158,9 @@ class CanvasView(Doorway):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         # Two quick dabs are two dabs; only a polygon ends with a double click.
         tool = self._drawn_by(event.button())
-        if tool is not None and tool.name == "polygon" and tool.active:
-            tool.finish()
+        goes_on = tool is not None and (tool.active or self._takeover.holds)
+        if tool is not None and tool.name == "polygon" and goes_on:
+            self._takeover.do(tool.finish)
             self.update()
         else:
             self.mousePressEvent(event)
@@ -255,7 +256,10 @@ class CanvasView(Doorway):
         if key == Key.Key_Shift:
             self._set_shift(True)
         if event.matches(QKeySequence.StandardKey.Undo) and tool is not None and self._sketches:
-            tool.step_back()
+            if self._drags:
+                tool.cancel()
+            else:
+                tool.step_back()
             self.update()
         elif not self._handles(key):
             if not self._drags:
@@ -300,8 +304,8 @@ class CanvasView(Doorway):
 
     @property
     def _sketches(self) -> bool:
-        """Whether a sketch waits for its next point with no button held."""
-        return self._tool is not None and self._tool.active and not self._drags
+        """Whether something is drawn that is not in the mask yet."""
+        return self._tool is not None and bool(self._tool.sketch)
 
     def _handles(self, key: int) -> bool:
         if key == Key.Key_Space:

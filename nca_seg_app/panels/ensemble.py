@@ -128,7 +128,7 @@ class EnsemblePanel(QWidget):
         self.level_text.setText(f"at least {self.level.value()} % of members")
         if result is not self._painted:
             # Members that were finished before keep the pictures they have.
-            # Until all have ended, and they are cut to the lesion.
+            # But not once all have ended, and they are cut to the lesion.
             ended = result is not None and result.done == result.total
             stale = self._painted.finished if self._painted is not None and not ended else 0
             self._painted = result

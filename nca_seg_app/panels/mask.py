@@ -40,7 +40,9 @@ class MaskPanel(QWidget):
         self._session = session
         self._document: MaskDocument | None = None
         self._busy = self._again = False
+        #: The step that is being gone to, and the history as it was when that began.
         self._target: int | None = None
+        self._steps: tuple[str, ...] = ()
         self.told, self.beside = _words(), _words()
         self.told.setToolTip("Numbers of the outline alone; they say nothing about the lesion.")
         self.history = QListWidget()
@@ -94,7 +96,6 @@ class MaskPanel(QWidget):
             return found, Beside(dice(mask_hw, model_hw), added, removed)
 
         def done(found: tuple[Measurements | None, Beside | None]) -> None:
-            self._busy = False
             if document is self._document and image is not None:
                 numbers, beside = found
                 self.told.setText(measured(numbers, image.spacing_mm))
@@ -102,12 +103,16 @@ class MaskPanel(QWidget):
                     difference(beside.dice, beside.added_px, beside.removed_px) if beside else ""
                 )
                 self.beside.setVisible(beside is not None)
-            if self._again:
-                self._rest.start()
+            end()
 
         def failed(error: BaseException) -> None:
-            self._busy = False
             session.fail(error)
+            end()
+
+        def end() -> None:
+            self._busy = False
+            if self._again:
+                self._rest.start()
 
         self._busy, self._again = True, False
         session.aside.run(work, done, failed)
@@ -132,12 +137,17 @@ class MaskPanel(QWidget):
 
     def _go_to(self, place: int) -> None:
         self._target = place
+        self._steps = self._document.steps if self._document is not None else ()
         self._move()
 
     def _move(self) -> None:
         # A step at a time: on large images each takes tens of milliseconds.
         document, target = self._document, self._target
         if document is None or target is None or document.drawing or document.place == target:
+            self._target = None
+            return
+        if document.steps != self._steps:
+            # Something else was done meanwhile, and stays.
             self._target = None
             return
         before = document.place

@@ -323,9 +323,11 @@ def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: 
 
 def test_a_member_that_was_taken_follows_the_threshold_as_that_member(desk: Desk) -> None:
     desk.open()
+    desk.model.size = 64
     desk.segment()
     run, result = desk.session.segmentation, desk.session.segmentation.result
     assert result is not None
+    assert not np.array_equal(result.mask(0.3), result.frame.restore(result.members_nhw[1]) >= 0.3)
     run.use_member(1)
     desk.settle()
     run.set_threshold(0.3)

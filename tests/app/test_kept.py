@@ -8,6 +8,7 @@ import pytest
 
 from nca_seg_app import ahead as module
 from tests.app.desks import AheadDesk
+from tests.fakes import write_image
 
 
 def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
@@ -50,7 +51,6 @@ def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) 
     else:
         getattr(user.session.segmentation, decision)()
     user.settle()
-    user.person.save = "save"
     user.session.open_next()
     user.settle()
     user.session.open_previous()
@@ -83,3 +83,31 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
     assert user.session.segmentation.result is not None
     assert user.kept == ["a.png", "c.png"]
     assert user.model.runs == 4
+
+
+def test_a_folder_opened_again_gives_each_image_its_own_result(user: AheadDesk) -> None:
+    session, segmentation = user.session, user.session.segmentation
+    session.open_next()
+    user.settle()
+    user.segment()
+    second = segmentation.result
+    session.open_path(user.folder / "images")
+    user.settle()
+    assert session.index == 0
+    assert segmentation.result is not second
+    session.open_next()
+    user.settle()
+    assert segmentation.result is second
+
+
+def test_a_picture_replaced_meanwhile_is_not_answered_by_the_result_it_had(
+    user: AheadDesk,
+) -> None:
+    write_image(user.folder / "images" / "a.png", (40, 80))
+    user.session.open_next()
+    user.settle()
+    user.session.open_previous()
+    user.settle()
+    assert user.session.image is not None
+    assert user.session.image.height == 40
+    assert user.session.segmentation.result is None

@@ -16,7 +16,8 @@ def saved(desk: Desk) -> None:
     desk.open()
     for _ in range(2):
         desk.draw()
-        desk.person.save = "save"
+        desk.session.save()
+        desk.settle()
         desk.session.open_next()
         desk.settle()
 

@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
-from tests.app.canvas.hands import CONTROL, key, press, release, run_model
+from tests.app.canvas.hands import CONTROL, drag, key, press, release, run_model
 
 
 def test_undo_takes_back_the_last_corner_of_a_polygon(canvas: CanvasView, session: Session) -> None:
@@ -56,3 +56,40 @@ def test_what_is_given_up_at_once_gives_the_proposal_back(
     assert session.document is not None
     assert session.document.is_empty
     assert session.segmentation.proposed
+
+
+def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
+    qtbot: QtBot, canvas: CanvasView, session: Session
+) -> None:
+    run_model(session, qtbot)
+    session.viewing.choose_tool("brush")
+    press(canvas, 10.0, 10.0)
+    assert key(canvas, Qt.Key.Key_Escape)
+    release(canvas, 10.0, 10.0)
+    press(canvas, 4.0, 4.0)
+    release(canvas, 4.0, 4.0)
+    qtbot.waitUntil(lambda: not session.lane.pending and not session.segmentation.taking)
+    document = session.document
+    assert document is not None
+    qtbot.waitUntil(lambda: bool(document.mask_hw[4, 4]))
+    # On the proposal, which was taken for it.
+    assert document.mask_hw[24, 32]
+    assert document.steps == ("Accept result", "Brush stroke")
+
+
+@pytest.mark.parametrize("tool", ["lasso", "wand"])
+def test_undo_during_a_drag_gives_up_what_is_drawn_and_nothing_before(
+    canvas: CanvasView, session: Session, tool: str
+) -> None:
+    session.viewing.choose_tool("brush")
+    press(canvas, 40.0, 5.0)
+    release(canvas, 40.0, 5.0)
+    session.viewing.choose_tool(tool)  # type: ignore[arg-type]
+    press(canvas, 10.0, 10.0)
+    drag(canvas, 10.0, 20.0)
+    drag(canvas, 20.0, 20.0)
+    assert key(canvas, Qt.Key.Key_Z, CONTROL)
+    release(canvas, 20.0, 20.0)
+    assert session.document is not None
+    assert session.document.steps == ("Brush stroke",)
+    assert session.document.place == 1

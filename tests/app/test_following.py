@@ -1,0 +1,148 @@
+"""Laws: a mask that was taken follows the threshold, and nothing that is done meanwhile is lost."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from engine import masks
+from nca_seg_app.segmenting import SETTLE_MS
+from tests.app.desks import Desk
+
+
+@pytest.fixture
+def taken(desk: Desk) -> Desk:
+    """Somebody whose mask is the result, as accepted."""
+    desk.model.size = 64
+    desk.open()
+    desk.segment()
+    desk.session.segmentation.accept()
+    desk.settle()
+    return desk
+
+
+def rest(desk: Desk) -> None:
+    """Wait until nothing would follow any more."""
+    desk.settle()
+    desk.qtbot.wait(3 * SETTLE_MS)
+    desk.settle()
+
+
+def hold(desk: Desk) -> threading.Event:
+    """Keep the lane from all that is asked of it from now on, until the event is set."""
+    gate = threading.Event()
+    desk.session.lane.run(lambda: gate.wait(20))
+    return gate
+
+
+def at(desk: Desk, threshold: float) -> np.ndarray:
+    result = desk.session.segmentation.result
+    assert result is not None
+    return result.mask(threshold)
+
+
+def test_a_threshold_moved_before_a_run_ends_no_run(desk: Desk) -> None:
+    desk.open()
+    run = desk.session.segmentation
+    run.set_threshold(0.4)
+    desk.segment()
+    rest(desk)
+    assert run.result is not None
+    assert run.result.done == run.result.total
+    assert not desk.mask_hw.any()
+
+
+@pytest.mark.parametrize("when", ["before it follows", "while it follows"])
+def test_undo_while_it_follows_stays(taken: Desk, when: str) -> None:
+    run = taken.session.segmentation
+    gate = hold(taken)
+    run.set_threshold(0.2)
+    if when == "while it follows":
+        taken.until(lambda: run.taking)
+    taken.session.undo()
+    gate.set()
+    rest(taken)
+    assert not taken.mask_hw.any()
+    assert not run.taking
+    assert taken.session.document is not None
+    assert taken.session.document.can_redo
+
+
+def test_what_is_drawn_while_it_follows_stays(taken: Desk) -> None:
+    run = taken.session.segmentation
+    gate = hold(taken)
+    run.set_threshold(0.2)
+    taken.until(lambda: run.taking)
+    taken.draw(5, 5)
+    drawn_hw = taken.mask_hw.copy()
+    gate.set()
+    rest(taken)
+    assert np.array_equal(taken.mask_hw, drawn_hw)
+
+
+def test_a_threshold_moved_on_while_it_follows_is_followed(taken: Desk) -> None:
+    run = taken.session.segmentation
+    gate = hold(taken)
+    run.set_threshold(0.2)
+    taken.until(lambda: run.taking)
+    run.set_threshold(0.1)
+    gate.set()
+    rest(taken)
+    assert np.array_equal(taken.mask_hw, at(taken, 0.1))
+    assert not run.proposed
+
+
+def test_what_is_saved_at_once_is_what_the_threshold_says(taken: Desk) -> None:
+    taken.session.segmentation.set_threshold(0.2)
+    taken.session.save()
+    taken.settle()
+    assert np.array_equal(masks.read_mask(taken.mask_path), at(taken, 0.2))
+
+
+def test_an_image_left_at_once_is_kept_as_the_threshold_says(taken: Desk) -> None:
+    expected_hw = at(taken, 0.2)
+    taken.session.segmentation.set_threshold(0.2)
+    taken.session.open_next()
+    taken.until(lambda: taken.session.index == 1)
+    taken.settle()
+    taken.session.open_previous()
+    taken.settle()
+    assert np.array_equal(taken.mask_hw, expected_hw)
+
+
+def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
+    session, run = taken.session, taken.session.segmentation
+    result = run.result
+    assert result is not None
+    run.use_member(1)
+    taken.settle()
+    path = taken.mask_path
+    run.set_threshold(0.3)
+    session.accept_and_next()
+    taken.until(lambda: session.index == 1)
+    taken.settle()
+    expected_hw = result.frame.restore(result.members_nhw[1]) >= 0.3
+    assert np.array_equal(masks.read_mask(path), expected_hw)
+
+
+def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) -> None:
+    run = taken.session.segmentation
+    run.set_threshold(0.2)
+    rest(taken)
+    taken.session.undo()
+    assert run.may_replace
+    run.accept()
+    taken.settle()
+    assert np.array_equal(taken.mask_hw, at(taken, 0.2))
+
+
+def test_a_newer_wish_holds_while_an_image_is_saved_as_reviewed(taken: Desk) -> None:
+    gate = hold(taken)
+    taken.session.accept_and_next()
+    taken.session.open_row(2)
+    gate.set()
+    rest(taken)
+    assert taken.session.index == 2
+    assert taken.session.images[0].status == "reviewed"
