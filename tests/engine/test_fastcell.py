@@ -96,8 +96,10 @@ def test_the_coarse_grid_is_not_rounded() -> None:
         assert torch.equal(one.state_nchw, other.state_nchw) == same
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [*((name, "float32") for name in ARCHITECTURES), ("multicbam", "bfloat16")],
+)
 def test_the_answer_of_many_members_is_the_walk_of_each_alone(
     architecture: str, precision: str
 ) -> None:

@@ -43,22 +43,28 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(tmp_path: Path)
     spec = replace(preset("multicbam"), predicts="clean", mask_scale=0.2)
     settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
     one = list(train(spec, read_dataset(root), settings, tmp_path / "one", device="cpu"))
-    two = trained_by_two(root, tmp_path / "two")
+    # Time enough, which both ask each other about after every step.
+    two = trained_by_two(root, tmp_path / "two", "--minutes", "30")
     assert [row["done"] for row in two] == [1, 2, 3, 4]
     for name in ("loss", "validation_dice"):
         mine = np.array([row[name] for row in two], dtype=float)
         theirs = np.array([getattr(step, name) for step in one], dtype=float)
         # bfloat16, where the processor has it, keeps three digits.
         np.testing.assert_allclose(mine, theirs, rtol=5e-3)
-    assert (tmp_path / "two" / "best.safetensors").exists()
+    for name in ("best", "last"):
+        assert (tmp_path / "two" / f"{name}.safetensors").exists()
 
 
-def test_two_processes_run_out_of_time_at_the_same_step(tmp_path: Path) -> None:
-    root, out = drawn_dataset(tmp_path).root, tmp_path / "two"
-    (only,) = trained_by_two(root, out, "--minutes", "0")
-    assert only["done"] == 1
-    assert only["validation_dice"] is not None
-    assert (out / "last.safetensors").exists()
+@pytest.mark.parametrize("others_late", [0.0, 1.0])
+def test_all_end_as_soon_as_one_is_out_of_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others_late: float
+) -> None:
+    monkeypatch.setattr(parallel, "total", lambda value: value + others_late)
+    settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
+    steps = list(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run", minutes=9))
+    assert steps[-1].done == (1 if others_late else 4)
+    assert steps[-1].validation_dice is not None
+    assert (tmp_path / "run" / "last.safetensors").exists()
 
 
 def test_alone_there_is_nothing_to_agree_on() -> None:
