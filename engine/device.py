@@ -86,15 +86,21 @@ def multiplies_bfloat16() -> bool:
 def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
     """How many of the members to draw together, round after round: what fills the device.
 
-    On the CPU first one for each of its `workers`, which is seen soonest; then so many that a step
-    takes as long as one of four members at 64 cells for each of them.
+    On the CPU first one with all cores at it, which is seen soonest; then one for each other of its
+    `workers`; then so many that a step takes as long as four members' at 64 cells for each of them.
     """
     if device != "cpu":
         return _alike(members, min(16, 10 * 256 * 256 // spec.size**2))
     cores = thread_count()
     first = min(members, cores)
     each = max(1, 4 * 64 * 64 // spec.size**2)
-    return [first, *_alike(members - first, each * cores, cores)]
+    begun = [1, first - 1] if first > 1 else [first]
+    return [*begun, *_alike(members - first, each * cores, cores)]
+
+
+def small_round(spec: ModelSpec, device: str, members: int) -> int:
+    """How many of the members to draw together where few more may be needed."""
+    return min(members, thread_count()) if device == "cpu" else rounds(spec, device, members)[0]
 
 
 def _alike(count: int, room: int, multiple: int = 1) -> list[int]:

@@ -8,7 +8,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from engine.device import in_memory, rounds
+from engine.device import in_memory, rounds, small_round
 from engine.framing import Frame
 from engine.fusion import settled
 from engine.model import Model
@@ -72,7 +72,7 @@ def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[rang
         sizes = rounds(model.spec, device, limit)
     else:
         # Where the number is open, small rounds: members beyond those that settle it are lost.
-        batch = batch or rounds(model.spec, device, LAST_MEMBERS)[0]
+        batch = batch or small_round(model.spec, device, LAST_MEMBERS)
         sizes = [min(batch, limit - first) for first in range(0, limit, batch)]
     ends = list(accumulate(sizes))
     return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]

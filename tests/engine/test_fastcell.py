@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.checkpoint import load
 from engine.dataset import read_dataset
-from engine.device import DeviceChoice, rounds, thread_count
+from engine.device import DeviceChoice, rounds, small_round, thread_count
 from engine.ensemble import segment
 from engine.images import read_image
 from engine.library import find
@@ -239,19 +239,21 @@ print(*[workers().submit(pages, 0).result() for _ in range(20)])
     ("threads", "members", "sizes"),
     [
         (1, 10, [1, 5, 4]),
-        (2, 10, [2, 8]),
+        (2, 10, [1, 1, 8]),
         (2, 1, [1]),
-        (2, 30, [2, 14, 14]),
-        (2, 25, [2, 12, 11]),
-        (8, 10, [8, 2]),
-        (16, 10, [10]),
+        (2, 30, [1, 1, 14, 14]),
+        (2, 25, [1, 1, 12, 11]),
+        (8, 10, [1, 7, 2]),
+        (16, 10, [1, 9]),
     ],
 )
-def test_the_first_round_is_one_for_each_core_and_the_others_are_alike(
+def test_the_first_has_all_cores_then_each_other_has_one_and_the_rest_are_alike(
     monkeypatch: pytest.MonkeyPatch, threads: int, members: int, sizes: list[int]
 ) -> None:
     monkeypatch.setattr("engine.device.thread_count", lambda: threads)
-    assert rounds(replace(preset("multicbam"), size=48), "cpu", members) == sizes
+    spec = replace(preset("multicbam"), size=48)
+    assert rounds(spec, "cpu", members) == sizes
+    assert small_round(spec, "cpu", 5) == min(5, threads)
 
 
 def test_large_grids_and_a_gpu_have_rounds_of_their_own() -> None:
