@@ -107,6 +107,9 @@ class Comparing(QObject):
             if models is self._models:
                 self._waiting = self._waiting[1:]
                 self._found += (compared,) if compared is not None else ()
+                if not self._waiting:
+                    # Both need not stay in memory until the person decides.
+                    self._models = tuple
                 self.changed.emit()
             self._go_on()
 

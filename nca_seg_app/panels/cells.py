@@ -237,9 +237,12 @@ class CellsPanel(QWidget):
 
     def _follow_shown(self) -> None:
         # Another panel, or another image, has taken the canvas.
-        if self._session.viewing.shown is not self._shown:
+        shown = self._session.viewing.shown
+        if shown is not self._shown:
             self._channel, self._shown = -1, None
             self.montage.choose(-1)
+        if shown is not None and shown.member is not None:
+            self._member.setValue(shown.member + 1)
 
     # A cell's curves
 

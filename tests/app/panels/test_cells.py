@@ -8,6 +8,7 @@ import pytest
 
 from engine.types import CellStep
 from nca_seg_app.panels.cells import CellsPanel
+from nca_seg_app.viewing import Shown
 from tests.app.desks import PanelDesk
 
 
@@ -72,3 +73,18 @@ def test_another_diffusion_step_is_shown_at_the_same_cell_update(desk: PanelDesk
         panel._step.setValue(step)
         desk.qtbot.waitUntil(lambda before=before: panel._steps is not before)
         assert panel.update_slider.value() == place
+
+
+def test_the_member_on_the_canvas_is_the_one_that_is_replayed(desk: PanelDesk) -> None:
+    desk.open()
+    desk.segment()
+    panel = CellsPanel(desk.session)
+    desk.show(panel, 340, 900)
+    result = desk.session.segmentation.result
+    assert result is not None
+    desk.qtbot.waitUntil(lambda: bool(panel._steps))
+    before = panel._steps
+    desk.session.viewing.show(Shown("Member 3", "probability", result.members_nhw[2], 2))
+    desk.qtbot.waitUntil(lambda: panel._steps is not before and bool(panel._steps))
+    assert panel._member.value() == 3
+    assert desk.session.viewing.shown is not None
