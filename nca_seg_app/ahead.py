@@ -68,10 +68,10 @@ class Ahead(QObject):
     """The result of the next image of the list, computed while nothing else is, and kept.
 
     It begins once the person uses the model: the open image has a result of a finished run, or a
-    mask that came from one. Another image that is opened then without either comes first. What is
-    kept is proposed when its image is opened, and belongs to the folder, model, settings and device
-    it began with: with others it is dropped. So is a result that was left undecided, and what a
-    survey found; beyond `KEPT_BYTES` the least doubtful go.
+    mask that came from one. Another image that is opened then without either comes first. Kept as
+    well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` the least
+    doubtful go. What is kept is proposed when its image is opened, and belongs to the folder,
+    model, settings and device it began with: with others it is dropped.
 
     A survey goes on to all new images whose doubt is not known, which then can be sorted by it.
     """

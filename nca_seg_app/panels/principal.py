@@ -31,8 +31,8 @@ class Principal:
     @classmethod
     def of(cls, steps: Sequence[CellStep], scales_c: Float) -> Principal:
         """Those of the states in `steps`, each channel divided by its scale."""
-        some = [_some(step.state_chw / scales_c[:, None, None]) for step in steps]
-        states_nc = np.concatenate(some).astype(np.float64)
+        some = np.concatenate([_some(step.state_chw) for step in steps])
+        states_nc = (some / scales_c).astype(np.float64)
         mean_c = states_nc.mean(axis=0)
         variance, axes = np.linalg.eigh(np.cov(states_nc - mean_c, rowvar=False))
         axes_3c = axes[:, ::-1][:, :3].T
