@@ -1,9 +1,11 @@
-"""Atomic writing: under its final name a file is whole or not there."""
+"""Files are read within a bound, and written atomically: whole under their final name, or not."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,30 @@ from uuid import uuid4
 
 #: In bytes; the neighbour of a file with a longer name is called by a hash of it.
 LONGEST_NAME_SHOWN = 64
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file of at most `most_bytes`.
+
+    A pipe, socket or device is refused without waiting for it, as is what is longer, however the
+    length comes about. Raises OSError, which names `path`.
+    """
+    # Without O_NONBLOCK opening a pipe waits for a writer; a look before opening can be outdated.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if status.st_size <= most_bytes:
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(most_bytes + 1)
+            if len(content) <= most_bytes:
+                return content
+        too_long = f"it is longer than the {most_bytes:,} bytes that are read"
+        raise OSError(errno.EFBIG, too_long, str(path))
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import replacing, write_atomic, write_new, write_together
+from engine.files import read_regular, replacing, write_atomic, write_new, write_together
 
 LONGEST = 255
 
@@ -99,3 +99,33 @@ def test_of_two_writers_of_a_new_file_one_succeeds(
         writer.join()
     assert set(outcomes) == {path.read_bytes(), str(path)}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_regular_file_is_read_within_its_bound(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_regular(path, 5) == b"12345"
+    with pytest.raises(OSError, match="longer than the 4 bytes") as caught:
+        read_regular(path, 4)
+    assert caught.value.filename == str(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on Windows")
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(pipe, 100)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there are no devices as files")
+def test_a_device_is_refused() -> None:
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(Path("/dev/zero"), 100)
+
+
+def test_a_missing_file_and_a_folder_are_errors_that_name_them(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(OSError, match="[Dd]irector|regular") as caught:
+            read_regular(path, 100)
+        assert caught.value.filename == str(path)
