@@ -40,6 +40,20 @@ class StudyProblem(_FileProblem):
     """A study folder that cannot be opened or written."""
 
 
+class ChangedOutside(_FileProblem):
+    """A file that another window or program changed since it was read; nothing was written.
+
+    `what` is a "mask" or an "image". `reviewed` tells whether the mask that lies there now is.
+    """
+
+    def __init__(
+        self, path: Path | str, what: Literal["mask", "image"], reviewed: bool = False
+    ) -> None:
+        self.what = what
+        self.reviewed = reviewed
+        super().__init__(path, f"this {what} was changed by another window or program")
+
+
 class MaskKept(_FileProblem):
     """A file that a result would have replaced, and why it stays as it is."""
 

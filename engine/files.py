@@ -14,6 +14,8 @@ from uuid import uuid4
 
 #: In bytes; the neighbour of a file with a longer name is called by a hash of it.
 LONGEST_NAME_SHOWN = 64
+#: In bytes, on nearly every file system.
+LONGEST_NAME = 255
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
@@ -38,6 +40,16 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         raise OSError(errno.EFBIG, too_long, str(path))
     finally:
         os.close(descriptor)
+
+
+def fitting(name: str, room_bytes: int) -> str:
+    """A name that leaves `room_bytes` for an ending; a longer one is cut and told by its hash."""
+    content = os.fsencode(name)
+    most_bytes = LONGEST_NAME - room_bytes
+    if len(content) <= most_bytes:
+        return name
+    kept = content[: most_bytes - 11].decode(errors="ignore")
+    return f"{kept}~{hashlib.sha256(content).hexdigest()[:10]}"
 
 
 @contextmanager

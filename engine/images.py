@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from engine.errors import UnreadableImage
-from engine.pixels import as_array, in_rgb
+from engine.pixels import as_array, in_rgb, upright_size
 from engine.types import Image
 
 #: Suffixes that folders are searched for; a file's kind is told by its content, not by these.
@@ -93,6 +93,19 @@ def read_preview(path: Path | str, side_px: int = 1024) -> NDArray[np.uint8] | N
     return None
 
 
+def image_shape(path: Path | str) -> tuple[int, int] | None:
+    """(rows, columns) of the upright picture as its header has it; None where that is not told."""
+    path = Path(path)
+    _silence_pillow()
+    with suppress(Exception):
+        if path.is_file():
+            with path.open("rb") as stream:
+                picture = _opened(stream, _kind(stream.read(512)))
+                columns, rows = upright_size(picture)
+                return rows, columns
+    return None
+
+
 def list_images(folder: Path | str) -> list[Path]:
     """The image files in a folder, in the order people count: no hidden files, no results."""
     try:
@@ -143,7 +156,7 @@ def decoded(path: Path | str) -> PillowImage.Image:
 
 def _decoded(path: Path, stream: BinaryIO) -> PillowImage.Image:
     start = stream.read(512)
-    kind = next((name for magic, name in _READ.items() if start.startswith(magic)), "")
+    kind = _kind(start)
     if not kind:
         raise UnreadableImage(path, _foreign(start))
     try:
@@ -168,6 +181,10 @@ def _decoded(path: Path, stream: BinaryIO) -> PillowImage.Image:
         picture = _opened(stream, kind)
     picture.load()
     return picture
+
+
+def _kind(start: bytes) -> str:
+    return next((name for magic, name in _READ.items() if start.startswith(magic)), "")
 
 
 def _opened(stream: BinaryIO, kind: str) -> PillowImage.Image:

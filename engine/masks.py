@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.files import replacing
+from engine.files import fitting, write_atomic
 from engine.images import decoded
 from engine.pixels import in_rgb
 from engine.types import Patch
@@ -32,14 +33,14 @@ def warm_up() -> None:
 
 
 def mask_name(stem: str) -> str:
-    """The name of the mask of the image `stem`."""
-    return f"{stem}_segmentation.png"
+    """The name of the mask of the image `stem`; it has room for a record's longer suffix."""
+    return f"{fitting(stem, len('_segmentation.json'))}_segmentation.png"
 
 
 def find_mask(folder: Path | str, stem: str) -> Path | None:
     """The mask of the image `stem` in a folder, in either spelling, or None."""
-    for name in (mask_name(stem), f"{stem}_Segmentation.png"):
-        path = Path(folder) / name
+    name = mask_name(stem)
+    for path in (Path(folder, name), Path(folder, name.replace("_seg", "_Seg"))):
         if path.is_file():
             return path
     return None
@@ -74,10 +75,16 @@ def read_mask(path: Path | str, shape: tuple[int, int] | None = None) -> Mask:
 
 def write_mask(path: Path | str, mask_hw: Mask) -> None:
     """Write a mask, bool (height, width), as an 8-bit PNG of 0 and 255, atomically."""
+    write_atomic(Path(path), encode_mask(mask_hw))
+
+
+def encode_mask(mask_hw: Mask) -> bytes:
+    """A mask, bool (height, width), as the bytes of an 8-bit PNG of 0 and 255."""
     _expect_mask(mask_hw)
     picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
-    with replacing(Path(path)) as stream:
-        picture.save(stream, "PNG", compress_level=3)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=3)
+    return stream.getvalue()
 
 
 def _levels(picture: PillowImage.Image) -> NDArray[np.uint8]:

@@ -42,6 +42,14 @@ def in_rgb(picture: PillowImage.Image) -> PillowImage.Image:
     return rgb.transpose(_UPRIGHT[upright]) if upright in _UPRIGHT else rgb
 
 
+def upright_size(picture: PillowImage.Image) -> tuple[int, int]:
+    """(columns, rows) of an opened picture once it is upright; nothing is decoded."""
+    columns, rows = picture.size
+    # Pillow turns TIFFs itself, and says so in their size.
+    turned = picture.format != "TIFF" and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (rows, columns) if turned else (columns, rows)
+
+
 def _as_rgb(picture: PillowImage.Image) -> PillowImage.Image:
     mode = picture.mode
     if mode == "F" or mode.startswith("I"):

@@ -18,10 +18,10 @@ from PIL import Image as PillowImage
 
 from engine.errors import MaskKept, StudyProblem
 from engine.files import write_together
+from engine.maskfiles import keeps_masks
 from engine.masks import find_mask, mask_name
 from engine.records import record_path
 from engine.reliability import disagreement_score
-from engine.study import keeps_masks
 from engine.types import EnsembleResult, Image, SampleSettings
 
 FORMAT = {"format": "nca-seg/result", "version": 1}

@@ -3,70 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from engine import studyindex
 from engine.dataset import assign_splits
-from engine.errors import StudyProblem, UnreadableImage
-from engine.files import is_writable, write_atomic
+from engine.drafts import DRAFTS, Writer, draft_key, draft_path, found_drafts, remove_draft
+from engine.drafts import write_draft as write_draft_file
+from engine.errors import ChangedOutside, StudyProblem, UnreadableImage
+from engine.files import is_writable, write_atomic, write_together
 from engine.folders import home_folder
-from engine.images import IMAGE_SUFFIXES, list_images
-from engine.masks import find_mask, mask_name, read_mask, write_mask
+from engine.images import image_shape, list_images
+from engine.maskfiles import INDEX, MASKS, MaskFiles, image_version, mask_version, version_of
+from engine.masks import Mask, encode_mask, mask_name, read_mask
 from engine.records import (
-    Record,
+    Annotation,
+    Base,
+    Status,
+    StudyImage,
     is_text,
-    modified_ns,
-    origin_from_json,
-    origin_to_json,
     read_record,
     record_path,
+    record_text,
     write_record,
 )
 from engine.types import Dataset, Origin, Sample
 
-Status = Literal["new", "draft", "saved", "reviewed"]
-Mask = NDArray[np.bool_]
+__all__ = ["Annotation", "Base", "Mask", "Status", "Study", "StudyImage", "Writer"]
 
-#: The folder for masks beside the images, and the index in it.
-MASKS, INDEX = "segmentations", "study.sqlite"
+Answer = TypeVar("Answer")
 
-
-@dataclass(frozen=True)
-class StudyImage:
-    """An image of the study and how far its annotation is.
-
-    A "draft" has strokes that were never saved. `doubt` is that of the newest result.
-    """
-
-    path: Path
-    status: Status = "new"
-    origin: Origin | None = None
-    saved_at: datetime | None = None
-    doubt: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Annotation:
-    """A person's mask as it lies on disk: bool (rows, columns), the image's size, and its record.
-
-    `newer` tells of a draft that it was written after the saved mask.
-    """
-
-    mask_hw: Mask
-    record: Record
-    newer: bool = False
+#: The folder among the masks for copies of masks that were replaced.
+COPIES = "copies"
 
 
 @dataclass(frozen=True)
@@ -74,25 +49,34 @@ class Study:
     """The annotations of the images in `folder`, kept in `masks_folder`.
 
     Nothing is held open between two calls, so any thread may call and there is nothing to close.
-    Nothing is written before the first save, draft or score. All methods raise StudyProblem.
+    Nothing is written before the first save, draft or score, and no folder above `masks_folder` is
+    ever made. All methods raise StudyProblem. `notices` collects what was put aside or could not be
+    used, for whoever shows it.
     """
 
     folder: Path
     masks_folder: Path
+    #: Where masks are where the folder cannot be written, and drafts where it is gone.
+    home: Path
+    writer: Writer | None = field(default=None, compare=False)
+    notices: list[StudyProblem] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
-    def open(cls, folder: Path) -> Study:
-        """The study of a folder of images, beside them if that can be written."""
+    def open(cls, folder: Path, writer: Writer | None = None) -> Study:
+        """The study of a folder of images, beside them if that can be written.
+
+        A `writer` keeps its drafts apart from those of others.
+        """
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would leave a symlink
         if not folder.is_dir():
             raise StudyProblem(folder, "is not a folder")
         beside = folder / MASKS
         if beside.exists() and not beside.is_dir():
             raise StudyProblem(beside, "is in the place of the folder for masks")
-        if not is_writable(beside if beside.is_dir() else folder):
-            name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-            beside = home_folder() / "studies" / name
-        study = cls(folder, beside)
+        name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+        home = home_folder() / "studies" / name
+        writable = is_writable(beside if beside.is_dir() else folder)
+        study = cls(folder, beside if writable else home, home, writer)
         study._sweep()
         return study
 
@@ -104,112 +88,230 @@ class Study:
     def images(self) -> tuple[StudyImage, ...]:
         """All images of the folder as people count, with status, origin, scores and times."""
         paths = self._list()
-        if not any(folder.is_dir() for folder in self._masks_folders()):
+        files = self._files()
+        if not files.places:
             return tuple(StudyImage(path) for path in paths)
-        with self._index() as index:
-            self._reconcile(index, paths)
-            rows = {row[0]: row[1:] for row in index.execute("SELECT * FROM images")}
-        return tuple(self._listed(path, rows.get(path.name)) for path in paths)
+        drafts = found_drafts((each / DRAFTS for each in files.places), self.writer)
+        try:
+            rows = self._in_index(lambda index: studyindex.reconcile(index, files, paths))
+        except StudyProblem as error:
+            if not isinstance(error.__cause__, sqlite3.Error):
+                raise
+            # The masks tell it as well, if not as fast.
+            self.notices.append(error)
+            rows = {path.name: studyindex.row_of(files, path) for path in paths}
+        return tuple(_listed(path, rows, drafts, files) for path in paths)
+
+    def base(self, image_path: Path) -> Base:
+        """What lies on disk for an image now: what a mask that is shown next is drawn over."""
+        self._own(image_path)
+        return Base(image_version(image_path), self._files().version(image_path))
 
     def save(
         self, image_path: Path, mask_hw: Mask, origin: Origin | None, reviewed: bool = False
     ) -> Path:
         """Where the mask that a person decided on now lies; its draft is dropped.
 
-        Refused where another image of the same stem (a.jpg, a.png) owns the mask's file.
+        It takes the place of whatever mask is there: `save_over` does not.
         """
-        mask_path, owner = self._mask(image_path)
-        if owner is not None:
-            raise StudyProblem(image_path, f"{mask_path.name} is the mask of {owner}")
-        mask_path = self.masks_folder / mask_path.name
-        with self._index() as index, _writing(mask_path):
-            # The lock of the index keeps mask and record of two programs from mixing.
-            index.execute("BEGIN IMMEDIATE")
-            write_mask(mask_path, mask_hw)
-            write_record(mask_path, image_path.name, origin, reviewed)
-            self._remember(index, image_path.name, mask_path)
-        self.drop_draft(image_path)
-        return mask_path
+        return self._save(image_path, mask_hw, origin, reviewed, None)[0]
+
+    def save_over(
+        self,
+        base: Base,
+        image_path: Path,
+        mask_hw: Mask,
+        origin: Origin | None,
+        reviewed: bool = False,
+    ) -> tuple[Path, Base]:
+        """Save a mask where image and mask on disk are still what `base` names, at one stroke.
+
+        Gives its file and what is there now. Raises ChangedOutside where they are not, unless the
+        mask that lies there is the same; then nothing is written.
+        """
+        path, version = self._save(image_path, mask_hw, origin, reviewed, base)
+        return path, Base(base.image, version)
 
     def load(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
         """The saved mask of an image of `shape` (rows, columns), or None where there is none.
 
         Raises UnreadableMask for a damaged one.
         """
-        mask_path, owner = self._mask(image_path)
-        if owner is not None or not mask_path.exists():
-            return None
-        return _annotation(mask_path, shape)
+        self._own(image_path)
+        mask_path, owned = self._files().find(image_path)
+        return _annotation(mask_path, shape) if owned else None
 
-    def set_reviewed(self, image_path: Path, reviewed: bool) -> None:
-        """Mark a saved mask as looked at again, or take the mark away."""
-        mask_path, owner = self._mask(image_path)
-        if owner is not None or not mask_path.exists():
-            raise StudyProblem(image_path, "has no saved mask")
-        with self._index() as index, _writing(mask_path):
+    def set_reviewed(self, image_path: Path, reviewed: bool, base: Base | None = None) -> Base:
+        """Mark a saved mask as looked at again, or take the mark away; what is there now.
+
+        With a `base`, ChangedOutside where it is not what lies there.
+        """
+        self._expect_there(image_path)
+
+        def work(index: sqlite3.Connection) -> Base:
+            # The lock of the index keeps mask and record of two programs from mixing.
             index.execute("BEGIN IMMEDIATE")
+            mask_path, owned = self._files().find(image_path)
+            if not owned:
+                raise StudyProblem(image_path, "has no saved mask")
+            self._expect(base, image_path)
             record = read_record(mask_path)
             if mask_path.parent != self.masks_folder:
                 content, mask_path = mask_path.read_bytes(), self.masks_folder / mask_path.name
                 write_atomic(mask_path, content)
             write_record(mask_path, image_path.name, record.origin, reviewed)
-            self._remember(index, image_path.name, mask_path)
+            studyindex.reconcile(index, self._files(), [image_path])
+            image = base.image if base is not None else image_version(image_path)
+            return Base(image, mask_version(mask_path))
+
+        return self._in_index(work)
+
+    def keep_copy(
+        self, image_path: Path, mask_hw: Mask | None = None, origin: Origin | None = None
+    ) -> Path:
+        """A copy under a name of its own of a mask, or of the saved one with its record.
+
+        It lies in the folder `copies` beside the masks and counts as no annotation.
+        """
+        moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S.%f")
+        with _writing(image_path):
+            folder = self._room() / COPIES
+            folder.mkdir(exist_ok=True)
+            if mask_hw is None:
+                mask_path, _ = self._files().find(image_path)
+                content, record = mask_path.read_bytes(), read_record(mask_path)
+                origin, reviewed = record.origin, record.reviewed
+            else:
+                content, reviewed = encode_mask(mask_hw), False
+            text = record_text(content, image_path.name, origin, reviewed)
+            path = folder / mask_name(f"{image_path.stem[:120]} {moment}")
+            write_together({path: content, record_path(path): text})
+        return path
 
     def set_doubt(self, image_path: Path, doubt: float | None) -> None:
         """Keep how much the members of the newest result disagree, for sorting images."""
         self._own(image_path)
-        with self._index() as index:
-            index.execute(
-                "INSERT INTO images (name, doubt) VALUES (?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET doubt = excluded.doubt",
-                (image_path.name, doubt),
-            )
+        self._in_index(lambda index: studyindex.keep_doubt(index, image_path.name, doubt))
 
-    def save_draft(self, image_path: Path, mask_hw: Mask, origin: Origin | None) -> None:
-        """Keep a mask that is still being drawn; it survives any end of the program."""
-        path = self._draft(image_path)
-        with self._index() as index, _writing(path):
-            index.execute("BEGIN IMMEDIATE")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_mask(path, mask_hw)
-            write_record(path, image_path.name, origin, False)
+    def save_draft(
+        self, image_path: Path, mask_hw: Mask, origin: Origin | None, over: Base | None = None
+    ) -> Path:
+        """Keep a mask that is still being drawn; it survives any end of the program.
+
+        `over` is what it is drawn over (by default what lies there). Where the folder is gone the
+        draft goes to `home` and is found when it is back. No lock is waited for.
+        """
+        self._own(image_path)
+        try:
+            self._expect_there(image_path)
+            folder = self._room()
+        except StudyProblem:
+            folder = self.home
+            with _writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        path = draft_path(folder / DRAFTS, image_path.name, self.writer)
+        with _writing(path):
+            known = over if over is not None else self.base(image_path)
+            write_draft_file(path, mask_hw, image_path.name, origin, known, self.writer)
+        return path
 
     def load_draft(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
-        """The draft of an image of `shape` (rows, columns), or None where there is none.
+        """The newest draft of an image of `shape` (rows, columns), or None where there is none.
 
-        Its `newer` is False where the mask was saved after it. Raises UnreadableMask.
+        Its `newer` is False where it is the saved mask. Raises UnreadableMask.
         """
-        path = self._draft(image_path)
-        if not path.exists():
+        self._own(image_path)
+        folders = (each / DRAFTS for each in self._masks_folders())
+        drafts = found_drafts(folders, self.writer).get(draft_key(image_path.name))
+        if not drafts:
             return None
-        return _annotation(path, shape, newer=self._has_news(image_path))
+        is_saved = self._files().is_saved(image_path, drafts[0])
+        return _annotation(drafts[0], shape, newer=not is_saved)
 
-    def drop_draft(self, image_path: Path) -> None:
-        """Forget the draft of an image, if there is one."""
-        path = self._draft(image_path)
-        if not path.exists() and not record_path(path).exists():
-            return
-        with self._index() as index, _writing(path):
-            index.execute("BEGIN IMMEDIATE")
-            path.unlink(missing_ok=True)
-            record_path(path).unlink(missing_ok=True)
+    def drop_draft(self, image_path: Path, shown: Path | None = None) -> None:
+        """Forget the draft of an image that this writer made, and the one that was `shown`."""
+        self._own(image_path)
+        for folder in (self.masks_folder, self.home):
+            path = draft_path(folder / DRAFTS, image_path.name, self.writer)
+            with _writing(path):
+                remove_draft(path)
+        if shown is not None:
+            with _writing(shown):
+                remove_draft(shown)
 
     def saved_samples(self) -> tuple[Sample, ...]:
         """Every image with a saved mask, in order of id, each with its stable split."""
-        saved = [image for image in self.images() if image.saved_at is not None]
-        splits = assign_splits(image.path.stem for image in saved)
+        files = self._files()
+        saved = [
+            # Of two images of one stem the second has its whole name there.
+            (mask_path.name[: -len("_segmentation.png")], image, mask_path)
+            for image in self.images()
+            if image.saved_at is not None
+            for mask_path in [files.find(image.path)[0]]
+        ]
+        splits = assign_splits(name for name, _, _ in saved)
         samples = [
-            Sample(path.stem, path, self._mask(path)[0], splits[path.stem], image.origin)
-            for image in saved
-            for path in [image.path]
+            Sample(name, image.path, mask_path, splits[name], image.origin)
+            for name, image, mask_path in saved
         ]
         return tuple(sorted(samples, key=lambda sample: sample.id))
 
-    def rebuild(self) -> None:
-        """Make the index anew from masks and records; scores stay."""
-        with self._index() as index:
-            index.execute("UPDATE images SET stamp = 'stale'")
-            self._reconcile(index, self._list())
+    # Inside
+
+    def _save(
+        self,
+        image_path: Path,
+        mask_hw: Mask,
+        origin: Origin | None,
+        reviewed: bool,
+        base: Base | None,
+    ) -> tuple[Path, str]:
+        self._expect_there(image_path, mask_hw)
+        content = encode_mask(mask_hw)
+        record = record_text(content, image_path.name, origin, reviewed)
+        version = version_of(hashlib.sha256(content).hexdigest(), reviewed)
+
+        def work(index: sqlite3.Connection) -> Path:
+            # The lock of the index keeps mask and record of two programs from mixing.
+            index.execute("BEGIN IMMEDIATE")
+            files = self._files()
+            self._expect(base, image_path, saving=version)
+            mask_path = self.masks_folder / files.find(image_path)[0].name
+            draft = draft_path(self.masks_folder / DRAFTS, image_path.name, self.writer)
+            with _writing(mask_path):
+                if draft.exists():
+                    # A kill before it is removed leaves a draft that is what is saved.
+                    write_atomic(draft, content)
+                write_together({mask_path: content, record_path(mask_path): record})
+            studyindex.reconcile(index, self._files(), [image_path])
+            return mask_path
+
+        mask_path = self._in_index(work)
+        self.drop_draft(image_path)
+        return mask_path, version
+
+    def _expect_there(self, image_path: Path, mask_hw: Mask | None = None) -> None:
+        """StudyProblem where an image is not there, or has not the size of its mask any more."""
+        self._own(image_path)
+        if not self.folder.is_dir():
+            raise StudyProblem(self.folder, "is not there any more")
+        if not image_path.exists():
+            raise StudyProblem(image_path, "is not there any more")
+        shape = image_shape(image_path) if mask_hw is not None else None
+        if mask_hw is not None and shape not in (None, mask_hw.shape):
+            raise ChangedOutside(image_path, "image")
+
+    def _expect(self, base: Base | None, image_path: Path, saving: str = "") -> None:
+        """ChangedOutside where what lies on disk is neither `base` nor the mask being saved."""
+        files = self._files()
+        if base is None:
+            return
+        if files.version(image_path) not in (base.mask, saving):
+            mask_path, owned = files.find(image_path)
+            reviewed = owned and read_record(mask_path).reviewed
+            raise ChangedOutside(mask_path, "mask", reviewed)
+        if image_version(image_path) != base.image:
+            raise ChangedOutside(image_path, "image")
 
     def _list(self) -> list[Path]:
         try:
@@ -225,104 +327,42 @@ class Study:
             raise StudyProblem(image_path, "has a name with characters that are not text")
 
     def _masks_folders(self) -> tuple[Path, ...]:
-        """Where masks are looked for; beside the images also where none can be written there."""
-        if self.is_beside_images:
-            return (self.masks_folder,)
-        return self.masks_folder, self.folder / MASKS
+        """Where masks and drafts are looked for: beside the images, and where they were kept.
 
-    def _mask_path(self, image_path: Path) -> Path:
-        self._own(image_path)
-        for folder in self._masks_folders():
-            if found := find_mask(folder, image_path.stem):
-                return found
-        return self.masks_folder / mask_name(image_path.stem)
+        A folder may have been read-only before, or be so now.
+        """
+        beside = self.folder / MASKS
+        others = (each for each in (beside, self.home) if each != self.masks_folder)
+        return tuple(each for each in (self.masks_folder, *others) if each.is_dir())
 
-    def _mask(self, image_path: Path) -> tuple[Path, str | None]:
-        """Where an image's mask belongs, and the other image that owns that file, if one does."""
-        path = self._mask_path(image_path)
-        if not path.exists():
-            return path, None
-        owner = read_record(path).image
-        if not owner or not (self.folder / owner).exists():
-            stem = self.folder / image_path.stem
-            suffixes = {x for suffix in IMAGE_SUFFIXES for x in (suffix, suffix.upper())}
-            same = {f"{stem}{suffix}" for suffix in suffixes if Path(f"{stem}{suffix}").exists()}
-            owner = Path(min(same, default=image_path)).name
-        return path, owner if owner != image_path.name else None
+    def _files(self) -> MaskFiles:
+        return MaskFiles(self.folder, self._masks_folders(), self.masks_folder)
 
-    def _draft(self, image_path: Path) -> Path:
-        self._own(image_path)
-        # By the full name: drafts of a.jpg and a.png do not touch each other.
-        return self.masks_folder / "drafts" / mask_name(image_path.name)
+    def _room(self) -> Path:
+        """The folder for masks, made where it is missing, but none above it beside images."""
+        with _writing(self.masks_folder):
+            if self.is_beside_images and not self.folder.is_dir():
+                raise StudyProblem(self.folder, "is not there any more")
+            self.masks_folder.mkdir(parents=not self.is_beside_images, exist_ok=True)
+        return self.masks_folder
 
-    def _has_news(self, image_path: Path) -> bool:
-        draft_ns = modified_ns(self._draft(image_path))
-        if not draft_ns:
-            return False
-        mask_path, owner = self._mask(image_path)
-        # File times tick slowly: of two equal ones, better offer a draft than lose one.
-        return owner is not None or draft_ns >= modified_ns(mask_path)
-
-    def _listed(self, path: Path, row: tuple[Any, ...] | None) -> StudyImage:
-        status, origin, saved_at, doubt, _ = row or ("new", None, None, None, "")
-        return StudyImage(
-            path,
-            "draft" if self._has_news(path) else status,
-            origin_from_json(json.loads(origin)) if origin else None,
-            datetime.fromisoformat(saved_at) if saved_at else None,
-            doubt,
-        )
-
-    def _remember(self, index: sqlite3.Connection, name: str, mask_path: Path) -> None:
-        """Bring the index row of an image up to what its mask and record say."""
-        record = read_record(mask_path)
-        origin = origin_to_json(record.origin)
-        index.execute(
-            "INSERT INTO images (name, status, origin, saved_at, stamp) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET status = excluded.status, origin = excluded.origin,"
-            " saved_at = excluded.saved_at, stamp = excluded.stamp",
-            (
-                name,
-                "reviewed" if record.reviewed else "saved",
-                json.dumps(origin) if origin else None,
-                record.saved_at.isoformat(),
-                _stamp(mask_path),
-            ),
-        )
-
-    def _reconcile(self, index: sqlite3.Connection, paths: list[Path]) -> None:
-        """Follow what other programs, or a kill, did to masks and records."""
-        stamps = dict(index.execute("SELECT name, stamp FROM images"))
-        for path in paths:
-            if _stamp(self._mask_path(path)) == stamps.get(path.name, ""):
-                continue
-            mask_path, owner = self._mask(path)
-            if owner is None and mask_path.exists():
-                self._remember(index, path.name, mask_path)
-            else:
-                index.execute(
-                    "UPDATE images SET status = 'new', origin = NULL, saved_at = NULL, stamp = ''"
-                    " WHERE name = ?",
-                    (path.name,),
-                )
-
-    @contextmanager
-    def _index(self) -> Iterator[sqlite3.Connection]:
-        """The index for one transaction; a damaged one is moved aside first."""
-        path = self.masks_folder / INDEX
+    def _in_index(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """What `work` gives in one transaction; a damaged index is put aside and made anew."""
+        path = self._room() / INDEX
         try:
             with _writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                connection = studyindex.connect(path)
-            with closing(connection):
-                yield connection
-                connection.commit()
+                return studyindex.transact(path, work, self._tell_of_damage)
         except sqlite3.Error as error:
             raise StudyProblem(path, str(error)) from error
 
+    def _tell_of_damage(self, aside: Path) -> None:
+        self.notices.append(
+            StudyProblem(aside, "is a damaged index that was put aside; all masks are there")
+        )
+
     def _sweep(self) -> None:
         """Remove what a killed program left half-written, an hour later."""
-        for folder in (self.masks_folder, self.masks_folder / "drafts"):
+        for folder in (self.masks_folder, self.masks_folder / DRAFTS):
             for part in folder.glob(".*.part"):
                 with suppress(OSError):
                     if time.time() - part.stat().st_mtime > 3600:
@@ -334,36 +374,20 @@ def study_dataset(study: Study) -> Dataset:
     return Dataset(study.folder, study.saved_samples())
 
 
-def keeps_masks(folder: Path) -> bool:
-    """Whether what is written into a folder counts as masks that a person saved, or soon could.
-
-    It holds the index of a study, or is called as a study calls it beside images.
-    """
-    folder = Path(folder).resolve()
-    if (folder / INDEX).exists():
-        return True
-    # In any case: many file systems take "A" and "a" for one name.
-    if folder.name.casefold() != MASKS or not folder.parent.is_dir():
-        return False
-    return bool(list_images(folder.parent))
+def _listed(
+    path: Path, rows: dict[str, studyindex.Row], drafts: dict[str, list[Path]], files: MaskFiles
+) -> StudyImage:
+    row = rows.get(path.name, studyindex.Row())
+    draft = next(iter(drafts.get(draft_key(path.name), ())), None)
+    has_news = draft is not None and not files.is_saved(path, draft)
+    return StudyImage(
+        path, "draft" if has_news else row.status, row.origin, row.saved_at, row.doubt
+    )
 
 
 def _annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> Annotation:
     mask_hw = read_mask(path, shape)
-    return Annotation(mask_hw, read_record(path), newer)
-
-
-def _stamp(mask_path: Path) -> str:
-    """Text that changes with every write of a mask or its record; empty without a mask."""
-    stamps = []
-    for path in (mask_path, record_path(mask_path)):
-        try:
-            stat = path.stat()
-        except OSError:
-            stamps.append("")
-        else:
-            stamps.append(f"{stat.st_mtime_ns}.{stat.st_size}.{stat.st_ino}")
-    return "/".join(stamps) if stamps[0] else ""
+    return Annotation(mask_hw, read_record(path), path, newer)
 
 
 @contextmanager

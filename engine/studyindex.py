@@ -2,19 +2,80 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
+import stat
 import time
-from contextlib import suppress
+import zlib
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from engine.errors import StudyProblem
+from engine.files import is_writable
+from engine.maskfiles import MaskFiles
+from engine.records import Status, origin_from_json, origin_to_json, read_record
+from engine.types import Origin
 
 VERSION = 2
+#: A version further ahead is no newer program's but a damaged number.
+VERSIONS_AHEAD = 3
 BUSY_TIMEOUT_S = 10.0
 TABLE = """CREATE TABLE images (
     name TEXT PRIMARY KEY, status TEXT NOT NULL DEFAULT 'new', origin TEXT, saved_at TEXT,
     doubt REAL, stamp TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID"""
+_KEEP = (
+    "INSERT INTO images (name, status, origin, saved_at, stamp) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET status = excluded.status, origin = excluded.origin,"
+    " saved_at = excluded.saved_at, stamp = excluded.stamp"
+)
+#: What SQLite says of the world around a file that is whole.
+_NO_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_PROTOCOL,
+}
+#: These, too, where files cannot be made in the folder; where they can, the file is to blame.
+_PERHAPS_DAMAGE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the index says of an image; `stamp` is that of the files it was read from."""
+
+    status: Status = "new"
+    origin: Origin | None = None
+    saved_at: datetime | None = None
+    doubt: float | None = None
+    stamp: str = ""
+
+
+def transact(
+    path: Path, work: Callable[[sqlite3.Connection], Answer], told: Callable[[Path], object]
+) -> Answer:
+    """The answer of `work` in one transaction on the index at `path`, whose folder is there.
+
+    A damaged index is moved aside, which `told` gets, and `work` is done with a new one. Raises
+    StudyProblem for a newer version, sqlite3.Error and OSError for locks and full disks.
+    """
+    try:
+        return _transact(path, work)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if not _is_damage(path, error):
+            raise
+    told(_move_aside(path))
+    return _transact(path, work)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -24,12 +85,78 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         return _connect_when_free(path)
-    except sqlite3.DatabaseError as error:
-        # Its subclasses tell of locks and full disks; itself, of a damaged file.
-        if type(error) is not sqlite3.DatabaseError:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if not _is_damage(path, error):
             raise
-        _move_aside(path)
-        return _connect_when_free(path)
+    _move_aside(path)
+    return _connect_when_free(path)
+
+
+def reconcile(
+    index: sqlite3.Connection, files: MaskFiles, image_paths: list[Path]
+) -> dict[str, Row]:
+    """The rows by the name of their image, after following what was done to masks and records."""
+    rows, names, changed = _rows(index), files.names(), False
+    for path in image_paths:
+        stamp = files.stamp(path, names)
+        if stamp != rows.get(path.name, Row()).stamp:
+            changed = True
+            _keep(index, path.name, row_of(files, path), stamp)
+    return _rows(index) if changed else rows
+
+
+def row_of(files: MaskFiles, image_path: Path) -> Row:
+    """What the mask of an image and its record say."""
+    mask_path, owned = files.find(image_path)
+    if not owned:
+        return Row()
+    record = read_record(mask_path)
+    return Row("reviewed" if record.reviewed else "saved", record.origin, record.saved_at)
+
+
+def keep_doubt(index: sqlite3.Connection, name: str, doubt: float | None) -> None:
+    """Set the doubt of an image."""
+    index.execute(
+        "INSERT INTO images (name, doubt) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET doubt = excluded.doubt",
+        (name, doubt),
+    )
+
+
+def _rows(index: sqlite3.Connection) -> dict[str, Row]:
+    """The rows by the name of their image; one that is not as it was written has no stamp."""
+    found = {}
+    for name, status, origin, saved_at, doubt, stamp in index.execute("SELECT * FROM images"):
+        known = doubt if isinstance(doubt, float) and math.isfinite(doubt) else None
+        found[name] = Row(doubt=known)
+        if stamp and stamp.rpartition("#")[2] == _checksum(status, origin, saved_at):
+            with suppress(ValueError, TypeError):
+                found[name] = Row(
+                    status,
+                    origin_from_json(json.loads(origin)) if origin else None,
+                    datetime.fromisoformat(saved_at) if saved_at else None,
+                    known,
+                    stamp.rpartition("#")[0],
+                )
+    return found
+
+
+def _keep(index: sqlite3.Connection, name: str, row: Row, stamp: str) -> None:
+    origin = json.dumps(origin_to_json(row.origin)) if row.origin is not None else None
+    saved_at = row.saved_at.isoformat() if row.saved_at is not None else None
+    checksum = _checksum(row.status, origin, saved_at)
+    index.execute(_KEEP, (name, row.status, origin, saved_at, f"{stamp}#{checksum}"))
+
+
+def _checksum(*cells: Any) -> str:
+    return f"{zlib.crc32(repr(cells).encode(errors='replace')):08x}"
+
+
+def _transact(path: Path, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    with closing(_connect_when_free(path)) as connection:
+        answer = work(connection)
+        connection.commit()
+    return answer
 
 
 def _connect_when_free(path: Path) -> sqlite3.Connection:
@@ -46,18 +173,27 @@ def _connect_when_free(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    with suppress(FileNotFoundError):
+        # SQLite would wait for a pipe.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise sqlite3.DatabaseError("it is not a regular file")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+    # What is damaged is noticed by the checksum of its row.
+    connection.text_factory = lambda text: text.decode(errors="replace")
     try:
         version = _version(connection)
-        if version > VERSION:
+        if VERSION < version <= VERSION + VERSIONS_AHEAD:
             raise StudyProblem(path, f"is of version {version}, which is not known")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         connection.execute("PRAGMA synchronous = NORMAL")
-        if version < VERSION:
+        if 0 <= version < VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             _renew(connection)
+        tables = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")
+        if tables.fetchall() != [(TABLE,)] or _version(connection) != VERSION:
+            raise sqlite3.DatabaseError("its table is another one")
     except BaseException:
         connection.close()
         raise
@@ -83,10 +219,19 @@ def _renew(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _move_aside(path: Path) -> None:
+def _is_damage(path: Path, error: Exception) -> bool:
+    """Whether an error tells of the file itself; if not, of locks, full disks and the like."""
+    # What has no code comes from this module, or from Python's reading of a damaged value.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in _PERHAPS_DAMAGE:
+        return path.exists() and is_writable(path.parent)
+    return code not in _NO_DAMAGE
+
+
+def _move_aside(path: Path) -> Path:
     moment = time.time_ns()
+    aside = path.with_name(f"{path.name}.damaged-{moment}")
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(
-                path.with_name(f"{path.name}.damaged-{moment}{ending}")
-            )
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    return aside

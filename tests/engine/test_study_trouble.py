@@ -104,18 +104,6 @@ def test_an_index_of_version_1_opens_and_forgets_its_other_measure(
     assert study.images()[1].doubt == 0.5
 
 
-def test_rebuild_keeps_scores(folder: Path) -> None:
-    study = Study.open(folder)
-    study.set_doubt(folder / "b.jpg", 0.25)
-    study.save(folder / "a.png", make_mask(), ORIGIN)
-    study.set_doubt(folder / "a.png", 0.5)
-    before = study.images()
-    study.rebuild()
-    assert study.images() == before
-    assert [image.doubt for image in before] == [0.5, 0.25, None]
-    assert [image.status for image in before] == ["saved", "new", "new"]
-
-
 def test_newer_index_is_not_touched(folder: Path) -> None:
     study = Study.open(folder)
     study.save(folder / "a.png", make_mask(), ORIGIN)

@@ -1,0 +1,149 @@
+"""Which file is the mask of which image, and which version of it lies there."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from engine.errors import StudyProblem
+from engine.images import IMAGE_SUFFIXES, list_images
+from engine.masks import find_mask, mask_name
+from engine.records import read_record, read_record_of, record_path
+
+#: The folder for masks beside the images, and the index of a study in it.
+MASKS, INDEX = "segmentations", "study.sqlite"
+
+#: For each folder the names of the files in it.
+Names = Mapping[Path, set[str]]
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """The mask files of the images in `folder`; they lie in `places`, new ones go to `new_place`.
+
+    Of images of one stem (a.jpg, a.png) the first to be saved keeps `a_segmentation.png`; the
+    others have their whole name in that of their mask. Raises StudyProblem where a file system
+    fails.
+    """
+
+    folder: Path
+    places: tuple[Path, ...]
+    new_place: Path
+
+    def find(self, image_path: Path) -> tuple[Path, bool]:
+        """Where an image's mask belongs, and whether one of its own lies there."""
+        free = None
+        for stem in (image_path.stem, image_path.name):
+            found = [path for place in self.places if (path := find_mask(place, stem))]
+            own = [path for path in found if self._owner(path, stem) == image_path.name]
+            if own:
+                # Two where the folder was read-only for a time.
+                return (own[0] if self.is_away else max(own, key=_saved_at)), True
+            if not found and free is None:
+                free = self.new_place / mask_name(stem)
+        return free or self.new_place / mask_name(image_path.name), False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether new masks cannot go beside the images: then the old ones there stay."""
+        return self.new_place.parent != self.folder
+
+    def names(self) -> Names:
+        """What lies in all places, for looking many images up at once."""
+        try:
+            return {place: {file.name for file in os.scandir(place)} for place in self.places}
+        except OSError as error:
+            raise StudyProblem(error.filename, error.strerror or str(error)) from error
+
+    def stamp(self, image_path: Path, names: Names) -> str:
+        """Text that changes with every write to what may be an image's mask, or its record."""
+        plain = (mask_name(stem) for stem in (image_path.stem, image_path.name))
+        spellings = [name for each in plain for name in (each, each.replace("_seg", "_Seg"))]
+        return "|".join(
+            _stamp(place / name)
+            for name in spellings
+            for place, held in names.items()
+            if name in held
+        )
+
+    def version(self, image_path: Path) -> str:
+        """The version of an image's saved mask; empty where there is none."""
+        path, owned = self.find(image_path)
+        return mask_version(path) if owned else ""
+
+    def is_saved(self, image_path: Path, draft: Path) -> bool:
+        """Whether a draft is byte for byte the saved mask of an image."""
+        path, owned = self.find(image_path)
+        try:
+            return owned and filecmp.cmp(path, draft, shallow=False)
+        except OSError:
+            return False
+
+    def _owner(self, mask_path: Path, stem: str) -> str:
+        """The name of the image that a mask is of."""
+        owner = read_record(mask_path).image
+        if owner and (self.folder / owner).exists():
+            return owner
+        suffixes = {each for suffix in IMAGE_SUFFIXES for each in (suffix, suffix.upper())}
+        names = (f"{stem}{suffix}" for suffix in suffixes)
+        return min((name for name in names if (self.folder / name).exists()), default=stem)
+
+
+def keeps_masks(folder: Path) -> bool:
+    """Whether what is written into a folder counts as masks that a person saved, or soon could.
+
+    It holds the index of a study, or is called as a study calls it beside images.
+    """
+    folder = Path(folder).resolve()
+    if (folder / INDEX).exists():
+        return True
+    # In any case: many file systems take "A" and "a" for one name.
+    if folder.name.casefold() != MASKS or not folder.parent.is_dir():
+        return False
+    return bool(list_images(folder.parent))
+
+
+def image_version(path: Path) -> str:
+    """The hash of an image's file; empty where there is none."""
+    if not path.is_file():
+        return ""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StudyProblem(path, error.strerror or str(error)) from error
+
+
+def mask_version(path: Path) -> str:
+    """The version of a mask that is there."""
+    record, digest = read_record_of(path)
+    return version_of(digest, record.reviewed)
+
+
+def version_of(digest: str, reviewed: bool) -> str:
+    """The version of a mask whose file has this hash."""
+    return f"{digest} reviewed" if reviewed else digest
+
+
+def _stamp(mask_path: Path) -> str:
+    """Text that changes with every write of a mask or its record; empty without a mask."""
+    stamps = []
+    for path in (mask_path, record_path(mask_path)):
+        try:
+            status = path.stat()
+        except OSError:
+            stamps.append("")
+        else:
+            # The change time as well: whoever replaces a file may set the other back.
+            times = f"{status.st_mtime_ns}.{status.st_ctime_ns}"
+            stamps.append(f"{times}.{status.st_size}.{status.st_ino}")
+    return "/".join(stamps) if stamps[0] else ""
+
+
+def _saved_at(path: Path) -> datetime:
+    return read_record(path).saved_at
