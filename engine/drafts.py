@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from engine.files import fitting, write_together
 from engine.masks import Mask, encode_mask
-from engine.records import Base, modified_ns, record_path, record_text
-from engine.types import Origin
+from engine.records import modified_ns, record_path, record_text
+from engine.types import Base, Origin
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,6 +25,10 @@ else:
 DRAFTS = "drafts"
 _ENDING = "_segmentation.png"
 _NAME = re.compile(rf"(?P<image>.*?)(\.~(?P<token>[0-9a-f]{{8}}))?{_ENDING}", re.DOTALL)
+
+
+#: Those of this process. It has one window: where there are two, the first was dropped unclosed.
+_OWN: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
@@ -39,6 +43,7 @@ class Writer:
         self._locks: dict[Path, int] = {}
         # Windows that are dropped without being closed let go as well.
         weakref.finalize(self, _release, self._locks)
+        _OWN.add(self)
 
     def claim(self, folder: Path) -> None:
         """Tell others that the drafts of this writer in a folder are in use. OSError passes."""
@@ -73,10 +78,11 @@ def draft_path(folder: Path, image_name: str, writer: Writer | None) -> Path:
 def found_drafts(folders: Iterable[Path], writer: Writer | None) -> dict[str, list[Path]]:
     """All drafts in folders, by `draft_key`, the newest first.
 
-    For a writer, those of other windows that live are left out.
+    For a writer, those of windows that live in other processes are left out.
     """
     found: dict[str, list[tuple[int, Path]]] = {}
     lives: dict[tuple[Path, str], bool] = {}
+    own = _own_tokens() | ({writer.token} if writer is not None else set())
     for folder in folders:
         try:
             names = [path.name for path in folder.iterdir()]
@@ -87,7 +93,7 @@ def found_drafts(folders: Iterable[Path], writer: Writer | None) -> dict[str, li
             if parts is None or name.startswith(".") or not (folder / name).is_file():
                 continue
             token = parts["token"]
-            if token and writer is not None and token != writer.token:
+            if token and writer is not None and token not in own:
                 if (folder, token) not in lives:
                     lives[folder, token] = _is_alive(folder, token)
                 if lives[folder, token]:
@@ -123,6 +129,10 @@ def remove_draft(path: Path) -> None:
     """Remove a draft and its record, where they are. OSError passes through."""
     path.unlink(missing_ok=True)
     record_path(path).unlink(missing_ok=True)
+
+
+def _own_tokens() -> set[str]:
+    return {writer.token for writer in _OWN}
 
 
 def _stem(image_name: str) -> str:

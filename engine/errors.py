@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from engine.types import Base
+
 
 class EngineError(Exception):
     """Any failure the engine foresees; everything else is a defect."""
@@ -43,14 +45,22 @@ class StudyProblem(_FileProblem):
 class ChangedOutside(_FileProblem):
     """A file that another window or program changed since it was read; nothing was written.
 
-    `what` is a "mask" or an "image". `reviewed` tells whether the mask that lies there now is.
+    `what` is a "mask" or an "image". `found` is what lies there now, and `reviewed` tells whether
+    a mask there is. `fits` tells whether the mask to be saved has the size of the image.
     """
 
     def __init__(
-        self, path: Path | str, what: Literal["mask", "image"], reviewed: bool = False
+        self,
+        path: Path | str,
+        what: Literal["mask", "image"],
+        found: Base,
+        reviewed: bool = False,
+        fits: bool = True,
     ) -> None:
         self.what = what
+        self.found = found
         self.reviewed = reviewed
+        self.fits = fits
         super().__init__(path, f"this {what} was changed by another window or program")
 
 

@@ -14,25 +14,13 @@ from typing import Any, Literal
 from engine.errors import StudyProblem
 from engine.files import read_regular, write_atomic
 from engine.masks import Mask
-from engine.types import Origin, SampleSettings
+from engine.types import Base, Origin, SampleSettings
 
 Status = Literal["new", "draft", "saved", "reviewed"]
 
 FORMAT = {"format": "nca-seg/origin", "version": 1}
 #: A record has some hundred bytes; a mask of the largest image that is read, some megabytes.
 MOST_RECORD_BYTES, MOST_MASK_BYTES = 1_000_000, 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Base:
-    """What a mask was drawn over: the versions of the image's file and of the saved mask.
-
-    The version of an image is the hash of its file. That of a mask is the hash of its file and
-    whether it was reviewed, or empty where there was none.
-    """
-
-    image: str
-    mask: str
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from engine.maskfiles import INDEX, MASKS, MaskFiles, image_version, mask_versio
 from engine.masks import Mask, encode_mask, mask_name, read_mask
 from engine.records import (
     Annotation,
-    Base,
     Status,
     StudyImage,
     is_text,
@@ -34,7 +33,7 @@ from engine.records import (
     record_text,
     write_record,
 )
-from engine.types import Dataset, Origin, Sample
+from engine.types import Base, Dataset, Origin, Sample
 
 __all__ = ["Annotation", "Base", "Mask", "Status", "Study", "StudyImage", "Writer"]
 
@@ -299,19 +298,19 @@ class Study:
             raise StudyProblem(image_path, "is not there any more")
         shape = image_shape(image_path) if mask_hw is not None else None
         if mask_hw is not None and shape not in (None, mask_hw.shape):
-            raise ChangedOutside(image_path, "image")
+            raise ChangedOutside(image_path, "image", self.base(image_path), fits=False)
 
     def _expect(self, base: Base | None, image_path: Path, saving: str = "") -> None:
         """ChangedOutside where what lies on disk is neither `base` nor the mask being saved."""
-        files = self._files()
         if base is None:
             return
-        if files.version(image_path) not in (base.mask, saving):
+        files, found = self._files(), self.base(image_path)
+        if found.mask not in (base.mask, saving):
             mask_path, owned = files.find(image_path)
             reviewed = owned and read_record(mask_path).reviewed
-            raise ChangedOutside(mask_path, "mask", reviewed)
-        if image_version(image_path) != base.image:
-            raise ChangedOutside(image_path, "image")
+            raise ChangedOutside(mask_path, "mask", found, reviewed)
+        if found.image != base.image:
+            raise ChangedOutside(image_path, "image", found)
 
     def _list(self) -> list[Path]:
         try:
@@ -357,7 +356,7 @@ class Study:
 
     def _tell_of_damage(self, aside: Path) -> None:
         self.notices.append(
-            StudyProblem(aside, "is a damaged index that was put aside; all masks are there")
+            StudyProblem(aside, "a damaged index that was put aside; every mask is there")
         )
 
     def _sweep(self) -> None:
@@ -370,7 +369,7 @@ class Study:
 
 
 def study_dataset(study: Study) -> Dataset:
-    """The saved masks of a study as a data set, where they lie: nothing is copied."""
+    """The saved masks of a study as a data set, where they lie."""
     return Dataset(study.folder, study.saved_samples())
 
 

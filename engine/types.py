@@ -248,6 +248,18 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Base:
+    """What a mask was drawn over: the versions of the image's file and of the saved mask.
+
+    The version of an image is the hash of its file. That of a mask is the hash of its file and
+    whether it was reviewed, or empty where there was none.
+    """
+
+    image: str
+    mask: str
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a mask came from: a model's result, a person's hand, or both.
 

@@ -218,6 +218,8 @@ ACTIONS: tuple[Action, ...] = (
            "Open the next image of the list.", "next"),
     Action("study.previous", "Study", "&Previous Image", Session.open_previous, ("A", "PgUp"),
            Has.PREVIOUS, "Open the image before in the list.", "previous"),
+    Action("study.reload", "Study", "Re&load Image", lambda session: session.opening.reload(),
+           ("F5",), Has.IMAGE, "Read the image and its mask anew from their files."),
     Action("study.survey", "Study", "Find Doubt of &All Images",
            lambda session: session.ahead.survey(), needs=Has.STUDY | Has.MODEL,
            tip="Segment all new images, to begin with the most doubtful; again to stop.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -12,10 +13,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.errors import ChangedOutside
 from engine.images import IMAGE_SUFFIXES
 from nca_seg_app.form import Form
 from nca_seg_app.help import close_button
-from nca_seg_app.ports import Answer, PathKind
+from nca_seg_app.ports import Answer, PathKind, Whose
 from nca_seg_app.session import Session
 
 PREFERENCES = ("theme", "device", "autosave_s", "run_ahead", "cache_mb", "log_stalls")
@@ -39,6 +41,38 @@ class Dialogs:
         box.setDefaultButton(button.Save)
         answers: dict[int, Answer] = {button.Save: "save", button.Discard: "discard"}
         return answers.get(box.exec(), "cancel")
+
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        """Whose mask of the image `name` is kept, where another window or program wrote one."""
+        box = QMessageBox(self.parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        role = QMessageBox.ButtonRole.AcceptRole
+        reload, both = "Reload", "Keep Both"
+        if changed.what == "image":
+            box.setWindowTitle("Changed image")
+            box.setText(f"{name} was changed by another program since it was opened.")
+            box.setInformativeText(
+                "Reload shows the new picture; what you drew is kept as a copy beside the masks."
+            )
+        else:
+            state = "reviewed" if changed.reviewed else "saved"
+            reload = "Keep Theirs"
+            box.setWindowTitle("Changed mask")
+            box.setText(f"Another window or program {state} a mask of {name} meanwhile.")
+            if not changed.found.mask:
+                box.setText(f"Another window or program removed the mask of {name} meanwhile.")
+            box.setInformativeText(
+                "Keep Theirs shows that one, and yours is kept as a copy. Keep Mine saves yours in "
+                "its place. Keep Both saves yours, and theirs is kept as a copy."
+            )
+        answers: dict[object, Whose] = {box.addButton(reload, role): "theirs"}
+        if changed.fits:
+            answers[box.addButton("Keep Mine", role)] = "mine"
+            answers[box.addButton(both, role)] = "both"
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.exec()
+        return answers.get(box.clickedButton(), "cancel")
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
         """Where to open or save; None where the person cancels."""

@@ -30,12 +30,12 @@ from PySide6.QtGui import QColor, QImage, QImageWriter, QPainter, QPen, QPolygon
 from PySide6.QtWidgets import QApplication
 
 from engine import masks
-from engine.errors import EngineError
+from engine.errors import ChangedOutside, EngineError
 from engine.files import write_atomic
 from engine.results import write_result
 from engine.types import EnsembleResult, Image
 from nca_seg_app.notify import sentence
-from nca_seg_app.ports import Answer, PathKind, real_engine
+from nca_seg_app.ports import Answer, PathKind, Whose, real_engine
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
 from nca_seg_app.theme import apply_theme
@@ -62,6 +62,10 @@ class Nobody:
     def ask_save(self, name: str) -> Answer:
         """Nothing was drawn that is worth keeping."""
         return "discard"
+
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        """Nobody is there to say."""
+        return "cancel"
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
         """No path."""

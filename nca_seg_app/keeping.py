@@ -2,116 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.errors import EngineError
-from engine.images import read_image
-from engine.masks import replace
-from engine.study import Status, Study
-from engine.types import EnsembleResult, Image, Origin
-from nca_seg_app.document import Mask, MaskDocument
+from engine.errors import ChangedOutside
+from engine.study import Status
+from engine.types import EnsembleResult
+from nca_seg_app.document import MaskDocument
+from nca_seg_app.opened import OpenedImage
+from nca_seg_app.state import Has
+from nca_seg_app.writing import OnDisk, OpenMask, drafting, resolving, saving
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
-Written = TypeVar("Written")
 
-
-@dataclass(frozen=True)
-class Source:
-    """Where a mask came from (None: not known), and the mask as it came, one bit a pixel."""
-
-    origin: Origin | None
-    bits: bytes
-
-    @classmethod
-    def of(cls, origin: Origin | None, mask_hw: Mask) -> Source:
-        """The source of a mask that is `mask_hw` at this moment."""
-        return cls(origin, zlib.compress(np.packbits(mask_hw).tobytes(), 1))
-
-    def origin_of(self, mask_hw: Mask) -> Origin | None:
-        """The origin of what the mask has become; counts the pixels changed since.
-
-        What is not known stays so.
-        """
-        if self.origin is None:
-            return None
-        packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
-        first = np.unpackbits(packed, count=mask_hw.size).view(np.bool_)
-        changed = int(np.count_nonzero(first != mask_hw.ravel()))
-        return dataclasses.replace(self.origin, pixels_changed=self.origin.pixels_changed + changed)
-
-
-@dataclass(frozen=True, eq=False)
-class OpenedImage:
-    """An image as it comes from the disk, with what was drawn on it before.
-
-    `source` describes `mask_hw`; `draft_source` describes `draft_hw`, a newer unsaved mask.
-    `trouble` tells why a draft could not be used.
-    """
-
-    image: Image
-    mask_hw: Mask | None = None
-    source: Source | None = None
-    draft_hw: Mask | None = None
-    draft_source: Source | None = None
-    reviewed: bool = False
-    trouble: EngineError | None = None
-
-    def document(self, parent: QObject) -> MaskDocument:
-        """The mask to edit: a draft lies over the saved mask as an undoable, unsaved step."""
-        shape = (self.image.height, self.image.width)
-        document = MaskDocument(shape, self.mask_hw, self.source, parent)
-        if self.draft_hw is not None:
-            draft_hw = self.draft_hw
-            document.edit(
-                "Recover drawing", lambda mask_hw: replace(mask_hw, draft_hw), self.draft_source
-            )
-        return document
-
-
-def read_opened(
-    study: Study, path: Path, read: Callable[[Path], Image] = read_image
-) -> OpenedImage:
-    """The image at `path` with mask and draft. Raises what the engine's readers raise."""
-    return with_annotation(study, read(path), path)
-
-
-def with_annotation(study: Study, image: Image, path: Path) -> OpenedImage:
-    """An image already read, with its mask and, where it holds something newer, its draft."""
-    shape = (image.height, image.width)
-    opened = OpenedImage(image)
-    saved = study.load(path, shape)
-    if saved is not None:
-        source, reviewed = Source.of(saved.record.origin, saved.mask_hw), saved.record.reviewed
-        opened = OpenedImage(image, saved.mask_hw, source, reviewed=reviewed)
-    try:
-        draft = study.load_draft(path, shape)
-    except EngineError as error:
-        # A draft is not worth keeping anyone from the image, but its loss must be told.
-        return dataclasses.replace(opened, trouble=error)
-    if draft is not None and draft.newer:
-        source = Source.of(draft.record.origin, draft.mask_hw)
-        opened = dataclasses.replace(opened, draft_hw=draft.mask_hw, draft_source=source)
-    return opened
-
-
-@dataclass(frozen=True, eq=False)
-class OpenMask:
-    """A mask under a person's hand and the image it belongs to, whatever is opened meanwhile."""
-
-    study: Study
-    path: Path
-    document: MaskDocument
+#: Told where there were two outlines to choose from.
+KEPT = "The outline you drew was saved; the model's proposal was not taken."
 
 
 class Keeping(QObject):
@@ -124,10 +34,11 @@ class Keeping(QObject):
         super().__init__(session)
         self._session = session
         self._saves = 0
+        self._on_disk: OnDisk | None = None
         #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
-        self._on_disk: int | None = None
-        self._has_draft = False
+        self._written: int | None = None
+        self._has_draft = self._told_of_home = False
         self._reviewed = self._moving_on = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -137,9 +48,9 @@ class Keeping(QObject):
     def open_mask(self) -> OpenMask | None:
         """The mask that is open now, or None."""
         study, path, document = self._session.study, self._session.path, self._session.document
-        if study is None or path is None or document is None:
+        if study is None or path is None or document is None or self._on_disk is None:
             return None
-        return OpenMask(study, path, document)
+        return OpenMask(study, path, document, self._on_disk)
 
     @property
     def moving_on(self) -> bool:
@@ -149,11 +60,19 @@ class Keeping(QObject):
     def begin(self, document: MaskDocument, opened: OpenedImage) -> None:
         """Watch over a document just opened."""
         self._timer.stop()
-        self._moving_on = False
+        self._moving_on = self._told_of_home = False
+        self._on_disk = OnDisk(opened.base, opened.draft_path)
         self._reviewed = opened.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
-        self._on_disk = document.revision if self._has_draft else None
+        self._written = document.revision if self._has_draft else None
+        saved: Status = "reviewed" if opened.reviewed else "saved"
+        # Another window may have saved since the list was made.
+        session = self._session
+        if session.path is not None:
+            known: Status = saved if opened.mask_hw is not None else "new"
+            status: Status = "draft" if self._has_draft else known
+            session.set_row(session.path, status=status, has_mask=opened.mask_hw is not None)
         document.changed.connect(self._note_change)
         if not document.unsaved:
             self.drop_draft()
@@ -171,7 +90,7 @@ class Keeping(QObject):
         self._saves += 1
         number, state = self._saves, document.state
         keeps = self._reviewed if reviewed is None else reviewed
-        refuse = self._refusal(mask)
+        refuse = self._refusal(mask, then, keeps)
         self._reviewed = keeps
 
         def done(mask_path: Path) -> None:
@@ -189,7 +108,7 @@ class Keeping(QObject):
 
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        session.lane.run(_writing(mask, partial(mask.study.save, reviewed=keeps)), done, refuse)
+        session.lane.run(saving(mask, keeps), done, refuse)
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
@@ -198,15 +117,32 @@ class Keeping(QObject):
             return True
         answer = session.opening.ask_save(mask)
         try:
-            if answer == "save":
-                session.lane.wait(_writing(mask, partial(mask.study.save, reviewed=self._reviewed)))
-                mask.document.mark_saved(mask.document.state)
+            while answer == "save" and not self._saved_last(mask):
+                pass
         except Exception as error:
             session.fail(error)
             return False
         if answer == "discard":
             self.drop_draft()
         return answer != "cancel"
+
+    def _saved_last(self, mask: OpenMask) -> bool:
+        """Save while the program waits; False where a person has to be asked once more.
+
+        Raises what keeps the mask from being saved, ChangedOutside where that is the answer.
+        """
+        session = self._session
+        try:
+            session.lane.wait(saving(mask, self._reviewed))
+        except ChangedOutside as error:
+            whose = session.prompts.ask_whose(mask.path.name, error)
+            if whose == "cancel":
+                raise
+            session.lane.wait(resolving(mask, error, whose))
+            if whose != "theirs":
+                return False
+        mask.document.mark_saved(mask.document.state)
+        return True
 
     def toggle_reviewed(self) -> None:
         """Save what is unsaved and mark the image as reviewed; where it is, take the mark away."""
@@ -230,8 +166,12 @@ class Keeping(QObject):
     def _set_reviewed(
         self, mask: OpenMask, reviewed: bool, then: Callable[[], None] | None
     ) -> None:
-        session, path, refuse = self._session, mask.path, self._refusal(mask)
+        session, path, on_disk = self._session, mask.path, mask.on_disk
+        refuse = self._refusal(mask, then, reviewed)
         self._reviewed = reviewed
+
+        def work() -> None:
+            on_disk.base = mask.study.set_reviewed(path, reviewed, on_disk.base)
 
         def done(_: object) -> None:
             self._set_status(path, "reviewed" if reviewed else "saved")
@@ -239,7 +179,23 @@ class Keeping(QObject):
             if then is not None:
                 then()
 
-        session.lane.run(lambda: mask.study.set_reviewed(path, reviewed), done, refuse)
+        session.lane.run(work, done, refuse)
+
+    def accept_and_next(self) -> None:
+        """Accept the result if one is proposed, save as reviewed, open the next image.
+
+        What a person drew since the result was put up, or taken, is kept and saved instead.
+        """
+        session, segmentation = self._session, self._session.segmentation
+        if self._moving_on or session.opening.under_way:
+            # Asked again before it is done: the next image is not meant.
+            return
+        if segmentation.proposed and segmentation.may_replace:
+            segmentation.accept(self.review_and_next)
+        elif Has.MASK in session.state or (session.row is not None and session.row.has_mask):
+            self.review_and_next(KEPT if segmentation.proposed else "")
+        else:
+            session.message.emit("There is nothing to accept yet: segment the image or draw first.")
 
     def review_and_next(self, notice: str = "") -> None:
         """Save as reviewed and open the next image that is not; `notice` is told last.
@@ -251,13 +207,10 @@ class Keeping(QObject):
             return
         self._moving_on = True
         # Found before: saving takes a moment, in which the person may sort the list anew.
-        listing = session.listing
-        if self._reviewed:
-            open_next = session.opening.way_to(listing.neighbour(1), "This is the last image.")
-        else:
-            end = "Every image of the list is reviewed."
-            open_next = session.opening.way_to(listing.unfinished(), end)
-
+        listing, was_reviewed = session.listing, self._reviewed
+        place = listing.neighbour(1) if was_reviewed else listing.unfinished()
+        end = "This is the last image." if was_reviewed else "Every image of the list is reviewed."
+        open_next = session.opening.way_to(place, end)
         wish = session.opening.wish
 
         def go() -> None:
@@ -267,18 +220,61 @@ class Keeping(QObject):
             if notice:
                 session.message.emit(notice)
 
-        mask.document.when_still(lambda: self.mark_reviewed(go))
+        def look_again() -> None:
+            # Images may have come since the folder was opened.
+            nonlocal open_next
+            open_next = session.opening.way_to(listing.unfinished(), end)
+            go()
 
-    def _refusal(self, mask: OpenMask) -> Callable[[BaseException], None]:
-        """What is done where writing fails: all is as it was."""
+        seek = (
+            go if was_reviewed or place is not None else lambda: session.watching.look(look_again)
+        )
+        mask.document.when_still(lambda: self.mark_reviewed(seek))
+
+    def _refusal(
+        self, mask: OpenMask, then: Callable[[], None] | None, reviewed: bool
+    ) -> Callable[[BaseException], None]:
+        """What is done where writing fails: all is as it was, or a person says whose mask holds."""
         before = self._reviewed
 
         def refuse(error: BaseException) -> None:
-            if mask.document is self._session.document:
+            is_open = mask.document is self._session.document
+            if is_open:
                 self._reviewed, self._moving_on = before, False
-            self._session.fail(error)
+            if is_open and isinstance(error, ChangedOutside):
+                self._ask_whose(mask, error, lambda: self.save(then, reviewed=reviewed))
+            else:
+                self._session.fail(error)
 
         return refuse
+
+    def _ask_whose(
+        self, mask: OpenMask, error: ChangedOutside, save_again: Callable[[], None]
+    ) -> None:
+        """Somebody else's mask or image lies there: keep theirs, mine or both, as is answered."""
+        session = self._session
+        whose = session.prompts.ask_whose(mask.path.name, error)
+        if whose == "cancel":
+            session.message.emit(f"Nothing was saved: {error.path.name} was changed outside.")
+            return
+
+        def go(copy: Path | None) -> None:
+            if mask.document is not session.document:
+                return
+            if whose == "theirs":
+                mask.document.mark_saved(mask.document.state)
+                self.drop_draft()
+                session.opening.reload()
+            else:
+                save_again()
+            if copy is not None:
+                # Later than what saving or reading says.
+                session.lane.run(
+                    lambda: None,
+                    lambda _: session.message.emit(f"The other mask is kept as {copy.name}."),
+                )
+
+        session.lane.run(resolving(mask, error, whose), go, session.fail)
 
     def _set_status(self, path: Path, status: Status, **more: bool) -> None:
         """What the list says of a mask on disk; a draft that lies over it comes first."""
@@ -312,7 +308,7 @@ class Keeping(QObject):
     def is_drafted(self) -> bool:
         """Whether the mask as it is now lies on disk as a draft."""
         document = self._session.document
-        return document is not None and document.revision == self._on_disk
+        return document is not None and document.revision == self._written
 
     def write_draft(self, then: Callable[[], None] | None = None) -> None:
         """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
@@ -327,9 +323,10 @@ class Keeping(QObject):
         self._has_draft = True
         session.set_row(mask.path, status="draft")
 
-        def done(_: object) -> None:
+        def done(draft: Path) -> None:
             if document is session.document:
-                self._on_disk = revision
+                self._written = revision
+                self._tell_of_home(mask, draft)
             if then is not None:
                 then()
 
@@ -340,42 +337,40 @@ class Keeping(QObject):
                 self._note_change()
             session.fail(error)
 
-        session.lane.run(_writing(mask, mask.study.save_draft), done, failed)
+        session.lane.run(drafting(mask), done, failed)
+
+    def write_draft_now(self) -> None:
+        """Write what is drawn and not saved at once, in this thread: the program is about to end.
+
+        Raises what writing raises.
+        """
+        mask = self.open_mask
+        if mask is not None and mask.document.unsaved and not self.is_drafted:
+            drafting(mask)()
+
+    def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:
+        if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):
+            self._told_of_home = True
+            self._session.message.emit(
+                f"{mask.path} is not there any more. What you draw is kept in {draft.parent} until "
+                "it is back; Export Mask saves it elsewhere."
+            )
 
     def drop_draft(self) -> None:
         """Forget the draft, as when its changes are discarded or undone."""
         session, study, row = self._session, self._session.study, self._session.row
         self._timer.stop()
-        self._on_disk = None
-        if self._has_draft and study is not None and row is not None:
+        self._written = None
+        if self._has_draft and study is not None and row is not None and self._on_disk is not None:
             self._has_draft = False
+            shown, self._on_disk.draft = self._on_disk.draft, None
             path = row.path
             if row.status == "draft":
                 before: Status = "reviewed" if self._reviewed else "saved"
                 session.set_row(path, status=before if row.has_mask else "new")
-            session.lane.run(lambda: study.drop_draft(path), None, session.fail)
+            session.lane.run(lambda: study.drop_draft(path, shown), None, session.fail)
 
     def _note_change(self) -> None:
         # Not restarted by each change: someone who never pauses is kept safe as well.
         if not self._timer.isActive():
             self._timer.start(round(self._session.settings.autosave_s * 1000))
-
-
-def _writing(
-    mask: OpenMask, write: Callable[[Path, Mask, Origin | None], Written]
-) -> Callable[[], Written]:
-    """What gives `write` the image, its mask as it is now and where that came from."""
-    snapshot, source = mask.document.snapshot(), mask.document.note
-
-    def work() -> Written:
-        mask_hw = snapshot()
-        return write(mask.path, mask_hw, _origin(source, mask_hw))
-
-    return work
-
-
-def _origin(source: object, mask_hw: Mask) -> Origin | None:
-    """Where the mask came from; without a source, from a person's hand alone."""
-    if isinstance(source, Source):
-        return source.origin_of(mask_hw)
-    return Origin(pixels_changed=int(np.count_nonzero(mask_hw)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
@@ -26,6 +28,33 @@ def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
     elif order == "status":
         places.sort(key=lambda place: RANK[rows[place].status])
     return places
+
+
+def merged(
+    known: Sequence[ImageRow], found: Sequence[ImageRow], open_path: Path | None, whole: bool
+) -> tuple[tuple[ImageRow, ...], int]:
+    """The rows once those `found` on disk are taken over, and how many of them are new.
+
+    The row of the open image stays as it is. Where not the `whole` folder is listed nothing comes
+    or goes.
+    """
+    before = {row.path: row for row in known}
+    rows = []
+    for row in found:
+        old = before.get(row.path)
+        if row.path == open_path and old is not None:
+            rows.append(old)
+        elif old is not None:
+            rows.append(dataclasses.replace(row, readable=old.readable))
+        else:
+            rows.append(row)
+    if not whole:
+        by_path = {row.path: row for row in rows}
+        return tuple(by_path.get(row.path, row) for row in known), 0
+    kept = [
+        row for row in known if row.path == open_path and row.path not in {r.path for r in rows}
+    ]
+    return (*rows, *kept), sum(row.path not in before for row in rows)
 
 
 class Listing(QObject):
@@ -76,6 +105,11 @@ class Listing(QObject):
         """List the images whose name contains `words`, in the order they have."""
         self._words = words
         self._filter()
+        self.changed.emit()
+
+    def refresh(self) -> None:
+        """Take over images that came or went, where the order puts them."""
+        self._sorted = None
         self.changed.emit()
 
     def neighbour(self, step: int) -> int | None:

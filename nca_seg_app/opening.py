@@ -14,9 +14,10 @@ from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import EngineError, UnreadableImage
 from engine.images import read_image, read_preview
-from engine.study import Study
-from nca_seg_app.keeping import OpenedImage, OpenMask, read_opened, with_annotation
+from engine.study import Study, Writer
+from nca_seg_app.opened import OpenedImage, read_opened, with_annotation
 from nca_seg_app.ports import Answer, ImageRow, PathKind
+from nca_seg_app.writing import OpenMask
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -24,27 +25,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A study with its images, and the one at `index` read. `refused` could not be read."""
+    """A study with its images, and the one at `index` read. `refused` could not be read.
+
+    The rows are the `whole` folder, or some images of it.
+    """
 
     study: Study
     rows: tuple[ImageRow, ...]
     index: int
     opened: OpenedImage
     refused: tuple[EngineError, ...] = ()
+    whole: bool = True
 
 
-def open_listed(paths: list[Path], tell: Callable[[Path], None] = lambda _: None) -> Opened:
+def open_listed(
+    paths: list[Path],
+    tell: Callable[[Path], None] = lambda _: None,
+    writer: Writer | None = None,
+) -> Opened:
     """What opening a folder, an image, or several images gives.
 
-    `tell` is given each image before it is read. A folder opens at its first image that is not
-    reviewed. Several images may only lie in one folder; others are refused, as are those that
-    cannot be read before the first that can. Raises EngineError or OSError where nothing can be
-    opened.
+    `tell` is given each image before it is read, and `writer` writes the drafts. A folder opens at
+    its first image that is not reviewed. Several images may only lie in one folder; others are
+    refused, as are those that cannot be read before the first that can. Raises EngineError or
+    OSError where nothing can be opened.
     """
     first = paths[0]
     if first.is_dir():
-        study = Study.open(first)
-        rows = _rows(study)
+        study = Study.open(first, writer)
+        rows = listed(study)
         if not rows:
             raise UnreadableImage(first, "there are no images in this folder")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
@@ -61,8 +70,8 @@ def open_listed(paths: list[Path], tell: Callable[[Path], None] = lambda _: None
         break
     else:
         raise refused[0]
-    study = Study.open(path.parent)
-    known = {row.path.name: row for row in _rows(study)}
+    study = Study.open(path.parent, writer)
+    known = {row.path.name: row for row in listed(study)}
     rows = tuple(
         known.get(each.name, ImageRow(study.folder / each.name))
         for each in paths
@@ -74,8 +83,8 @@ def open_listed(paths: list[Path], tell: Callable[[Path], None] = lambda _: None
         for each in paths
         if each.parent.resolve() != path.parent.resolve()
     ]
-    opened = with_annotation(study, image, rows[0].path)
-    return Opened(study, rows, 0, opened, tuple(refused))
+    opened = with_annotation(study, image, rows[0].path, study.base(rows[0].path))
+    return Opened(study, rows, 0, opened, tuple(refused), whole=False)
 
 
 def _first_readable(
@@ -95,7 +104,8 @@ def _first_readable(
     raise refused[0]
 
 
-def _rows(study: Study) -> tuple[ImageRow, ...]:
+def listed(study: Study) -> tuple[ImageRow, ...]:
+    """All images of a study, as the list shows them."""
     return tuple(
         ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
         for each in study.images()
@@ -116,6 +126,7 @@ class Opening(QObject):
         self._ticket = 0
         self._waits = False
         self._asks = False
+        self._whole = False
         self._reads.connect(self._preview, Qt.ConnectionType.QueuedConnection)
         self._preview_hwc: NDArray[np.uint8] | None = None
         self._previewed: Path | None = None
@@ -135,6 +146,11 @@ class Opening(QObject):
         """Whether another image is being read, to take the place of the open one."""
         return self._waits
 
+    @property
+    def whole(self) -> bool:
+        """Whether the list is a whole folder, not some images of it."""
+        return self._whole
+
     def ask(self, kind: PathKind) -> None:
         """Ask for an image or a folder and open it."""
         session = self._session
@@ -149,12 +165,30 @@ class Opening(QObject):
         session = self._session
         self.when_safe(
             lambda: self._begin(
-                lambda tell: open_listed(paths, tell),
-                session.adopt_study,
+                lambda tell: open_listed(paths, tell, session.writer),
+                self._adopt_study,
                 session.fail,
                 self.when_safe,
             )
         )
+
+    def _adopt_study(self, opened: Opened) -> None:
+        session, study = self._session, opened.study
+        self._whole = opened.whole
+        session.adopt_study(opened)
+        if not study.is_beside_images:
+            session.message.emit(
+                f"This folder cannot be written; masks go to {study.masks_folder}."
+            )
+        elif study.home.is_dir() and any(study.home.glob("*_segmentation.png")):
+            session.message.emit(
+                f"Masks of a time when this folder could not be written are in {study.home}. They "
+                "are shown, and saving puts them beside their images."
+            )
+        for notice in study.notices[-1:]:
+            session.message.emit(f"{notice.path.name}: {notice.reason}.")
+        for error in opened.refused[:1]:
+            session.fail(error)
 
     def open_row(self, index: int) -> None:
         """Open the image at `index` of the list."""
@@ -185,6 +219,21 @@ class Opening(QObject):
                 self._when_kept(lambda: self._begin(work, adopt, refuse, self._when_kept))
 
         session.segmentation.when_settled(leave)
+
+    def reload(self) -> None:
+        """Read the open image and its mask anew; unsaved changes are asked about first."""
+        session, study, path = self._session, self._session.study, self._session.path
+        if study is None or path is None:
+            return
+
+        def adopt(opened: OpenedImage) -> None:
+            session.adopt(session.index, opened)
+
+        def work(tell: Callable[[Path], None]) -> OpenedImage:
+            tell(path)
+            return read_opened(study, path)
+
+        self.when_safe(lambda: self._begin(work, adopt, session.fail, self.when_safe))
 
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""

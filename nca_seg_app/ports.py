@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from engine import library, masks
+from engine.errors import ChangedOutside
 from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES
@@ -31,6 +32,7 @@ from engine.types import (
 
 PathKind = Literal["image", "folder", "model", "mask", "dataset"]
 Answer = Literal["save", "discard", "cancel"]
+Whose = Literal["theirs", "mine", "both", "cancel"]
 
 
 class Prompts(Protocol):
@@ -38,6 +40,12 @@ class Prompts(Protocol):
 
     def ask_save(self, name: str) -> Answer:
         """What to do with the unsaved mask of the image `name`."""
+
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        """Whose mask of the image `name` is kept, where another window or program wrote one.
+
+        Only "theirs" or "cancel" where the mask does not fit the image any more.
+        """
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
         """Where to open ("image", "folder", "model") or save ("mask", "dataset"), or None."""

@@ -12,7 +12,7 @@ from engine.library import ModelEntry
 from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
 from nca_seg_app.editing import edit_aside
-from nca_seg_app.keeping import Source
+from nca_seg_app.opened import Source
 from nca_seg_app.replaying import Replaying
 from nca_seg_app.runs import Film, Run
 from nca_seg_app.undertaking import Undertaking

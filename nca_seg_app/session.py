@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine import masks
 from engine.library import ModelEntry
-from engine.study import Study
+from engine.study import Study, Writer
 from engine.types import Image
 from nca_seg_app import settings as settings_files
 from nca_seg_app.ahead import Ahead
@@ -19,25 +19,25 @@ from nca_seg_app.document import Edit, Mask, MaskDocument
 from nca_seg_app.editing import edit_aside
 from nca_seg_app.exporting import Exporting
 from nca_seg_app.jobs import Jobs, Tasks
-from nca_seg_app.keeping import Keeping, OpenedImage
+from nca_seg_app.keeping import Keeping
 from nca_seg_app.learning import Learning
 from nca_seg_app.listing import Listing
 from nca_seg_app.models import Models
 from nca_seg_app.neighbours import Neighbours
 from nca_seg_app.notify import explain
+from nca_seg_app.opened import OpenedImage
 from nca_seg_app.opening import Opened, Opening
 from nca_seg_app.ports import Engine, ImageRow, Prompts
 from nca_seg_app.segmenting import Segmentation
 from nca_seg_app.settings import Settings
 from nca_seg_app.state import Has, facts
 from nca_seg_app.viewing import Viewing
+from nca_seg_app.watching import Watching
 
 __all__ = ["Has", "Session"]
 
 #: Radius of `smooth()` as a share of the image's shorter side.
 SMOOTH_SHARE = 0.005
-#: Told where there were two outlines to choose from.
-KEPT = "The outline you drew was saved; the model's proposal was not taken."
 
 
 class Session(QObject):
@@ -45,8 +45,8 @@ class Session(QObject):
 
     Composed of `segmentation` (a model's proposal), `learning` (fine-tuning), `keeping` (saving),
     `exporting`, `listing` (the order of the images), `neighbours` and `ahead` (the next image, and
-    its result, before they are asked for), `viewing` (tool and shown map), `models_held`,
-    `document` (the mask) and `jobs` (long work).
+    its result, before they are asked for), `watching` (the folder), `viewing` (tool and shown map),
+    `models_held`, `document` (the mask) and `jobs` (long work).
     `lane` does short work on files and masks in order, `aside` what need not wait for it.
     """
 
@@ -87,6 +87,8 @@ class Session(QObject):
         self._image: Image | None = None
         self._document: MaskDocument | None = None
         self._state = Has.NOTHING
+        #: Whose drafts this window's are; let go when the session is closed.
+        self.writer = Writer()
         self.lane = Tasks(self)
         # Two threads: loading torch takes seconds, and thumbnails should not wait for it.
         self.aside = Tasks(self, threads=2)
@@ -101,6 +103,7 @@ class Session(QObject):
         self.listing = Listing(self)
         self.neighbours = Neighbours(self)
         self.ahead = Ahead(self)
+        self.watching = Watching(self)
         self._settings_timer = QTimer(self)
         self._settings_timer.setSingleShot(True)
         self._settings_timer.setInterval(400)
@@ -222,6 +225,7 @@ class Session(QObject):
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
         if not all(x.may_close() for x in (self.learning, self.exporting, self.keeping)):
             return False
+        self.watching.close()
         self.ahead.close()
         self.neighbours.close()
         self.segmentation.discard()
@@ -234,6 +238,7 @@ class Session(QObject):
             self._write_settings()
         self.lane.close()
         self.aside.close()
+        self.writer.close()
         return True
 
     # Models and settings
@@ -305,16 +310,7 @@ class Session(QObject):
 
         What a person drew since the result was put up, or taken, is kept and saved instead.
         """
-        segmentation, keeping = self.segmentation, self.keeping
-        if keeping.moving_on or self.opening.under_way:
-            # Asked again before it is done: the next image is not meant.
-            return
-        if segmentation.proposed and segmentation.may_replace:
-            segmentation.accept(keeping.review_and_next)
-        elif Has.MASK in self._state or (self.row is not None and self.row.has_mask):
-            keeping.review_and_next(KEPT if segmentation.proposed else "")
-        else:
-            self.message.emit("There is nothing to accept yet: segment the image or draw first.")
+        self.keeping.accept_and_next()
 
     def edit_aside(
         self,
@@ -346,6 +342,14 @@ class Session(QObject):
             self._rows = changed
             self.images_changed.emit()
 
+    def take_rows(self, rows: tuple[ImageRow, ...]) -> None:
+        """List images as they were found on disk now; the open one is among them."""
+        if rows != self._rows:
+            self._index = next((n for n, row in enumerate(rows) if row.path == self.path), -1)
+            self._rows = rows
+            self.listing.refresh()
+            self.images_changed.emit()
+
     def update_state(self) -> None:
         """Look at the facts again; `state_changed` follows where one is another."""
         state = facts(self)
@@ -361,12 +365,6 @@ class Session(QObject):
         self.adopt(opened.index, opened.opened)
         whole = opened.study.folder if len(opened.rows) > 1 else opened.rows[0].path
         self.change_settings(recent=self._settings.opened(whole).recent)
-        if not opened.study.is_beside_images:
-            self.message.emit(
-                f"This folder cannot be written; masks go to {opened.study.masks_folder}."
-            )
-        for error in opened.refused[:1]:
-            self.fail(error)
 
     def adopt(self, index: int, opened: OpenedImage) -> None:
         """Take over an image that has just been read, in place of the open one."""
@@ -383,7 +381,9 @@ class Session(QObject):
         self.images_changed.emit()
         self.update_state()
         self.ahead.propose()
-        if document.unsaved:
+        if opened.is_outdated:
+            self.message.emit("Recovered a drawing over an earlier mask; undo gives the saved one.")
+        elif document.unsaved:
             self.message.emit("Recovered what was drawn and not saved; undo gives the saved mask.")
         if opened.trouble is not None:
             self.fail(opened.trouble)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from engine.errors import ChangedOutside
 from engine.framing import Frame
 from engine.library import ModelEntry
 from engine.types import (
@@ -29,7 +30,7 @@ from engine.types import (
     TrainSettings,
     TrainStep,
 )
-from nca_seg_app.ports import Answer, Engine, PathKind
+from nca_seg_app.ports import Answer, Engine, PathKind, Whose
 
 
 def disk(shape: tuple[int, int], radius: float = 0.3) -> NDArray[np.bool_]:
@@ -190,6 +191,7 @@ class Person:
     """Answers questions with what was prepared, and remembers them."""
 
     save: Answer = "cancel"
+    whose: Whose = "cancel"
     path: Path | None = None
     agrees: bool = True
     asked: list[str] = field(default_factory=list)
@@ -197,6 +199,10 @@ class Person:
     def ask_save(self, name: str) -> Answer:
         self.asked.append(f"save {name}")
         return self.save
+
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        self.asked.append(f"whose {changed.what} {name}")
+        return self.whose
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
         self.asked.append(f"path {kind} {suggestion.name}")

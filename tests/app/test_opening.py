@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.images import read_preview
 from engine.study import Study
 from nca_seg_app import opening
-from nca_seg_app.keeping import OpenedImage, read_opened
+from nca_seg_app.opened import OpenedImage, read_opened
 from nca_seg_app.session import Has, Session
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import write_image

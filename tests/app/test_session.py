@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engine import masks
-from nca_seg_app.session import KEPT, Has
+from nca_seg_app.keeping import KEPT
+from nca_seg_app.session import Has
 from nca_seg_app.settings import load
 from tests.app.desks import Desk, leave
 

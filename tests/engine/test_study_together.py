@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import studyindex
+from engine import drafts, studyindex
 from engine.drafts import Writer
 from engine.errors import ChangedOutside, StudyProblem
 from engine.masks import read_mask
@@ -103,7 +103,9 @@ class TestBase:
 
 
 class TestDrafts:
-    def test_each_window_has_its_own(self, folder: Path) -> None:
+    def test_each_window_has_its_own(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # As for another process.
+        monkeypatch.setattr(drafts, "_own_tokens", set)
         writers = [Writer(), Writer()]
         mine, theirs = (Study.open(folder, writer) for writer in writers)
         path = folder / "a.png"
