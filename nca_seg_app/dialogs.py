@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.images import IMAGE_SUFFIXES
+from engine.plaintext import NAME, one_line
 from nca_seg_app.form import Form
 from nca_seg_app.help import close_button
 from nca_seg_app.ports import Answer, PathKind
@@ -29,13 +31,12 @@ class Dialogs:
 
     def ask_save(self, name: str) -> Answer:
         """What to do with the unsaved mask of the image `name`."""
-        box = QMessageBox(self.parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Unsaved mask")
-        box.setText(f"The mask of {name or 'this image'} has not been saved.")
-        box.setInformativeText("Save it before going on?")
         button = QMessageBox.StandardButton
-        box.setStandardButtons(button.Save | button.Discard | button.Cancel)
+        told = f"The mask of {one_line(name, NAME) or 'this image'} has not been saved."
+        box = question_box(
+            self.parent, "Unsaved mask", told, button.Save | button.Discard | button.Cancel
+        )
+        box.setInformativeText("Save it before going on?")
         box.setDefaultButton(button.Save)
         answers: dict[int, Answer] = {button.Save: "save", button.Discard: "discard"}
         return answers.get(box.exec(), "cancel")
@@ -66,12 +67,24 @@ class Dialogs:
 
     def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
-        button, title = QMessageBox.StandardButton, "Please confirm"
+        button = QMessageBox.StandardButton
+        box = question_box(self.parent, "Please confirm", question, button.Yes | button.No)
         # Agreeing always costs something, so Return alone is not enough.
-        answer = QMessageBox.question(
-            self.parent, title, question, button.Yes | button.No, button.No
-        )
-        return answer == button.Yes
+        box.setDefaultButton(button.No)
+        return box.exec() == button.Yes
+
+
+def question_box(
+    parent: QWidget | None, title: str, question: str, buttons: QMessageBox.StandardButton
+) -> QMessageBox:
+    """A question with the answers `buttons`, whose text is plain."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle(title)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(one_line(question))
+    box.setStandardButtons(buttons)
+    return box
 
 
 class Preferences(QDialog):

@@ -62,9 +62,7 @@ def run(*command: str | Path, folder: Path = PLACE) -> None:
     print("+", *command, flush=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"QT_QPA_PLATFORM": "offscreen", "NCA_SEG_HOME": str(PLACE / "home")}
-    done = subprocess.run(
-        [str(part) for part in command], cwd=folder, env=environment, check=False
-    )
+    done = subprocess.run([str(part) for part in command], cwd=folder, env=environment, check=False)
     if done.returncode:
         raise SystemExit(f"That failed ({done.returncode}) with the lower bounds.")
 

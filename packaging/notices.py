@@ -18,24 +18,25 @@ LONGEST_NAME = 60
 HEAD = """\
 # What nca-seg stands on
 
-nca-seg, its weights and its sample pictures are under the Apache License 2.0 (`LICENSE`). None of what
-follows is part of its repository or of its wheel: pip installs it beside the program, each under its own
-licence, whose full text lies in the package (`*.dist-info`).
+nca-seg, its weights and its sample pictures are under the Apache License 2.0 (`LICENSE`). None of
+what follows is part of its repository or of its wheel: pip installs it beside the program, each
+under its own licence, whose full text lies in the package (`*.dist-info`).
 
 ## Qt and PySide6
 
-The window is drawn by Qt, through PySide6 and shiboken6, all under the **LGPL 3** (or, by choice, the GPL or a
-commercial licence of The Qt Company). They are used unchanged, as libraries of their own that are loaded when
-the program starts, and each can be replaced by another build of the same version: `pip install` puts them into
-site-packages as files. Their source is at <https://code.qt.io>. Who hands on nca-seg together with them, as one
-bundle, must hand on the text of the LGPL 3 and this notice, say where the source of these libraries is, and leave
-them replaceable (a folder of libraries and not one sealed file).
+The window is drawn by Qt, through PySide6 and shiboken6, all under the **LGPL 3** (or, by choice,
+the GPL or a commercial licence of The Qt Company). They are used unchanged, as libraries of their
+own that are loaded when the program starts, and each can be replaced by another build of the same
+version: `pip install` puts them into site-packages as files. Their source is at
+<https://code.qt.io>. Who hands on nca-seg together with them, as one bundle, must hand on the
+text of the LGPL 3 and this notice, say where the source of these libraries is, and leave them
+replaceable (a folder of libraries and not one sealed file).
 
 ## Training data
 
-The weights were trained on images and masks of ISIC 2018, which are CC0 according to the attribution that came
-with them (`resources/MODEL_CARD.md`). None of them is handed on. The sample pictures are drawn by
-`resources/samples/generate.py`.
+The weights were trained on images and masks of ISIC 2018, which are CC0 according to the
+attribution that came with them (`resources/MODEL_CARD.md`). None of them is handed on. The sample
+pictures are drawn by `resources/samples/generate.py`.
 """
 
 TABLE = """
@@ -59,7 +60,7 @@ def licence(installed: Distribution) -> str:
     """The name of a package's licence."""
     metadata = installed.metadata
     for field in ("License-Expression", "License"):
-        name = metadata[field] if field in metadata else ""
+        name = metadata.get(field, "")
         if 0 < len(name) <= LONGEST_NAME or (name and field == "License-Expression"):
             return str(name)
     known = [each for each in metadata.get_all("Classifier") or () if each.startswith("License")]

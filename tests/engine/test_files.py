@@ -126,6 +126,6 @@ def test_a_device_is_refused() -> None:
 
 def test_a_missing_file_and_a_folder_are_errors_that_name_them(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(OSError, match="[Dd]irector|regular") as caught:
+        with pytest.raises(OSError, match=r"[Dd]irector|regular") as caught:
             read_regular(path, 100)
         assert caught.value.filename == str(path)
