@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 #: In characters: of a sentence, of a name in it, of a path, of a reason.
-SENTENCE, NAME, PATH, REASON = 300, 80, 120, 160
+SENTENCE, NAME, PATH, REASON = 300, 80, 200, 160
 #: They join letters and emoji, in Persian and elsewhere; a name without them is another.
 JOINERS = "\u200c\u200d"
 
@@ -30,17 +31,30 @@ def shown_name(path: Path | str) -> str:
     return one_line(Path(path).name or path, NAME)
 
 
-def shown_path(path: Path | str) -> str:
+def shown_path(path: Path | str, most: int = PATH) -> str:
     """A whole path, to stand in a sentence."""
-    return one_line(path, PATH)
+    return one_line(path, most)
 
 
-def shown_file(error: OSError) -> str:
+def shown_file(error: OSError, most: int = PATH) -> str:
     """The file that an error of the system is about."""
     given = error.filename
     if isinstance(given, bytes):
         given = os.fsdecode(given)
-    return shown_path(given) if isinstance(given, str) and given else "A file"
+    return shown_path(given, most) if isinstance(given, str) and given else "A file"
+
+
+def fitting(told: Callable[[int, int], str]) -> str:
+    """A sentence that is a line of bounded length.
+
+    `told` gives it with at most so many characters of a path and of a reason. Where it is too long
+    these are shortened, so that what a person can do about it stays.
+    """
+    for shorter in (1, 2, 4):
+        line = told(PATH // shorter, REASON // shorter)
+        if len(line) <= SENTENCE:
+            break
+    return one_line(line)
 
 
 def shown_reason(text: object, most: int = REASON) -> str:

@@ -17,8 +17,7 @@ from engine.errors import (
 )
 from engine.plaintext import (
     NAME,
-    REASON,
-    SENTENCE,
+    fitting,
     one_line,
     shown_file,
     shown_name,
@@ -26,9 +25,6 @@ from engine.plaintext import (
     shown_reason,
 )
 from nca_seg_app.settings import UnreadableSettings
-
-#: In characters: what is left of a reason where the rest of its sentence is long.
-SHORT_REASON = 40
 
 
 def explain(error: BaseException) -> tuple[str, str]:
@@ -43,17 +39,12 @@ def details(error: BaseException) -> str:
 
 def sentence(error: BaseException) -> str:
     """What happened, what it means for the work, what to do: one bounded line of plain text."""
-    told = _sentence(error, REASON)
-    if len(told) > SENTENCE:
-        # What to do stays whole; the reason is shortened, and is in the details.
-        told = _sentence(error, max(SHORT_REASON, REASON - len(told) + SENTENCE))
-    return one_line(told)
+    return fitting(lambda path, reason: _sentence(error, path, reason))
 
 
-def _sentence(error: BaseException, most: int) -> str:
-    """The sentence of an error, with at most so many characters of its reason."""
+def _sentence(error: BaseException, most_path: int, most: int) -> str:
     path = getattr(error, "path", "")
-    name, place = shown_name(path), shown_path(path)
+    name, place = shown_name(path), shown_path(path, most_path)
     why = _middle(getattr(error, "reason", ""), most)
     match error:
         case UnreadableImage():
@@ -103,10 +94,10 @@ def _sentence(error: BaseException, most: int) -> str:
         case UnreadableSettings():
             return (
                 f"The settings could not be read: {why}. The defaults are used; "
-                f"the old file is kept as {shown_path(error.kept)}."
+                f"the old file is kept as {shown_path(error.kept, most_path)}."
             )
         case OSError():
-            return _file_sentence(error, most)
+            return _file_sentence(error, most_path, most)
         case MemoryError():
             return (
                 "There is not enough memory for this. Your mask is not affected; close other "
@@ -120,9 +111,9 @@ def _sentence(error: BaseException, most: int) -> str:
     )
 
 
-def _file_sentence(error: OSError, most: int) -> str:
+def _file_sentence(error: OSError, most_path: int, most: int) -> str:
     return (
-        f"{shown_file(error)} could not be read or written: "
+        f"{shown_file(error, most_path)} could not be read or written: "
         f"{_middle(error.strerror or error, most)}. What is on the screen is still there; "
         "free the disk or check the permissions, then try again."
     )

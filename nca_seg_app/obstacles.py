@@ -46,6 +46,9 @@ PLATFORMS = {
         "libwayland-egl.so.1": "libwayland-egl1",
     },
 }
+PACKAGES = {
+    name: package for table in (WIDGETS, *PLATFORMS.values()) for name, package in table.items()
+}
 #: What opens a display, and closes it again.
 DISPLAYS = {
     "xcb": ("DISPLAY", "libxcb.so.1", "xcb_connect", "xcb_disconnect"),
@@ -63,16 +66,10 @@ WITHOUT_A_WINDOW = (
 Load = Callable[[str], object]
 
 
-def missing_library(error: ImportError) -> str | None:
-    """The shared library for lack of which Qt could not be imported; None for another reason."""
-    found = re.match(r"(\S+\.so[.\d]*): cannot open shared object file", str(error))
-    return found.group(1) if found else None
-
-
 def without_qt(error: ImportError, load: Load = ctypes.CDLL) -> str | None:
     """The sentence about an import of Qt that failed for lack of a library of the system."""
-    file = missing_library(error)
-    return _told({file, *_absent(WIDGETS, load)}, WIDGETS) if file is not None else None
+    file = _file(error)
+    return _told({file, *_absent(WIDGETS, load)}) if file is not None else None
 
 
 def without_window(
@@ -122,14 +119,13 @@ def _trouble(platform: str, folder: Path, environment: Mapping[str, str], load: 
             if known
             else None
         )
-    packages = PLATFORMS.get(kind, {})
     try:
         load(str(files[0]))
     except OSError as error:
-        found = re.match(r"(\S+): cannot open shared object file", str(error))
-        if found is None:
+        file = _file(error)
+        if file is None:
             return f"Qt cannot show a window by {platform}: {error}. {WITHOUT_A_WINDOW}"
-        return _told({found.group(1), *_absent(packages, load)}, WIDGETS | packages)
+        return _told({file, *_absent(PLATFORMS.get(kind, ()), load)})
     variable, *_ = DISPLAYS.get(kind, ("",))
     # A socket that was handed over can be used once, and that is Qt's.
     if not variable or environment.get("WAYLAND_SOCKET") or _answers(kind, load):
@@ -161,23 +157,29 @@ def _answers(kind: str, load: Load) -> bool:
 
 
 def _absent(names: Iterable[str], load: Load) -> set[str]:
-    """Those of the libraries that the system lacks."""
+    """What the system lacks of these libraries and of what they need in turn."""
     lacking = set()
     for name in names:
         try:
             load(name)
-        except OSError:
-            lacking.add(name)
+        except OSError as error:
+            lacking.add(_file(error) or name)
     return lacking
 
 
-def _told(files: Iterable[str], packages: Mapping[str, str]) -> str:
-    known = sorted({packages[file] for file in files if file in packages})
-    unknown = sorted(file for file in files if file not in packages)
-    lacking = f"Qt needs libraries of the system that are missing: {', '.join(sorted(files))}."
-    advice = []
+def _file(error: Exception) -> str | None:
+    """The shared library for lack of which something could not be loaded, if it was that."""
+    found = re.match(r"(\S+\.so[.\d]*): cannot open shared object file", str(error))
+    return found.group(1) if found else None
+
+
+def _told(files: Iterable[str]) -> str:
+    names = sorted(files)
+    known = sorted({PACKAGES[name] for name in names if name in PACKAGES})
+    unknown = [name for name in names if name not in PACKAGES]
+    told = [f"Qt needs libraries of the system that are missing: {', '.join(names)}."]
     if known:
-        advice.append(f"On Debian and Ubuntu type: sudo apt install {' '.join(known)}.")
+        told.append(f"On Debian and Ubuntu type: sudo apt install {' '.join(known)}.")
     if unknown:
-        advice.append(f"Install the package that holds {', '.join(unknown)}.")
-    return " ".join([lacking, *advice])
+        told.append(f"Install the package that holds {', '.join(unknown)}.")
+    return " ".join(told)

@@ -25,7 +25,8 @@ class PlainLabel(QLabel):
 def tip(text: str) -> str:
     """`text` as a tool tip; Qt takes one that looks rich for rich, and can be told nothing else."""
     shown = "\n".join(one_line(line) for line in text.split("\n"))
-    if not Qt.mightBeRichText(shown):
+    # Of all others Qt does not think so.
+    if "<" not in shown and "&lt;" not in shown:
         return shown
     return f"<qt>{escape(shown)}</qt>".replace("\n", "<br>")
 

@@ -27,6 +27,7 @@ from engine.errors import (
 )
 from engine.plaintext import (
     NAME,
+    fitting,
     one_line,
     shown_file,
     shown_path,
@@ -154,38 +155,40 @@ def _number_or(field: Field[Any]) -> Callable[[str], int]:
 
 def sentence(error: BaseException) -> str:
     """What happened and what to do, naming file and reason: one bounded line of plain text."""
-    place = shown_path(getattr(error, "path", ""))
-    why = shown_reason(getattr(error, "reason", ""))
+    return fitting(lambda path, reason: _sentence(error, path, reason))
+
+
+def _sentence(error: BaseException, most_path: int, most: int) -> str:
+    place = shown_path(getattr(error, "path", ""), most_path)
+    why = shown_reason(getattr(error, "reason", ""), most)
     match error:
         case UnreadableImage():
-            told = f"The image {place} cannot be read: {why}."
+            return f"The image {place} cannot be read: {why}."
         case UnreadableMask():
-            told = f"The mask {place} cannot be used: {why}."
+            return f"The mask {place} cannot be used: {why}."
         case UnreadableModel():
-            told = f"The model {place} cannot be used: {why}."
+            return f"The model {place} cannot be used: {why}."
         case DatasetProblem() | StudyProblem():
-            told = f"{place}: {why}."
+            return f"{place}: {why}."
         case MaskKept():
-            told = f"{place} stays as it is: {why}. Choose another --out, or add --overwrite."
+            return f"{place} stays as it is: {why}. Choose another --out, or add --overwrite."
         case UnknownArchitecture(known=()):
-            told = "No model is installed. Train one with nca-seg train, or name a file."
+            return "No model is installed. Train one with nca-seg train, or name a file."
         case UnknownArchitecture():
-            known = shown_reason(", ".join(error.known))
-            told = f"There is no model {one_line(repr(error.name), NAME)} here, only {known}."
+            known = shown_reason(", ".join(error.known), most)
+            return f"There is no model {one_line(repr(error.name), NAME)} here, only {known}."
         case OutOfMemory(batch=1):
-            told = f"The model at {error.size} cells does not fit into memory."
+            return f"The model at {error.size} cells does not fit into memory."
         case OutOfMemory():
-            told = (
+            return (
                 f"{error.batch} {error.what} at once do not fit into memory. "
                 f"Try --batch-size {error.smaller}."
             )
         case OSError():
-            told = f"{shown_file(error)}: {shown_reason(error.strerror or error)}."
+            return f"{shown_file(error, most_path)}: {shown_reason(error.strerror or error, most)}."
         case MemoryError():
-            told = "There is not enough memory for this."
-        case _:
-            told = str(error)
-    return one_line(told)
+            return "There is not enough memory for this."
+    return str(error)
 
 
 def say(text: str) -> None:
