@@ -5,10 +5,19 @@ from __future__ import annotations
 import io
 import os
 import sys
-from pathlib import Path
 
 #: What a shell says of a program that was ended because nobody read its output any more.
 NOBODY_READS = 141
+
+
+class Nowhere(io.TextIOBase):
+    """A stream to print to that nobody reads."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        return len(text)
 
 
 def prepare_streams() -> None:
@@ -26,7 +35,7 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None or getattr(stream, "closed", False):
-            setattr(sys, name, _nowhere())
+            setattr(sys, name, Nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -41,11 +50,7 @@ def end_output() -> OSError | None:
         try:
             getattr(sys, name).flush()
         except (OSError, ValueError) as error:
-            setattr(sys, name, _nowhere())
+            setattr(sys, name, Nowhere())
             if name == "stdout" and isinstance(error, OSError):
                 trouble = error
     return trouble
-
-
-def _nowhere() -> io.TextIOWrapper:
-    return Path(os.devnull).open("w", encoding="utf-8")
