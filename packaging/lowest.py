@@ -31,7 +31,7 @@ TESTS = (
     "tests/engine/test_ensemble.py",
     "tests/engine/test_images.py",
     "tests/engine/test_masks.py",
-    "tests/engine/test_metrics.py",
+    "tests/engine/test_fusion.py",
     "tests/engine/test_shape.py",
 )
 
