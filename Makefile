@@ -7,7 +7,7 @@ run: export GOMP_SPINCOUNT ?= 30000
 test: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-app setup setup-dev clean
+.PHONY: help run test check format bench bench-app lowest setup setup-dev clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench-app: setup-dev ## Measure the window, beside labelme and napari (installed
 bench: setup-dev ## Measure inference and training against their plain forms, both in one run
 	$(VENV_PYTHON) -m tests.bench.inference $(ARGS)
 	$(VENV_PYTHON) -m tests.bench.training
+
+lowest: setup ## Try the program with every dependency at its lower bound (installed into build/)
+	$(VENV_PYTHON) packaging/lowest.py
 
 format: setup-dev ## Put the source into the project's format
 	$(VENV_PYTHON) -m ruff format .

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from engine.files import fitting, write_together
+from engine.files import name_with_room, write_together
 from engine.masks import Mask, encode_mask
 from engine.records import modified_ns, record_path, record_text
 from engine.types import Base, Origin
@@ -136,7 +136,7 @@ def _own_tokens() -> set[str]:
 
 
 def _stem(image_name: str) -> str:
-    return fitting(image_name, len(".~01234567_segmentation.json"))
+    return name_with_room(image_name, len(".~01234567_segmentation.json"))
 
 
 def _lock_path(folder: Path, token: str) -> Path:

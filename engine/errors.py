@@ -42,6 +42,13 @@ class StudyProblem(_FileProblem):
     """A study folder that cannot be opened or written."""
 
 
+class Vanished(StudyProblem):
+    """A study's folder, or one of its images, that was there and is gone."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path, "is not there any more")
+
+
 class ChangedOutside(_FileProblem):
     """A file that another window or program changed since it was read; nothing was written.
 

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,10 @@ from uuid import uuid4
 LONGEST_NAME_SHOWN = 64
 #: In bytes, on nearly every file system.
 LONGEST_NAME = 255
+#: Windows' numbers for access denied, sharing violation and lock violation.
+HELD_BY_ANOTHER = (5, 32, 33)
+WAITS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
+_wait = time.sleep
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
@@ -42,7 +47,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def fitting(name: str, room_bytes: int) -> str:
+def name_with_room(name: str, room_bytes: int) -> str:
     """A name that leaves `room_bytes` for an ending; a longer one is cut and told by its hash."""
     content = os.fsencode(name)
     most_bytes = LONGEST_NAME - room_bytes
@@ -63,7 +68,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         yield stream
         _sync(stream)
         stream.close()
-        part.replace(path)
+        put_in_place(part, path)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -95,7 +100,7 @@ def write_new(path: Path, content: bytes) -> None:
         stream.close()
         if os.name == "nt":
             # On Windows it never replaces.
-            part.rename(path)
+            _patiently(lambda: part.rename(path))
             return
         try:
             path.hardlink_to(part)
@@ -104,9 +109,31 @@ def write_new(path: Path, content: bytes) -> None:
         except OSError:
             # No hard links here: the name is taken first, and for a moment it is an empty file's.
             path.open("xb").close()
-            part.replace(path)
+            put_in_place(part, path)
         else:
             part.unlink()
+
+
+def put_in_place(source: Path, target: Path) -> None:
+    """Give a file or folder the name `target`, over a file of that name. OSError passes through.
+
+    On Windows that fails while another program, as a virus scanner, has one of them open: then it
+    is tried again for about a second.
+    """
+    _patiently(lambda: source.replace(target))
+
+
+def _patiently(rename: Callable[[], object]) -> None:
+    for wait_s in WAITS_S:
+        try:
+            rename()
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in HELD_BY_ANOTHER:
+                raise
+            _wait(wait_s)
+        else:
+            return
+    rename()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import filecmp
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,7 +87,9 @@ class MaskFiles:
 
     def _owner(self, mask_path: Path, stem: str) -> str:
         """The name of the image that a mask is of."""
-        owner = read_record(mask_path).image
+        owner = ""
+        with suppress(StudyProblem):
+            owner = read_record(mask_path).image
         if owner and (self.folder / owner).exists():
             return owner
         suffixes = {each for suffix in IMAGE_SUFFIXES for each in (suffix, suffix.upper())}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.files import fitting, write_atomic
+from engine.files import name_with_room, write_atomic
 from engine.images import decoded
 from engine.pixels import in_rgb
 from engine.types import Patch
@@ -34,7 +34,7 @@ def warm_up() -> None:
 
 def mask_name(stem: str) -> str:
     """The name of the mask of the image `stem`; it has room for a record's longer suffix."""
-    return f"{fitting(stem, len('_segmentation.json'))}_segmentation.png"
+    return f"{name_with_room(stem, len('_segmentation.json'))}_segmentation.png"
 
 
 def find_mask(folder: Path | str, stem: str) -> Path | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import StudyProblem
-from engine.files import read_regular, write_atomic
+from engine.files import LONGEST_NAME, read_regular, write_atomic
 from engine.masks import Mask
 from engine.types import Base, Origin, SampleSettings
 
@@ -117,7 +117,10 @@ def read_record_of(mask_path: Path) -> tuple[Record, str]:
         content = json.loads(read_regular(path, MOST_RECORD_BYTES))
         if {key: content[key] for key in FORMAT} != FORMAT:
             raise ValueError("unknown format or version")
-        image = str(content["image"])
+        image = content["image"]
+        if not isinstance(image, str) or len(image) > LONGEST_NAME or {"/", "\0"} & {*image}:
+            image = ""
+            raise ValueError("the name of its image is none")
         with suppress(KeyError, TypeError, ValueError):
             over = Base(str(content["over"]["image"]), str(content["over"]["mask"]))
         if content["mask_sha256"] != digest:

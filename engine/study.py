@@ -17,7 +17,7 @@ from engine import studyindex
 from engine.dataset import assign_splits
 from engine.drafts import DRAFTS, Writer, draft_key, draft_path, found_drafts, remove_draft
 from engine.drafts import write_draft as write_draft_file
-from engine.errors import ChangedOutside, StudyProblem, UnreadableImage
+from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, Vanished
 from engine.files import is_writable, write_atomic, write_together
 from engine.folders import home_folder
 from engine.images import image_shape, list_images
@@ -293,9 +293,9 @@ class Study:
         """StudyProblem where an image is not there, or has not the size of its mask any more."""
         self._own(image_path)
         if not self.folder.is_dir():
-            raise StudyProblem(self.folder, "is not there any more")
+            raise Vanished(self.folder)
         if not image_path.exists():
-            raise StudyProblem(image_path, "is not there any more")
+            raise Vanished(image_path)
         shape = image_shape(image_path) if mask_hw is not None else None
         if mask_hw is not None and shape not in (None, mask_hw.shape):
             raise ChangedOutside(image_path, "image", self.base(image_path), fits=False)
@@ -341,7 +341,7 @@ class Study:
         """The folder for masks, made where it is missing, but none above it beside images."""
         with _writing(self.masks_folder):
             if self.is_beside_images and not self.folder.is_dir():
-                raise StudyProblem(self.folder, "is not there any more")
+                raise Vanished(self.folder)
             self.masks_folder.mkdir(parents=not self.is_beside_images, exist_ok=True)
         return self.masks_folder
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
-import stat
 import time
 import zlib
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.errors import StudyProblem
-from engine.files import is_writable
+from engine.files import is_writable, put_in_place
 from engine.maskfiles import MaskFiles
 from engine.records import Status, origin_from_json, origin_to_json, read_record
 from engine.types import Origin
@@ -110,7 +110,11 @@ def row_of(files: MaskFiles, image_path: Path) -> Row:
     mask_path, owned = files.find(image_path)
     if not owned:
         return Row()
-    record = read_record(mask_path)
+    try:
+        record = read_record(mask_path)
+    except StudyProblem:
+        # What keeps it from being read is told when its image is opened.
+        return Row("saved", None, datetime.fromtimestamp(0, UTC))
     return Row("reviewed" if record.reviewed else "saved", record.origin, record.saved_at)
 
 
@@ -173,10 +177,9 @@ def _connect_when_free(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with suppress(FileNotFoundError):
-        # SQLite would wait for a pipe.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise sqlite3.DatabaseError("it is not a regular file")
+    # SQLite would wait for a pipe, and write to wherever a link leads.
+    if os.path.lexists(path) and not path.is_file():
+        raise sqlite3.DatabaseError("it is not a regular file")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
     # What is damaged is noticed by the checksum of its row.
     connection.text_factory = lambda text: text.decode(errors="replace")
@@ -224,7 +227,7 @@ def _is_damage(path: Path, error: Exception) -> bool:
     # What has no code comes from this module, or from Python's reading of a damaged value.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in _PERHAPS_DAMAGE:
-        return path.exists() and is_writable(path.parent)
+        return os.path.lexists(path) and is_writable(path.parent)
     return code not in _NO_DAMAGE
 
 
@@ -233,5 +236,5 @@ def _move_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.name}.damaged-{moment}")
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+            put_in_place(path.with_name(path.name + ending), aside.with_name(aside.name + ending))
     return aside

@@ -1,53 +1,45 @@
-"""The window is painted first; what takes seconds to load comes after it, in the background."""
+"""What keeps the window from opening is a sentence, and Qt is not loaded before that is known."""
 
 from __future__ import annotations
 
 import argparse
-import logging
+import importlib
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
-
-from nca_seg_app import settings as settings_files
-from nca_seg_app.dialogs import Dialogs
-from nca_seg_app.faults import catch_everything, start_log
-from nca_seg_app.headless import Failure, run_headless, without_known_complaint
-from nca_seg_app.ports import real_engine, warm_up
-from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings, UnreadableSettings
-from nca_seg_app.theme import apply_theme
-from nca_seg_app.window import Window
-
-log = logging.getLogger("nca_seg_app")
+from engine.streams import end_output, prepare_streams
+from nca_seg_app.faults import start_log
+from nca_seg_app.obstacles import without_qt, without_window
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window, or do its work without one; the exit status."""
+    prepare_streams()
     chosen = parser().parse_args(arguments)
     # The window's thread waits at most this long for one that computes in Python.
     sys.setswitchinterval(0.001)
     start_log()
     out = chosen.headless or (None if has_display(os.environ, sys.platform) else Path("out"))
-    if out is not None:
-        os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    app = QApplication(sys.argv[:1])
-    app.setApplicationName("nca-seg-app")
-    app.setDesktopFileName("nca-seg-app")
-    with without_known_complaint() if app.platformName() == "offscreen" else nullcontext():
-        if out is None:
-            return _show(app, chosen)
-        try:
-            print(run_headless(app, chosen.paths, out))
-        except Failure as failure:
-            print(failure, file=sys.stderr)
-            return 1
-        return 0
+    try:
+        application = importlib.import_module("nca_seg_app.application")
+    except ImportError as error:
+        told = without_qt(error)
+        if told is None:
+            raise
+        return _refuse(told)
+    if out is None and sys.platform.startswith("linux"):
+        told = without_window(os.environ)
+        if told is not None:
+            return _refuse(told)
+    status: int = application.run(chosen, out)
+    return status if end_output() is None else 1
+
+
+def _refuse(told: str) -> int:
+    print(f"nca-seg-app: {told}", file=sys.stderr)
+    return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,46 +59,10 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _show(app: QApplication, chosen: argparse.Namespace) -> int:
-    """Show the window until it is closed; the exit status."""
-    window = open_window(app)
-    if chosen.paths:
-        window.session.open_path(chosen.paths)
-    elif chosen.sample:
-        window.session.open_sample()
-    # Qt's loop is not Python's: without this Ctrl+C in the terminal would do nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return app.exec()
-
-
 def has_display(environment: Mapping[str, str], platform: str) -> bool:
     """Whether a window can be shown."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     return not platform.startswith("linux") or any(environment.get(name) for name in names)
-
-
-def open_window(app: QApplication) -> Window:
-    """The window, shown; list and model come into it once it has been painted."""
-    trouble: Exception | None = None
-    try:
-        settings = settings_files.load(settings_files.settings_path())
-    except UnreadableSettings as error:
-        settings, trouble = Settings(), error
-    apply_theme(app, settings.theme)
-    dialogs = Dialogs()
-    session = Session(real_engine(), dialogs, settings, settings_files.settings_path())
-    window = Window(session)
-    dialogs.parent = window
-    session.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
-    catch_everything(window.commands.broke.emit)
-    if trouble is not None:
-        session.fail(trouble)
-    session.models_changed.connect(session.warm_up)
-    window.show()
-    # After what show() has queued, so that the first picture is there before torch is.
-    QTimer.singleShot(0, lambda: session.aside.run(warm_up))
-    QTimer.singleShot(0, session.refresh_models)
-    return window
 
 
 if __name__ == "__main__":

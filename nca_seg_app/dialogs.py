@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from engine.errors import ChangedOutside
 from engine.images import IMAGE_SUFFIXES
+from engine.plaintext import NAME, one_line
 from nca_seg_app.form import Form
 from nca_seg_app.help import close_button
 from nca_seg_app.ports import Answer, PathKind, Whose
@@ -31,46 +32,37 @@ class Dialogs:
 
     def ask_save(self, name: str) -> Answer:
         """What to do with the unsaved mask of the image `name`."""
-        box = QMessageBox(self.parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Unsaved mask")
-        box.setText(f"The mask of {name or 'this image'} has not been saved.")
-        box.setInformativeText("Save it before going on?")
         button = QMessageBox.StandardButton
-        box.setStandardButtons(button.Save | button.Discard | button.Cancel)
+        told = f"The mask of {one_line(name, NAME) or 'this image'} has not been saved."
+        box = question_box(
+            self.parent, "Unsaved mask", told, button.Save | button.Discard | button.Cancel
+        )
+        box.setInformativeText("Save it before going on?")
         box.setDefaultButton(button.Save)
         answers: dict[int, Answer] = {button.Save: "save", button.Discard: "discard"}
         return answers.get(box.exec(), "cancel")
 
     def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
         """Whose mask of the image `name` is kept, where another window or program wrote one."""
-        box = QMessageBox(self.parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        role = QMessageBox.ButtonRole.AcceptRole
-        reload, both = "Reload", "Keep Both"
+        shown, role = one_line(name, NAME), QMessageBox.ButtonRole.AcceptRole
         if changed.what == "image":
-            box.setWindowTitle("Changed image")
-            box.setText(f"{name} was changed by another program since it was opened.")
-            box.setInformativeText(
-                "Reload shows the new picture; what you drew is kept as a copy beside the masks."
-            )
+            told, theirs = f"{shown} was changed by another program since it was opened.", "Reload"
+            more = "Reload shows the new picture; what you drew is kept as a copy beside the masks."
         else:
-            state = "reviewed" if changed.reviewed else "saved"
-            reload = "Keep Theirs"
-            box.setWindowTitle("Changed mask")
-            box.setText(f"Another window or program {state} a mask of {name} meanwhile.")
-            if not changed.found.mask:
-                box.setText(f"Another window or program removed the mask of {name} meanwhile.")
-            box.setInformativeText(
+            did = ("reviewed" if changed.reviewed else "saved") if changed.found.mask else "removed"
+            told, theirs = f"Another window or program {did} a mask of {shown}.", "Keep Theirs"
+            more = (
                 "Keep Theirs shows that one, and yours is kept as a copy. Keep Mine saves yours in "
                 "its place. Keep Both saves yours, and theirs is kept as a copy."
             )
-        answers: dict[object, Whose] = {box.addButton(reload, role): "theirs"}
+        cancel = QMessageBox.StandardButton.Cancel
+        box = question_box(self.parent, "Changed outside", told, cancel)
+        box.setInformativeText(more)
+        answers: dict[object, Whose] = {box.addButton(theirs, role): "theirs"}
         if changed.fits:
             answers[box.addButton("Keep Mine", role)] = "mine"
-            answers[box.addButton(both, role)] = "both"
-        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+            answers[box.addButton("Keep Both", role)] = "both"
+        box.setDefaultButton(cancel)
         box.exec()
         return answers.get(box.clickedButton(), "cancel")
 
@@ -100,12 +92,24 @@ class Dialogs:
 
     def confirm(self, question: str) -> bool:
         """Whether the person agrees."""
-        button, title = QMessageBox.StandardButton, "Please confirm"
+        button = QMessageBox.StandardButton
+        box = question_box(self.parent, "Please confirm", question, button.Yes | button.No)
         # Agreeing always costs something, so Return alone is not enough.
-        answer = QMessageBox.question(
-            self.parent, title, question, button.Yes | button.No, button.No
-        )
-        return answer == button.Yes
+        box.setDefaultButton(button.No)
+        return box.exec() == button.Yes
+
+
+def question_box(
+    parent: QWidget | None, title: str, question: str, buttons: QMessageBox.StandardButton
+) -> QMessageBox:
+    """A question with the answers `buttons`, whose text is plain."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle(title)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(one_line(question))
+    box.setStandardButtons(buttons)
+    return box
 
 
 class Preferences(QDialog):

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from engine.folders import home_folder
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 log = logging.getLogger(__name__)
 LOG_BYTES = 1_000_000
+#: More windows than that at once go without one.
+MOST_LOGS = 9
 LOG_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+#: Open for as long as the program runs.
+_held: list[BinaryIO] = []
 
 
 def start_log() -> None:
-    """Log to a file of bounded size, and what is worst to the terminal where there is one."""
+    """Log to a file of bounded size, and what is worst to the terminal where there is one.
+
+    Each window that runs at the same time has a log of its own, "nca-seg-app.log",
+    "nca-seg-app-2.log" and so on. What ends the interpreter itself goes to "….crash" beside it.
+    """
+    # A log on a full disk, or one that is gone, must not be told on the terminal at each line.
+    logging.raiseExceptions = False
     handlers: list[logging.Handler] = []
     # A program without a console, as on Windows, has no stderr.
     if sys.stderr is not None:
@@ -28,9 +47,56 @@ def start_log() -> None:
     # Where no log can be written the program still runs.
     with suppress(OSError):
         home_folder().mkdir(parents=True, exist_ok=True)
-        file = home_folder() / "nca-seg-app.log"
-        handlers.append(RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1))
+        file = _own_log(home_folder())
+        if file is not None:
+            handlers.append(_rotating(file))
+            _catch_crashes(file.with_suffix(".crash"))
     logging.basicConfig(level=logging.INFO, handlers=handlers, format=LOG_FORM)
+
+
+def _own_log(folder: Path) -> Path | None:
+    """The first log that no other running window writes to; None where there are too many.
+
+    Two that rotate one file lose lines, and on Windows neither can.
+    """
+    for number in range(1, MOST_LOGS + 1):
+        file = folder / f"nca-seg-app{f'-{number}' if number > 1 else ''}.log"
+        lock = _lock(file.with_suffix(".lock"))
+        if lock is not None:
+            _held.append(lock)
+            return file
+    return None
+
+
+def _lock(path: Path) -> BinaryIO | None:
+    """A file that is locked for as long as it is open, and the process runs; None where it is."""
+    stream = path.open("ab")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        stream.close()
+        return None
+    except OSError:
+        # A file system without locks: better one log for all than none.
+        pass
+    return stream
+
+
+def _rotating(file: Path) -> logging.Handler:
+    return RotatingFileHandler(
+        file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"
+    )
+
+
+def _catch_crashes(file: Path) -> None:
+    """Where a crash of the interpreter, or an abort of Qt, writes what each thread was doing."""
+    long = file.exists() and file.stat().st_size > LOG_BYTES
+    stream = file.open("wb" if long else "ab")
+    _held.append(stream)
+    faulthandler.enable(stream)
 
 
 def catch_everything(tell: Callable[[BaseException], object]) -> None:

@@ -16,11 +16,12 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QSpinBox,
     QWidget,
 )
+
+from nca_seg_app.plain import PlainLabel
 
 LARGEST = 2**31 - 1
 #: Choices that are written in capitals.
@@ -106,7 +107,7 @@ class Form(QWidget):
                 editor.setToolTip(each.metadata["help"])
                 layout.addRow(each.metadata["label"], editor)
                 layout.labelForField(editor).setToolTip(each.metadata["help"])
-        self._problem = QLabel(self)
+        self._problem = PlainLabel(parent=self)
         self._problem.setWordWrap(True)
         self._problem.hide()
         layout.addRow(self._problem)

@@ -71,7 +71,9 @@ def help_page(parent: QWidget) -> QDialog:
 
 def about_page(parent: QWidget) -> QDialog:
     """Version, paper, and the research-use note."""
-    page = QLabel(about_html())
+    page = QLabel()
+    page.setTextFormat(Qt.TextFormat.RichText)
+    page.setText(about_html())
     page.setWordWrap(True)
     page.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return _dialog(parent, "About", page, (460, 340))

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar
 
 from nca_seg_app.actions import ACTIONS, MENUS, Action, find_action, plain_text
 from nca_seg_app.form import finish_typing
+from nca_seg_app.plain import entry
 from nca_seg_app.session import Session
 from nca_seg_app.theme import icon
 
@@ -79,7 +80,7 @@ class Commands(QObject):
         for action_id, name in UNDO_AND_REDO.items():
             step = getattr(document, name) if document is not None else ""
             text = find_action(action_id).text
-            self.actions[action_id].setText(f"{text} {step}" if step else text)
+            self.actions[action_id].setText(f"{text} {entry(step)}" if step else text)
 
     def _make(self, action: Action) -> QAction:
         made = QAction(action.text, self)

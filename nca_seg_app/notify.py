@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 
 from engine.errors import (
     DatasetProblem,
@@ -15,6 +14,16 @@ from engine.errors import (
     UnreadableImage,
     UnreadableMask,
     UnreadableModel,
+    Vanished,
+)
+from engine.plaintext import (
+    NAME,
+    fitting,
+    one_line,
+    shown_file,
+    shown_name,
+    shown_path,
+    shown_reason,
 )
 from nca_seg_app.settings import UnreadableSettings
 
@@ -30,42 +39,51 @@ def details(error: BaseException) -> str:
 
 
 def sentence(error: BaseException) -> str:
-    """What happened, what it means for the work, what to do."""
+    """What happened, what it means for the work, what to do: one bounded line of plain text."""
+    return fitting(lambda path, reason: _sentence(error, path, reason))
+
+
+def _sentence(error: BaseException, most_path: int, most: int) -> str:
+    path = getattr(error, "path", "")
+    name, place = shown_name(path), shown_path(path, most_path)
+    why = _middle(getattr(error, "reason", ""), most)
     match error:
         case UnreadableImage():
             return (
-                f"{_name(error.path)} cannot be opened: {_reason(error.reason)}. Nothing else has "
-                "changed; check the file or open another one."
+                f"{name} cannot be opened: {why}. Nothing else has changed; check the file or "
+                "open another one."
             )
         case UnreadableMask():
             return (
-                f"The mask {_name(error.path)} cannot be used: {_reason(error.reason)}. It has "
-                "been left as it is; move it away to begin a new one."
+                f"The mask {name} cannot be used: {why}. It has been left as it is; move it away "
+                "to begin a new one."
             )
         case UnreadableModel():
             return (
-                f"The model {_name(error.path)} cannot be loaded: {_reason(error.reason)}. Your "
-                "masks are not affected; choose another model."
+                f"The model {name} cannot be loaded: {why}. Your masks are not affected; choose "
+                "another model."
             )
         case MaskKept():
+            return f"{name} stays as it is: {why}. Write the result to another folder."
+        case Vanished():
             return (
-                f"{_name(error.path)} stays as it is: {_reason(error.reason)}. Write the result to "
-                "another folder."
+                f"{place}: {why}. What you drew is kept in this window; bring it back, or save the "
+                "mask elsewhere with Export Mask."
             )
         case StudyProblem():
             return (
-                f"The folder {error.path} cannot be used: {_reason(error.reason)}. Masks already "
-                "saved are not affected; check that you may write there."
+                f"The folder {place} cannot be used: {why}. Masks already saved are not affected; "
+                "check that you may write there."
             )
         case DatasetProblem():
             return (
-                f"{error.path}: {_reason(error.reason)}. No mask of yours was changed; correct "
-                "the folder or choose another one."
+                f"{place}: {why}. No mask of yours was changed; correct the folder or choose "
+                "another one."
             )
         case UnknownArchitecture():
             return (
-                f"This program does not know the architecture {error.name!r}. Your masks are not "
-                "affected; choose another model or update the program."
+                f"This program does not know the architecture {one_line(repr(error.name), NAME)}. "
+                "Your masks are not affected; choose another model or update the program."
             )
         case OutOfMemory(batch=1):
             return (
@@ -81,39 +99,34 @@ def sentence(error: BaseException) -> str:
             )
         case UnreadableSettings():
             return (
-                f"The settings could not be read: {_reason(error.reason)}. The defaults are used; "
-                f"the old file is kept as {error.kept}."
+                f"The settings could not be read: {why}. The defaults are used; "
+                f"the old file is kept as {shown_path(error.kept, most_path)}."
             )
         case OSError():
-            return _file_sentence(error)
+            return _file_sentence(error, most_path, most)
         case MemoryError():
             return (
                 "There is not enough memory for this. Your mask is not affected; close other "
                 "programs and try again."
             )
         case EngineError() | ValueError():
-            return f"That did not work: {_reason(str(error))}. Your saved masks are not affected."
+            return f"That did not work: {_middle(error, most)}. Your saved masks are not affected."
     return (
         f"Something unexpected went wrong ({type(error).__name__}). Your saved masks are not "
         "affected; save, and please report the details."
     )
 
 
-def _file_sentence(error: OSError) -> str:
-    where = f"{error.filename}" if error.filename else "A file"
-    reason = _reason(error.strerror or str(error))
+def _file_sentence(error: OSError, most_path: int, most: int) -> str:
     return (
-        f"{where} could not be read or written: {reason}. What is on the screen is still there; "
+        f"{shown_file(error, most_path)} could not be read or written: "
+        f"{_middle(error.strerror or error, most)}. What is on the screen is still there; "
         "free the disk or check the permissions, then try again."
     )
 
 
-def _name(path: Path) -> str:
-    return path.name or str(path)
-
-
-def _reason(reason: str) -> str:
+def _middle(reason: object, most: int) -> str:
     """The reason as the middle of a sentence."""
-    reason = reason.strip().rstrip(".") or "no reason given"
-    first = reason.split(maxsplit=1)[0]
-    return reason if not first.istitle() else reason[0].lower() + reason[1:]
+    shown = shown_reason(reason, most)
+    first = shown.split(maxsplit=1)[0]
+    return shown if not first.istitle() else shown[0].lower() + shown[1:]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from platformdirs import user_config_path
 
-from engine.files import write_atomic
+from engine.files import put_in_place, write_atomic
 from engine.types import (
     FINE_TUNING,
     Device,
@@ -191,7 +191,8 @@ def _move_aside(path: Path) -> Path:
             break
         kept = path.with_name(f"{path.stem}.unreadable-{number}{path.suffix}")
     try:
-        return path.replace(kept)
+        put_in_place(path, kept)
     except OSError:
         # Then the file stays where it is, and the message says so.
         return path
+    return kept

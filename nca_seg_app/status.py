@@ -6,16 +6,18 @@ from datetime import datetime
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
 
+from engine.plaintext import one_line, shown_name
 from nca_seg_app.help import RESEARCH_USE
 from nca_seg_app.panels.words import duration
+from nca_seg_app.plain import PlainLabel, tip
 from nca_seg_app.session import Session
 
 MESSAGE_MS = 8000
 
 
-class Note(QLabel):
+class Note(PlainLabel):
     """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
 
     def __init__(self) -> None:
@@ -49,7 +51,7 @@ class StatusLine(QStatusBar):
         self.export = self._label("The data set being written. File, Stop Export ends it.")
         self.note = Note()
         self.addWidget(self.note, 1)
-        research_use = QLabel(RESEARCH_USE)
+        research_use = PlainLabel(RESEARCH_USE)
         research_use.setContentsMargins(6, 1, 8, 3)
         self.addPermanentWidget(research_use)
         self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
@@ -66,8 +68,8 @@ class StatusLine(QStatusBar):
 
     def show_note(self, sentence: str) -> None:
         """Tell something that needs no answer, for a while."""
-        self.note.setText(sentence)
-        self.note.setToolTip(sentence)
+        self.note.setText(one_line(sentence))
+        self.note.setToolTip(tip(sentence))
         # What hardly ever changes makes room for it.
         self._make_room(bool(sentence))
         self._note_timer.start()
@@ -80,16 +82,16 @@ class StatusLine(QStatusBar):
         for label in (self.device, self.model, self.ahead):
             label.setVisible(not needed)
 
-    def _label(self, tip: str) -> QLabel:
-        label = QLabel()
+    def _label(self, told: str) -> PlainLabel:
+        label = PlainLabel()
         label.setContentsMargins(6, 1, 6, 3)
-        label.setToolTip(tip)
+        label.setToolTip(tip(told))
         self.addWidget(label)
         return label
 
     def _show_saved(self, path: object) -> None:
         self.saved.setText(f"saved {datetime.now().astimezone():%H:%M}")
-        self.saved.setToolTip(str(path))
+        self.saved.setToolTip(tip(str(path)))
 
     def _show_image(self) -> None:
         self.saved.clear()
@@ -102,7 +104,7 @@ class StatusLine(QStatusBar):
 
     def _show_ahead(self) -> None:
         ahead = self._session.ahead
-        text = f"working ahead: {ahead.path.stem}" if ahead.path is not None else ""
+        text = f"working ahead: {shown_name(ahead.path.stem)}" if ahead.path is not None else ""
         if ahead.surveys:
             (done, total), left_s = ahead.progress, ahead.seconds_left
             text = f"doubt of {done:,} of {total:,} new images"
@@ -119,4 +121,6 @@ class StatusLine(QStatusBar):
     def _show_model(self) -> None:
         entry, device = self._session.model, self._session.device_text
         self.device.setText(device or ("model is not loaded yet" if entry else ""))
-        self.model.setText(f"{entry.name} · {entry.spec.size} cells" if entry else "no model")
+        self.model.setText(
+            f"{shown_name(entry.name)} · {entry.spec.size} cells" if entry else "no model"
+        )

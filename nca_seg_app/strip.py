@@ -7,7 +7,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QPushButton,
     QStyle,
@@ -15,6 +14,9 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from engine.plaintext import one_line
+from nca_seg_app.plain import PlainLabel
 
 DETAILS_HEIGHT_PX = 160
 
@@ -26,12 +28,11 @@ class MessageStrip(QFrame):
         super().__init__(parent)
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName("Message")
-        sign = QLabel()
+        sign = PlainLabel()
         warning = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         sign.setPixmap(warning.pixmap(20, 20))
-        self._sentence = QLabel()
+        self._sentence = PlainLabel()
         self._sentence.setWordWrap(True)
-        self._sentence.setTextFormat(Qt.TextFormat.PlainText)
         self._sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._more = QPushButton("Details")
         self._more.setCheckable(True)
@@ -72,7 +73,7 @@ class MessageStrip(QFrame):
     def show_trouble(self, sentence: str, details: str) -> None:
         """Tell `sentence`; `details` go before those of earlier trouble."""
         earlier = self._details.toPlainText()
-        self._sentence.setText(sentence)
+        self._sentence.setText(one_line(sentence))
         told = f"{sentence}\n{details}".strip()
         self._details.setPlainText(f"{told}\n\n{earlier}".strip())
         self.show()

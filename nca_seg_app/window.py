@@ -42,6 +42,7 @@ from nca_seg_app.panels.images import ImagesPanel
 from nca_seg_app.panels.mask import MaskPanel
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.panels.training import TrainingPanel
+from nca_seg_app.plain import entry, title
 from nca_seg_app.session import Session
 from nca_seg_app.stalls import StallWatch
 from nca_seg_app.status import StatusLine
@@ -108,14 +109,14 @@ class Window(QMainWindow):
         self.setCorner(Qt.Corner.BottomLeftCorner, Area.LeftDockWidgetArea)
         self.tabs.setDocumentMode(True)
         self.tabs.setUsesScrollButtons(False)
-        for title, panel in (
+        for name, panel in (
             ("Segment", SegmentPanel(session)),
             ("Ensemble", EnsemblePanel(session)),
             ("Cells", CellsPanel(session)),
             ("Mask", MaskPanel(session)),
             ("Training", TrainingPanel(session)),
         ):
-            self.tabs.addTab(_scrolled(panel), title)
+            self.tabs.addTab(_scrolled(panel), name)
         self.docks = (
             self._dock("Images", ImagesPanel(session), Area.LeftDockWidgetArea),
             self._dock("Panels", self.tabs, Area.RightDockWidgetArea),
@@ -176,9 +177,8 @@ class Window(QMainWindow):
 
     def _show_image(self) -> None:
         path = self._session.path
-        # Qt puts the mark of unsaved changes at [*]; twice it stands for itself.
-        name = path.name.replace("[*]", "[*][*]") if path is not None else ""
-        folder = path.parent.name.replace("[*]", "[*][*]") if path is not None else ""
+        name = title(path.name) if path is not None else ""
+        folder = title(path.parent.name) if path is not None else ""
         self.setWindowTitle(f"{name}[*] – {folder} – nca-seg" if name else "nca-seg")
         self.setWindowFilePath(str(path) if path is not None else "")
         self._show_unsaved()
@@ -199,7 +199,7 @@ class Window(QMainWindow):
     def _list_recent(self) -> None:
         self._recent.clear()
         for place, path in enumerate(self._session.settings.recent):
-            action = self._recent.addAction(path.replace("&", "&&"))
+            action = self._recent.addAction(entry(path))
             action.triggered.connect(lambda _=False, place=place: self._session.open_recent(place))
         if self._recent.isEmpty():
             self._recent.addAction("Nothing has been opened yet").setEnabled(False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Annotated
 
 import typer
 
 from engine.cli import listing, reporting, segmenting, training
+from engine.cli.options import NOTHING_DONE, say
+from engine.plaintext import shown_reason
+from engine.streams import NOBODY_READS, end_output, prepare_streams
 
 HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.
 
@@ -34,6 +36,7 @@ Exit codes:
   3    not everything could be done, and why is said; the rest is done or kept
   4    nothing could be done: the model, the data or the disk
   130  interrupted; what was finished is kept
+  141  nobody reads the output any more; what was finished is kept
 """
 
 app = typer.Typer(
@@ -74,8 +77,26 @@ app.command("doctor")(listing.doctor)
 
 def main() -> None:
     """Run the command line; ends the process with one of the exit codes in the help."""
-    for stream in (sys.stdout, sys.stderr):
-        # A console of an old encoding shows a strange name strangely rather than not at all.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    app(prog_name="nca-seg")
+    prepare_streams()
+    code: str | int | None = 0
+    trouble: BaseException | None = None
+    try:
+        app(prog_name="nca-seg")
+    except SystemExit as end:
+        code = end.code
+        if isinstance(end.__context__, BrokenPipeError):
+            trouble = end.__context__
+    except OSError as error:
+        # Of what a command meets it tells itself; this was met while printing help or version.
+        trouble = error
+    trouble = end_output() or trouble
+    sys.exit(code if trouble is None else _unwritten(trouble))
+
+
+def _unwritten(trouble: BaseException) -> int:
+    """The exit code where the output could not be written; says why unless nobody reads it."""
+    if isinstance(trouble, BrokenPipeError):
+        return NOBODY_READS
+    reason = trouble.strerror if isinstance(trouble, OSError) else trouble
+    say(f"The output could not be written: {shown_reason(reason)}.")
+    return NOTHING_DONE

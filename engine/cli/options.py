@@ -7,7 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -25,6 +25,15 @@ from engine.errors import (
     UnreadableMask,
     UnreadableModel,
 )
+from engine.plaintext import (
+    NAME,
+    fitting,
+    one_line,
+    shown_file,
+    shown_path,
+    shown_reason,
+)
+from engine.streams import NOBODY_READS
 from engine.types import Dataset, Device
 
 if TYPE_CHECKING:
@@ -85,7 +94,7 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                 say("Interrupted.")
                 raise typer.Exit(INTERRUPTED) from None
             except BrokenPipeError:
-                raise
+                raise typer.Exit(NOBODY_READS) from None
             except (EngineError, OSError, MemoryError, Refusal) as error:
                 say(sentence(error))
                 raise typer.Exit(NOTHING_DONE) from None
@@ -145,25 +154,29 @@ def _number_or(field: Field[Any]) -> Callable[[str], int]:
 
 
 def sentence(error: BaseException) -> str:
-    """What happened and what to do, naming file and reason."""
+    """What happened and what to do, naming file and reason: one bounded line of plain text."""
+    return fitting(lambda path, reason: _sentence(error, path, reason))
+
+
+def _sentence(error: BaseException, most_path: int, most: int) -> str:
+    place = shown_path(getattr(error, "path", ""), most_path)
+    why = shown_reason(getattr(error, "reason", ""), most)
     match error:
         case UnreadableImage():
-            return f"The image {error.path} cannot be read: {error.reason}."
+            return f"The image {place} cannot be read: {why}."
         case UnreadableMask():
-            return f"The mask {error.path} cannot be used: {error.reason}."
+            return f"The mask {place} cannot be used: {why}."
         case UnreadableModel():
-            return f"The model {error.path} cannot be used: {error.reason}."
+            return f"The model {place} cannot be used: {why}."
         case DatasetProblem() | StudyProblem():
-            return f"{error.path}: {error.reason}."
+            return f"{place}: {why}."
         case MaskKept():
-            return (
-                f"{error.path} stays as it is: {error.reason}. Choose another --out, "
-                "or add --overwrite."
-            )
+            return f"{place} stays as it is: {why}. Choose another --out, or add --overwrite."
         case UnknownArchitecture(known=()):
             return "No model is installed. Train one with nca-seg train, or name a file."
         case UnknownArchitecture():
-            return f"There is no model {error.name!r} here, only {', '.join(error.known)}."
+            known = shown_reason(", ".join(error.known), most)
+            return f"There is no model {one_line(repr(error.name), NAME)} here, only {known}."
         case OutOfMemory(batch=1):
             return f"The model at {error.size} cells does not fit into memory."
         case OutOfMemory():
@@ -172,15 +185,16 @@ def sentence(error: BaseException) -> str:
                 f"Try --batch-size {error.smaller}."
             )
         case OSError():
-            return f"{error.filename or 'A file'}: {error.strerror or error}."
+            return f"{shown_file(error, most_path)}: {shown_reason(error.strerror or error, most)}."
         case MemoryError():
             return "There is not enough memory for this."
     return str(error)
 
 
 def say(text: str) -> None:
-    """A line for the person, beside the output."""
-    print(f"nca-seg: {text}", file=sys.stderr, flush=True)
+    """A line for the person, beside the output; where nobody can read it the work goes on."""
+    with suppress(OSError, ValueError):
+        print(f"nca-seg: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def print_json(content: Any) -> None:

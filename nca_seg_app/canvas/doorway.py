@@ -35,6 +35,7 @@ class Doorway(Stage):
         self._dropping = False
         self.setAcceptDrops(True)
         self._empty = QLabel(self)
+        self._empty.setTextFormat(Qt.TextFormat.RichText)
         self._empty.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self._empty.setAccessibleName(EMPTY_TEXT.format("", ""))
         self._empty.linkActivated.connect(lambda _link: session.open_sample())

@@ -8,7 +8,6 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSlider,
     QSpinBox,
@@ -20,6 +19,7 @@ from engine.types import CellStep
 from nca_seg_app.panels.montage import Montage, channel_scales
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
 from nca_seg_app.panels.principal import Principal
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.runs import FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Kind, Shown
@@ -61,24 +61,24 @@ class CellsPanel(QWidget):
         self._show_update()
 
     def _lay_out(self) -> None:
-        self._hint = QLabel(EMPTY)
+        self._hint = PlainLabel(EMPTY)
         self._hint.setWordWrap(True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._member = QSpinBox(minimum=1, maximum=1)
         self._member.setToolTip("Member of the ensemble whose run is replayed.")
         self._step = QSlider(Qt.Orientation.Horizontal)
         self._step.setToolTip("Diffusion step that is replayed.")
-        self._step_text = QLabel()
+        self._step_text = PlainLabel()
         self.update_slider = QSlider(Qt.Orientation.Horizontal)
         self.update_slider.setToolTip("Cell update within the diffusion step, level after level.")
-        self.update_text = QLabel()
+        self.update_text = PlainLabel()
         for slider in (self._step, self.update_slider):
             slider.setMaximum(0)
         self._play = QPushButton("Play")
         self._play.setCheckable(True)
         self._play.setToolTip("Run through the cell updates.")
         self.montage = Montage()
-        self._cell = QLabel("Click a pixel on the canvas for the curves of its cell.")
+        self._cell = PlainLabel("Click a pixel on the canvas for the curves of its cell.")
         self._cell.setWordWrap(True)
         self.plot = Plot("value", "cell update")
         self.plot.setFixedHeight(180)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from engine.plaintext import shown_name
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
 from nca_seg_app.panels.pictures import Refresh, outlined
 from nca_seg_app.panels.words import compared_text
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Session
 from nca_seg_app.theme import ANNOTATION, PROPOSAL, TRUTH
 
@@ -22,7 +24,7 @@ class ComparisonView(QWidget):
         super().__init__(parent)
         self._session = session
         self._comparing = session.learning.comparing
-        self.told = QLabel()
+        self.told = PlainLabel()
         self.told.setWordWrap(True)
         model = PictureModel(self._draw, self._say, self._explain)
         self.pictures = PictureView(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
@@ -65,8 +67,8 @@ class ComparisonView(QWidget):
     def _explain(self, place: int) -> str:
         compared = self._comparing.found[place]
         return (
-            f"{compared.path.name}: Dice with your mask {compared.dice_before:.3f} by the parent, "
-            f"{compared.dice_after:.3f} by the new model. Click to open it."
+            f"{shown_name(compared.path)}: Dice with your mask {compared.dice_before:.3f} by the "
+            f"parent, {compared.dice_after:.3f} by the new model. Click to open it."
         )
 
     def _open(self, place: int) -> None:

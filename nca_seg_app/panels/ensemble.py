@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from engine.types import EnsembleResult, Float
 from nca_seg_app.panels.agreement import MEMBER_THRESHOLD, AgreementWatch
@@ -15,6 +15,7 @@ from nca_seg_app.panels.picturelist import PictureModel, PictureView
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.portraits import portrait
 from nca_seg_app.panels.words import doubt_text
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Kind, Shown
 
@@ -40,7 +41,7 @@ class EnsemblePanel(QWidget):
         self.maps = PictureView(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
-        self.doubt, self.level_text = QLabel(), QLabel()
+        self.doubt, self.level_text = PlainLabel(), PlainLabel()
         self.doubt.setWordWrap(True)
         self.doubt.setToolTip("Doubt is the error to be expected, as 1 − Dice of the outline.")
         self.level = QSlider(Qt.Orientation.Horizontal)
@@ -51,7 +52,7 @@ class EnsemblePanel(QWidget):
         self.histogram = DiceHistogram()
         self.back = QPushButton("Back to Result")
         self.back.setToolTip("Show the result on the canvas again, in place of one member or map.")
-        self._empty = QLabel(EMPTY)
+        self._empty = PlainLabel(EMPTY)
         self._empty.setWordWrap(True)
         self._body = QWidget()
         self._lay_out()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QWidget
 
 from nca_seg_app.panels.filmbar import FilmBar
 from nca_seg_app.panels.picturelist import PictureModel, PictureView
 from nca_seg_app.panels.pictures import Refresh, picture_of, stacked
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.runs import Film, FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.viewing import Shown
@@ -44,7 +45,7 @@ class FilmPanel(QWidget):
         self.before, self.after = bar.before, bar.after
         self._timer = QTimer(self)
         self._timer.setInterval(PLAY_MS)
-        self._empty = QLabel(EMPTY)
+        self._empty = PlainLabel(EMPTY)
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._lay_out()

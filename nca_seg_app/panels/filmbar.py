@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QToolButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QSpinBox, QToolButton, QWidget
+
+from nca_seg_app.plain import PlainLabel
 
 
 class FilmBar(QWidget):
@@ -27,7 +29,7 @@ class FilmBar(QWidget):
         # A click leaves the keys with the canvas.
         self.back.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
-        legend = QLabel("above: noisy mask x_t\nbelow: mask it believes in")
+        legend = PlainLabel("above: noisy mask x_t\nbelow: mask it believes in")
         legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -8,7 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from engine.plaintext import one_line, shown_name
 from nca_seg_app.panels.thumbnails import Thumbnails
+from nca_seg_app.plain import tip
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.session import Session
 
@@ -56,13 +58,15 @@ class ImageModel(QAbstractListModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self._rows[self._places[index.row()]]
         if role == Qt.ItemDataRole.DisplayRole:
-            return row.path.stem
+            return one_line(row.path.stem)
         if role == Qt.ItemDataRole.DecorationRole:
             return self.thumbnails.get(row.path)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{row.path.stem}, {describe(row)}"
+            return f"{one_line(row.path.stem)}, {describe(row)}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.path.name}: {describe(row)}. Click to open; D next, A previous."
+            return tip(
+                f"{shown_name(row.path)}: {describe(row)}. Click to open; D next, A previous."
+            )
         if role == ROW_ROLE:
             return row
         return self.is_open(index.row()) if role == OPEN_ROLE else None

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListView,
     QPushButton,
@@ -24,6 +23,7 @@ from nca_seg_app.listing import Order
 from nca_seg_app.panels.imagelines import ImageDelegate
 from nca_seg_app.panels.imagelist import ImageModel, Index
 from nca_seg_app.panels.pictures import Refresh
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Session
 
 ORDERS: tuple[tuple[str, Order], ...] = (
@@ -56,7 +56,7 @@ class ImagesPanel(QWidget):
         self.words.setToolTip(
             "Show only images whose name contains this; Return opens the first, Esc clears."
         )
-        self.reviewed = QLabel()
+        self.reviewed = PlainLabel()
         self.reviewed.setToolTip("Ctrl+Return accepts an image as reviewed and opens the next.")
         self._lay_out()
         self._refresh = Refresh(self, self._show)
@@ -74,7 +74,7 @@ class ImagesPanel(QWidget):
     def _lay_out(self) -> None:
         empty, body = QWidget(), QWidget()
         invitation = QVBoxLayout(empty)
-        words = QLabel("Drop images or a folder here, or try the samples.")
+        words = PlainLabel("Drop images or a folder here, or try the samples.")
         words.setWordWrap(True)
         invitation.addWidget(words)
         for action_id in ("file.open_folder", "file.open", "file.open_sample"):

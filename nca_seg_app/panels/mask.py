@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QLabel, QListWidget, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QListWidget, QSizePolicy, QVBoxLayout, QWidget
 
 from engine.metrics import dice
+from engine.plaintext import one_line
 from engine.shape import Measurements, measure
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import difference, measured
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Session
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class MaskPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.told)
         layout.addWidget(self.beside)
-        layout.addWidget(QLabel("History"))
+        layout.addWidget(PlainLabel("History"))
         layout.addWidget(self.history, 1)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._refresh = Refresh(self, self._rest.start)
@@ -121,7 +123,7 @@ class MaskPanel(QWidget):
 
     def _show_history(self) -> None:
         document = self._document
-        steps = [BEGINNING, *document.steps] if document is not None else []
+        steps = [BEGINNING, *map(one_line, document.steps)] if document is not None else []
         shown = [self.history.item(row).text() for row in range(self.history.count())]
         if shown != steps:
             self.history.clear()
@@ -156,7 +158,7 @@ class MaskPanel(QWidget):
             QTimer.singleShot(0, self, self._move)
 
 
-def _words() -> QLabel:
-    label = QLabel()
+def _words() -> PlainLabel:
+    label = PlainLabel()
     label.setWordWrap(True)
     return label

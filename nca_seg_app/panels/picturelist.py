@@ -24,6 +24,8 @@ from PySide6.QtWidgets import (
     QStyleOptionViewItem,
 )
 
+from nca_seg_app.plain import tip
+
 MARGIN_PX = 4
 Index = QModelIndex | QPersistentModelIndex
 Draw = Callable[[int], QPixmap]
@@ -50,7 +52,9 @@ class PictureModel(QAbstractListModel):
             return self._pictures[row]
         if role == Qt.ItemDataRole.DisplayRole:
             return self._say(row)
-        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tip(self._explain(row))
+        if role == Qt.ItemDataRole.AccessibleTextRole:
             return self._explain(row)
         return None
 

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSlider,
@@ -16,11 +15,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.plaintext import shown_name
 from nca_seg_app.actions import Action, find_action, plain_text
 from nca_seg_app.form import Form, finish_typing
 from nca_seg_app.panels.agreement import AgreementWatch
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import figures, progress_text, scores
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
 
@@ -85,7 +86,7 @@ class SegmentPanel(QWidget):
         sliders = QGridLayout()
         rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
-            label = QLabel(slider.accessibleName())
+            label = PlainLabel(slider.accessibleName())
             label.setToolTip(slider.toolTip())
             sliders.addWidget(label, row, 0)
             sliders.addWidget(slider, row, 1)
@@ -148,7 +149,7 @@ class SegmentPanel(QWidget):
         if listed != list(session.models):
             self.models.clear()
             for entry in session.models:
-                self.models.addItem(f"{entry.name} · {entry.spec.size} cells", entry)
+                self.models.addItem(f"{shown_name(entry.name)} · {entry.spec.size} cells", entry)
         names = [entry.name for entry in session.models]
         self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
         self.figures.setText(figures(chosen, session.device_text) if chosen else "")
@@ -218,15 +219,14 @@ class SegmentPanel(QWidget):
         )
 
 
-def _words() -> QLabel:
-    label = QLabel()
+def _words() -> PlainLabel:
+    label = PlainLabel()
     label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
     return label
 
 
-def _slider(name: str, tip: str) -> tuple[QSlider, QLabel]:
-    slider, text = QSlider(Qt.Orientation.Horizontal), QLabel()
+def _slider(name: str, tip: str) -> tuple[QSlider, PlainLabel]:
+    slider, text = QSlider(Qt.Orientation.Horizontal), PlainLabel()
     slider.setRange(0, SLIDER_STEPS)
     slider.setAccessibleName(name)
     slider.setToolTip(f"{tip} (arrow keys)")

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -17,11 +16,13 @@ from PySide6.QtWidgets import (
 )
 
 from engine.dataset import VAL_SHARE
+from engine.plaintext import shown_name
 from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.comparison import ComparisonView
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
 from nca_seg_app.panels.words import duration, offer
+from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Has, Session
 
 #: Not the size of the grid: a child keeps its parent's.
@@ -55,7 +56,7 @@ class TrainingPanel(QWidget):
         self._show_curve()
 
     def _lay_out(self) -> None:
-        self._source = QLabel()
+        self._source = PlainLabel()
         self._source.setWordWrap(True)
         self._form = Form(self._session.settings.learn, FIELDS)
         self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
@@ -63,7 +64,7 @@ class TrainingPanel(QWidget):
         self._keep = _button("Stop and keep best", "End it; the best model so far is offered.")
         self._cancel = _button("Cancel", "End it and drop what it made.")
         self._bar = QProgressBar()
-        self._left = QLabel()
+        self._left = PlainLabel()
         self._loss, self._dice = Plot("loss", "step"), Plot("validation Dice", "step")
         self._loss.setFixedHeight(150)
         self._dice.setFixedHeight(170)
@@ -86,7 +87,7 @@ class TrainingPanel(QWidget):
     def _decision(self) -> QWidget:
         self.offer = QFrame()
         self.offer.setFrameShape(QFrame.Shape.StyledPanel)
-        self.offer_text = QLabel()
+        self.offer_text = PlainLabel()
         self.offer_text.setWordWrap(True)
         self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
@@ -104,7 +105,7 @@ class TrainingPanel(QWidget):
         session, learning = self._session, self._session.learning
         state, rows = session.state, session.images
         masks = sum(row.has_mask for row in rows)
-        model = session.model.name if session.model is not None else "no model"
+        model = shown_name(session.model.name) if session.model is not None else "no model"
         if not rows:
             told = "Open a folder and save some masks: the model can learn from them."
         elif not masks:

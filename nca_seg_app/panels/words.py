@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.library import ModelEntry
+from engine.plaintext import shown_name
 from engine.presets import parameter_count
 from engine.shape import Measurements
 from engine.types import EnsembleResult
@@ -97,7 +98,7 @@ def offer(parent: str, best_dice: float, start_dice: float | None, images: int) 
         verdict = "better than its parent" if better else "but it is not better than its parent"
         told = (
             f"A new model is ready, {verdict}. "
-            f"Validation Dice: new {best_dice:.3f}, {parent} {start_dice:.3f}."
+            f"Validation Dice: new {best_dice:.3f}, {shown_name(parent)} {start_dice:.3f}."
         )
     if images < FEW_IMAGES:
         there = "only 1 image was" if images == 1 else f"only {images} images were"

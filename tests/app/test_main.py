@@ -35,7 +35,7 @@ save(path, Model(build(spec), choose("cpu")))
 BEFORE_TORCH = """
 import sys
 from PySide6.QtWidgets import QApplication
-from nca_seg_app.__main__ import open_window
+from nca_seg_app.application import open_window
 app = QApplication([])
 window = open_window(app)
 app.processEvents()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import errors
+from engine.plaintext import SENTENCE
 from nca_seg_app.notify import explain
 from nca_seg_app.settings import UnreadableSettings
 
@@ -47,3 +48,46 @@ def test_details_say_where_it_happened() -> None:
     except ValueError as error:
         _, details = explain(error)
     assert "test_details_say_where_it_happened" in details
+
+
+NASTY = "<b>a\u202eb</b>\x1b[31mc\nd\udcff"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UnreadableImage(f"/{NASTY}/{'x' * 5000}.png", NASTY + "y" * 5000),
+        errors.UnreadableMask(f"/{'x' * 5000}.png", NASTY),
+        errors.UnreadableModel(NASTY, "y" * 5000),
+        errors.DatasetProblem(f"/{'x' * 5000}", "y" * 5000),
+        errors.StudyProblem(f"/{'x' * 5000}", "y" * 5000),
+        errors.MaskKept(f"/{'x' * 5000}", "y" * 5000),
+        errors.UnknownArchitecture(NASTY * 500, [NASTY]),
+        UnreadableSettings(PATH, "y" * 5000, Path("/" + "x" * 5000)),
+        OSError(13, NASTY * 500, f"/{'x' * 5000}"),
+        OSError(13, "Permission denied", b"/\xff\x1b.png"),
+        ValueError(NASTY * 500),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_sentence_is_a_bounded_line_that_keeps_the_way_on(error: Exception) -> None:
+    told = explain(error)[0]
+    assert len(told) <= SENTENCE
+    assert told.isprintable()
+    whole = explain(type(error)(*SHORT.get(type(error), ("x",))))[0]
+    # What to do is the last sentence, and is not cut.
+    assert told.rsplit(". ", 1)[-1][-40:] == whole.rsplit(". ", 1)[-1][-40:] or "kept as" in told
+
+
+#: Errors of the same kinds about something short.
+SHORT: dict[type, tuple[object, ...]] = {
+    errors.UnreadableImage: ("/a", "b"),
+    errors.UnreadableMask: ("/a", "b"),
+    errors.UnreadableModel: ("/a", "b"),
+    errors.DatasetProblem: ("/a", "b"),
+    errors.StudyProblem: ("/a", "b"),
+    errors.MaskKept: ("/a", "b"),
+    errors.UnknownArchitecture: ("a", ["b"]),
+    UnreadableSettings: (PATH, "b", PATH),
+    PermissionError: (13, "b", "/a"),
+}

@@ -5,11 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.files import read_regular, replacing, write_atomic, write_new, write_together
+from engine import files
+from engine.files import (
+    put_in_place,
+    read_regular,
+    replacing,
+    write_atomic,
+    write_new,
+    write_together,
+)
 
 LONGEST = 255
 
@@ -129,3 +138,63 @@ def test_a_missing_file_and_a_folder_are_errors_that_name_them(tmp_path: Path) -
         with pytest.raises(OSError, match=r"[Dd]irector|regular") as caught:
             read_regular(path, 100)
         assert caught.value.filename == str(path)
+
+
+def held(number: int | None, times: int, real: Callable[[Path, Path], Path]) -> Callable[..., Path]:
+    """A renaming that Windows refuses so many times with that number of its own."""
+    left = [times]
+
+    def rename(source: Path, target: Path) -> Path:
+        if left[0]:
+            left[0] -= 1
+            error = PermissionError(errno.EACCES, "Access is denied", str(source))
+            error.winerror = number  # type: ignore[attr-defined]
+            raise error
+        return real(source, target)
+
+    return rename
+
+
+@pytest.mark.parametrize("number", [5, 32, 33])
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_a_file_that_another_program_holds_for_a_moment_is_replaced(
+    number: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits_s: list[float] = []
+    monkeypatch.setattr(files, "_wait", waits_s.append)
+    monkeypatch.setattr(Path, "replace", held(number, times, Path.replace))
+    path = tmp_path / "mask.png"
+    path.write_text("old")
+    write_atomic(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(waits_s) == times
+    assert waits_s == sorted(waits_s)
+    assert sum(waits_s) < 1.5
+
+
+@pytest.mark.parametrize(("number", "waits"), [(32, 7), (None, 0), (19, 0)])
+def test_a_file_that_stays_held_is_named_and_left_as_it_was(
+    number: int | None, waits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits_s: list[float] = []
+    monkeypatch.setattr(files, "_wait", waits_s.append)
+    monkeypatch.setattr(Path, "replace", held(number, 99, Path.replace))
+    path = tmp_path / "mask.png"
+    path.write_text("old")
+    with pytest.raises(PermissionError) as caught:
+        write_atomic(path, "new")
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(waits_s) == waits
+
+
+def test_a_folder_is_put_in_place_as_a_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_wait", lambda _: None)
+    monkeypatch.setattr(Path, "replace", held(32, 2, Path.replace))
+    (tmp_path / "run.part").mkdir()
+    put_in_place(tmp_path / "run.part", tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

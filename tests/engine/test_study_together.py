@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -293,6 +294,30 @@ class TestDamage:
             assert again.images() == before
             aside += len(again.notices)
         assert aside > 10
+
+    @pytest.mark.parametrize("image", ["n" * 100_000, "../a.png", "a\\u0000", "\\ud800"])
+    def test_an_odd_name_in_a_record_blocks_nothing(self, folder: Path, image: str) -> None:
+        study, path = Study.open(folder), folder / "a.png"
+        record = study.save(path, make_mask(), ORIGIN).with_suffix(".json")
+        record.write_text(record.read_text().replace('"a.png"', f'"{image}"'))
+        assert statuses(Study.open(folder))["a.png"] == "saved"
+        assert Study.open(folder).load(path, SHAPE) is not None
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="links need a right on Windows")
+    @pytest.mark.parametrize("target", ["study.sqlite", "nowhere", "drafts"])
+    def test_an_index_that_is_a_link_to_nothing_is_put_aside(
+        self, folder: Path, target: str
+    ) -> None:
+        study = Study.open(folder)
+        study.save(folder / "a.png", make_mask(), ORIGIN)
+        study.save_draft(folder / "b.jpg", make_mask(), ORIGIN)
+        index = study.masks_folder / "study.sqlite"
+        index.unlink()
+        index.symlink_to(target)
+        again = Study.open(folder)
+        assert statuses(again) == {"a.png": "saved", "b.jpg": "draft", "läsion 3.png": "new"}
+        assert again.notices
+        assert not (study.masks_folder / "nowhere").exists()
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on Windows")
     @pytest.mark.parametrize("what", ["record", "index", "mask", "draft record"])
