@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from nca_seg_app import settings as settings_files
 from nca_seg_app.dialogs import Dialogs
+from nca_seg_app.endings import Endings
 from nca_seg_app.faults import catch_everything
 from nca_seg_app.headless import Failure, run_headless, without_known_complaint
 from nca_seg_app.ports import real_engine, warm_up
@@ -51,9 +51,10 @@ def _show(app: QApplication, chosen: argparse.Namespace) -> int:
         window.session.open_path(chosen.paths)
     elif chosen.sample:
         window.session.open_sample()
-    # Qt's loop is not Python's: without this Ctrl+C in the terminal would do nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return app.exec()
+    endings = Endings(app, window.session.keeping.write_at_end, lambda: window.is_closed)
+    status = app.exec()
+    endings.leave(status)
+    return status
 
 
 def open_window(app: QApplication) -> Window:

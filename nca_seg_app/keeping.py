@@ -122,7 +122,7 @@ class Keeping(QObject):
         except Exception as error:
             session.fail(error)
             return False
-        if answer == "discard":
+        if answer != "cancel":
             self.drop_draft()
         return answer != "cancel"
 
@@ -339,11 +339,19 @@ class Keeping(QObject):
 
         session.lane.run(drafting(mask), done, failed)
 
-    def write_draft_now(self) -> None:
-        """Write what is drawn and not saved at once, in this thread: the program is about to end.
+    def write_at_end(self) -> None:
+        """Write what is drawn and not saved, and what was asked for before, in this thread.
 
-        Raises what writing raises.
+        For a program that is about to end; Qt's loop is not needed. Raises what writing raises.
         """
+        lane = self._session.lane
+        self._write_newest()
+        if lane.pending:
+            lane.close()
+            # A draft of before may have been written last.
+            self._write_newest()
+
+    def _write_newest(self) -> None:
         mask = self.open_mask
         if mask is not None and mask.document.unsaved and not self.is_drafted:
             drafting(mask)()

@@ -68,7 +68,8 @@ class Window(QMainWindow):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._closed = False
+        #: Whether what was unsaved was asked about, and all is stopped.
+        self.is_closed = False
         self._pages: dict[str, QDialog] = {}
         self.setObjectName("window")
         self.setWindowIcon(icon("app"))
@@ -257,11 +258,11 @@ class Window(QMainWindow):
         self._session.open_path(dropped(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self._closed:
-            self._closed = self._session.close()
-            if self._closed:
+        if not self.is_closed:
+            self.is_closed = self._session.close()
+            if self.is_closed:
                 self._keep_geometry()
-        event.setAccepted(self._closed)
+        event.setAccepted(self.is_closed)
 
 
 class _WheelPast(QObject):

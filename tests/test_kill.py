@@ -56,6 +56,10 @@ def draw():
     strokes += 1
     print(strokes, flush=True)
 
+if len(sys.argv) > 2:
+    from nca_seg_app.endings import Endings
+    session.change_settings(autosave_s=600.0)
+    endings = Endings(application, session.keeping.write_at_end, lambda: False)
 timer = QTimer(timeout=draw)
 session.open_path(folder / "images")
 application.exec()
@@ -92,8 +96,17 @@ for count in range(1, 100000):
 """
 
 
-def killed(program: str, *arguments: Path, lines: int, then_s: float) -> int:
-    """The last number a program printed; it is killed `then_s` after it has printed `lines`."""
+def killed(
+    program: str,
+    *arguments: Path | str,
+    lines: int,
+    then_s: float,
+    number: int | None = None,
+) -> int:
+    """The last number a program printed; it is killed `then_s` after it has printed `lines`.
+
+    By another signal than KILL where `number` is one, and its exit status has to say so.
+    """
     with subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         cwd=PROJECT,
@@ -105,8 +118,9 @@ def killed(program: str, *arguments: Path, lines: int, then_s: float) -> int:
             line = process.stdout.readline()
             assert line.strip().isdigit(), line
         time.sleep(then_s)
-        process.kill()
+        process.send_signal(signal.SIGKILL if number is None else number)
         rest = process.stdout.read().split()
+    assert number is None or process.returncode == 128 + number
     numbers = [word for word in rest if word.isdigit()]
     return int(numbers[-1]) if numbers else int(line)
 
@@ -123,6 +137,21 @@ def test_what_was_drawn_comes_back(tmp_path: Path) -> None:
     # A draft follows every half second, and twenty strokes a second are drawn at most.
     assert recovered >= drawn - 40
     assert study.load(image, (320, 240)) is None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_ends_the_window_once_the_newest_stroke_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    image = write_image(tmp_path / "images" / "a.png", (320, 240))
+    strokes = killed(
+        DRAWING, tmp_path, "signals", lines=5, then_s=0.0, number=getattr(signal, name)
+    )
+    draft = Study.open(image.parent).load_draft(image, (320, 240))
+    assert draft is not None
+    assert draft.newer
+    # The last number may be lost on its way, the stroke is not.
+    assert strokes <= int(draft.mask_hw[10:310, 100].sum()) <= strokes + 4
 
 
 @pytest.mark.parametrize("then_s", [0.0, 0.013, 0.05])

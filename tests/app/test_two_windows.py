@@ -350,7 +350,7 @@ class TestFolder:
         desk.open()
         desk.draw(30, 40)
         desk.begin_stroke(10, 10, 3)
-        desk.session.keeping.write_draft_now()
+        desk.session.keeping.write_at_end()
         draft = Study.open(desk.folder / "images").load_draft(desk.folder / "images/a.png", SHAPE)
         assert draft is not None
         assert draft.mask_hw[30, 40]

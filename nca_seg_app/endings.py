@@ -1,0 +1,82 @@
+"""However the program is told to end, what is drawn and not saved is written first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtWidgets import QApplication
+
+log = logging.getLogger(__name__)
+
+#: What ends a program from outside, where there is such a signal.
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGBREAK")
+#: A shell's number for a program that ended by a signal is this much more than the signal's.
+BY_SIGNAL = 128
+
+
+class Endings(QObject):
+    """Calls `write` before the process ends by a signal, a lost display or the end of a login.
+
+    It is called in the main thread and may not need Qt's loop. After a signal, or without its
+    display, the process ends without a question. `is_closed` tells that all was asked and done.
+    """
+
+    def __init__(
+        self, app: QApplication, write: Callable[[], None], is_closed: Callable[[], bool]
+    ) -> None:
+        super().__init__(app)
+        self._write = write
+        self._is_closed = is_closed
+        # Python's own handlers wait for Python code to run; Qt's loop would keep it from that.
+        self._reading, self._writing = socket.socketpair()
+        for end in (self._reading, self._writing):
+            end.setblocking(False)
+        self._notifier = QSocketNotifier(self._reading.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._obey)
+        signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
+        for name in SIGNALS:
+            number = getattr(signal, name, None)
+            # What `nohup` or a shell has the program ignore stays ignored.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: None)
+        # The login ends, on Windows and on X11.
+        app.commitDataRequest.connect(lambda _: self._rescue())
+
+    def leave(self, status: int) -> None:
+        """Qt's loop has ended; where the window was not closed before, end with this status.
+
+        So Qt does where the display is gone. (A lost Wayland compositor ends the process at once.)
+        """
+        self._notifier.setEnabled(False)
+        if not self._is_closed():
+            self._rescue()
+            self._end(status)
+
+    def _obey(self) -> None:
+        numbers = b""
+        with suppress(OSError):
+            numbers = self._reading.recv(64)
+        if numbers:
+            self._rescue()
+            self._end(BY_SIGNAL + numbers[0])
+
+    def _rescue(self) -> None:
+        try:
+            self._write()
+        except Exception:
+            log.exception("what was drawn could not be written at the end")
+
+    def _end(self, status: int) -> None:
+        # Without a farewell: threads may compute for seconds, and every file is whole.
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(status)
