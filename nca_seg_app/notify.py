@@ -7,10 +7,14 @@ from pathlib import Path
 
 from engine.errors import (
     DatasetProblem,
+    Diverged,
     EngineError,
+    FolderInUse,
     MaskKept,
+    NotFinite,
     OutOfMemory,
     StudyProblem,
+    TooLarge,
     UnknownArchitecture,
     UnreadableImage,
     UnreadableMask,
@@ -46,6 +50,32 @@ def sentence(error: BaseException) -> str:
             return (
                 f"The model {_name(error.path)} cannot be loaded: {_reason(error.reason)}. Your "
                 "masks are not affected; choose another model."
+            )
+        case FolderInUse():
+            return (
+                f"The folder {error.path} is in use: {_reason(error.reason)}. Nothing was changed "
+                "there; wait until that has ended."
+            )
+        case TooLarge():
+            return (
+                f"The model asks for {error.size} × {error.size} cells with {error.updates} "
+                f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
+                "computed. Your mask is not affected; choose a smaller model."
+            )
+        case NotFinite():
+            return (
+                f"The model {error.name} computed numbers that are not finite, so it has no "
+                "result. Your mask is not affected; choose another model."
+            )
+        case Diverged():
+            kept = (
+                "There is no new model"
+                if error.best is None
+                else "The best of what it had learned before is kept"
+            )
+            return (
+                f"The training diverged at step {error.step}. {kept}, and your models and masks "
+                f"are not affected; try a lower learning rate than {error.learning_rate:.2g}."
             )
         case MaskKept():
             return (

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from engine.cli.signals import INTERRUPTED, ending
 from engine.errors import (
     DatasetProblem,
+    Diverged,
     EngineError,
+    FolderInUse,
     MaskKept,
+    NotFinite,
     OutOfMemory,
     StudyProblem,
+    TooLarge,
     UnknownArchitecture,
     UnreadableImage,
     UnreadableMask,
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from engine.library import ModelEntry
     from engine.model import Model
 
-SOME_FAILED, NOTHING_DONE, INTERRUPTED = 3, 4, 130
+SOME_FAILED, NOTHING_DONE = 3, 4
 
 DataOption = Annotated[
     Path,
@@ -79,16 +84,20 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                     given["settings"] = replace(settings, **chosen)
                 except ValueError as error:
                     raise typer.BadParameter(str(error)) from error
-            try:
-                body(**given)
-            except KeyboardInterrupt:
-                say("Interrupted.")
-                raise typer.Exit(INTERRUPTED) from None
-            except BrokenPipeError:
-                raise
-            except (EngineError, OSError, MemoryError, Refusal) as error:
-                say(sentence(error))
-                raise typer.Exit(NOTHING_DONE) from None
+            with ending() as end:
+                try:
+                    body(**given)
+                except KeyboardInterrupt:
+                    say("Interrupted.")
+                    raise typer.Exit(end.exit_code) from None
+                except typer.Exit as done:
+                    interrupted = done.exit_code == INTERRUPTED
+                    raise typer.Exit(end.exit_code) if interrupted else done from None
+                except BrokenPipeError:
+                    raise
+                except (EngineError, OSError, MemoryError, Refusal) as error:
+                    say(sentence(error))
+                    raise typer.Exit(NOTHING_DONE) from None
 
         hints = get_type_hints(body, include_extras=True)
         parameters = [
@@ -155,6 +164,26 @@ def sentence(error: BaseException) -> str:
             return f"The model {error.path} cannot be used: {error.reason}."
         case DatasetProblem() | StudyProblem():
             return f"{error.path}: {error.reason}."
+        case FolderInUse():
+            return f"{error.path} is in use: {error.reason}. Wait for it, or choose another --out."
+        case TooLarge():
+            return (
+                f"The model asks for {error.size} × {error.size} cells with {error.updates} "
+                f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
+                "computed. Choose a smaller one."
+            )
+        case NotFinite():
+            return (
+                f"The model {error.name} computed numbers that are not finite, so there is no "
+                "result. Its weights are unusable; choose another one."
+            )
+        case Diverged():
+            kept = "" if error.best is None else f" The best weights before it are {error.best}."
+            return (
+                f"The training diverged at step {error.step}: its loss or its weights are no "
+                f"finite numbers any more. No model was added.{kept} Try a --learning-rate lower "
+                f"than {error.learning_rate:.2g}."
+            )
         case MaskKept():
             return (
                 f"{error.path} stays as it is: {error.reason}. Choose another --out, "
@@ -210,7 +239,8 @@ def expect_device(device: Device) -> None:
     try:
         choose(device)
     except ValueError as error:
-        raise Refusal(f"{error}. Leave --device out to use the processor.") from error
+        advice = ". Leave --device out to use the processor" if device == "cuda" else ""
+        raise Refusal(f"{error}{advice}.") from error
 
 
 def open_data(folder: Path) -> Dataset:
