@@ -9,7 +9,7 @@ from engine.presets import parameter_count
 from engine.types import ModelSpec
 
 #: Of one member, in bytes; on small machines it is half of their memory.
-MOST_BYTES = 4 << 30
+MOST_BYTES = 1 << 30
 #: In a diffusion step of one member, of which nothing is seen before its end: up to a minute.
 MOST_MULTIPLICATIONS = 4e12
 
