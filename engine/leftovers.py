@@ -65,7 +65,7 @@ def _killed() -> Iterator[tuple[float, Path]]:
     with suppress(OSError):
         for folder in sorted(trainings_folder().iterdir()):
             window = OF_WINDOW.fullmatch(folder.name)
-            ended = not window and (folder / LAST).exists()
+            ended = not window and (folder / LAST).exists() and (folder / BEST).exists()
             ours = window or OF_COMMAND.fullmatch(folder.name)
             if not ours or ended or folder.is_symlink() or not folder.is_dir():
                 continue

@@ -59,7 +59,8 @@ def read(
     """
     try:
         told, stored = tensorfile.read(path, MOST_BYTES)
-        facts, begun = (json.loads(told.get(key, "{}")) for key in (FACTS, RECIPE))
+        facts: dict[str, Any] = json.loads(told[FACTS])
+        begun: dict[str, Any] = json.loads(told.get(RECIPE, "{}"))
         if not isinstance(facts["done"], int) or not isinstance(begun, dict):
             raise TypeError("its facts are no facts of a run")
     except UnreadableModel as error:

@@ -45,7 +45,7 @@ def read(path: Path, most_bytes: int) -> tuple[dict[str, str], dict[str, NDArray
     try:
         whole = read_regular(path, most_bytes)
         told = _header(whole)
-        arrays = {name: _array(**stored) for name, stored in deserialize(whole)}
+        arrays = {name: _array(**stored) for name, stored in _stored(whole)}
     except FileNotFoundError as error:
         raise UnreadableModel(path, "there is no such file") from error
     except OSError as error:
@@ -94,6 +94,12 @@ def _header(whole: bytes) -> dict[str, str]:
     if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
         raise ValueError("its header is no record of texts")
     return told
+
+
+def _stored(whole: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Each array's name with its dtype, shape and data."""
+    stored: list[tuple[str, dict[str, Any]]] = deserialize(whole)  # type: ignore[no-untyped-call]
+    return stored
 
 
 def _array(dtype: str, shape: list[int], data: bytearray) -> NDArray[Any]:

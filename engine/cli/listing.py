@@ -20,6 +20,7 @@ from engine.cli.options import (
     print_json,
     say,
     sentence,
+    tell_leftovers,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def models(
     ]
     presets = [{"name": name, **_described(spec)} for name, spec in PRESETS.items()]
     problems = library.broken()
+    tell_leftovers()
     if json_:
         print_json(
             {

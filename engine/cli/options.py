@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from engine.cli.signals import INTERRUPTED, ending
+from engine.cli.signals import INTERRUPTED as INTERRUPTED
+from engine.cli.signals import ending
 from engine.errors import (
     DatasetProblem,
     Diverged,
@@ -230,6 +231,18 @@ def load_model(entry: ModelEntry, device: Device) -> Model:
 
     expect_device(device)
     return load(entry.path, device)
+
+
+def tell_leftovers() -> None:
+    """Say what a fine-tuning that was killed had learned; what leads to nothing is removed."""
+    from engine.leftovers import unfinished
+
+    left = unfinished()
+    if left is not None:
+        say(
+            "A fine-tuning was interrupted. The best of what it had learned is "
+            f"{left.weights}; nca-seg models --add adds it."
+        )
 
 
 def expect_device(device: Device) -> None:

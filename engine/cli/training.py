@@ -26,6 +26,7 @@ from engine.cli.options import (
     open_data,
     progress,
     say,
+    tell_leftovers,
 )
 from engine.curves import LOG, draw_curves, logged
 from engine.errors import UnknownArchitecture
@@ -236,6 +237,7 @@ def finetune(
     entry = find_model(model)
     dataset = open_data(data)
     loaded = load_model(entry, device)
+    tell_leftovers()
     folder = out or library.training_folder(entry.name)
 
     from engine.training import finetune as tuned

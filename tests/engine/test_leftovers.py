@@ -66,8 +66,9 @@ def test_a_run_by_command_that_ended_is_not_unfinished_and_a_windows_waits_for_a
 
 
 @pytest.mark.parametrize("age_s", [0.0, 2 * USELESS_S])
-def test_what_holds_no_weights_goes_after_an_hour(age_s: float) -> None:
-    folder = run(NAME, "state.safetensors", ".best.safetensors.0a1b2c3d.part", age_s=age_s)
+@pytest.mark.parametrize(("name", "file"), [(NAME, "x.part"), ("lesion+1", "last.safetensors")])
+def test_what_holds_no_best_weights_goes_after_an_hour(name: str, file: str, age_s: float) -> None:
+    folder = run(name, "state.safetensors", file, age_s=age_s)
     assert unfinished() is None
     assert folder.exists() == (not age_s)
 
