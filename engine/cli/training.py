@@ -250,7 +250,7 @@ def finetune(
         say("Stopped before the first validation, so there is no new model.")
         raise typer.Exit(INTERRUPTED)
     before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
-    if (last.best_dice or 1.0) < COLLAPSED * (last.start_dice or 0.0):
+    if last.best_dice is not None and last.best_dice < COLLAPSED * (last.start_dice or 0.0):
         raise Refusal(
             f"What was learned is much worse than {entry.name} ({_dice(last)}{before}), so no "
             "model was added. Try a lower --learning-rate; nca-seg models --add "

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import budget, library
+from engine import budget, checkpoint, library
 from engine.ensemble import replay, segment
 from engine.errors import TooLarge
 from engine.presets import PRESETS
 from engine.training import train
 from engine.types import ModelSpec, SampleSettings, TrainSettings
 from nca_seg_app.notify import sentence
+from tests.engine.commands import FAST, picture, run, write_dataset
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -87,3 +88,19 @@ def test_every_stream_is_refused_before_it_begins(
 ) -> None:
     with pytest.raises(TooLarge):
         next(stream(tmp_path))
+
+
+def test_a_file_that_asks_for_too_much_or_overflows_is_one_sentence(tmp_path: Path) -> None:
+    model = lively_model()
+    weights = {name: array.numpy() for name, array in model.network.state_dict().items()}
+    huge, wild = tmp_path / "huge.safetensors", tmp_path / "wild.safetensors"
+    checkpoint.write(huge, weights, replace(model.spec, size=4096))
+    checkpoint.write(wild, {name: 3e37 * array for name, array in weights.items()}, model.spec)
+    data, shot = write_dataset(tmp_path / "data"), picture(tmp_path / "a.png")
+    for path, told in ((huge, "4096 × 4096 cells"), (wild, "not finite")):
+        flags = ("--model", path, *FAST[2:])
+        result = run("segment", shot, "--out", tmp_path / "out", *flags, exit_code=4)
+        assert told in result.stderr
+        result = run("evaluate", "--data", data, "--split", "val", *flags, exit_code=4)
+        assert told in result.stderr
+    assert not (tmp_path / "out").exists()

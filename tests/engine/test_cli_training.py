@@ -239,10 +239,11 @@ def test_a_fine_tuning_that_diverges_installs_nothing(
     assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
 
 
+@pytest.mark.parametrize("best", [0.0, 0.39])
 def test_a_fine_tuning_that_made_the_model_much_worse_installs_nothing(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, best: float
 ) -> None:
-    found = iter([0.8, 0.1, 0.39])
+    found = iter([0.8, 0.0, best])
     monkeypatch.setattr("engine.training._Run.validate", lambda *_: next(found))
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "4")
     result = run(*arguments, exit_code=4)
