@@ -131,10 +131,16 @@ class AheadDesk(Desk):
 
     def rest(self) -> None:
         """Wait until nothing more would begin by itself."""
-        timer = self.session.ahead._timer
-        self.until(lambda: not timer.isActive() and self.session.ahead.path is None)
-        self.settle()
-        self.until(lambda: not timer.isActive() and self.session.ahead.path is None)
+        session, timer = self.session, self.session.ahead._timer
+        self.until(
+            lambda: (
+                session.jobs.free
+                and not timer.isActive()
+                and session.ahead.path is None
+                and not session.lane.pending
+                and not session.aside.pending
+            )
+        )
 
 
 def leave(desk: Desk) -> None:
