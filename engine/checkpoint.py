@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
+from engine import tensorfile
 from engine.errors import EngineError, UnreadableModel
 from engine.files import write_atomic
+from engine.presets import parameter_count
 from engine.types import Device, ModelSpec
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "nca-seg/model", 1
 #: The header's key under which the spec lies.
 SPEC = "nca-seg"
+#: Of a file's own words, in letters.
+LONGEST_SHOWN = 100
+#: A hundred times as long as the model in the box.
+MOST_BYTES = 256 << 20
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> None:
@@ -36,8 +40,7 @@ def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
     described = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
     described["training"] = dict(spec.training)
     header = {"format": FORMAT, "version": VERSION, "spec": described}
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return to_bytes(whole, {SPEC: json.dumps(header)})
+    return tensorfile.content(arrays, {SPEC: json.dumps(header)})
 
 
 def save(path: Path, model: Model) -> None:
@@ -47,36 +50,42 @@ def save(path: Path, model: Model) -> None:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """The spec of a model file, from its header alone; loads no torch. Raises UnreadableModel."""
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            text = (stored.metadata() or {}).get(SPEC)
-    except (SafetensorError, OSError) as error:
-        raise UnreadableModel(path, _plain(error)) from error
-    if text is None:
-        raise UnreadableModel(path, "it is a safetensors file without a description of ours")
-    try:
-        header = json.loads(text)
-        if header["format"] != FORMAT:
-            raise UnreadableModel(path, f"its format is {header['format']!r}, not {FORMAT!r}")
-        if header["version"] > VERSION:
-            raise UnreadableModel(path, f"it is of version {header['version']}, newer than we read")
-        return ModelSpec(**header["spec"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UnreadableModel(path, f"its description is damaged ({error})") from error
+    """The spec of a model file; loads no torch. Raises UnreadableModel."""
+    return read(path)[0]
 
 
 def read(path: Path) -> tuple[ModelSpec, dict[str, NDArray[Any]]]:
-    """Spec and weights of a model file; loads no torch. Raises UnreadableModel."""
-    spec = read_spec(path)
+    """Spec and weights of a model file; loads no torch.
+
+    Raises UnreadableModel where it is not a regular file, not whole, not as it was written, from a
+    newer version, or describes or holds what no model has.
+    """
+    told, arrays = tensorfile.read(path, MOST_BYTES)
+    if SPEC not in told:
+        raise UnreadableModel(path, "it is a safetensors file without a description of ours")
+    spec = _described(path, told[SPEC])
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise UnreadableModel(path, "its weights are not all finite numbers")
+    return spec, arrays
+
+
+def _described(path: Path, text: str) -> ModelSpec:
+    """The spec in a file's description. Raises UnreadableModel."""
     try:
-        with safe_open(path, framework="numpy") as stored:
-            return spec, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UnreadableModel(path, _plain(error)) from error
-    except (TypeError, AttributeError) as error:
-        # What numpy says of a kind of number that it has not, as bfloat16.
-        raise UnreadableModel(path, f"its weights are of a kind not read here ({error})") from error
+        header = json.loads(text, object_pairs_hook=tensorfile.without_repeats)
+        if header["format"] != FORMAT:
+            other = str(header["format"])[:LONGEST_SHOWN]
+            raise UnreadableModel(path, f"its format is {other!r}, not {FORMAT!r}")
+        if header["version"] > VERSION:
+            other = str(header["version"])[:LONGEST_SHOWN]
+            raise UnreadableModel(path, f"it is of version {other}, newer than we read")
+        spec = ModelSpec(**header["spec"])
+        # Half of a letter cannot be written anywhere.
+        f"{spec.name}{spec.architecture}{spec.parent}".encode()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        told = str(error)[:LONGEST_SHOWN]
+        raise UnreadableModel(path, f"its description is damaged ({told})") from error
+    return spec
 
 
 def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -109,18 +118,11 @@ def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
     chosen = choose(device, precision)
     spec, arrays = read(path)
     try:
+        # A few bytes of a description could ask for gigabytes.
+        if sum(array.size for array in arrays.values()) != parameter_count(spec):
+            raise TypeError("other parameters than described")
         network = build(spec)
         network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
     except (EngineError, RuntimeError, TypeError) as error:
         raise UnreadableModel(path, "its weights do not fit its description") from error
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise UnreadableModel(path, "its weights are not all finite numbers")
     return Model(network, chosen, fingerprint(spec, arrays))
-
-
-def _plain(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return f"it is not a whole safetensors file ({error})"

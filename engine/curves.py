@@ -8,11 +8,16 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from engine.files import replacing, write_atomic
+from engine.files import read_regular, replacing, write_atomic
 from engine.types import TrainStep
 
 #: A step's columns; where the best weights lie belongs to the folder, not to the log.
 COLUMNS = tuple(field.name for field in fields(TrainStep) if field.name != "best_path")
+
+#: Of a log, in bytes: twenty million steps.
+MOST_BYTES = 1 << 30
+#: In letters; ours have about sixty.
+LONGEST_LINE = 1000
 
 #: What the log is called in the folder of a run.
 LOG = "curves.csv"
@@ -48,14 +53,18 @@ def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
 
 
 def read_curves(path: Path) -> list[dict[str, float | None]]:
-    """The steps of a log, by column; half a line at its end is left out, and so is no file."""
+    """The steps of a log, by column; half a line at its end is left out, and so is no file.
+
+    What is no line of a log is left out as well. Raises OSError where it is no regular file.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, MOST_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return []
     whole = text[: text.rfind("\n") + 1]
     rows = []
-    for row in csv.DictReader(whole.splitlines()):
+    lines = [line for line in whole.splitlines() if len(line) < LONGEST_LINE and "\0" not in line]
+    for row in csv.DictReader(lines, quoting=csv.QUOTE_NONE):
         try:
             rows.append({name: float(row[name]) if row[name] else None for name in COLUMNS})
         except (KeyError, TypeError, ValueError):

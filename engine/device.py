@@ -19,6 +19,19 @@ from engine.errors import OutOfMemory
 from engine.types import Device, ModelSpec
 
 _LOCK = Lock()
+#: What torch, oneDNN, the C++ library and CUDA's libraries say, in words only, where memory ends.
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "could not create a primitive",
+    "could not create a memory",
+    "bad_alloc",
+    "not enough memory",
+    "out of memory",
+    "annot allocate memory",
+    "ALLOC_FAILED",
+)
+#: A person's choice of precision in place of the processor's.
+PRECISION, PRECISIONS = "NCA_SEG_PRECISION", ("float32", "bfloat16")
 #: Of malloc.h: from how many bytes on memory is lent by the system for one tensor alone, and how
 #: many freed ones a thread keeps.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -44,8 +57,13 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
     """The device to run on: CUDA where it works, else the CPU.
 
     bfloat16 is chosen where the processor multiplies it in hardware; elsewhere it is emulated and
-    many times slower than float32. Raises ValueError for "cuda" where there is none.
+    many times slower than float32. The environment's NCA_SEG_PRECISION chooses in place of "auto".
+    Raises ValueError for "cuda" where there is none, and for a precision that is none.
     """
+    if precision == "auto":
+        precision = os.environ.get(PRECISION) or precision
+    if precision not in (*PRECISIONS, "auto"):
+        raise ValueError(f"{PRECISION} is {precision!r}, not {' or '.join(PRECISIONS)}")
     reason = _why_not_cuda()
     if device == "cuda" and reason:
         raise ValueError(f"CUDA cannot be used: {reason}")
@@ -117,9 +135,8 @@ def in_memory(batch: int, size: int, what: Literal["members", "samples"]) -> Ite
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On a CPU torch says so in words only.
         known = (MemoryError, torch.cuda.OutOfMemoryError)
-        if not isinstance(error, known) and "DefaultCPUAllocator" not in str(error):
+        if not isinstance(error, known) and not any(words in str(error) for words in NO_MEMORY):
             raise
         raise OutOfMemory(batch, size, what) from error
 

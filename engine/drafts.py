@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from engine.errors import FolderInUse
 from engine.files import name_with_room, write_together
+from engine.locks import NAME as LOCK_NAME
+from engine.locks import Lock
 from engine.masks import Mask, encode_mask
 from engine.records import modified_ns, record_path, record_text
 from engine.types import Base, Origin
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 #: The folder for drafts among the masks.
 DRAFTS = "drafts"
@@ -40,32 +36,31 @@ class Writer:
 
     def __init__(self) -> None:
         self.token = uuid4().hex[:8]
-        self._locks: dict[Path, int] = {}
-        # Windows that are dropped without being closed let go as well.
-        weakref.finalize(self, _release, self._locks)
+        self._locks: dict[Path, Lock] = {}
         _OWN.add(self)
 
     def claim(self, folder: Path) -> None:
-        """Tell others that the drafts of this writer in a folder are in use. OSError passes."""
+        """Tell others that the drafts of this writer in a folder are in use.
+
+        Where the file system has no locks others find them, too.
+        """
         if folder in self._locks:
             return
-        path = _lock_path(folder, self.token)
-        # Locked before others can see it: who found it unlocked would take its owner for gone.
-        hidden = path.with_suffix(".part")
-        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o666)
-        # Some network shares have no locks: then other windows find these drafts, too.
-        with suppress(OSError):
-            _lock(descriptor)
-        if sys.platform != "win32":
-            hidden.rename(path)
-        self._locks[folder] = descriptor
+        # Whoever looks whether it is held holds it for that moment, and removes its file.
+        for _ in range(5):
+            with suppress(FolderInUse):
+                self._locks[folder] = Lock(folder, self.token)
+                if _lock_path(folder, self.token).exists():
+                    return
+                self._locks[folder].release()
 
     def close(self) -> None:
         """Draw no more: what drafts are left are anybody's."""
-        for folder in self._locks:
+        for folder, lock in self._locks.items():
+            lock.release()
             with suppress(OSError):
                 _lock_path(folder, self.token).unlink(missing_ok=True)
-        _release(self._locks)
+        self._locks.clear()
 
 
 def draft_path(folder: Path, image_name: str, writer: Writer | None) -> Path:
@@ -140,34 +135,17 @@ def _stem(image_name: str) -> str:
 
 
 def _lock_path(folder: Path, token: str) -> Path:
-    # Windows cannot rename a file that is open.
-    return folder / f".{token}.{'part' if sys.platform == 'win32' else 'lock'}"
+    return folder / LOCK_NAME.format(token)
 
 
 def _is_alive(folder: Path, token: str) -> bool:
     path = _lock_path(folder, token)
-    try:
-        with path.open("r+b" if sys.platform == "win32" else "rb") as stream:
-            _lock(stream.fileno())
-    except (BlockingIOError, PermissionError):
-        return True
-    except OSError:
-        # There is none, or no way to know: a draft that nobody finds would be lost.
+    if not path.exists():
         return False
-    # Whoever had it is gone, and so are the others that looked at this moment.
+    try:
+        Lock(folder, token).release()
+    except FolderInUse:
+        return True
     with suppress(OSError):
         path.unlink()
     return False
-
-
-def _lock(descriptor: int) -> None:
-    """Take the lock on a file without waiting; OSError where another has it."""
-    if sys.platform == "win32":
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _release(locks: dict[Path, int]) -> None:
-    while locks:
-        os.close(locks.popitem()[1])

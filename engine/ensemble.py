@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
+from engine.budget import expect_affordable
 from engine.device import in_memory, rounds, small_round
 from engine.framing import Frame
 from engine.fusion import settled
@@ -26,9 +27,10 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
 
     Every event is usable: members still being drawn count with what they believe now. With 0
     members it draws until the last five changed the mask by less than 0.1 % (`fusion.settled`), and
-    `total`, till then the most it may take, becomes what it took. Raises OutOfMemory, naming a
-    smaller batch that may fit.
+    `total`, till then the most it may take, becomes what it took. Raises TooLarge before it begins,
+    OutOfMemory, naming a smaller batch that may fit, and NotFinite.
     """
+    expect_affordable(model.spec)
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
     limit = settings.members or MOST_MEMBERS
@@ -96,14 +98,17 @@ def replay(
     """Every channel of the automaton at every cell update of one diffusion step of one member.
 
     `noisy_hw` is the x_t that the step was given (`DenoiseStep.noisy_nhw`), so the replay is the
-    step itself again. States are float32 (channels, rows, columns).
+    step itself again. States are float32 (channels, rows, columns). Raises TooLarge, OutOfMemory.
     """
+    expect_affordable(model.spec)
     frame = Frame(image.height, image.width, model.spec.size)
     image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
     levels = range(1, len(model.network.levels) + 1)
     total = sum(model.network.updates(level) + 1 for level in levels)
     moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
-    for done, moment in enumerate(moments, start=1):
+    for done in range(1, total + 1):
+        with in_memory(1, model.spec.size, "members"):
+            moment = next(moments)
         yield CellStep(
             done=done,
             total=total,

@@ -100,3 +100,41 @@ class OutOfMemory(EngineError):
     def smaller(self) -> int:
         """A batch size that may fit, or 0 where a single one did not."""
         return self.batch // 2
+
+
+class TooLarge(EngineError):
+    """A model that asks for more than is computed; `memory_gb` is about what a member takes."""
+
+    def __init__(self, size: int, updates: int, memory_gb: float) -> None:
+        self.size = size
+        self.updates = updates
+        self.memory_gb = memory_gb
+        super().__init__(
+            f"{size} × {size} cells with {updates} updates in a step and {memory_gb:.1f} GB for a "
+            "member are more than is computed"
+        )
+
+
+class NotFinite(EngineError):
+    """A model whose numbers overflowed, so that its answer means nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} computed numbers that are not finite")
+
+
+class Diverged(EngineError):
+    """A training whose loss or weights stopped being finite numbers at a step.
+
+    `best` is the file of the best weights before that, or None where none were judged.
+    """
+
+    def __init__(self, step: int, learning_rate: float, best: Path | None) -> None:
+        self.step = step
+        self.learning_rate = learning_rate
+        self.best = best
+        super().__init__(f"the training diverged at step {step}, at a rate of {learning_rate:g}")
+
+
+class FolderInUse(_FileProblem):
+    """A folder that another training writes to."""

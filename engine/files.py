@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -189,3 +190,33 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+#: What `_written` and `is_writable` leave when the program is killed.
+_PART = re.compile(r"\.(.*\.[0-9a-f]{1,8}|[0-9a-f]{32})\.part", re.DOTALL)
+#: In seconds: nothing is written for so long.
+OLD_PART_S = 3600
+
+
+def sweep_parts(folder: Path) -> None:
+    """Remove what a killed program left half-written in a folder, an hour later."""
+    with suppress(OSError):
+        for part in list(folder.glob(".*.part")):
+            with suppress(OSError):
+                # Also where the clock was set back meanwhile.
+                old = abs(time.time() - part.lstat().st_mtime) > OLD_PART_S
+                if old and _PART.fullmatch(part.name) and part.is_file():
+                    part.unlink()
+
+
+#: What changes with a file, even where another of the same length is put in its place at once.
+Stamp = tuple[int, int, int, int]
+
+
+def stamp(path: Path) -> Stamp | None:
+    """What tells a file from any other that had its name, or None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from engine.checkpoint import content, fingerprint, read
 from engine.errors import UnknownArchitecture, UnreadableModel
-from engine.files import write_new
+from engine.files import sweep_parts, write_new
 from engine.folders import home_folder
 from engine.types import ModelSpec
 
@@ -57,7 +58,9 @@ def find(name: str | Path = "") -> ModelEntry:
     """
     if str(name).endswith(SUFFIX):
         path = Path(name)
-        return _entry(path, path.parent.resolve() == _shipped_folder().resolve())
+        # Not Path.resolve(), which raises where links lead in a circle.
+        folders = (os.path.realpath(folder) for folder in (path.parent, _shipped_folder()))
+        return _entry(path, len(set(folders)) == 1)
     entries, problems = _scan()
     for entry in entries:
         if entry.name == str(name) or not str(name):
@@ -145,6 +148,7 @@ def _copied(weights: Path, base: str, *, numbered: bool = True) -> ModelEntry:
     """The model of a file, copied into the list under the name that `unused_name` gives it."""
     spec, arrays = read(weights)
     models_folder().mkdir(parents=True, exist_ok=True)
+    sweep_parts(models_folder())
     while True:
         name = unused_name(base, numbered=numbered)
         target = models_folder() / f"{name}{SUFFIX}"

@@ -68,7 +68,9 @@ class Model:
             bar = float(bars[timestep])
             given, time = self._given(mirrored(noisy_n1hw, members), timestep)
             output = mirrored(answer(image, given, time, timestep), members)
-            return clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
+            clean = clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
+            # What overflowed would be clipped to a mask; 0 × infinity stays to be seen.
+            return clean + 0 * output
 
         return believe
 

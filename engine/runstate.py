@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 from torch import Tensor, nn
 
+from engine import tensorfile
 from engine.errors import UnreadableModel
 from engine.files import write_atomic
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = tensorfile.Arrays
+#: Six times a model's longest file.
+MOST_BYTES = 6 * 256 << 20
 #: Names under which the two sets of weights lie.
 WEIGHTS, AVERAGE = "weights", "average"
-#: The header's key for what a run may not change half-way.
-RECIPE = "recipe"
+#: The header's keys for how far a run is, and for what it may not change half-way.
+FACTS, RECIPE = "run", "recipe"
 
 
 def write(
@@ -40,8 +41,8 @@ def write(
     for index, parameter in enumerate(network.parameters()):
         for key, value in _moments(optimizers, parameter).items():
             stored[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
-    told = {"run": json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
-    write_atomic(path, to_bytes(stored, told))
+    told = {FACTS: json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
+    write_atomic(path, tensorfile.content(stored, told))
 
 
 def read(
@@ -57,20 +58,25 @@ def read(
     would be recorded as made by one. A file from before recipes were kept is taken at its word.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["run"])
-            begun: dict[str, Any] = json.loads(file.metadata().get(RECIPE, "{}"))
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        told, stored = tensorfile.read(path, MOST_BYTES)
+        facts: dict[str, Any] = json.loads(told[FACTS])
+        begun: dict[str, Any] = json.loads(told.get(RECIPE, "{}"))
+        if not isinstance(facts["done"], int) or not isinstance(begun, dict):
+            raise TypeError("its facts are no facts of a run")
+    except UnreadableModel as error:
+        raise UnreadableModel(path, f"no run can go on from it ({error.reason})") from error
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise UnreadableModel(path, f"no run can go on from it ({error})") from error
     other = [name for name in recipe if name in begun and begun[name] != recipe[name]]
     if other:
-        told = ", ".join(f"{name} {begun[name]!r}, not {recipe[name]!r}" for name in other)
-        raise UnreadableModel(path, f"its run was begun with {told}")
+        differing = ", ".join(f"{name} {begun[name]!r}, not {recipe[name]!r}" for name in other)
+        raise UnreadableModel(path, f"its run was begun with {differing}")
     fill(network, _under(WEIGHTS, stored), path)
     fill(average, _under(AVERAGE, stored), path)
     for index, parameter in enumerate(network.parameters()):
         for key, value in _under(f"optimizer.{index}", stored).items():
+            if value.ndim and value.shape != tuple(parameter.shape):
+                raise UnreadableModel(path, "what its optimizers remember does not fit the network")
             # Counters of zero dimensions stay on the CPU, as torch keeps them.
             place = parameter.device if value.ndim else "cpu"
             _moments(optimizers, parameter)[key] = torch.from_numpy(value).to(place)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from engine import noise
 from engine.device import DeviceChoice
 from engine.diffusion import alpha_bars, ddim_step, ddpm_step, walk
+from engine.errors import NotFinite
 from engine.model import Denoiser
 from engine.noise import Purpose
 from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings
@@ -31,7 +33,8 @@ def denoise(
     """The diffusion steps of some members of one image; the last one's `clean_nhw` is the answer.
 
     `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times `spec.detail`. A model
-    with fewer timesteps than `settings.steps` takes all it has.
+    with fewer timesteps than `settings.steps` takes all it has. Raises NotFinite at the
+    step whose answer is no number.
     """
     spec, seed = model.spec, settings.seed
     shape = (image_chw.shape[1] // spec.detail, image_chw.shape[2] // spec.detail)
@@ -42,12 +45,16 @@ def denoise(
     pairs = walk(spec.timesteps, min(settings.steps, spec.timesteps))
     for done, (timestep, following) in enumerate(pairs, start=1):
         clean = believe(noisy, timestep)
+        clean_nhw = (clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy()
+        # Compared with a threshold it would be no lesion, and no doubt.
+        if not np.isfinite(clean_nhw).all():
+            raise NotFinite(spec.name)
         yield DenoiseStep(
             done=done,
             total=len(pairs),
             timestep=timestep,
             noisy_nhw=noisy[:, 0].cpu().numpy().copy(),
-            clean_nhw=(clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy(),
+            clean_nhw=clean_nhw,
         )
         bar, bar_next = float(bars[timestep]), float(bars[following])
         if settings.sampler == "ddpm":

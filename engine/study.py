@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from engine.dataset import assign_splits
 from engine.drafts import DRAFTS, Writer, draft_key, draft_path, found_drafts, remove_draft
 from engine.drafts import write_draft as write_draft_file
 from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, Vanished
-from engine.files import is_writable, write_atomic, write_together
+from engine.files import is_writable, sweep_parts, write_atomic, write_together
 from engine.folders import home_folder
 from engine.images import image_shape, list_images
 from engine.maskfiles import INDEX, MASKS, MaskFiles, image_version, mask_version, version_of
@@ -76,7 +75,8 @@ class Study:
         home = home_folder() / "studies" / name
         writable = is_writable(beside if beside.is_dir() else folder)
         study = cls(folder, beside if writable else home, home, writer)
-        study._sweep()
+        for place in (study.masks_folder, study.masks_folder / DRAFTS):
+            sweep_parts(place)
         return study
 
     @property
@@ -358,14 +358,6 @@ class Study:
         self.notices.append(
             StudyProblem(aside, "a damaged index that was put aside; every mask is there")
         )
-
-    def _sweep(self) -> None:
-        """Remove what a killed program left half-written, an hour later."""
-        for folder in (self.masks_folder, self.masks_folder / DRAFTS):
-            for part in folder.glob(".*.part"):
-                with suppress(OSError):
-                    if time.time() - part.stat().st_mtime > 3600:
-                        part.unlink()
 
 
 def study_dataset(study: Study) -> Dataset:

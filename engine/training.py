@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -17,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine import checkpoint, parallel, runstate
+from engine import checkpoint, locks, parallel, runstate
+from engine.budget import expect_affordable
 from engine.device import DeviceChoice, choose, in_memory
 from engine.diffusion import add_noise, alpha_bars, clean_from, network_input
-from engine.errors import DatasetProblem
+from engine.errors import DatasetProblem, Diverged, NotFinite
+from engine.files import sweep_parts
 from engine.lessons import Lesson, Lessons, reference
 from engine.loss import total_loss
 from engine.metrics import dice
@@ -82,10 +85,32 @@ def train(
     Raises
     ------
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
+    FolderInUse : before the first step, where another run writes to `folder`.
     UnreadableModel : where `resume` finds no state that fits.
+    TooLarge : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
+    Diverged : at a step whose loss or gradient is no number; the weights are those before it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
+        sweep_parts(folder)
+        last = min(settings.steps, stop_at or settings.steps)
+        yield from _train(
+            spec, dataset, settings, folder, start, resume, device, lambda: _End(last, minutes)
+        )
+
+
+def _train(
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    start: runstate.Arrays | None,
+    resume: bool,
+    device: Device,
+    end: Callable[[], _End],
+) -> Iterator[TrainStep]:
+    """What `train` does in a folder that no other run writes to."""
     learned = dataset.split("train")
     judged = evenly(dataset.split("val"), settings.validation_images)
     if not learned:
@@ -98,10 +123,10 @@ def train(
         "samples_before": begun_with,
     }
     spec = replace(spec, size=settings.size, training=record)
+    expect_affordable(spec)
     lessons = Lessons(learned, spec, settings)
     references = [reference(sample, settings.size, spec.detail) for sample in judged]
-    end = _End(min(settings.steps, stop_at or settings.steps), minutes)
-    run = _Run(spec, settings, folder, choose(device), start, end)
+    run = _Run(spec, settings, folder, choose(device), start, end())
     if resume:
         run.read_state(references)
     try:
@@ -109,14 +134,19 @@ def train(
             # What a kill leaves from here on can be gone on from.
             run.write_state()
             if start is not None and references:
-                run.start_dice = run.validate(references)
+                with in_memory(1, settings.size, "members"):
+                    run.start_dice = run.validate(references)
         while not run.ended:
             with in_memory(settings.batch_size, settings.size, "samples"):
                 step = run.step(lessons, references)
             yield step
     finally:
-        run.write_state()
-        run.write_last()
+        try:
+            run.write_ending()
+        except KeyboardInterrupt:
+            # It was sent while the run already ended, as by an error of a process that left first.
+            run.write_ending()
+            raise
 
 
 def finetune(
@@ -195,19 +225,25 @@ class _Run:
             loss = self._loss(lesson)
             self.network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         rate = self._rate()
+        mean_loss = parallel.total(float(loss.detach())) / parallel.size()
+        # Before the weights are changed: what was learnt until now stays.
+        if not math.isfinite(mean_loss) or not math.isfinite(float(length)):
+            raise Diverged(self.done + 1, rate, self.best_path)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-        mean_loss = parallel.total(float(loss.detach())) / parallel.size()
         self.done += 1
         self.unjudged, self.newest_dice = True, None
         self.ended = self.end.reached(self.done)
         self._follow()
         elapsed = time.monotonic() - began
-        validated = self._judge(references)
+        try:
+            validated = self._judge(references)
+        except NotFinite as error:
+            raise Diverged(self.done, rate, self.best_path) from error
         if time.monotonic() - self.saved_at > SECONDS_BETWEEN_STATES:
             self.write_state()
         return TrainStep(
@@ -314,8 +350,9 @@ class _Run:
         spec = replace(self.spec, training={**self.spec.training, **seen})
         checkpoint.write(self.folder / name, runstate.arrays(self.average), spec)
 
-    def write_last(self) -> None:
-        """Write the newest averaged weights as last.safetensors, where a step was ever taken."""
+    def write_ending(self) -> None:
+        """Write the state, and the newest averaged weights where a step was ever taken."""
+        self.write_state()
         if self.done:
             self._write_model(LAST)
 

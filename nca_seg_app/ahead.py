@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine.files import Stamp, stamp
 from engine.images import read_image
 from engine.types import EnsembleResult, Image
 from nca_seg_app.jobs import Job, TimeLeft
@@ -40,7 +40,7 @@ class Forerun:
         self.surveys = surveys
         self._reader = reader
         self.result: EnsembleResult | None = None
-        self.modified_ns = 0
+        self.stamp: Stamp | None = None
 
     @property
     def nbytes(self) -> int:
@@ -53,14 +53,11 @@ class Forerun:
         frame = self.result.frame if self.result is not None else None
         if frame is None or (frame.height, frame.width) != (image.height, image.width):
             return False
-        try:
-            return self.path.stat().st_mtime_ns == self.modified_ns
-        except OSError:
-            return False
+        return self.stamp is not None and stamp(self.path) == self.stamp
 
     def read(self) -> Image:
         """The image. Raises what reading it raises."""
-        self.modified_ns = self.path.stat().st_mtime_ns
+        self.stamp = stamp(self.path)
         return self._reader(self.path)
 
 
@@ -94,7 +91,7 @@ class Ahead(QObject):
         #: Other settings held before, so that doubts already known may be of those.
         self._mixed = False
         self._to_survey = 0
-        self._opened_ns = 0
+        self._opened: Stamp | None = None
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
         session.image_changed.connect(self._note_image)
@@ -172,16 +169,14 @@ class Ahead(QObject):
         whole = result.done == result.total and run.terms == chosen.terms
         if whole and row.status == "new" and document.is_empty:
             forerun = Forerun(row.path, run, surveys=False)
-            forerun.result, forerun.modified_ns = result, self._opened_ns
+            forerun.result, forerun.stamp = result, self._opened
             if forerun.nbytes <= KEPT_BYTES:
                 self._keep(forerun)
 
     def _note_image(self) -> None:
         # Of the file as it was read: it may be another one when the image is left.
-        self._opened_ns = 0
-        with suppress(OSError):
-            if (path := self._session.path) is not None:
-                self._opened_ns = path.stat().st_mtime_ns
+        path = self._session.path
+        self._opened = stamp(path) if path is not None else None
 
     def close(self) -> None:
         """Begin nothing any more, and ask what is under way to stop; `Jobs.close()` waits."""

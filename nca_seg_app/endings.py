@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 log = logging.getLogger(__name__)
@@ -34,18 +33,12 @@ class Endings(QObject):
         super().__init__(app)
         self._write = write
         self._is_closed = is_closed
-        # Python's own handlers wait for Python code to run; Qt's loop would keep it from that.
-        self._reading, self._writing = socket.socketpair()
-        for end in (self._reading, self._writing):
-            end.setblocking(False)
-        self._notifier = QSocketNotifier(self._reading.fileno(), QSocketNotifier.Type.Read, self)
-        self._notifier.activated.connect(self._obey)
-        signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         for name in SIGNALS:
             number = getattr(signal, name, None)
             # What `nohup` or a shell has the program ignore stays ignored.
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, lambda number, frame: None)
+                signal.signal(number, lambda number, frame: self._obey(number))
+        self._let_python_run()
         # The login ends, on Windows and on X11.
         app.commitDataRequest.connect(lambda _: self._rescue())
 
@@ -54,18 +47,28 @@ class Endings(QObject):
 
         So Qt does where the display is gone. (A lost Wayland compositor ends the process at once.)
         """
-        self._notifier.setEnabled(False)
         if not self._is_closed():
             self._rescue()
             self._end(status)
 
-    def _obey(self) -> None:
-        numbers = b""
-        with suppress(OSError):
-            numbers = self._reading.recv(64)
-        if numbers:
-            self._rescue()
-            self._end(BY_SIGNAL + numbers[0])
+    def _let_python_run(self) -> None:
+        """Python's handlers wait for Python code to run, and Qt's loop alone never runs any."""
+        if sys.platform == "win32":
+            # Qt listens there to sockets only.
+            self._timer = QTimer(self, interval=500)
+            self._timer.timeout.connect(lambda: None)
+            self._timer.start()
+            return
+        reading, writing = os.pipe()
+        for end in (reading, writing):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._notifier = QSocketNotifier(reading, QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(lambda: os.read(reading, 64))
+
+    def _obey(self, number: int) -> None:
+        self._rescue()
+        self._end(BY_SIGNAL + number)
 
     def _rescue(self) -> None:
         try:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import (
@@ -96,7 +97,9 @@ def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:
 
     Raises Failure with a sentence where that did not work.
     """
-    session = Session(real_engine(), Nobody(), Settings(theme="dark", run_ahead=False))
+    # What a window left is for somebody to decide about.
+    engine = replace(real_engine(), unfinished=lambda: None)
+    session = Session(engine, Nobody(), Settings(theme="dark", run_ahead=False))
     apply_theme(app, session.settings.theme)
     window = Window(session)
     try:

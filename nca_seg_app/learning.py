@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
+from engine.errors import FolderInUse
+from engine.leftovers import Leftover
 from engine.library import ModelEntry
+from engine.locks import Lock
 from engine.study import study_dataset
-from engine.types import Sample, TrainSettings, TrainStep, evenly
+from engine.types import ModelSpec, Sample, TrainSettings, TrainStep, evenly
 from nca_seg_app.comparing import Comparing
 from nca_seg_app.undertaking import Undertaking
 
@@ -46,6 +49,7 @@ class Curve:
 class Learning(Undertaking):
     """A fine-tuning under way, its curve, and the new model it leads to.
 
+    What one that was killed had learned is offered in the same way when the window is opened again.
     `comparing` shows what that outlines otherwise than its parent.
     """
 
@@ -61,7 +65,11 @@ class Learning(Undertaking):
         self._curve = Curve()
         self._candidate: Path | None = None
         self._folder: Path | None = None
+        #: Of the folder, until the person has decided: other windows shall not take it for killed.
+        self._lock: Lock | None = None
+        self._interrupted: ModelSpec | None = None
         self.comparing = Comparing(session, self)
+        session.models_held.listed.connect(self._look_for_leftovers)
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
@@ -83,6 +91,11 @@ class Learning(Undertaking):
         """The weights of a new model that waits for a decision, or None."""
         return self._candidate
 
+    @property
+    def interrupted(self) -> ModelSpec | None:
+        """What the candidate describes, where its fine-tuning was killed before it ended."""
+        return self._interrupted
+
     def finetune(self, settings: TrainSettings | None = None) -> None:
         """Fine-tune the chosen model on the study's saved masks."""
         session, study, entry = self._session, self._session.study, self._session.model
@@ -99,6 +112,8 @@ class Learning(Undertaking):
         folder = engine.training_folder(entry)
 
         def stream() -> Iterator[TrainStep]:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(folder, "window")
             handle = shelf.get(entry, device).handle
             dataset = study_dataset(study)
             curve.judged = evenly(dataset.split("val"), chosen.validation_images)
@@ -168,9 +183,32 @@ class Learning(Undertaking):
 
     def _clean_up(self) -> None:
         """Remove what the run left on disk; an accepted model has its own copy."""
-        folder, self._folder = self._folder, None
+        folder, self._folder, self._interrupted = self._folder, None, None
+        if self._lock is not None:
+            self._lock.release()
         if folder is not None:
             self._session.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    def _look_for_leftovers(self) -> None:
+        session = self._session
+        session.models_held.listed.disconnect(self._look_for_leftovers)
+        session.lane.run(session.engine.unfinished, self._offer, session.fail)
+
+    def _offer(self, left: Leftover | None) -> None:
+        """Let the person decide about what a fine-tuning that was killed had learned."""
+        session, entries = self._session, self._session.models
+        if left is None or self.running or self._candidate is not None or not entries:
+            return
+        with suppress(FolderInUse):
+            self._lock = Lock(left.weights.parent, "window")
+            parents = [each for each in entries if each.fingerprint == left.spec.parent]
+            self._parent = (*parents, *entries)[0]
+            self._folder, self._interrupted = left.weights.parent, left.spec
+            self._set_candidate(left.weights)
+            session.message.emit(
+                f"A fine-tuning of {self._parent.name} was interrupted. What it had learned waits "
+                "in the Training panel: add it to your models, or discard it."
+            )
 
     def _show(self, step: TrainStep) -> None:
         self.curve_changed.emit()
@@ -191,6 +229,8 @@ class Learning(Undertaking):
         steps = self._curve.steps()
         if steps and steps[-1].best_path is not None:
             self._keep(steps[-1])
+        else:
+            self._clean_up()
         self.curve_changed.emit()
         self._session.fail(error)
 
@@ -198,6 +238,7 @@ class Learning(Undertaking):
         if step is not None and step.best_path is not None:
             self._set_candidate(step.best_path)
         else:
+            self._clean_up()
             self._session.message.emit(
                 "Stopped before the first validation: there is no new model to keep."
             )

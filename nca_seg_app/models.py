@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
+from engine.files import stamp
 from engine.library import ModelEntry
 from engine.types import Device
 from nca_seg_app.ports import Engine
@@ -47,8 +48,8 @@ class Shelf:
     def get(self, entry: ModelEntry, device: Device) -> Loaded:
         """`entry` loaded for `device`; slow the first time, so not for the main thread."""
         with self._lock:
-            # The time is part of the key: a file of the same name may hold other weights by now.
-            key = (entry.path, device, entry.path.stat().st_mtime_ns)
+            # The stamp is part of the key: a file of the same name may hold other weights by now.
+            key = (entry.path, device, stamp(entry.path))
             if self._loaded is None or key != self._key:
                 # First let go of the old one, or both lie in memory.
                 self._loaded = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 
 from engine.errors import EngineError
+from engine.files import Stamp, stamp
 from engine.images import read_image
 from engine.types import Image
 from nca_seg_app.jobs import Tasks
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 
 #: Someone who goes through the list quickly shall not wait for images that he passes by.
 REST_MS = 100
-
-#: When a file was last written, and how long it is.
-Stamp = tuple[int, int]
 
 
 class Neighbours(QObject):
@@ -63,10 +61,10 @@ class Neighbours(QObject):
         underway = self._underway
         if underway is not None and underway[0] == path:
             underway[1].wait()
-        stamp = _stamp(path)
+        now = stamp(path)
         with self._lock:
             known = self._kept.get(path)
-        if known is not None and stamp is not None and known[0] == stamp:
+        if known is not None and now is not None and known[0] == now:
             return known[1]
         return read_image(path)
 
@@ -74,7 +72,7 @@ class Neighbours(QObject):
         """Whether the image need not be read from its file. Looks at the file."""
         with self._lock:
             known = self._kept.get(path)
-        return known is not None and known[0] == _stamp(path)
+        return known is not None and known[0] == stamp(path)
 
     def close(self) -> None:
         """Read nothing any more; what is being read is waited for."""
@@ -100,15 +98,15 @@ class Neighbours(QObject):
                 self._tasks.run(partial(self._read, path), None, _note)
 
     def _read(self, path: Path) -> None:
-        stamp = _stamp(path)
-        if stamp is None or path not in self._wanted or self.holds(path):
+        before = stamp(path)
+        if before is None or path not in self._wanted or self.holds(path):
             return
         read = Event()
         self._underway = path, read
         try:
             image = read_image(path)
             with self._lock:
-                self._kept[path] = stamp, image
+                self._kept[path] = before, image
             self._bound()
         finally:
             self._underway = None
@@ -135,14 +133,6 @@ def _note(error: BaseException) -> None:
     # What is wrong with a file the person meets in opening it.
     if not isinstance(error, EngineError):
         log.error("an image was not read ahead", exc_info=error)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def _megabytes(image: Image) -> float:

@@ -6,10 +6,14 @@ import traceback
 
 from engine.errors import (
     DatasetProblem,
+    Diverged,
     EngineError,
+    FolderInUse,
     MaskKept,
+    NotFinite,
     OutOfMemory,
     StudyProblem,
+    TooLarge,
     UnknownArchitecture,
     UnreadableImage,
     UnreadableMask,
@@ -62,6 +66,32 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             return (
                 f"The model {name} cannot be loaded: {why}. Your masks are not affected; choose "
                 "another model."
+            )
+        case FolderInUse():
+            return (
+                f"The folder {place} is in use: {why}. Nothing was changed there; wait "
+                "until that has ended."
+            )
+        case TooLarge():
+            return (
+                f"The model asks for {error.size} × {error.size} cells with {error.updates} "
+                f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
+                "computed. Your mask is not affected; choose a smaller model."
+            )
+        case NotFinite():
+            return (
+                f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
+                "it has no result. Your mask is not affected; choose another model."
+            )
+        case Diverged():
+            kept = (
+                "There is no new model"
+                if error.best is None
+                else "The best of what it had learned before is kept"
+            )
+            return (
+                f"The training diverged at step {error.step}. {kept}, and your models and masks "
+                f"are not affected; try a lower learning rate than {error.learning_rate:.2g}."
             )
         case MaskKept():
             return f"{name} stays as it is: {why}. Write the result to another folder."

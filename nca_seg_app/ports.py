@@ -15,6 +15,7 @@ from engine.errors import ChangedOutside
 from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images import IMAGE_SUFFIXES
+from engine.leftovers import Leftover, unfinished
 from engine.library import ModelEntry
 from engine.preload import for_good, load_libraries, load_optimizer
 from engine.study import Status
@@ -102,6 +103,8 @@ class Engine:
     remove_model: Callable[[str], Path]
     #: The folder of sample images.
     sample_folder: Callable[[], Path]
+    #: What a fine-tuning that was killed had learned, or None.
+    unfinished: Callable[[], Leftover | None] = lambda: None
 
 
 def real_engine() -> Engine:
@@ -119,6 +122,7 @@ def real_engine() -> Engine:
         add_model=library.add,
         remove_model=library.remove,
         sample_folder=_sample_folder,
+        unfinished=unfinished,
     )
 
 

@@ -35,7 +35,7 @@ Exit codes:
   2    the command was not understood
   3    not everything could be done, and why is said; the rest is done or kept
   4    nothing could be done: the model, the data or the disk
-  130  interrupted; what was finished is kept
+  130  interrupted; what was finished is kept (143 by SIGTERM, 129 where the terminal closes)
   141  nobody reads the output any more; what was finished is kept
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -11,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.options import NOTHING_DONE, JsonOption, command, print_json, say, sentence
+from engine.cli.options import (
+    NOTHING_DONE,
+    JsonOption,
+    Refusal,
+    command,
+    print_json,
+    say,
+    sentence,
+    tell_leftovers,
+)
 
 if TYPE_CHECKING:
     from engine.types import ModelSpec
@@ -67,6 +77,7 @@ def models(
     ]
     presets = [{"name": name, **_described(spec)} for name, spec in PRESETS.items()]
     problems = library.broken()
+    tell_leftovers()
     if json_:
         print_json(
             {
@@ -119,22 +130,34 @@ def doctor() -> None:
     except (ImportError, OSError) as error:
         say(f"torch cannot be loaded, so nothing can be computed: {error}.")
         raise typer.Exit(NOTHING_DONE) from None
-    chosen = choose("auto")
+    try:
+        chosen = choose("auto")
+    except ValueError as error:
+        raise Refusal(f"{error}.") from error
     print(f"Device       {chosen.name}, {torch.get_num_threads()} threads")
     print(f"Precision    {chosen.precision}{_why(chosen.name, chosen.precision)}")
     print(f"CUDA         {'used' if chosen.name == 'cuda' else f'not used: {chosen.reason}'}")
 
 
 def _why(device: str, precision: str) -> str:
-    if precision == "float32" and device == "cpu":
-        return " (this processor does not multiply bfloat16)"
-    return ""
+    from engine.device import PRECISION, PRECISIONS, multiplies_bfloat16
+
+    if asked := os.environ.get(PRECISION):
+        return f" ({PRECISION} is {asked})"
+    slow = precision == "float32" and device == "cpu" and not multiplies_bfloat16()
+    why = "this processor does not multiply bfloat16; " if slow else ""
+    return f" ({why}{PRECISION} may be {' or '.join(PRECISIONS)})"
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
     from engine.presets import parameter_count
 
-    figures = {key: value for key, value in spec.training.items() if key.endswith(FIGURES)}
+    figures = {
+        key: value
+        for key, value in spec.training.items()
+        # A file of somebody else's may hold anything here.
+        if key.endswith(FIGURES) and isinstance(value, float | int) and math.isfinite(value)
+    }
     return {
         "architecture": spec.architecture,
         "parameters": parameter_count(spec),

@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from engine.cli.signals import INTERRUPTED as INTERRUPTED
+from engine.cli.signals import ending
 from engine.errors import (
     DatasetProblem,
+    Diverged,
     EngineError,
+    FolderInUse,
     MaskKept,
+    NotFinite,
     OutOfMemory,
     StudyProblem,
+    TooLarge,
     UnknownArchitecture,
     UnreadableImage,
     UnreadableMask,
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
     from engine.library import ModelEntry
     from engine.model import Model
 
-SOME_FAILED, NOTHING_DONE, INTERRUPTED = 3, 4, 130
+SOME_FAILED, NOTHING_DONE = 3, 4
 
 DataOption = Annotated[
     Path,
@@ -88,16 +94,20 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                     given["settings"] = replace(settings, **chosen)
                 except ValueError as error:
                     raise typer.BadParameter(str(error)) from error
-            try:
-                body(**given)
-            except KeyboardInterrupt:
-                say("Interrupted.")
-                raise typer.Exit(INTERRUPTED) from None
-            except BrokenPipeError:
-                raise typer.Exit(NOBODY_READS) from None
-            except (EngineError, OSError, MemoryError, Refusal) as error:
-                say(sentence(error))
-                raise typer.Exit(NOTHING_DONE) from None
+            with ending() as end:
+                try:
+                    body(**given)
+                except KeyboardInterrupt:
+                    say("Interrupted.")
+                    raise typer.Exit(end.exit_code) from None
+                except typer.Exit as done:
+                    interrupted = done.exit_code == INTERRUPTED
+                    raise typer.Exit(end.exit_code) if interrupted else done from None
+                except BrokenPipeError:
+                    raise typer.Exit(NOBODY_READS) from None
+                except (EngineError, OSError, MemoryError, Refusal) as error:
+                    say(sentence(error))
+                    raise typer.Exit(NOTHING_DONE) from None
 
         hints = get_type_hints(body, include_extras=True)
         parameters = [
@@ -170,6 +180,27 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             return f"The model {place} cannot be used: {why}."
         case DatasetProblem() | StudyProblem():
             return f"{place}: {why}."
+        case FolderInUse():
+            return f"{place} is in use: {why}. Wait for it, or choose another --out."
+        case TooLarge():
+            return (
+                f"The model asks for {error.size} × {error.size} cells with {error.updates} "
+                f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
+                "computed. Choose a smaller one."
+            )
+        case NotFinite():
+            return (
+                f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
+                "there is no result. Its weights are unusable; choose another one."
+            )
+        case Diverged():
+            best = "" if error.best is None else shown_path(error.best, most_path)
+            kept = f" The best weights before it are {best}." if best else ""
+            return (
+                f"The training diverged at step {error.step}: its loss or its weights are no "
+                f"finite numbers any more. No model was added.{kept} Try a --learning-rate lower "
+                f"than {error.learning_rate:.2g}."
+            )
         case MaskKept():
             return f"{place} stays as it is: {why}. Choose another --out, or add --overwrite."
         case UnknownArchitecture(known=()):
@@ -217,6 +248,18 @@ def load_model(entry: ModelEntry, device: Device) -> Model:
     return load(entry.path, device)
 
 
+def tell_leftovers() -> None:
+    """Say what a fine-tuning that was killed had learned; what leads to nothing is removed."""
+    from engine.leftovers import unfinished
+
+    left = unfinished()
+    if left is not None:
+        say(
+            "A fine-tuning was interrupted. The best of what it had learned is "
+            f"{left.weights}; nca-seg models --add adds it."
+        )
+
+
 def expect_device(device: Device) -> None:
     """Raise Refusal, with the reason, where a device is not there."""
     from engine.device import choose
@@ -224,7 +267,8 @@ def expect_device(device: Device) -> None:
     try:
         choose(device)
     except ValueError as error:
-        raise Refusal(f"{error}. Leave --device out to use the processor.") from error
+        advice = ". Leave --device out to use the processor" if device == "cuda" else ""
+        raise Refusal(f"{error}{advice}.") from error
 
 
 def open_data(folder: Path) -> Dataset:

@@ -33,7 +33,7 @@ from engine.cli.options import (
     say,
     sentence,
 )
-from engine.errors import EngineError, MaskKept, OutOfMemory, UnreadableImage
+from engine.errors import EngineError, MaskKept, UnreadableImage
 from engine.files import write_atomic
 from engine.types import SampleSettings, Split, evenly
 
@@ -91,7 +91,7 @@ def segment(
                     problems.append({"image": str(path), "reason": sentence(error)})
                     say(sentence(error))
                     continue
-                except (OutOfMemory, OSError) as error:
+                except (EngineError, OSError) as error:
                     problems.append({"image": str(path), "reason": sentence(error)})
                     say(sentence(error))
                     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

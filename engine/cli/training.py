@@ -26,12 +26,15 @@ from engine.cli.options import (
     open_data,
     progress,
     say,
+    tell_leftovers,
 )
 from engine.curves import LOG, draw_curves, logged
 from engine.errors import UnknownArchitecture
 from engine.types import FINE_TUNING, Prediction, ScheduleName, TrainSettings, TrainStep
 
 PICTURE = "curves.png"
+#: A fine-tuned model with less than this share of its parent's Dice learned nothing.
+COLLAPSED = 0.5
 #: Without a terminal a line comes this often, and at each validation.
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -181,6 +184,8 @@ def train(
         last, interrupted = _follow(steps, out, "Training")
         _conclude(last, out, interrupted)
         if interrupted:
+            if last is not None:
+                say(f"Interrupted; --resume goes on from step {last.done}.")
             # Within the group, which then is left without waiting: the others were interrupted too.
             raise typer.Exit(INTERRUPTED)
 
@@ -197,8 +202,7 @@ def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
     if last is not None and last.best_path is not None:
         print(f"{last.best_path}  {_dice(last)}  after {last.done} of {last.total} steps")
     elif last is not None:
-        hint = f"--resume goes on from step {last.done}"
-        say(f"Stopped before the first validation, so there is no model yet; {hint}.")
+        say("Stopped before the first validation, so there is no model yet.")
     elif best.exists() and not interrupted:
         print(f"{best}  no step was left to take; more --steps go on from here")
     else:
@@ -233,6 +237,7 @@ def finetune(
     entry = find_model(model)
     dataset = open_data(data)
     loaded = load_model(entry, device)
+    tell_leftovers()
     folder = out or library.training_folder(entry.name)
 
     from engine.training import finetune as tuned
@@ -244,8 +249,14 @@ def finetune(
         # Nothing but an interruption ends a run that was never judged.
         say("Stopped before the first validation, so there is no new model.")
         raise typer.Exit(INTERRUPTED)
-    child = library.adopt(last.best_path, entry)
     before = "" if last.start_dice is None else f", {last.start_dice:.4f} before"
+    if last.best_dice is not None and last.best_dice < COLLAPSED * (last.start_dice or 0.0):
+        raise Refusal(
+            f"What was learned is much worse than {entry.name} ({_dice(last)}{before}), so no "
+            "model was added. Try a lower --learning-rate; nca-seg models --add "
+            f"{last.best_path} adds it all the same."
+        )
+    child = library.adopt(last.best_path, entry)
     figures = f" {_dice(last)}{before}." if last.best_dice is not None else ""
     say(f"{entry.name} stays; the new model is beside it.{figures}")
     print(child.name)

@@ -21,7 +21,7 @@ from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.comparison import ComparisonView
 from nca_seg_app.panels.plots import CURVE_COLOURS, Plot
-from nca_seg_app.panels.words import duration, offer
+from nca_seg_app.panels.words import duration, leftover, offer
 from nca_seg_app.plain import PlainLabel
 from nca_seg_app.session import Has, Session
 
@@ -132,6 +132,9 @@ class TrainingPanel(QWidget):
     def _show_offer(self) -> None:
         learning = self._session.learning
         parent, curve = learning.parent_model, learning.curve
+        if parent is not None and learning.interrupted is not None:
+            self.offer_text.setText(leftover(parent.name, learning.interrupted))
+            return
         last = curve[-1] if curve else None
         if parent is None or last is None or last.best_dice is None:
             self.offer_text.setText(

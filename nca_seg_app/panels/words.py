@@ -8,7 +8,7 @@ from engine.library import ModelEntry
 from engine.plaintext import shown_name
 from engine.presets import parameter_count
 from engine.shape import Measurements
-from engine.types import EnsembleResult
+from engine.types import EnsembleResult, ModelSpec
 from nca_seg_app.panels.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
@@ -83,6 +83,15 @@ def doubt_text(agreement: Agreement | None) -> str:
         f"Doubt {agreement.doubt:.2f}: two members share {100 * agreement.dice.mean():.0f} % "
         f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
     )
+
+
+def leftover(parent: str, spec: ModelSpec) -> str:
+    """What a fine-tuning that was killed had learned, before the person decides about it."""
+    done, steps = spec.training.get("steps_done"), spec.training.get("steps")
+    after = f" after step {done} of {steps}" if isinstance(done, int) else ""
+    dice = spec.training.get("validation_dice")
+    found = f" It came to a Dice of {dice:.3f} in validation." if isinstance(dice, float) else ""
+    return f"A fine-tuning of {parent} was interrupted; this is its best{after}.{found}"
 
 
 def offer(parent: str, best_dice: float, start_dice: float | None, images: int) -> str:

@@ -12,7 +12,6 @@ from pytestqt.qtbot import QtBot
 
 from engine import masks
 from engine.types import SampleSettings, TrainSettings
-from nca_seg_app import ahead
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Has, Session
 from nca_seg_app.settings import Settings
@@ -132,10 +131,16 @@ class AheadDesk(Desk):
 
     def rest(self) -> None:
         """Wait until nothing more would begin by itself."""
-        self.settle()
-        self.qtbot.wait(3 * ahead.REST_MS)
-        self.until(lambda: self.session.ahead.path is None)
-        self.settle()
+        session, timer = self.session, self.session.ahead._timer
+        self.until(
+            lambda: (
+                session.jobs.free
+                and not timer.isActive()
+                and session.ahead.path is None
+                and not session.lane.pending
+                and not session.aside.pending
+            )
+        )
 
 
 def leave(desk: Desk) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.session import Has
+from engine import locks
+from engine.errors import Diverged
+from engine.leftovers import Leftover
+from engine.types import ModelSpec
+from nca_seg_app.session import Has, Session
 from tests.app.desks import Desk, leave
-from tests.fakes import DiskModel
+from tests.fakes import DiskModel, Person, fake_engine
 
 
 def saved(desk: Desk) -> None:
@@ -132,3 +137,78 @@ def test_closing_asks_before_it_stops_a_training(qtbot: QtBot, tmp_path: Path) -
     assert desk.session.learning.running
     leave(desk)
     assert desk.model.closed.is_set()
+
+
+def killed(desk: Desk, name: str = "oracle1") -> Leftover:
+    """What a fine-tuning in another window had learned before that was killed."""
+    folder = desk.folder / "training" / name
+    folder.mkdir(parents=True)
+    (folder / "best.safetensors").write_bytes(b"learned before the kill")
+    record = {"steps_done": 24, "steps": 40, "validation_dice": 0.875}
+    spec = ModelSpec("run", "multicbam", size=16, parent="print of oracle", training=record)
+    return Leftover(folder / "best.safetensors", spec)
+
+
+def reopened(qtbot: QtBot, desk: Desk, left: Leftover) -> Session:
+    """The session of a window that is opened after the kill."""
+    engine = dataclasses.replace(fake_engine(desk.folder), unfinished=lambda: left)
+    session = Session(engine, Person())
+    session.message.connect(desk.messages.append)
+    session.refresh_models()
+    qtbot.waitUntil(lambda: bool(session.models) and not session.lane.pending)
+    return session
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
+    qtbot: QtBot, desk: Desk, taken: bool
+) -> None:
+    left = killed(desk)
+    session = reopened(qtbot, desk, left)
+    learning = session.learning
+    assert Has.CANDIDATE in session.state
+    assert learning.candidate == left.weights
+    assert learning.interrupted == left.spec
+    assert "of oracle was interrupted" in desk.messages[-1]
+    # Another window, opened meanwhile, does not offer it again, nor removes it.
+    assert locks.in_use(left.weights.parent)
+    assert reopened(qtbot, desk, left).learning.candidate is None
+    if taken:
+        learning.accept()
+    else:
+        learning.discard()
+    qtbot.waitUntil(lambda: not session.lane.pending)
+    assert learning.candidate is None
+    assert learning.interrupted is None
+    assert not left.weights.parent.exists()
+    assert ("oracle+1" in [entry.name for entry in session.models]) == taken
+    assert session.close()
+
+
+def test_a_folder_waits_locked_until_the_person_has_decided(desk: Desk) -> None:
+    saved(desk)
+    desk.session.learning.finetune()
+    desk.settle()
+    assert desk.session.learning.candidate is not None
+    assert locks.in_use(desk.folder / "training" / "oracle1")
+    desk.session.learning.discard()
+    desk.settle()
+    assert not (desk.folder / "training" / "oracle1").exists()
+
+
+@pytest.mark.parametrize(("fails_at", "keeps"), [(1, False), (5, True)])
+def test_a_training_that_diverges_says_so_and_keeps_what_is_of_use(
+    qtbot: QtBot, tmp_path: Path, fails_at: int, keeps: bool
+) -> None:
+    best = tmp_path / "training" / "oracle1" / "best.safetensors"
+    error = Diverged(fails_at + 1, 0.5, best if keeps else None)
+    desk = Desk(qtbot, tmp_path, DiskModel(fails_at=fails_at, error=error))
+    saved(desk)
+    desk.session.learning.finetune()
+    desk.settle()
+    (told,) = desk.failures
+    assert f"diverged at step {fails_at + 1}" in told
+    assert ("kept" in told) == keeps
+    assert (desk.session.learning.candidate is not None) == keeps
+    assert best.exists() == best.parent.exists() == keeps
+    leave(desk)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from nca_seg_app.actions import find_action
+from nca_seg_app.models import Shelf
 from nca_seg_app.session import Has
 from tests.app.desks import Desk
+from tests.fakes import DiskModel, fake_engine
 
 
 def names(desk: Desk) -> list[str]:
@@ -68,3 +71,25 @@ def test_adding_can_be_given_up_and_a_bad_file_is_told(desk: Desk) -> None:
     desk.settle()
     assert names(desk) == before
     assert not desk.failures
+
+
+def test_a_model_file_of_the_same_length_and_time_in_its_place_is_loaded_anew(
+    tmp_path: Path,
+) -> None:
+    loaded: list[bytes] = []
+
+    def load(path: Path) -> object:
+        loaded.append(path.read_bytes())
+        return DiskModel()
+
+    engine = fake_engine(tmp_path, load=load)
+    (entry,) = engine.installed()
+    shelf = Shelf(engine)
+    shelf.get(entry, "cpu")
+    shelf.get(entry, "cpu")
+    before, other = entry.path.stat(), tmp_path / "other"
+    other.write_bytes(b"Weights of oracle")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(entry.path)
+    shelf.get(entry, "cpu")
+    assert loaded == [b"weights of oracle", b"Weights of oracle"]

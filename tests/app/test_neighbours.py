@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_a_file_that_changed_is_read_again(desk: Desk) -> None:
     PillowImage.new("RGB", (20, 10), (1, 2, 3)).save(path)
     assert held(desk) == []
     assert desk.session.neighbours.read(path).pixels_hwc.shape == (10, 20, 3)
+
+
+def test_a_file_of_the_same_length_and_time_in_its_place_is_read_again(desk: Desk) -> None:
+    desk.open(*NAMES)
+    desk.until(lambda: held(desk) == ["b.png"])
+    path = desk.session.images[1].path
+    before, other = path.stat(), path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert held(desk) == []
 
 
 def test_the_bound_of_the_settings_holds(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from engine import checkpoint
+from engine import checkpoint, tensorfile
 from engine.errors import UnreadableModel
 from tests.oracles import lively_model
 
@@ -132,3 +133,102 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
     with pytest.raises(UnreadableModel, match=reason) as caught:
         checkpoint.load(path)
     assert caught.value.path == path
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(stored: Path) -> None:
+    whole, draws = stored.read_bytes(), np.random.default_rng(0)
+    spec, arrays = checkpoint.read(stored)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = {*draws.integers(8 * len(whole), size=200), *draws.integers(8 * header, size=400)}
+    refused: list[str] = []
+    for place in sorted(map(int, places)):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        stored.write_bytes(damaged)
+        try:
+            other_spec, others = checkpoint.read(stored)
+        except UnreadableModel as error:
+            refused.append(error.reason)
+            continue
+        assert other_spec == spec
+        assert {name: array.tobytes() for name, array in others.items()} == {
+            name: array.tobytes() for name, array in arrays.items()
+        }
+    assert all(refused)
+    assert len(refused) > 0.95 * len(places)
+
+
+def test_a_file_from_before_there_were_checksums_is_taken_at_its_word(stored: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": {**vars(spec), "training": {}}}
+    save_file(arrays, stored, {"nca-seg": json.dumps(header)})
+    assert checkpoint.load(stored, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
+
+
+def test_the_model_in_the_box_has_a_checksum() -> None:
+    (shipped,) = (Path(__file__).parents[2] / "resources").glob("*.safetensors")
+    whole = bytearray(shipped.read_bytes())
+    told, arrays = tensorfile.read(shipped, checkpoint.MOST_BYTES)
+    assert tensorfile.checksum(arrays, told).encode() in whole
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "circle", "long", "endless header"])
+def test_what_is_no_regular_file_of_a_models_length_is_refused_without_waiting(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "circle":
+            path.symlink_to(path)
+        case "long":
+            with path.open("wb") as stream:
+                stream.truncate(1 << 40)
+        case "endless header":
+            path.write_bytes((1 << 63).to_bytes(8, "little") + b"{}")
+    for read in (checkpoint.read, checkpoint.read_spec, checkpoint.load):
+        with pytest.raises(UnreadableModel) as caught:
+            read(path)
+        assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    {
+        '{"format": "nca-seg/model", "format": "nca-seg/model"}': "comes twice",
+        '{"format": "nca-seg/model", "version": "1", "spec": {}}': "description is damaged",
+        '"text"': "description is damaged",
+        '{"format": "nca-seg/model", "version": 1, "spec": {"name": "\\ud800", '
+        '"architecture": "cbam"}}': "description is damaged",
+        '{"format": "nca-seg/model", "version": 1, "spec": ' + "[" * 100_000: "damaged",
+        '{"format": "nca-seg/model", "version": 1, "spec": {"name": "a", "architecture": "cbam", '
+        '"channels": 1000000000}}': "channels is 1000000000, outside",
+        '{"format": "nca-seg/model", "version": 1, "spec": {"name": "a", "architecture": "cbam", '
+        '"size": -8}}': "size is -8, outside",
+    }.items(),
+)
+def test_a_description_that_no_model_has_is_refused(stored: Path, text: str, reason: str) -> None:
+    _, arrays = checkpoint.read(stored)
+    stored.write_bytes(tensorfile.content(arrays, {"nca-seg": text}))
+    with pytest.raises(UnreadableModel, match=reason):
+        checkpoint.read(stored)
+
+
+def test_a_description_does_not_decide_how_much_memory_is_taken(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, arrays = checkpoint.read(stored)
+    checkpoint.write(stored, arrays, replace(spec, channels=1024, hidden=16_384))
+
+    def build(_: object) -> None:
+        raise AssertionError("gigabytes of weights were made")
+
+    monkeypatch.setattr("engine.models.build", build)
+    with pytest.raises(UnreadableModel, match="do not fit its description"):
+        checkpoint.load(stored)

@@ -111,3 +111,26 @@ def test_a_shipped_model_and_an_unknown_one_stay_where_they_are(tmp_path: Path) 
     assert "stays" in run("models", "--remove", "MultiCBAM", exit_code=4).stderr
     run("models", "--remove", "nothing", exit_code=4)
     run("models", "--add", tmp_path / "nowhere.safetensors", exit_code=4)
+
+
+def test_what_a_killed_fine_tuning_had_learned_is_said(own_folders: Path) -> None:
+    model = install(replace(TINY, updates=3))
+    folder = models_folder().parent / "training" / "tiny+1"
+    folder.mkdir(parents=True)
+    best = model.rename(folder / "best.safetensors")
+    for flags in ((), ("--json",)):
+        assert "nca-seg models --add adds it" in run("models", *flags).stderr
+    assert str(best) in run("models").stderr
+    assert "interrupted" not in run("models", "--add", best).stderr
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_doctor_says_how_a_precision_is_forced(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.delenv("NCA_SEG_PRECISION", raising=False)
+    assert "NCA_SEG_PRECISION may be float32 or bfloat16" in run("doctor").stdout
+    monkeypatch.setenv("NCA_SEG_PRECISION", precision)
+    assert f"{precision} (NCA_SEG_PRECISION is {precision})" in run("doctor").stdout
+    monkeypatch.setenv("NCA_SEG_PRECISION", "half")
+    assert "not float32 or bfloat16" in run("doctor", exit_code=4).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import checkpoint, library
+from engine import checkpoint, library, locks
 from engine.curves import read_curves
 from engine.library import installed
 from engine.study import Study
@@ -192,3 +193,79 @@ def test_a_network_that_cannot_be_is_a_usage_error(
     result = run("train", "--data", dataset, "--out", out, *flags.split(), exit_code=2)
     assert told in result.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_training_that_can_be_gone_on_with(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    from engine.training import _Run
+
+    out, real, handler = tmp_path / "run", _Run._loss, signal.getsignal(getattr(signal, name))
+
+    def loss(run: _Run, lesson: Any) -> Any:
+        if run.done == 3:
+            # The second one, as of a manager that loses its patience, disturbs nothing.
+            for _ in range(2):
+                signal.raise_signal(getattr(signal, name))
+        return real(run, lesson)
+
+    common = ("train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN)
+    with monkeypatch.context() as patched:
+        patched.setattr(_Run, "_loss", loss)
+        result = run(*common, "--steps", "6", exit_code=code)
+    assert signal.getsignal(getattr(signal, name)) == handler
+    assert "--resume goes on from step 3" in result.stderr
+    assert checkpoint.read_spec(out / "last.safetensors").training["steps_done"] == 3
+    run(*common, "--steps", "6", "--resume")
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_fine_tuning_that_diverges_installs_nothing(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.training import _Run
+
+    real = _Run._loss
+    monkeypatch.setattr(
+        _Run, "_loss", lambda run, lesson: real(run, lesson) * (np.nan if run.done == 3 else 1)
+    )
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "6")
+    result = run(*arguments, exit_code=4)
+    assert "diverged at step 4" in result.stderr
+    assert "best.safetensors" in result.stderr
+    assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
+
+
+@pytest.mark.parametrize("best", [0.0, 0.39])
+def test_a_fine_tuning_that_made_the_model_much_worse_installs_nothing(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, best: float
+) -> None:
+    found = iter([0.8, 0.0, best])
+    monkeypatch.setattr("engine.training._Run.validate", lambda *_: next(found))
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "4")
+    result = run(*arguments, exit_code=4)
+    assert "much worse than tiny" in result.stderr
+    assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
+
+
+def test_the_second_training_in_a_folder_is_refused(tmp_path: Path, dataset: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    with locks.holding(out):
+        arguments = ("train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN)
+        result = run(*arguments, "--steps", "2", exit_code=4)
+        assert f"{out} is in use" in result.stderr
+        tuning = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "1")
+        assert "is in use" in run(*tuning, "--out", out, exit_code=4).stderr
+
+
+def test_a_log_that_is_no_text_ends_no_training(tmp_path: Path, dataset: Path) -> None:
+    out = tmp_path / "run"
+    common = ("train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN)
+    run(*common, "--steps", "2")
+    (out / "curves.csv").write_bytes(b"\xff\xfe\0damaged\n" * 9)
+    run(*common, "--steps", "3", "--resume")
+    assert [row["done"] for row in read_curves(out / "curves.csv")] == [3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.device import choose
+from engine.device import PRECISION, choose
 
 
 def test_a_cuda_device_that_this_build_has_no_code_for_is_not_chosen(
@@ -24,3 +24,15 @@ def test_a_cuda_device_that_this_build_has_no_code_for_is_not_chosen(
     )
     with pytest.raises(ValueError, match="no kernel image"):
         choose("cuda")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_environment_forces_a_precision_where_none_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setenv(PRECISION, precision)
+    assert choose("cpu").precision == precision
+    assert choose("cpu", "float32").precision == "float32"
+    monkeypatch.setenv(PRECISION, "half")
+    with pytest.raises(ValueError, match="NCA_SEG_PRECISION is 'half', not float32 or bfloat16"):
+        choose("cpu")

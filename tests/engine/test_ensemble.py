@@ -11,10 +11,10 @@ from torch import Tensor
 
 import engine.ensemble
 from engine.ensemble import LAST_MEMBERS, segment
-from engine.errors import OutOfMemory
+from engine.errors import NotFinite, OutOfMemory
 from engine.model import VIEWS, Denoiser, mirrored
-from engine.types import Float, SampleSettings
-from tests.oracles import OracleModel, disk, lesion
+from engine.types import EnsembleResult, Float, SampleSettings
+from tests.oracles import OracleModel, disk, lesion, lively_model
 
 UNTIL_SETTLED = SampleSettings(steps=2, members=0, batch_size=1)
 
@@ -40,6 +40,23 @@ class GreedyModel(OracleModel):
         return super().denoiser(image_chw, seed, members)
 
 
+class OverflowingModel(OracleModel):
+    """Its answer is no number from some step on."""
+
+    number, since = float("nan"), 0
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        truth = super().denoiser(image_chw, seed, members)
+
+        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+            answer = truth(noisy_n1hw, timestep)
+            if timestep <= 100 - self.since:
+                answer[-1, 0, 3, 4] = self.number
+            return answer
+
+        return believe
+
+
 class BrokenModel(OracleModel):
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         raise RuntimeError("shapes do not fit")
@@ -55,6 +72,28 @@ def test_what_does_not_fit_into_memory_names_a_batch_that_may() -> None:
     assert result.finished == 4
     with pytest.raises(RuntimeError, match="shapes"):
         list(segment(BrokenModel(truth), lesion(truth), asked))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("since", "before"), [(0, 0), (50, 1)])
+def test_members_that_are_no_numbers_are_an_error(number: float, since: int, before: int) -> None:
+    model = OverflowingModel(disk(32))
+    model.number, model.since = number, since
+    seen: list[EnsembleResult] = []
+    with pytest.raises(NotFinite) as caught:
+        seen.extend(segment(model, lesion(disk(32)), SampleSettings(steps=2, members=3)))
+    assert len(seen) == before
+    assert caught.value.name == model.spec.name
+
+
+@pytest.mark.parametrize("predicts", ["clean", "noise", "velocity"])
+@pytest.mark.parametrize("weight", [1e30, 3e38, -3e38])
+def test_weights_that_overflow_give_no_empty_mask(predicts: str, weight: float) -> None:
+    model = lively_model(predicts=predicts)
+    for cell in model.network.levels:
+        torch.nn.init.constant_(cell.act.weight, weight)  # type: ignore[union-attr,arg-type]
+    with pytest.raises(NotFinite):
+        list(segment(model, lesion(disk(32)), SampleSettings(steps=2, members=2)))
 
 
 def test_members_that_agree_are_enough_as_soon_as_the_last_five_do() -> None:

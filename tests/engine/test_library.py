@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -131,6 +132,34 @@ def test_a_folder_called_like_a_model_disables_no_other(shipped: Path) -> None:
     (library.models_folder() / "bad.safetensors").mkdir(parents=True)
     assert names() == ["lesion"]
     assert len(library.broken()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+@pytest.mark.parametrize("kind", ["pipe", "device", "circle", "dangling", "forbidden"])
+def test_what_is_no_file_is_listed_as_broken_without_waiting(shipped: Path, kind: str) -> None:
+    bad = library.models_folder() / "bad.safetensors"
+    bad.parent.mkdir(parents=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(bad)
+        case "device":
+            bad.symlink_to("/dev/zero")
+        case "circle":
+            bad.symlink_to(bad)
+        case "dangling":
+            bad.symlink_to(bad.with_name("nothing"))
+        case "forbidden":
+            make_model(bad).chmod(0)
+            if os.access(bad, os.R_OK):
+                pytest.skip("this user may read everything")
+    assert names() == ["lesion"]
+    assert [problem.path for problem in library.broken()] == [bad]
+    with pytest.raises(UnreadableModel):
+        library.find("bad")
+    with pytest.raises(UnreadableModel):
+        library.find(bad)
+    with pytest.raises(UnreadableModel):
+        library.find(bad / "inside.safetensors")
 
 
 def test_model_that_hides_behind_a_shipped_name_is_told(shipped: Path) -> None:

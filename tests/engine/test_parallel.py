@@ -38,7 +38,11 @@ def trained_by_two(root: Path, out: Path, *flags: str) -> list[dict[str, float |
     return read_curves(out / "curves.csv")
 
 
-def test_two_gloo_processes_learn_like_one_with_the_double_batch(tmp_path: Path) -> None:
+def test_two_gloo_processes_learn_like_one_with_the_double_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In bfloat16, where the processor has it, a Dice at its threshold may be any other.
+    monkeypatch.setenv("NCA_SEG_PRECISION", "float32")
     root = drawn_dataset(tmp_path).root
     spec = replace(preset("multicbam"), predicts="clean", mask_scale=0.2)
     settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
@@ -49,8 +53,7 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(tmp_path: Path)
     for name in ("loss", "validation_dice"):
         mine = np.array([row[name] for row in two], dtype=float)
         theirs = np.array([getattr(step, name) for step in one], dtype=float)
-        # bfloat16, where the processor has it, keeps three digits.
-        np.testing.assert_allclose(mine, theirs, rtol=5e-3)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4)
     for name in ("best", "last"):
         assert (tmp_path / "two" / f"{name}.safetensors").exists()
 

@@ -271,11 +271,21 @@ def test_a_run_killed_before_its_first_step_can_be_gone_on_from(
     assert last.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "DefaultCPUAllocator: can't allocate memory",
+        "could not create a primitive",
+        "std::bad_alloc",
+        "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
 def test_a_batch_that_does_not_fit_into_memory_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     def greedy(*_: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        raise RuntimeError(words)
 
     monkeypatch.setattr("engine.training._Run._loss", greedy)
     with pytest.raises(OutOfMemory, match="4 samples on 16 × 16 cells") as caught:
