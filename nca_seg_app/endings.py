@@ -33,11 +33,12 @@ class Endings(QObject):
         super().__init__(app)
         self._write = write
         self._is_closed = is_closed
+        self._number = 0
         for name in SIGNALS:
             number = getattr(signal, name, None)
             # What `nohup` or a shell has the program ignore stays ignored.
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, lambda number, frame: self._obey(number))
+                signal.signal(number, self._note)
         self._let_python_run()
         # The login ends, on Windows and on X11.
         app.commitDataRequest.connect(lambda _: self._rescue())
@@ -56,7 +57,7 @@ class Endings(QObject):
         if sys.platform == "win32":
             # Qt listens there to sockets only.
             self._timer = QTimer(self, interval=500)
-            self._timer.timeout.connect(lambda: None)
+            self._timer.timeout.connect(self._obey)
             self._timer.start()
             return
         reading, writing = os.pipe()
@@ -64,11 +65,16 @@ class Endings(QObject):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._notifier = QSocketNotifier(reading, QSocketNotifier.Type.Read, self)
-        self._notifier.activated.connect(lambda: os.read(reading, 64))
+        self._notifier.activated.connect(lambda: (os.read(reading, 64), self._obey()))
 
-    def _obey(self, number: int) -> None:
-        self._rescue()
-        self._end(BY_SIGNAL + number)
+    def _note(self, number: int, _: object) -> None:
+        # It may have come in the middle of anything: Qt's loop calls what obeys.
+        self._number = number
+
+    def _obey(self) -> None:
+        if self._number:
+            self._rescue()
+            self._end(BY_SIGNAL + self._number)
 
     def _rescue(self) -> None:
         try:
