@@ -16,11 +16,12 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from engine.errors import UnreadableImage
+from engine.imagefiles import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from engine.imagefiles import is_image as is_image
+from engine.imagefiles import list_images as list_images
 from engine.pixels import as_array, in_rgb
 from engine.types import Image
 
-#: Suffixes that folders are searched for; a file's kind is told by its content, not by these.
-IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 #: Larger pictures are refused from the size in their header, before anything is decoded.
 MAX_PIXELS = 100_000_000
 #: Writers of progressive JPEG make about ten scans; each costs a pass over the whole picture.
@@ -91,25 +92,6 @@ def read_preview(path: Path | str, side_px: int = 1024) -> NDArray[np.uint8] | N
             picture.draft("RGB", (side_px, side_px))
             return np.asarray(in_rgb(picture))
     return None
-
-
-def list_images(folder: Path | str) -> list[Path]:
-    """The image files in a folder, in the order people count: no hidden files, no results."""
-    try:
-        files = [file for file in Path(folder).iterdir() if file.is_file()]
-    except OSError as error:
-        raise UnreadableImage(folder, _system_reason(error)) from error
-    return sorted(filter(is_image, files), key=_counting_order)
-
-
-def is_image(file: Path) -> bool:
-    """Whether a file is taken for an image to outline: by its name and what lies beside it."""
-    hidden_or_mask = file.name.startswith(".") or file.stem.lower().endswith("_segmentation")
-    if hidden_or_mask or file.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    # The variance map of a result (engine.results) has a record beside it.
-    stem = file.name.removesuffix("_variance.png")
-    return stem == file.name or not file.with_name(f"{stem}.json").exists()
 
 
 def decoded(path: Path | str) -> PillowImage.Image:
@@ -224,8 +206,3 @@ def _spacing_mm(picture: PillowImage.Image) -> float | None:
     spacing_mm = 25.4 / across_dpi
     # A close-up shows from a millimetre to a hand's breadth.
     return spacing_mm if 1 <= spacing_mm * max(picture.size) <= 150 else None
-
-
-def _counting_order(file: Path) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", file.name.casefold())
-    return [int(part) if part.isdecimal() else part for part in parts], file.name

@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from engine.errors import UnreadableImage
-from engine.images import IMAGE_SUFFIXES, list_images, read_image
+from engine.images import read_image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -380,19 +380,6 @@ def test_only_a_credible_density_is_a_spacing(
     picture.save(tmp_path / "picture", kind, dpi=(dpi, dpi))
     found_mm = read_image(tmp_path / "picture").spacing_mm
     assert found_mm == (None if spacing_mm is None else pytest.approx(spacing_mm, rel=1e-3))
-
-
-def test_a_folder_is_listed_in_counting_order_without_masks(tmp_path: Path) -> None:
-    # B1_variance.png is a map of no result: no record is beside it.
-    wanted = ["a2.png", "a10.JPG", "B1.tiff", "B1_variance.png", "I_3.jpeg", "I_12.bmp", "Ü.tif"]
-    others = [".hidden.png", "a2_segmentation.png", "a10_Segmentation.png", "a2_variance.png"]
-    for name in [*wanted, *others, "a2.json", "notes.txt"]:
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == wanted
-    assert {path.suffix.lower() for path in list_images(tmp_path)} == IMAGE_SUFFIXES
-    with pytest.raises(UnreadableImage, match="no such file"):
-        list_images(tmp_path / "missing")
 
 
 def test_camera_images_are_read(isic2018: Path) -> None:
