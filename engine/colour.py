@@ -24,6 +24,8 @@ _PROBE = PillowImage.fromarray(
 )
 #: The chromaticities of sRGB as PNG has them: white, red, green and blue, each x and y.
 _SRGB_XY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+#: How writers of PNG say sRGB's curve in one number.
+_SRGB_GAMMA, _SRGB_NEAR = 1 / 2.2, 0.005
 #: From XYZ to the responses of cones, in which a white is adapted (Bradford).
 _CONES = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50 = np.array([0.9642, 1.0, 0.8249])
@@ -41,8 +43,7 @@ def profile_of(picture: PillowImage.Image) -> bytes:
     gamma, xy = picture.info.get("gamma"), picture.info.get("chromaticity")
     if picture.format != "PNG" or not gamma or "srgb" in picture.info:
         return b""
-    # 1 / 2.2 is how writers say sRGB in a number; its primaries then are sRGB's as well.
-    is_srgb = abs(gamma - 0.45455) < 0.005
+    is_srgb = abs(gamma - _SRGB_GAMMA) < _SRGB_NEAR
     if is_srgb and (not xy or np.abs(np.subtract(xy, _SRGB_XY)).max() < 0.005):
         return b""
     with suppress(ValueError, ArithmeticError, struct.error, np.linalg.LinAlgError):
@@ -102,7 +103,9 @@ def _looked_at(mode: str, profile: bytes) -> ImageCms.ImageCmsTransform | None:
             spaces = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
             if source.profile.xcolor_space.strip() != spaces[mode]:
                 return None
-        transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB")
+        # A curve of greys is exact only where nothing is optimized; it is asked for once.
+        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB", flags=flags)
         if mode == "CMYK" or mode == "LAB":
             return transform
         probe = _PROBE if mode == "RGB" else PillowImage.fromarray(_LEVELS[None])
@@ -126,10 +129,15 @@ def _matrix_profile(gamma: float, xy: Any) -> bytes:
     adapted = np.linalg.solve(_CONES, gains[:, None] * _CONES) @ colorants
 
     def numbers_xyz(xyz: Any) -> bytes:
-        fixed = [round(float(value) * 65_536) for value in xyz]
-        return struct.pack(">4s4x3i", b"XYZ ", *fixed)
+        return struct.pack(">4s4x3i", b"XYZ ", *[round(float(each) * 65_536) for each in xyz])
 
-    curve = struct.pack(">4s4xIH2x", b"curv", 1, round(256 / gamma))
+    if abs(gamma - _SRGB_GAMMA) < _SRGB_NEAR:
+        fixed = [
+            round(65_536 * each) for each in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        ]
+        curve = struct.pack(">4s4xH2x5i", b"para", 3, *fixed)
+    else:
+        curve = struct.pack(">4s4xIH2x", b"curv", 1, round(256 / gamma))
     parts = {b"wtpt": numbers_xyz(_D50)}
     for place, name in enumerate((b"r", b"g", b"b")):
         parts[name + b"XYZ"] = numbers_xyz(adapted[:, place])

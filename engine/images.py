@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
+from PIL import ImageFile, UnidentifiedImageError
 
 from engine import jpegs, pngs
 from engine.depth import colour_of
@@ -68,6 +68,8 @@ _LOW_BYTES = {
     for mode in ("RGB", "RGBX", "RGBA")
     for order, other in ("BL", "LB", ("N", "B" if sys.byteorder == "little" else "L"))
 }
+#: What Pillow decodes with: codec, box, offset and arguments. (Older releases have plain tuples.)
+_TILE: Any = getattr(ImageFile, "_Tile", lambda *parts: parts)
 _CUT_SHORT = "the file is cut short"
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _QUIET_LOCK = threading.Lock()
@@ -205,7 +207,7 @@ def _mend_planes(picture: Any, tags: Any) -> None:
     else:
         picture.use_load_libtiff = True
         args = (f"{picture.mode};16N", False, tags.offset)
-        picture.tile = [("libtiff", (0, 0, int(tags[256]), int(tags[257])), 0, args)]
+        picture.tile = [_TILE("libtiff", (0, 0, int(tags[256]), int(tags[257])), 0, args)]
 
 
 def _expect_sound(path: Path, picture: PillowImage.Image, tags: Any, stream: BinaryIO) -> None:
@@ -246,13 +248,13 @@ def _with_low_bytes(path: Path, stored: Stored, kind: str, tile: Any, stream: Bi
     second: Any = _opened(stream, kind)
     if rawmode == "LA;16B":
         # Its four bytes as four bands.
-        second.tile = [(codec, box, offset, "RGBA")]
+        second.tile = [_TILE(codec, box, offset, "RGBA")]
         bytes_hwc = np.asarray(second)
         low_hwc = bytes_hwc[..., [1, 1, 1, 3]]
     elif rawmode in _LOW_BYTES and int(getattr(second, "tag_v2", {}).get(284, 1)) == 1:
         changed = _LOW_BYTES[rawmode]
         second.tile = [
-            (*each[:3], changed if isinstance(args, str) else (changed, *each[3][1:]))
+            _TILE(*each[:3], changed if isinstance(args, str) else (changed, *each[3][1:]))
             for each in second.tile
         ]
         low_hwc = np.asarray(second)

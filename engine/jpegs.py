@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 #: A JPEG marker with a length; within a scan 00 and D0 to D7 belong to the coded pixels.
@@ -21,22 +22,22 @@ _FILL_TOLERANCE = 4
 _STRAY = np.random.default_rng(0).integers(0, 255, 4096, dtype=np.uint8).tobytes()
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Kind and content of each marker segment, and where it ends; the end marker is the last."""
+def _segments(content: bytes) -> Iterator[tuple[int, bytes, int, int]]:
+    """Kind and content of each marker segment, where it begins and ends; the last is the end."""
     at = 2
     while found := _MARKER.search(content, at):
         kind, start = found[1][0], found.end()
         if kind == _END:
-            yield kind, b"", found.start()
+            yield kind, b"", found.start(), start
             return
         at = start + max(2, int.from_bytes(content[start : start + 2], "big"))
-        yield kind, content[start + 2 : at], at
+        yield kind, content[start + 2 : at], found.start(), at
 
 
 def scans(content: bytes, most: int) -> int:
     """The number of scans, counted to one more than `most`."""
     count = 0
-    for kind, _, _ in _segments(content):
+    for kind, _, _, _ in _segments(content):
         count += kind == _SCAN
         if count > most:
             break
@@ -46,7 +47,7 @@ def scans(content: bytes, most: int) -> int:
 def lacks_scans(content: bytes) -> bool:
     """Whether a component has no scan, or a progressive one is not refined to its last bit."""
     progressive, waiting = False, dict[int, set[int]]()
-    for kind, segment, _ in _segments(content):
+    for kind, segment, _, _ in _segments(content):
         if kind in _FRAMES and not waiting:
             progressive = kind in (0xC2, 0xC6, 0xCA, 0xCE)
             parts = segment[6 : 6 + 3 * segment[5] : 3]
@@ -74,18 +75,21 @@ def may_lack_rows(picture: PillowImage.Image) -> bool:
 def lacks_rows(content: bytes) -> bool:
     """Whether the coded pixels of a JPEG end before its last row.
 
-    Where they do, a decoder takes what is put behind them for pixels. Costs two decodings in small.
+    Where they do, a decoder takes what is put behind them for pixels: behind the first scan, which
+    holds the mean of every block. Costs two decodings in small.
     """
-    interval, frame, end, begin = 0, b"", 0, 0
-    for kind, segment, at in _segments(content):
+    interval, frame, begin, end = 0, b"", 0, 0
+    for kind, segment, start, at in _segments(content):
+        if begin:
+            end = start
+            break
         if kind in _FRAMES:
             frame = segment
         elif kind == _RESTART_INTERVAL:
             interval = int.from_bytes(segment[:2], "big")
         elif kind == _SCAN:
             begin = at
-        end = at
-    if not begin or not frame:
+    if not end or not frame:
         return False
     if interval and len(_RESTART.findall(content, begin, end)) < _restarts(frame, interval):
         return True
@@ -103,7 +107,7 @@ def _restarts(frame: bytes, interval: int) -> int:
     return (-(-width // across) * -(-height // down) - 1) // interval
 
 
-def _in_small(content: bytes) -> np.ndarray:
+def _in_small(content: bytes) -> NDArray[np.uint8]:
     with PillowImage.open(io.BytesIO(content), formats=("JPEG",)) as picture:
         picture.draft(None, (1, 1))
         return np.asarray(picture)
