@@ -327,7 +327,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_any_cut_of_a_good_file_is_read_or_refused(tmp_path: Path) -> None:
-    for kind in ("PNG", "JPEG", "TIFF", "BMP"):
+    for kind in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
         content = bytes_of(tmp_path / "good", PICTURE.resize((16, 12)), kind)
         # The last bytes are a PNG's closing checksum: without them the picture is still whole.
         for length in range(0, len(content) - 4, max(1, len(content) // 40)):
@@ -338,7 +338,7 @@ def test_any_cut_of_a_good_file_is_read_or_refused(tmp_path: Path) -> None:
 
 def test_any_damage_to_a_file_is_read_or_refused(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
-    for kind in ("PNG", "JPEG", "TIFF", "BMP"):
+    for kind in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
         content = bytes_of(tmp_path / "good", PICTURE.resize((16, 12)), kind)
         for _ in range(60):
             damaged = bytearray(content)
