@@ -25,7 +25,7 @@ from engine.imagefiles import READS_AVIF
 from engine.imagefiles import is_image as is_image
 from engine.imagefiles import list_images as list_images
 from engine.pixels import Stored, as_array, in_rgb
-from engine.tiffs import lacks_strips, other_pages, stated_range
+from engine.tiffs import lacks_strips, last_jpeg, other_pages, stated_range
 from engine.types import Image
 
 #: Larger pictures are refused from the size in their header, before anything is decoded.
@@ -229,11 +229,12 @@ def _expect_sound(path: Path, picture: PillowImage.Image, tags: Any, stream: Bin
 def _lacks_rows(picture: PillowImage.Image, kind: str, stream: BinaryIO) -> bool:
     if kind == "PNG":
         return pngs.lacks_rows(picture, stream)
-    if kind != "JPEG":
-        return False
-    content = _all(stream)
-    return jpegs.lacks_scans(content) or (
-        jpegs.may_lack_rows(picture) and jpegs.lacks_rows(content)
+    if kind == "TIFF":
+        content = last_jpeg(picture.tag_v2, stream)  # type: ignore[attr-defined]
+    else:
+        content = _all(stream) if kind == "JPEG" else b""
+    return bool(content) and (
+        jpegs.lacks_scans(content) or (jpegs.may_lack_rows(picture) and jpegs.lacks_rows(content))
     )
 
 
@@ -241,7 +242,10 @@ def _with_low_bytes(path: Path, stored: Stored, kind: str, tile: Any, stream: Bi
     """The page with its low bytes read as well, where its high ones alone do not hold it."""
     high = stored.picture
     bits = pngs.significant_bits(stream) if kind == "PNG" else 0
-    if np.asarray(high)[..., :3].max() >= 64 and not stored.stated and not bits:
+    # A colour that is transparent is stated in sixteen bits, too.
+    key = high.info.get("transparency")
+    said = stored.stated or bits or isinstance(key, tuple)
+    if not said and np.asarray(high)[..., :3].max() >= 64:
         return stored
     codec, box, offset, args = tile
     rawmode = args if isinstance(args, str) else args[0]
@@ -268,6 +272,10 @@ def _with_low_bytes(path: Path, stored: Stored, kind: str, tile: Any, stream: Bi
     )
     picture, note = colour_of(values_hwc, stated)
     picture.info, picture.format = dict(high.info), high.format
+    if isinstance(key, tuple):
+        del picture.info["transparency"]
+        seen_hw = (values_hwc != np.array(key)).any(axis=2)
+        picture.putalpha(PillowImage.fromarray(seen_hw.astype(np.uint8) * np.uint8(255)))
     return Stored(picture, None, stored.pages, note)
 
 

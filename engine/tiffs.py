@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -51,6 +51,19 @@ def lacks_strips(tags: Any) -> bool:
     bits = np.ravel(tags.get(258, 1))
     in_row = int(bits.sum()) if len(bits) == samples else int(bits[0]) * samples
     return int(sum(counts[:wanted])) < height * ((width * in_row + 7) // 8)
+
+
+def last_jpeg(tags: Any, stream: BinaryIO) -> bytes:
+    """The last strip or tile of a page as a JPEG; empty where it is none."""
+    if int(tags.get(259, 1)) != 7:
+        return b""
+    offsets, counts = (tags.get(324), tags.get(325)) if 324 in tags else (tags[273], tags.get(279))
+    if not counts:
+        return b""
+    stream.seek(offsets[-1])
+    coded, tables = stream.read(counts[-1]), tags.get(347, b"")
+    # Tables that strips share are a JPEG without pixels.
+    return tables[:-2] + coded[2:] if tables else coded
 
 
 def other_pages(first: PillowImage.Image) -> tuple[str, str]:

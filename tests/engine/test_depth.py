@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage
 from engine.images import read_image
@@ -170,3 +171,26 @@ def test_masks_of_every_depth_are_read(tmp_path: Path, white: int) -> None:
     assert np.array_equal(read_mask(path), mask_hw)
     values = np.dstack([mask_hw] * 3).astype(np.uint16) * np.uint16(white)
     assert np.array_equal(read_mask(written(path, png_of(values))), mask_hw)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_transparent_colour_of_sixteen_bits_is_exact(tmp_path: Path, bits: int) -> None:
+    values = in_bits(COLOUR, bits)
+    values[5, 5] = values[3, 3] ^ 1
+    key = png_chunk(b"tRNS", values[3, 3].astype(">u2").tobytes())
+    wanted = COLOUR.copy()
+    wanted[5, 5], wanted[3, 3] = COLOUR[3, 3], 0
+    assert difference(written(tmp_path / "a.png", png_of(values, key)), wanted) <= 1
+
+
+def test_deep_pictures_are_upright(tmp_path: Path) -> None:
+    path, turned = tmp_path / "a.tif", np.rot90(COLOUR, -1)
+    tifffile.imwrite(path, in_bits(COLOUR, 12), photometric="rgb", extratags=[(274, 3, 1, 6, True)])
+    assert difference(path, turned) <= 1
+    grey = in_bits(GREY, 12)
+    tifffile.imwrite(path, grey, extratags=[(274, 3, 1, 6, True)])
+    assert difference(path, np.rot90(GREY_RGB, -1)) <= 1
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    chunk = png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    assert difference(written(path, png_of(in_bits(COLOUR, 12), chunk)), turned) <= 1

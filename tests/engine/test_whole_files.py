@@ -127,6 +127,20 @@ def test_a_tiff_has_all_its_strips(tmp_path: Path) -> None:
             assert refused(path, bytes(fewer)) == "the file is cut short"
 
 
+@pytest.mark.parametrize("grey", [None, 128])
+def test_a_jpeg_within_a_tiff_has_all_its_rows(tmp_path: Path, grey: int | None) -> None:
+    path = tmp_path / "a.tif"
+    values = LARGE if grey is None else LARGE * 0 + np.uint8(grey)
+    PillowImage.fromarray(values).save(path, "TIFF", compression="jpeg", quality=90)
+    assert read_image(path).pixels_hwc.shape == LARGE.shape
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[0].dataoffsets[-1] + file.pages[0].databytecounts[-1]
+    whole = path.read_bytes()
+    middle = end - 60
+    cut = whole[:middle] + b"\xff\xd9" + whole[middle + 2 :]
+    assert refused(path, cut) == "the file is cut short"
+
+
 def test_other_kinds_are_read_whole_or_refused(tmp_path: Path) -> None:
     kinds = [("WEBP", {}), ("WEBP", {"lossless": True})] + [("AVIF", {})] * READS_AVIF
     for kind, options in kinds:
