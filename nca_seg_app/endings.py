@@ -65,7 +65,12 @@ class Endings(QObject):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._notifier = QSocketNotifier(reading, QSocketNotifier.Type.Read, self)
-        self._notifier.activated.connect(lambda: (os.read(reading, 64), self._obey()))
+
+        def wake() -> None:
+            os.read(reading, 64)
+            self._obey()
+
+        self._notifier.activated.connect(wake)
 
     def _note(self, number: int, _: object) -> None:
         # It may have come in the middle of anything: Qt's loop calls what obeys.

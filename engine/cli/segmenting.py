@@ -211,14 +211,23 @@ def evaluate(
 
 
 def _image_files(given: Sequence[Path]) -> list[Path]:
-    """The images among files and folders, each once. Raises Refusal, BadParameter."""
-    from engine.images import list_images
+    """The images among files and folders, each once. Raises Refusal, BadParameter.
+
+    Says what is left out of a folder because it cannot be read.
+    """
+    from engine.imagefiles import list_folder
 
     paths: dict[Path, Path] = {}
     for path in given:
-        inside = list_images(path) if path.is_dir() else [path]
-        if not inside:
-            say(f"{path} holds no images.")
+        inside = [path]
+        if path.is_dir():
+            listing = list_folder(path)
+            inside = listing.images
+            if not inside:
+                say(f"{path} holds no images.")
+            for kind, count in listing.skipped.items():
+                pictures = "picture is" if count == 1 else "pictures are"
+                say(f"{path}: {count:,} {kind} {pictures} left out, which cannot be read.")
         paths |= {one.absolute(): one for one in inside}
     if not paths:
         raise Refusal("There are no images to segment.")
@@ -248,6 +257,8 @@ def _segment_one(
     from engine.results import expect_replaceable, write_result
 
     image = read_image(path)
+    if image.note:
+        say(f"{path}: {image.note}.")
     if not overwrite:
         # Before the work, not after it.
         expect_replaceable(out, path.stem, image)

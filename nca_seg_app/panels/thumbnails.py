@@ -6,35 +6,27 @@ from collections import OrderedDict
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QImageReader, QPixmap
+from PySide6.QtGui import QImage, QPixmap
 
-from engine.images import read_image
+from engine.images import read_image, read_preview
 from nca_seg_app.session import Session
 
 #: A screenful stays whatever the bound: the list would ask for what it shows again and again.
 LEAST_KEPT = 100
 #: What was asked for and has scrolled out of sight since is not worth the wait.
 WAITING = 40
-#: Formats that Qt decodes by itself; all else goes through the engine.
-QT_FORMATS = (b"jpeg", b"jpg", b"png", b"bmp")
 
 
 def thumbnail_of(path: Path, side_px: int) -> QImage:
     """The picture in the file, upright, at most `side_px` wide and high. May be called anywhere.
 
-    Raises what `engine.images.read_image` raises.
+    Read as the canvas reads it, with the same colours. Raises what `engine.images.read_image`
+    raises.
     """
-    reader = QImageReader(str(path))
-    reader.setDecideFormatFromContent(True)
-    reader.setAutoTransform(True)
-    size = reader.size()
-    if bytes(reader.format().data()) in QT_FORMATS and not size.isEmpty():
-        # JPEG is decoded at a fraction of its size: camera images take milliseconds.
-        reader.setScaledSize(_within(size, side_px))
-        image = reader.read()
-        if not image.isNull():
-            return image
-    pixels_hwc = read_image(path).pixels_hwc
+    # Camera images take milliseconds so: a JPEG is decoded at a fraction of its size.
+    pixels_hwc = read_preview(path, side_px)
+    if pixels_hwc is None:
+        pixels_hwc = read_image(path).pixels_hwc
     height, width, _ = pixels_hwc.shape
     whole = QImage(pixels_hwc.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     mode = Qt.TransformationMode.SmoothTransformation

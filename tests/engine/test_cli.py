@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from engine.library import installed
 from engine.masks import read_mask, write_mask
@@ -61,6 +62,27 @@ class TestSegment:
         picture(folder / "b.png")
         run("segment", folder, folder / "a.png", "--out", tmp_path / "out", *FAST)
         assert len(list((tmp_path / "out").glob("*_segmentation.png"))) == 2
+
+    def test_what_a_folder_holds_that_cannot_be_read_is_named_and_counted(
+        self, tmp_path: Path
+    ) -> None:
+        picture(tmp_path / "in" / "a.png")
+        picture(tmp_path / "in" / "a_mask.png")
+        for name in ("1.heic", "2.HEIC", "3.gif"):
+            (tmp_path / "in" / name).touch()
+        result = run("segment", tmp_path / "in", "--out", tmp_path / "out", *FAST)
+        assert result.stdout.count("->") == 1
+        assert f"{tmp_path / 'in'}: 2 HEIC pictures are left out, which cannot be read." in (
+            result.stderr
+        )
+        assert "1 GIF picture is left out" in result.stderr
+
+    def test_how_a_file_was_read_is_said(self, tmp_path: Path) -> None:
+        values = np.full((24, 32), 900, np.uint16)
+        values[6:18, 8:24] = 200
+        PillowImage.fromarray(values).save(tmp_path / "deep.png")
+        result = run("segment", tmp_path / "deep.png", "--out", tmp_path / "out", *FAST)
+        assert "deep.png: its 16-bit values end at 900: read as 10 bits." in result.stderr
 
     def test_the_same_seed_gives_the_same_files(self, tmp_path: Path) -> None:
         path = picture(tmp_path / "a.png")
