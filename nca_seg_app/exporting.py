@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
-from engine.dataset import ExportStep, export_dataset
 from engine.errors import MaskKept
+from engine.export import ExportStep, export_dataset
 from engine.images import is_image
 from engine.masks import mask_name, write_mask
 from nca_seg_app.jobs import Jobs

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from engine import masks
-from engine.dataset import ExportStep, export_dataset, read_dataset
+from engine.dataset import read_dataset
+from engine.export import ExportStep, export_dataset
 from engine.types import Sample
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Has

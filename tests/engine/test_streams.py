@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from engine.coco import write_annotations
-from engine.dataset import export_dataset
 from engine.ensemble import replay, segment
 from engine.evaluation import evaluate, examine
+from engine.export import export_dataset
 from engine.reliability import disagreement_score
 from engine.report.measuring import Subject, report
 from engine.report.sweep import sweep
