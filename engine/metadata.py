@@ -10,7 +10,7 @@ _PNG_CHUNKS |= {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"sBIT"}
 #: What ends the coded pixels of a scan: a marker other than a restart, with bytes to fill up.
 _SCAN_END = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 _EOI, _SOS, _COMMENT = 0xD9, 0xDA, 0xFE
-_APPLICATION, _EXTENSION = range(0xE0, 0xF0), range(0xF0, 0xFE)
+_APPLICATION = range(0xE0, 0xF0)
 #: Markers that stand alone: a temporary one, and restarts.
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _NEVER = {0x00, 0xD8}
@@ -68,8 +68,7 @@ def _kept_segment(marker: int, segment: bytes) -> bytes | None:
         return segment
     if marker == 0xEE and segment.startswith(b"Adobe"):
         return segment[:12]
-    gone = marker == _COMMENT or marker in _APPLICATION or marker in _EXTENSION
-    return None if gone else segment
+    return None if marker == _COMMENT or marker in _APPLICATION else segment
 
 
 def _stripped_png(content: bytes) -> bytes | None:

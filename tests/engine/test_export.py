@@ -103,7 +103,8 @@ def test_stopped_export_is_a_smaller_data_set(tmp_path: Path) -> None:
 def test_killed_export_can_be_repeated(tmp_path: Path) -> None:
     samples = make_samples(tmp_path / "from", "abcdef")
     script = (
-        "import os, sys; from pathlib import Path; from engine import *\n"
+        "import os, sys; from pathlib import Path\n"
+        "from engine.dataset import *; from engine.export import *\n"
         "source, target = map(Path, sys.argv[1:])\n"
         "for step in export_dataset(read_dataset(source).samples, target):\n"
         "    if step.done == 3: os._exit(9)\n"
