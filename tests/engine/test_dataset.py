@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,7 @@ from hypothesis import strategies as st
 from engine.dataset import assign_splits, read_dataset
 from engine.errors import DatasetProblem
 from engine.types import Origin, SampleSettings
-
-
-def make_folder(root: Path, ids: Iterable[str], splits: str = "") -> Path:
-    """A data set folder whose pictures are not even pictures: reading must not open them."""
-    (root / "images").mkdir(parents=True)
-    (root / "masks").mkdir()
-    for name in ids:
-        (root / "images" / f"{name}.jpg").write_bytes(f"picture {name}".encode())
-        (root / "masks" / f"{name}_segmentation.png").write_bytes(f"mask {name}".encode())
-    if splits:
-        (root / "splits.csv").write_text("id,split\n" + splits)
-    return root
+from tests.engine.folders import make_folder
 
 
 def write_index(root: Path, samples: object, **changed: object) -> None:
@@ -74,6 +62,32 @@ def test_spreadsheet_csv_and_other_spellings_are_read(tmp_path: Path) -> None:
     (root / "images" / ".läsion.jpg.12.part").write_bytes(b"")
     (root / "images" / "läsion_superpixels.png").write_bytes(b"")
     assert [sample.id for sample in read_dataset(root).samples] == ["läsion"]
+
+
+def test_what_an_index_does_not_list_is_left_out_and_named(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "d", "abcd", "a,train\nb,val\n")
+    (root / "masks" / "d_segmentation.png").unlink()
+    (root / "masks" / "e_segmentation.png").touch()
+    # Two of one id are no contradiction where neither is used, and other files are no pictures.
+    (root / "images" / "c.png").touch()
+    for name in ("Thumbs.db", ".DS_Store", "readme.txt", "a_superpixels.png"):
+        (root / "images" / name).touch()
+    (root / "images" / "folder.png").mkdir()
+    dataset = read_dataset(root)
+    assert [sample.id for sample in dataset.samples] == ["a", "b"]
+    expected = ("images/c.jpg", "images/c.png", "images/d.jpg", "masks/e_segmentation.png")
+    assert dataset.left_out == expected
+    # What is listed has to be there.
+    (root / "masks" / "b_segmentation.png").unlink()
+    with pytest.raises(DatasetProblem, match="missing"):
+        read_dataset(root)
+
+
+def test_an_index_may_list_what_else_would_be_no_image(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "d", ["a", "b_superpixels"], "a,train\nb_superpixels,val\n")
+    dataset = read_dataset(root)
+    assert [sample.id for sample in dataset.samples] == ["a", "b_superpixels"]
+    assert dataset.left_out == ()
 
 
 def test_without_an_index_a_share_validates(tmp_path: Path) -> None:
