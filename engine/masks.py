@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from engine.errors import UnreadableImage, UnreadableMask
 from engine.files import replacing
-from engine.images import decoded
-from engine.pixels import in_rgb
+from engine.maskreading import Mask as Mask
+from engine.maskreading import read_mask as read_mask
 from engine.types import Patch
 
-Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 
 #: Corners count as neighbours within a lesion, so they do not between the holes in it.
@@ -45,64 +43,12 @@ def find_mask(folder: Path | str, stem: str) -> Path | None:
     return None
 
 
-def read_mask(path: Path | str, shape: tuple[int, int] | None = None) -> Mask:
-    """The mask in an image file, bool (height, width); `shape` is what it must have.
-
-    True is 1 in a file of 0 and 1, else 128 of 255 and more, so antialiased outlines and JPEG noise
-    do no harm. Colours and areas of other greys are refused: they are several labels.
-    Raises UnreadableMask.
-    """
-    try:
-        grey_hw = _levels(decoded(path))
-    except UnreadableImage as error:
-        raise UnreadableMask(error.path, error.reason) from error
-    except (ValueError, MemoryError) as error:
-        raise UnreadableMask(path, str(error) or "it does not fit into memory") from error
-    if shape is not None and grey_hw.shape != shape:
-        found, wanted = (f"{size[1]}×{size[0]}" for size in (grey_hw.shape, shape))
-        raise UnreadableMask(path, f"it has {found} pixels, its image has {wanted}")
-    counts = np.bincount(grey_hw.ravel(), minlength=256)
-    brightest = int(np.flatnonzero(counts)[-1])
-    if brightest <= 1:
-        return np.asarray(grey_hw == 1)
-    if brightest < 128:
-        raise UnreadableMask(path, f"its greys end at {brightest}: neither 0 and 1 nor 0 and 255")
-    if counts[16:240].any() and _has_grey_areas(grey_hw):
-        raise UnreadableMask(path, "it has areas of grey: several labels, not one lesion")
-    return grey_hw >= 128
-
-
 def write_mask(path: Path | str, mask_hw: Mask) -> None:
     """Write a mask, bool (height, width), as an 8-bit PNG of 0 and 255, atomically."""
     _expect_mask(mask_hw)
     picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
     with replacing(Path(path)) as stream:
         picture.save(stream, "PNG", compress_level=3)
-
-
-def _levels(picture: PillowImage.Image) -> NDArray[np.uint8]:
-    """Greys of a mask, (height, width) 0 to 255. ValueError for colours."""
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        values_hw: NDArray[Any] = np.asarray(picture)
-        # Labels 0 and 1, or 0 and 255, in a deeper file: scaling would lose them.
-        if values_hw.min() >= 0 and values_hw.max() <= 255:
-            return values_hw.astype(np.uint8)
-    rgb_hwc: NDArray[np.uint8] = np.asarray(in_rgb(picture))
-    grey_hw = rgb_hwc[..., 0]
-    if picture.mode in ("1", "L"):
-        return np.ascontiguousarray(grey_hw)
-    if (grey_hw == rgb_hwc[..., 1]).all() and (grey_hw == rgb_hwc[..., 2]).all():
-        return np.ascontiguousarray(grey_hw)
-    if picture.mode == "P" and (indices_hw := np.asarray(picture)).max() <= 1:
-        # Two labels that a palette paints in colours.
-        return indices_hw
-    raise ValueError("it is a colour picture, not a mask")
-
-
-def _has_grey_areas(grey_hw: NDArray[np.uint8]) -> bool:
-    # An antialiased outline is a slope: nowhere in it are 3×3 pixels of one grey.
-    flat_hw = _ndimage().minimum_filter(grey_hw, 3) == _ndimage().maximum_filter(grey_hw, 3)
-    return bool((flat_hw & (grey_hw >= 16) & (grey_hw < 240)).any())
 
 
 def apply(mask_hw: Mask, patch: Patch) -> None:

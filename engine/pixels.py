@@ -1,16 +1,18 @@
-"""Pixels as files store them become 8-bit sRGB: full scale is kept, nothing is stretched."""
+"""Pixels as files store them become 8-bit sRGB: the range that a file states or uses is kept."""
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageCms
+
+from engine.colour import grey_curve, in_srgb, profile_of
+from engine.depth import Range, grey_levels
 
 _UPRIGHT = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -23,79 +25,98 @@ _UPRIGHT = {
 }
 #: Pixels of a strip that a thread converts at a time, and of a picture from which it is worth it.
 _STRIP, _LARGE = 400_000, 4_000_000
-_SRGB = ImageCms.createProfile("sRGB")
 
 
-def in_rgb(picture: PillowImage.Image) -> PillowImage.Image:
-    """A picture from `decoded`, upright, mode RGB, in sRGB. Raises ValueError with a reason."""
-    upright = 1
-    # Damaged EXIF costs the orientation, not the picture. (Pillow turns TIFFs itself.)
-    with suppress(Exception):
-        upright = picture.getexif().get(0x0112, 1)
+@dataclass(frozen=True)
+class Stored:
+    """A decoded page as its file stores it: own mode, not yet turned upright, and what is stated.
+
+    Sixteen bits in colour are eight already. `pages` says that there are others, and `note` what
+    else a person should know about it.
+    """
+
+    picture: PillowImage.Image
+    stated: Range | None = None
+    pages: str = ""
+    note: str = ""
+
+
+def in_rgb(stored: Stored) -> tuple[PillowImage.Image, str]:
+    """The picture upright, mode RGB, in sRGB, and its note. Raises ValueError with a reason."""
     try:
-        rgb = _as_rgb(picture)
+        rgb, note = _as_rgb(stored)
     except (ValueError, MemoryError):
         raise
     # Damage that decoding let through: a palette without colours fails an assertion of Pillow's.
     except Exception as error:
         raise ValueError("the file is damaged") from error
-    return rgb.transpose(_UPRIGHT[upright]) if upright in _UPRIGHT else rgb
+    return upright(rgb, stored.picture), "; ".join(filter(None, (stored.pages, stored.note, note)))
 
 
-def _as_rgb(picture: PillowImage.Image) -> PillowImage.Image:
+def upright(picture: PillowImage.Image, stored: PillowImage.Image) -> PillowImage.Image:
+    """A picture turned as the file of `stored` says it is to be seen."""
+    orientation = 1
+    # Damaged EXIF costs the orientation, not the picture. (Pillow turns TIFFs itself.)
+    with suppress(Exception):
+        orientation = stored.getexif().get(0x0112, 1)
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
+def _as_rgb(stored: Stored) -> tuple[PillowImage.Image, str]:
+    picture = stored.picture
+    profile = profile_of(picture)
     mode = picture.mode
     if mode == "F" or mode.startswith("I"):
-        return PillowImage.fromarray(_grey8(picture)).convert("RGB")
+        levels_hw, note = levels_of(stored)
+        curve = grey_curve(profile)
+        if curve is not None:
+            levels_hw = np.interp(levels_hw, np.arange(256), curve).astype(np.float32)
+        return PillowImage.fromarray(np.rint(levels_hw).astype(np.uint8)).convert("RGB"), note
+    if mode == "La":
+        picture = picture.convert("LA")
     if picture.has_transparency_data:
-        return _on_black(picture)
-    if mode in ("RGB", "CMYK"):
-        return _in_srgb(picture)
-    if mode in ("1", "L", "P", "YCbCr", "RGBX"):
-        return picture.convert("RGB")
+        return _on_black(picture, profile), ""
+    if mode == "L":
+        return _grey_in_rgb(picture, profile), ""
+    if mode in ("P", "YCbCr", "RGBX"):
+        picture = picture.convert("RGB")
+    if picture.mode in ("RGB", "CMYK", "LAB"):
+        return in_srgb(picture, profile), ""
+    if mode == "1":
+        return picture.convert("RGB"), ""
     raise ValueError(f"its colour mode {mode} is not supported")
 
 
-def _grey8(picture: PillowImage.Image) -> NDArray[np.uint8]:
-    """High-depth grey, (height, width), as 8 bits; ValueError where full scale is not known."""
-    values_hw: NDArray[Any] = np.asarray(picture)
+def levels_of(stored: Stored) -> tuple[NDArray[np.float32], str]:
+    """Grey of more than eight bits, (rows, columns), as levels 0 to 255, and a note; ValueError."""
+    picture = stored.picture
+    bits = 0
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
         tags: Any = getattr(picture, "tag_v2", {})
         bits = int(np.ravel(tags.get(258, 16))[0])
-        return (values_hw >> (bits - 8)).astype(np.uint8)
-    if picture.mode != "F":
-        raise ValueError("its whole numbers are signed or of 32 bits, of no known full scale")
-    low, high = float(values_hw.min()), float(values_hw.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError("some of its values are infinite or not numbers")
-    if low < 0 or high > 255:
-        raise ValueError(f"its values run from {low:g} to {high:g}, not 0 to 1 or 0 to 255")
-    return np.rint(values_hw * np.float32(255 if high <= 1 else 1)).astype(np.uint8)
+    return grey_levels(picture, bits, stored.stated)
 
 
-def _on_black(picture: PillowImage.Image) -> PillowImage.Image:
+def _grey_in_rgb(grey: PillowImage.Image, profile: bytes) -> PillowImage.Image:
+    curve = grey_curve(profile)
+    return (grey if curve is None else grey.point(curve.tolist())).convert("RGB")
+
+
+def _on_black(picture: PillowImage.Image, profile: bytes) -> PillowImage.Image:
+    grey = picture.mode in ("L", "LA")
     rgba = picture.convert("RGBA")
     alpha = rgba.getchannel("A")
+    if grey:
+        rgb = _grey_in_rgb(rgba.getchannel("R"), profile)
+    else:
+        rgb = in_srgb(rgba.convert("RGB"), profile)
     low, high = alpha.getextrema()
     # Some writers leave alpha at zero everywhere and mean a picture without it.
     if low == 255 or high == 0:
-        return rgba.convert("RGB")
-    black = PillowImage.new("RGB", rgba.size)
-    black.paste(rgba.convert("RGB"), mask=alpha)
+        return rgb
+    black = PillowImage.new("RGB", rgb.size)
+    black.paste(rgb, mask=alpha)
     return black
-
-
-def _in_srgb(picture: PillowImage.Image) -> PillowImage.Image:
-    profile = picture.info.get("icc_profile") or b""
-    # Nearly all profiles are sRGB by name, in ASCII or UTF-16: nothing to convert.
-    if profile and b"sRGB" not in profile.replace(b"\0", b""):
-        # An unusable profile costs exact colours, not the picture.
-        with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(picture, source, _SRGB, outputMode="RGB")
-            if converted is not None:
-                return converted
-    # Converting to the mode it has already would copy it.
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def as_array(rgb: PillowImage.Image) -> NDArray[np.uint8]:

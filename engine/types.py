@@ -35,12 +35,15 @@ class Image:
     """A picture as every part of the program sees it.
 
     `pixels_hwc` is uint8 (height, width, 3), sRGB, upright: a read-only view of the array that was
-    given. `spacing_mm` is the side of a pixel in millimetres where the file says so.
+    given. `spacing_mm` is the side of a pixel in millimetres where the file says so. `note` is what
+    a person should know about how the file was read, for example "it has 5 pages: the first is
+    read"; empty where nothing was chosen.
     """
 
     pixels_hwc: NDArray[np.uint8]
     path: Path | None = None
     spacing_mm: float | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels_hwc.dtype != np.uint8 or self.pixels_hwc.ndim != 3:
