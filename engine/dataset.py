@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.datasetindex import Entries, is_there, read_index, reason_of
 from engine.errors import DatasetProblem
-from engine.images import IMAGE_SUFFIXES, is_image
+from engine.images import IMAGE_SUFFIXES, list_images
 from engine.masks import mask_name
 from engine.records import is_text
 from engine.types import Dataset, Sample, Split
@@ -28,8 +28,9 @@ def read_dataset(root: Path) -> Dataset:
     images = files_by_id(root / "images", "", IMAGE_SUFFIXES)
     masks = files_by_id(root / "masks", "_segmentation", frozenset({".png"}))
     index = read_index(root, images)
+    pictures = set(list_images(root / "images"))
     unlisted = {
-        name: [path for path in paths if _is_picture(path)]
+        name: [path for path in paths if path in pictures]
         for name, paths in images.items()
         if name not in index
     }
@@ -96,11 +97,6 @@ def files_by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str
     except OSError as error:
         raise DatasetProblem(folder, reason_of(error)) from error
     return found
-
-
-def _is_picture(path: Path) -> bool:
-    # ISIC 2016 and 2017 put superpixel maps among the images.
-    return is_image(path) and not path.stem.endswith("_superpixels")
 
 
 def _left_out(

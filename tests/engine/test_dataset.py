@@ -70,7 +70,13 @@ def test_what_an_index_does_not_list_is_left_out_and_named(tmp_path: Path) -> No
     (root / "masks" / "e_segmentation.png").touch()
     # Two of one id are no contradiction where neither is used, and other files are no pictures.
     (root / "images" / "c.png").touch()
-    for name in ("Thumbs.db", ".DS_Store", "readme.txt", "a_superpixels.png"):
+    for name in (
+        "Thumbs.db",
+        ".DS_Store",
+        "readme.txt",
+        "a_superpixels.png",
+        "a_attribute_globules.png",
+    ):
         (root / "images" / name).touch()
     (root / "images" / "folder.png").mkdir()
     dataset = read_dataset(root)
