@@ -140,6 +140,8 @@ SOURCES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "tiff": ("a.tif", lambda: tiff(), ".png"),
     "tiff of skin": ("a.tif", lambda: tiff(dpi=(431, 431)), ".png"),
     "tiff with alpha": ("a.tiff", lambda: tiff(PillowImage.fromarray(pixels((16, 24, 4)))), ".png"),
+    "webp": ("a.webp", lambda: encoded(rgb(), "WEBP", lossless=True, exif=exif(3)), ".png"),
+    "jfif": ("a.jfif", lambda: jpeg(exif=exif()), ".jfif"),
     "bmp": ("a.bmp", lambda: encoded(rgb(), "BMP") + SECRET, ".png"),
     "jpeg called png": ("a.png", lambda: jpeg(exif=exif()), ".jpg"),
     "png called jpeg": ("a.jpg", lambda: png(exif=exif()), ".png"),
