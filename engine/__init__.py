@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.checkpoint import load, read_spec, save
-    from engine.dataset import export_dataset, read_dataset
+    from engine.dataset import read_dataset
     from engine.ensemble import replay, segment
     from engine.errors import EngineError
     from engine.evaluation import evaluate
+    from engine.export import export_dataset
     from engine.images import list_images, read_image
     from engine.library import find, installed
     from engine.masks import read_mask, write_mask
@@ -62,10 +63,11 @@ __all__ = [
 #: Where each of them is when the program runs; a test holds it to the imports above.
 _NAMES = {
     "checkpoint": ("load", "read_spec", "save"),
-    "dataset": ("export_dataset", "read_dataset"),
+    "dataset": ("read_dataset",),
     "ensemble": ("replay", "segment"),
     "errors": ("EngineError",),
     "evaluation": ("evaluate",),
+    "export": ("export_dataset",),
     "images": ("list_images", "read_image"),
     "library": ("find", "installed"),
     "masks": ("read_mask", "write_mask"),

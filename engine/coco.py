@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dataset import ExportStep
 from engine.errors import DatasetProblem
+from engine.export import ExportStep
 from engine.files import write_atomic
+from engine.images import read_image
 from engine.masks import Mask, outline, read_mask
 from engine.types import Dataset
 
@@ -27,14 +28,15 @@ def write_annotations(dataset: Dataset) -> Iterator[ExportStep]:
 
     Every sample is an image, with its split, and every one that is not empty has one annotation.
     `file_name` is the name in `images/`; sizes and coordinates, (x, y) from the upper left corner,
-    are those of the upright image. Raises UnreadableMask, and DatasetProblem where the file cannot
-    be written.
+    are those of the upright image. Raises UnreadableImage, UnreadableMask for a mask of another
+    size, too, and DatasetProblem where the file cannot be written.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     path = dataset.root / ANNOTATIONS
     for number, sample in enumerate(dataset.samples, 1):
-        mask_hw = read_mask(sample.mask_path)
+        image = read_image(sample.image_path)
+        mask_hw = read_mask(sample.mask_path, (image.height, image.width))
         height, width = mask_hw.shape
         name = sample.image_path.name
         size = {"width": width, "height": height}

@@ -296,10 +296,14 @@ def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder of samples: `images/`, `masks/` and a split for each."""
+    """A folder of samples: `images/`, `masks/` and a split for each.
+
+    `left_out` names what lies in the folder and is no sample, as its index does not list it.
+    """
 
     root: Path
     samples: tuple[Sample, ...]
+    left_out: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in order of id."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
-from engine.dataset import ExportStep, export_dataset
-from engine.errors import MaskKept
+from engine.errors import DatasetProblem, MaskKept
+from engine.export import ExportStep, export_dataset
 from engine.images import is_image
 from engine.masks import mask_name, write_mask
 from nca_seg_app.jobs import Jobs
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
 SUFFIX = ".png"
+#: So many of what an export left out are named in its message.
+NAMED = 3
+#: In characters: of a name, and of a reason, in that message.
+NAME, REASON = 40, 80
+#: Without a clear yes, as where the question is closed, nothing private leaves.
+KEEP_METADATA = (
+    "Should the copies of the images keep what the files say besides the picture, as place, date, "
+    "names and comments? Without it they are the pictures alone, turned upright."
+)
 
 
 class Exporting(Undertaking):
@@ -83,10 +92,11 @@ class Exporting(Undertaking):
         folder = session.prompts.ask_path("dataset", study.folder.with_name("dataset"))
         if folder is None:
             return
+        keep_metadata = session.prompts.confirm(KEEP_METADATA)
         self._folder = folder
 
         def stream() -> Iterator[ExportStep]:
-            steps = export_dataset(study.saved_samples(), folder)
+            steps = export_dataset(study.saved_samples(), folder, keep_metadata=keep_metadata)
             with closing(steps):  # type: ignore[type-var]
                 yield from steps
 
@@ -118,16 +128,36 @@ class Exporting(Undertaking):
         self._set_progress(step.done, step.total)
 
     def _complete(self, step: ExportStep | None) -> None:
-        count = step.done if step is not None else 0
+        count = step.written if step is not None else 0
         noun = "sample" if count == 1 else "samples"
         self._session.message.emit(f"Exported {count} {noun} to {self._folder}")
-        self.saved.emit(self._folder)
+        self._tell_left_out(step)
+        if count:
+            self.saved.emit(self._folder)
 
     def _stopped(self, step: ExportStep | None) -> None:
-        count = f"{step.done} of {step.total}" if step is not None else "none"
+        count = f"{step.written} of {step.total}" if step is not None else "none"
         self._session.message.emit(
             f"Stopped: {count} of the samples are in {self._folder}, which can be used as it is."
         )
+        self._tell_left_out(step)
+
+    def _tell_left_out(self, step: ExportStep | None) -> None:
+        """Say, where it stays on the screen, which samples were not written and why."""
+        if step is None or not step.left_out:
+            return
+        named = [f"{_bounded(x.path.name, NAME)} ({_bounded(x.reason, REASON)})"
+                 for x in step.left_out[:NAMED]]  # fmt: skip
+        more = f" and {len(step.left_out) - NAMED} more" if len(step.left_out) > NAMED else ""
+        counts = f"{step.written} of {step.total} samples were written"
+        problem = f"{counts}, left out: {', '.join(named)}{more}"
+        self._session.fail(DatasetProblem(self._folder, problem))
 
     def _fail(self, error: BaseException) -> None:
         self._session.fail(error)
+
+
+def _bounded(text: str, most: int) -> str:
+    """A text from outside as part of a sentence: on one line and not too long."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -272,12 +273,21 @@ def expect_device(device: Device) -> None:
 
 
 def open_data(folder: Path) -> Dataset:
-    """The samples of a data set folder, or of a folder under annotation. Raises EngineError."""
+    """The samples of a data set folder, or of a folder under annotation. Raises EngineError.
+
+    Says what of the data set folder is left out.
+    """
     from engine.dataset import read_dataset
+    from engine.datasetindex import shown
     from engine.study import Study, study_dataset
 
-    if (folder / "images").exists() or not folder.is_dir():
-        return read_dataset(folder)
+    if os.path.lexists(folder / "images") or not folder.is_dir():
+        dataset = read_dataset(folder)
+        if left_out := dataset.left_out:
+            files, one = ("files are", "one is") if len(left_out) > 1 else ("file is", "it is")
+            unlisted = f"{len(left_out)} {files} left out, for the index does not list them"
+            say(f"{folder}: {unlisted}; {one} {shown(left_out[0])}.")
+        return dataset
     dataset = study_dataset(Study.open(folder))
     if not dataset.samples:
         raise DatasetProblem(folder, "has neither images/ and masks/ nor saved masks of its images")

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
+from PIL import PngImagePlugin
 
 from engine import masks
-from engine.dataset import ExportStep, export_dataset, read_dataset
+from engine.dataset import read_dataset
+from engine.export import ExportStep, export_dataset
 from engine.types import Sample
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Has
@@ -104,11 +107,53 @@ def test_an_export_that_fails_says_so(desk: Desk) -> None:
     assert Has.EXPORTING not in desk.session.state
 
 
+def test_what_is_left_out_is_named_with_its_reason_in_a_bounded_sentence(desk: Desk) -> None:
+    reviewed(desk, 6)
+    kept = (desk.folder / "images" / "segmentations").glob("*.png")
+    for path in sorted(kept)[:5]:
+        path.write_text("no picture")
+    desk.session.export_dataset()
+    desk.settle()
+    assert len(read_dataset(desk.folder / "dataset").samples) == 1
+    assert desk.messages[-1] == f"Exported 1 sample to {desk.folder / 'dataset'}"
+    (sentence,) = desk.failures
+    assert (
+        "1 of 6 samples were written, left out: 0_segmentation.png (it is a text file)" in sentence
+    )
+    assert "and 2 more" in sentence
+    assert "3_segmentation" not in sentence
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_metadata_leaves_only_where_a_person_agrees(desk: Desk, keeps: bool) -> None:
+    reviewed(desk, 1)
+    (path,) = (desk.folder / "images").glob("*.png")
+    with PillowImage.open(path) as image:
+        image.load()
+        image.save(path, exif=image.getexif(), pnginfo=named("Erika Mustermann"))
+    desk.person.agrees = keeps
+    desk.session.export_dataset()
+    desk.settle()
+    assert "place, date, names" in desk.person.asked[-1]
+    copy = desk.folder / "dataset" / "images" / path.name
+    assert (b"Erika" in copy.read_bytes()) == keeps
+
+
+def named(name: str) -> PngImagePlugin.PngInfo:
+    """What puts a name into a PNG."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", name)
+    return info
+
+
 def begin_slowly(desk: Desk, monkeypatch: pytest.MonkeyPatch, wait: Callable[[], object]) -> None:
     """Begin to export three samples, with a wait after each; one is written."""
 
-    def export(samples: Iterable[Sample], folder: Path) -> Iterator[ExportStep]:
-        with closing(export_dataset(samples, folder)) as steps:  # type: ignore[type-var]
+    def export(
+        samples: Iterable[Sample], folder: Path, keep_metadata: bool
+    ) -> Iterator[ExportStep]:
+        stream = export_dataset(samples, folder, keep_metadata=keep_metadata)
+        with closing(stream) as steps:  # type: ignore[type-var]
             for step in steps:
                 yield step
                 wait()

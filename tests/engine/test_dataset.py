@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dataset import assign_splits, export_dataset, read_dataset
+from engine.dataset import assign_splits, read_dataset
 from engine.errors import DatasetProblem
-from engine.types import Origin, Sample, SampleSettings
-
-ORIGIN = Origin("lesion", "abc123", SampleSettings(seed=7, steps=5), 0.4, 12)
-
-
-def make_folder(root: Path, ids: Iterable[str], splits: str = "") -> Path:
-    """A data set folder whose pictures are not even pictures: reading must not open them."""
-    (root / "images").mkdir(parents=True)
-    (root / "masks").mkdir()
-    for name in ids:
-        (root / "images" / f"{name}.jpg").write_bytes(f"picture {name}".encode())
-        (root / "masks" / f"{name}_segmentation.png").write_bytes(f"mask {name}".encode())
-    if splits:
-        (root / "splits.csv").write_text("id,split\n" + splits)
-    return root
-
-
-def make_samples(root: Path, ids: Iterable[str]) -> list[Sample]:
-    ids = tuple(ids)
-    make_folder(root, ids)
-    return [
-        Sample(
-            name,
-            root / "images" / f"{name}.jpg",
-            root / "masks" / f"{name}_segmentation.png",
-            "train",
-            ORIGIN,
-        )
-        for name in ids
-    ]
+from engine.types import Origin, SampleSettings
+from tests.engine.folders import make_folder
 
 
 def write_index(root: Path, samples: object, **changed: object) -> None:
@@ -96,6 +64,38 @@ def test_spreadsheet_csv_and_other_spellings_are_read(tmp_path: Path) -> None:
     assert [sample.id for sample in read_dataset(root).samples] == ["läsion"]
 
 
+def test_what_an_index_does_not_list_is_left_out_and_named(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "d", "abcd", "a,train\nb,val\n")
+    (root / "masks" / "d_segmentation.png").unlink()
+    (root / "masks" / "e_segmentation.png").touch()
+    # Two of one id are no contradiction where neither is used, and other files are no pictures.
+    (root / "images" / "c.png").touch()
+    for name in (
+        "Thumbs.db",
+        ".DS_Store",
+        "readme.txt",
+        "a_superpixels.png",
+        "a_attribute_globules.png",
+    ):
+        (root / "images" / name).touch()
+    (root / "images" / "folder.png").mkdir()
+    dataset = read_dataset(root)
+    assert [sample.id for sample in dataset.samples] == ["a", "b"]
+    expected = ("images/c.jpg", "images/c.png", "images/d.jpg", "masks/e_segmentation.png")
+    assert dataset.left_out == expected
+    # What is listed has to be there.
+    (root / "masks" / "b_segmentation.png").unlink()
+    with pytest.raises(DatasetProblem, match="missing"):
+        read_dataset(root)
+
+
+def test_an_index_may_list_what_else_would_be_no_image(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "d", ["a", "b_superpixels"], "a,train\nb_superpixels,val\n")
+    dataset = read_dataset(root)
+    assert [sample.id for sample in dataset.samples] == ["a", "b_superpixels"]
+    assert dataset.left_out == ()
+
+
 def test_without_an_index_a_share_validates(tmp_path: Path) -> None:
     names = [f"image{number:03}" for number in range(200)]
     dataset = read_dataset(make_folder(tmp_path / "d", names))
@@ -123,10 +123,6 @@ PROBLEMS = {
     "unknown id in csv": (
         lambda root: (root / "splits.csv").write_text("id,split\na,train\nb,val\nz,val\n"),
         "splits.csv",
-    ),
-    "image in no split": (
-        lambda root: (root / "splits.csv").write_text("id,split\na,train\n"),
-        "images/b.jpg",
     ),
     "unknown split": (
         lambda root: (root / "splits.csv").write_text("id,split\na,train\nb,training\n"),
@@ -198,114 +194,6 @@ def test_more_samples_never_turn_training_into_validation(few: set[str], more: s
 
 def test_three_samples_all_train() -> None:
     assert set(assign_splits("abc").values()) == {"train"}
-
-
-def test_export_is_read_back_with_origins(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", [f"image{number}" for number in range(20)])
-    steps = list(export_dataset(samples, tmp_path / "to"))
-    assert [(step.done, step.total) for step in steps] == [(n, 20) for n in range(1, 21)]
-    assert all(step.path.parent == tmp_path / "to" / "images" for step in steps)
-    dataset = read_dataset(tmp_path / "to")
-    assert sorted(s.id for s in dataset.samples) == sorted(s.id for s in samples)
-    assert all(sample.origin == ORIGIN for sample in dataset.samples)
-    assert {s.id: s.split for s in dataset.samples} == assign_splits(s.id for s in samples)
-    for sample in dataset.samples:
-        assert sample.image_path.read_bytes() == f"picture {sample.id}".encode()
-        assert sample.mask_path.read_bytes() == f"mask {sample.id}".encode()
-    with (tmp_path / "to" / "splits.csv").open(newline="") as stream:
-        assert {row["id"]: row["split"] for row in csv.DictReader(stream)} == {
-            sample.id: sample.split for sample in dataset.samples
-        }
-
-
-def test_a_folder_grows_and_keeps_its_splits(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", [f"image{number}" for number in range(40)])
-    before: dict[str, str] = {}
-    for count in (3, 4, 5, 17, 40):
-        *_, _ = export_dataset(samples[:count], tmp_path / "to")
-        after = {s.id: s.split for s in read_dataset(tmp_path / "to").samples}
-        assert len(after) == count
-        assert before.items() <= after.items()
-        assert ("val" in after.values()) == (count >= 4)
-        before = after
-    samples[0].mask_path.write_bytes(b"corrected")
-    *_, _ = export_dataset(samples[:1], tmp_path / "to")
-    dataset = read_dataset(tmp_path / "to")
-    assert len(dataset.samples) == 40
-    mask = next(s for s in dataset.samples if s.id == samples[0].id).mask_path
-    assert mask.read_bytes() == b"corrected"
-
-
-@pytest.mark.parametrize("name", ["le\u0301sion", "photo ", " photo"])
-def test_names_as_systems_and_people_spell_them_can_be_exported_again(
-    name: str, tmp_path: Path
-) -> None:
-    samples = make_samples(tmp_path / "from", ["a", name])
-    for _ in range(3):
-        *_, _ = export_dataset(samples, tmp_path / "to")
-        ids = [sample.id for sample in read_dataset(tmp_path / "to").samples]
-        assert sorted(ids) == sorted(["a", "l\u00e9sion" if "sion" in name else "photo"])
-
-
-def test_test_samples_stay_test(tmp_path: Path) -> None:
-    root = make_folder(tmp_path / "from", "abcde", "a,test\nb,train\nc,train\nd,train\ne,val\n")
-    *_, _ = export_dataset(read_dataset(root).samples, tmp_path / "to")
-    assert [s.id for s in read_dataset(tmp_path / "to").split("test")] == ["a"]
-
-
-def test_stopped_export_is_a_smaller_data_set(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", "abcdef")
-    stream = export_dataset(samples, tmp_path / "to")
-    next(stream), next(stream)
-    stream.close()
-    assert [s.id for s in read_dataset(tmp_path / "to").samples] == ["a", "b"]
-    *_, _ = export_dataset(samples, tmp_path / "to")
-    assert len(read_dataset(tmp_path / "to").samples) == 6
-
-
-def test_killed_export_can_be_repeated(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", "abcdef")
-    script = (
-        "import os, sys; from pathlib import Path; from engine.dataset import *\n"
-        "source, target = map(Path, sys.argv[1:])\n"
-        "for step in export_dataset(read_dataset(source).samples, target):\n"
-        "    if step.done == 3: os._exit(9)\n"
-    )
-    arguments = [sys.executable, "-c", script, str(tmp_path / "from"), str(tmp_path / "to")]
-    assert subprocess.run(arguments, cwd=Path(__file__).parents[2], check=False).returncode == 9
-    with pytest.raises(DatasetProblem):
-        read_dataset(tmp_path / "to")
-    *_, _ = export_dataset(samples, tmp_path / "to")
-    assert len(read_dataset(tmp_path / "to").samples) == 6
-
-
-def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", "ab")
-    (tmp_path / "to").mkdir()
-    (tmp_path / "to" / "thesis.txt").write_text("years of work")
-    with pytest.raises(DatasetProblem):
-        next(export_dataset(samples, tmp_path / "to"))
-    assert [path.name for path in (tmp_path / "to").iterdir()] == ["thesis.txt"]
-
-
-def test_another_image_of_the_same_id_is_refused(tmp_path: Path) -> None:
-    *_, _ = export_dataset(make_samples(tmp_path / "one", "ab"), tmp_path / "to")
-    others = make_samples(tmp_path / "two", "bc")
-    others[0].image_path.write_bytes(b"not the same lesion")
-    with pytest.raises(DatasetProblem) as caught:
-        list(export_dataset(others, tmp_path / "to"))
-    assert caught.value.path == tmp_path / "to" / "images" / "b.jpg"
-    assert [s.id for s in read_dataset(tmp_path / "to").samples] == ["a", "b"]
-
-
-def test_vanished_source_is_named_and_the_rest_stays_readable(tmp_path: Path) -> None:
-    samples = make_samples(tmp_path / "from", "abc")
-    samples[1].mask_path.unlink()
-    with pytest.raises(DatasetProblem) as caught:
-        list(export_dataset(samples, tmp_path / "to"))
-    assert caught.value.path == samples[1].mask_path
-    *_, _ = export_dataset([samples[0], samples[2]], tmp_path / "other")
-    assert len(read_dataset(tmp_path / "other").samples) == 2
 
 
 @pytest.mark.data

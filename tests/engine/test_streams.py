@@ -1,114 +1,176 @@
-"""Law: what cannot be printed costs no work, and ends in no traceback."""
+"""The stream law, over every stream of the engine, and what each stream's answer is."""
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from engine import cli, streams
-from engine.cli.options import NOTHING_DONE, say
-from tests.conftest import PROJECT
+from engine.coco import write_annotations
+from engine.ensemble import replay, segment
+from engine.evaluation import evaluate, examine
+from engine.export import export_dataset
+from engine.reliability import disagreement_score
+from engine.report.measuring import Subject, report
+from engine.report.sweep import sweep
+from engine.sampling import denoise
+from engine.training import finetune, train
+from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
+from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
+from tests.samples import drawn_dataset
 
-STRANGE = "é\udcff\U0001f600"
-
-
-class Unwritable(io.RawIOBase):
-    """A stream that refuses what is written to it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, _: object) -> int:
-        raise OSError(self.number, os.strerror(self.number))
-
-
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["models"], ["models", "--json"]])
-@pytest.mark.parametrize(
-    ("number", "code"), [(errno.EPIPE, streams.NOBODY_READS), (errno.ENOSPC, NOTHING_DONE)]
-)
-@pytest.mark.parametrize("buffered", [True, False])
-def test_output_that_cannot_be_written_ends_without_a_traceback(
-    arguments: list[str],
-    number: int,
-    code: int,
-    buffered: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    raw = Unwritable(number)
-    out = io.TextIOWrapper(io.BufferedWriter(raw) if buffered else raw, "utf-8")  # type: ignore[type-var]
-    if not buffered:
-        out.reconfigure(write_through=True)
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "argv", ["nca-seg", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == code
-    told = capsys.readouterr().err
-    assert told == "" if number == errno.EPIPE else "No space left" in told
-    assert len(told.splitlines()) <= 1
-    monkeypatch.setattr(raw, "write", len)
+Stream = Callable[[Path], Iterator[Any]]
+SHORT = SampleSettings(steps=4, members=3, batch_size=2)
+BRIEF = TrainSettings(steps=5, batch_size=2, size=16, validate_every=2)
 
 
-def test_notes_that_nobody_reads_do_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = Unwritable(errno.EPIPE)
-    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(raw), "utf-8"))  # type: ignore[type-var]
-    say("half done")
-    say("done")
-    assert streams.end_output() is None
-    monkeypatch.setattr(raw, "write", len)
+def picture() -> Image:
+    return lesion(disk(24))
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "cp437"])
-def test_what_the_encoding_lacks_is_printed_as_its_number(
-    encoding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw = {name: io.BytesIO() for name in ("stdout", "stderr")}
-    for name, stream in raw.items():
-        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding, errors="strict"))
-    streams.prepare_streams()
-    print(STRANGE)
-    say(STRANGE)
-    assert streams.end_output() is None
-    assert b"\\udcff" in raw["stdout"].getvalue()
-    # A sentence for a person marks what is no text.
-    assert b"?" in raw["stderr"].getvalue()
+def image_chw() -> Any:
+    return np.random.default_rng(0).random((3, 16, 16), dtype=np.float32)
 
 
-@pytest.mark.parametrize("gone", ["missing", "closed"])
-def test_a_program_without_streams_can_print(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stdout", "stderr"):
-        stream = io.StringIO()
-        stream.close()
-        monkeypatch.setattr(sys, name, None if gone == "missing" else stream)
-    streams.prepare_streams()
-    print("nowhere")
-    say("nowhere")
-    assert not sys.stderr.isatty()
-    assert streams.end_output() is None
+def noisy_hw() -> Any:
+    return np.random.default_rng(1).standard_normal((16, 16)).astype(np.float32)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="descriptors are a shell's there")
-def test_no_file_of_the_program_becomes_its_standard_error(tmp_path: Path) -> None:
-    program = (
-        "import os, sys; from engine.streams import prepare_streams; prepare_streams()\n"
-        f"file = open({str(tmp_path / 'mask')!r}, 'wb')\n"
-        "os.write(2, b'a warning of a library'); os.write(1, b'another')\n"
-        "print('shown'); file.write(b'mask'); file.close()"
-    )
-    done = subprocess.run(
-        ["bash", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, program],
-        cwd=PROJECT,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert (tmp_path / "mask").read_bytes() == b"mask"
+def validated(folder: Path) -> Any:
+    return drawn_dataset(folder).split("val")
+
+
+def judging(folder: Path) -> Dataset:
+    """Two images to validate and three to test."""
+    drawn = drawn_dataset(folder)
+    test = tuple(replace(sample, split="test") for sample in drawn.split("train")[:3])
+    return replace(drawn, samples=(*drawn.split("val"), *test))
+
+
+STREAMS: dict[str, Stream] = {
+    "denoise": lambda _: denoise(lively_model(), image_chw(), SHORT, [0, 1]),
+    "segment": lambda _: segment(lively_model(), picture(), SHORT),
+    "replay": lambda _: replay(lively_model(), picture(), noisy_hw(), 50, 0, 1),
+    "train": lambda folder: train(tiny_spec(), drawn_dataset(folder), BRIEF, folder / "run"),
+    "finetune": lambda folder: finetune(
+        lively_model(), drawn_dataset(folder), BRIEF, folder / "run"
+    ),
+    "export_dataset": lambda folder: export_dataset(
+        drawn_dataset(folder / "from").samples, folder / "to"
+    ),
+    "write_annotations": lambda folder: write_annotations(drawn_dataset(folder)),
+    "evaluate": lambda folder: evaluate(lively_model(), validated(folder), SHORT),
+    "examine": lambda folder: examine(lively_model(), validated(folder), SHORT),
+    "sweep": lambda folder: sweep(lively_model(timesteps=2), validated(folder), SHORT),
+    "report": lambda folder: report(
+        Subject(lively_model(timesteps=2), "lively", "", 0),
+        judging(folder),
+        SHORT,
+        others=[Subject(lively_model("basic"), "basic", "", 0)],
+        sweep_images=1,
+    ),
+}
+
+
+def arrays(event: Any) -> list[Any]:
+    """The arrays of an event and of the values within it."""
+    values = list(vars(event).values())
+    inner = [array for value in values if is_dataclass(value) for array in arrays(value)]
+    return [value for value in values if isinstance(value, np.ndarray)] + inner
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_stream_law(name: str, tmp_path: Path) -> None:
+    before_random = torch.get_rng_state()
+    assert torch.is_grad_enabled()
+    dones, totals, kept = [], set(), []
+    for event in STREAMS[name](tmp_path):
+        assert torch.is_grad_enabled(), "the stream leaks its gradient mode"
+        dones.append(event.done)
+        totals.add(event.total)
+        kept += [(array, array.copy()) for array in arrays(event)]
+        assert not any(array.flags.writeable for array in arrays(event))
+    assert len(totals) == 1
+    assert dones == list(range(1, totals.pop() + 1))
+    assert all(np.array_equal(array, copy) for array, copy in kept), "an event was changed"
+    assert torch.equal(torch.get_rng_state(), before_random)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_closed_stream_leaves_the_caller_as_it_was(name: str, tmp_path: Path) -> None:
+    stream = STREAMS[name](tmp_path)
+    before_random = torch.get_rng_state()
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert torch.is_grad_enabled()
+    assert torch.equal(torch.get_rng_state(), before_random)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("steps", [1, 3, 100])
+def test_a_sampler_reaches_the_truth_that_its_model_knows(sampler: str, steps: int) -> None:
+    truth = disk(32)
+    settings = SampleSettings(sampler=sampler, steps=steps, members=2)
+    *_, result = segment(OracleModel(truth), lesion(truth), settings)
+    assert np.array_equal(result.mask(), truth)
+    assert disagreement_score(result.members_nhw) == 0
+    np.testing.assert_allclose(result.variance_hw, 0, atol=1e-6)
+
+
+def last(settings: SampleSettings, architecture: str = "multicbam") -> EnsembleResult:
+    *_, result = segment(lively_model(architecture), picture(), settings)
+    return result
+
+
+@pytest.mark.parametrize("architecture", ["basic", "multicbam"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_member_is_the_same_in_any_batch(architecture: str, sampler: str) -> None:
+    settings = SampleSettings(sampler=sampler, steps=5, members=5, seed=7)
+    alone = last(replace(settings, batch_size=1), architecture).members_nhw
+    for batch_size in (2, 5):
+        together = last(replace(settings, batch_size=batch_size), architecture).members_nhw
+        np.testing.assert_allclose(together, alone, atol=1e-4)
+    fewer = last(replace(settings, members=2), architecture).members_nhw
+    np.testing.assert_allclose(fewer, alone[:2], atol=1e-4)
+    other = last(replace(settings, seed=8), architecture).members_nhw
+    assert np.abs(other - alone).max() > 1e-2
+    assert np.abs(alone[0] - alone[1]).max() > 1e-2
+
+
+def test_a_step_is_replayed_from_its_stored_x_t() -> None:
+    model = lively_model()
+    settings = SampleSettings(steps=5, members=3, seed=3, batch_size=3)
+    for result in segment(model, picture(), settings):
+        step = result.step
+        for member in range(3):
+            *_, cell = replay(model, picture(), step.noisy_nhw[member], step.timestep, 3, member)
+            belief = 1 / (1 + np.exp(-cell.state_chw[0]))
+            np.testing.assert_allclose(belief, step.clean_nhw[member], atol=1e-4)
+
+
+def test_members_fill_in_and_what_is_finished_stays() -> None:
+    results = list(segment(lively_model(), picture(), SHORT))
+    assert [r.finished for r in results] == [0, 0, 0, 2, 2, 2, 2, 3]
+    assert [len(r.members_nhw) for r in results] == [2, 2, 2, 2, 3, 3, 3, 3]
+    np.testing.assert_array_equal(results[-1].members_nhw[:2], results[3].members_nhw)
+
+
+def test_results_have_the_images_own_size() -> None:
+    image = Image(np.full((37, 91, 3), 128, dtype=np.uint8))
+    *_, result = segment(lively_model(), image, SHORT)
+    assert result.mask().shape == (37, 91)
+    assert result.mean_hw.shape == result.frame.grid_shape
+    expected = result.members_nhw.mean(axis=0)
+    np.testing.assert_allclose(result.mean_hw, expected, atol=1e-6)
+    np.testing.assert_allclose(result.variance_hw, result.members_nhw.var(axis=0), atol=1e-6)
+
+
+def test_more_steps_than_the_model_has_are_all_it_has() -> None:
+    model = lively_model(timesteps=6)
+    results = list(segment(model, picture(), SampleSettings(steps=50, members=1)))
+    assert len(results) == 6
