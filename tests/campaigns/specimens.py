@@ -27,6 +27,8 @@ from tests.campaigns.kill_commands import draw_dataset
 from tests.campaigns.mutations import (
     Change,
     csv_cell,
+    flip_few,
+    flip_one,
     json_key,
     json_value,
     more_rows,
