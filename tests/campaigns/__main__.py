@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,11 @@ def _run(name: str, asked: argparse.Namespace, until: float, scratch: Path) -> T
         folder.mkdir()
         try:
             return campaign.trial(number, asked.seed, folder)
+        except Exception as error:
+            # A trial that breaks must not end the others, and is as bad as a program that does.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            return Trial(number, "the trial", "traceback", f"{where}: {error!r}"[:400])
         finally:
             if not asked.keep:
                 shutil.rmtree(folder, ignore_errors=True)

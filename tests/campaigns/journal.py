@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from engine.study import Study
@@ -20,37 +20,39 @@ def note(event: str, **facts: Any) -> None:
 
 
 def watch_studies(tell: Callable[..., None] = note) -> None:
-    """Have each write of a study in this process told: before it ("begin"), and after ("end").
+    """Have each call of a study in this process told: before it ("begin"), and after ("end").
 
-    A write that fails is told as "refused". `call` is the name of the method.
+    One that fails is told as "refused". `call` is what it does: "save", "save_draft",
+    "set_reviewed", "drop_draft" or "load".
     """
-    _watch("save", tell)
-    _watch("save_draft", tell)
-    _watch("set_reviewed", tell)
-    _watch("drop_draft", tell)
-    _watch("load", tell)
+    for name in ("save", "save_over", "save_draft", "set_reviewed", "drop_draft", "load"):
+        if hasattr(Study, name):
+            _watch(name, tell)
 
 
-def _watch(call: str, tell: Callable[..., None]) -> None:
-    original = getattr(Study, call)
+def _watch(name: str, tell: Callable[..., None]) -> None:
+    original = getattr(Study, name)
+    signature = inspect.signature(original)
 
-    def watched(study: Study, image_path: Path, *rest: Any, **named: Any) -> Any:
-        facts: dict[str, Any] = {"call": call, "image": image_path.name}
-        if call in ("save", "save_draft"):
-            facts["mask"] = mask_hash(rest[0])
-        if call == "save":
-            facts["reviewed"] = bool(named.get("reviewed", rest[2] if len(rest) > 2 else False))
-        if call == "set_reviewed":
-            facts["reviewed"] = bool(named.get("reviewed", rest[0] if rest else False))
+    def watched(study: Study, *given: Any, **named: Any) -> Any:
+        bound = signature.bind(study, *given, **named)
+        bound.apply_defaults()
+        arguments = bound.arguments
+        call = "save" if name == "save_over" else name
+        facts: dict[str, Any] = {"call": call, "image": arguments["image_path"].name}
+        if "mask_hw" in arguments:
+            facts["mask"] = mask_hash(arguments["mask_hw"])
+        if "reviewed" in arguments:
+            facts["reviewed"] = bool(arguments["reviewed"])
         tell("begin", **facts)
         try:
-            given = original(study, image_path, *rest, **named)
+            answer = original(study, *given, **named)
         except BaseException as error:
             tell("refused", **facts, reason=repr(error)[:300])
             raise
         if call == "load":
-            facts["mask"] = None if given is None else mask_hash(given.mask_hw)
+            facts["mask"] = None if answer is None else mask_hash(answer.mask_hw)
         tell("end", **facts)
-        return given
+        return answer
 
-    setattr(Study, call, watched)
+    setattr(Study, name, watched)

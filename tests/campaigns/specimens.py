@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -35,10 +36,9 @@ from tests.campaigns.mutations import (
     not_utf8,
     tensor_header,
 )
+from tests.campaigns.pictures import SHAPE, masks, pictures
 from tests.oracles import lively_model, tiny_spec
 
-SIDE = 40
-SHAPE = (SIDE, 56)
 ORIGIN = Origin("lesion", "abc123", SampleSettings(seed=7, steps=5), 0.4, 12)
 FEW = TrainSettings(steps=1000, batch_size=2, size=16, validate_every=1000)
 #: The images of the drawn study and their statuses.
@@ -80,43 +80,6 @@ def _expect(fact: bool, verdict: Verdict, text: str) -> None:
 # Pictures
 
 
-def pictures() -> Mapping[str, bytes]:
-    """A small picture in every format and depth, by file name."""
-    rng = np.random.default_rng(3)
-    grain = rng.normal(0, 10, (*SHAPE, 3)) + np.linspace(60, 200, SHAPE[1])[:, None]
-    rgb = PillowImage.fromarray(grain.clip(0, 255).astype(np.uint8))
-    deep = PillowImage.fromarray(np.asarray(rgb)[..., 0].astype(np.uint16) * 257)
-    alpha = rgb.copy()
-    alpha.putalpha(200)
-    exif = rgb.getexif()
-    exif[0x0112], exif[0x010E] = 6, "a lesion"
-    made: dict[str, bytes] = {}
-
-    def save(name: str, picture: PillowImage.Image, kind: str, **how: Any) -> None:
-        stream = io.BytesIO()
-        picture.save(stream, kind, **how)
-        made[name] = stream.getvalue()
-
-    save("plain.jpg", rgb, "JPEG", exif=exif)
-    save("progressive.jpg", rgb, "JPEG", progressive=True, quality=95)
-    save("grey.jpg", rgb.convert("L"), "JPEG")
-    save("cmyk.jpg", rgb.convert("CMYK"), "JPEG")
-    save("plain.png", rgb, "PNG")
-    save("alpha.png", alpha, "PNG")
-    save("palette.png", rgb.quantize(17), "PNG")
-    save("deep.png", deep, "PNG")
-    save("raw.tif", rgb, "TIFF")
-    save("lzw.tif", rgb, "TIFF", compression="tiff_lzw")
-    save("deflate.tif", rgb, "TIFF", compression="tiff_adobe_deflate")
-    save("jpeg.tif", rgb, "TIFF", compression="jpeg")
-    save("deep.tif", deep, "TIFF")
-    save("pages.tif", rgb, "TIFF", save_all=True, append_images=[rgb.rotate(180)])
-    save("plain.bmp", rgb, "BMP")
-    save("plain.webp", rgb, "WEBP", lossless=True)
-    save("plain.avif", rgb, "AVIF")
-    return made
-
-
 def _read_picture(name: str, sound: bytes) -> Callable[[Path, str], None]:
     def read(folder: Path, damage: str) -> None:
         path = folder / name
@@ -133,26 +96,6 @@ def _read_picture(name: str, sound: bytes) -> Callable[[Path, str], None]:
             _expect(same, "wrong", "what is missing is read as if it were there")
 
     return read
-
-
-def masks() -> Mapping[str, bytes]:
-    """A disk as a mask in several kinds of picture, by file name."""
-    rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
-    disk_hw = (rows - 20) ** 2 + (columns - 28) ** 2 < 150
-    grey = PillowImage.fromarray(disk_hw.astype(np.uint8) * 255)
-    made: dict[str, bytes] = {}
-    for name, picture in (
-        ("mask.png", grey),
-        ("labels.png", PillowImage.fromarray(disk_hw.astype(np.uint8))),
-        ("bits.png", grey.convert("1")),
-        ("rgb.png", grey.convert("RGB")),
-        ("palette.png", grey.convert("P")),
-        ("deep.png", PillowImage.fromarray(disk_hw.astype(np.uint16) * 65535)),
-    ):
-        stream = io.BytesIO()
-        picture.save(stream, "PNG")
-        made[name] = stream.getvalue()
-    return made
 
 
 def _read_mask(name: str, sound: bytes) -> Callable[[Path, str], None]:
@@ -192,8 +135,6 @@ def _draw_study(folder: Path) -> None:
 
 def _draw_open_study(folder: Path) -> None:
     """A study as a killed program leaves it: its index has a log that was not merged."""
-    import sqlite3
-
     source = folder.with_name("open-source")
     _draw_study(source)
     with closing(sqlite3.connect(source / MASKS / INDEX)) as held:
@@ -352,8 +293,6 @@ def _draw_rest(folder: Path) -> None:
         threshold=0.4, sample=SampleSettings(steps=9, members=3), recent=("/a/b.jpg", "/c")
     )
     settings_files.save(chosen, folder / "settings" / "settings.json")
-    import json
-
     content = {**results.FORMAT, "model": "m", "threshold": 0.5, "image_sha256": "0" * 64,
                "mask_sha256": "1" * 64, "replaced_sha256": ""}  # fmt: skip
     (folder / "results" / "spot.json").write_text(json.dumps(content), encoding="utf-8")
