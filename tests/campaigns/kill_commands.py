@@ -79,9 +79,8 @@ def _train(rng: random.Random, folder: Path, sign: signal.Signals, faults: Fault
     state = (out / "state.safetensors").exists()
     if sign == signal.SIGTERM and reached and not state:
         faults.add("lost", f"asked to end at step {reached} it wrote no state")
-    end = ("--steps", "100000", "--stop-at", str(reached + 400))
     if state:
-        _again(folder, faults, *flags, *end, "--resume")
+        _again(folder, faults, *flags, "--steps", "100000", "--minutes", "0.02", "--resume")
     elif any((out / name).exists() for name in ("best.safetensors", "curves.csv")):
         # Killed before its first state: the model so far is whole, and a new run begins elsewhere.
         if (out / "best.safetensors").exists():
@@ -136,9 +135,13 @@ def _finetune(rng: random.Random, folder: Path, sign: signal.Signals, faults: Fa
     flags = ("finetune", "--data", data, "--batch-size", "2", "--validate-every", "1")
     begun = rng.choice((home, f"{home}/*/best*"))
     _killed(folder, sign, faults, begun, rng.uniform(0.0, 2.0), *flags, "--steps", "1000")
+    left = [*folder.glob(f"{home}/*")]
     age(folder)
     _again(folder, faults, *flags, "--steps", "1")
     faults.leftovers(folder)
+    told = (folder / "again.err").read_text(encoding="utf-8")
+    if any(each.exists() and each.name not in told for each in left):
+        faults.add("wrong", "what the killed one left stays for good, and nobody is told")
 
 
 def draw_dataset(root: Path, count: int = 8, side: int = 32) -> Path:
