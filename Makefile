@@ -7,7 +7,7 @@ run: export GOMP_SPINCOUNT ?= 30000
 test: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-app lowest setup setup-dev clean
+.PHONY: help run test check format bench bench-app campaign lowest setup setup-dev clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ check: setup-dev ## Check formatting, lint, types and import contracts
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m mypy
 	$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
+
+campaign: setup-dev ## Kill, damage and fill at length, without a display (ARGS='--only kills')
+	@$(VENV_PYTHON) -m tests.campaigns $(ARGS)
 
 bench-app: setup-dev ## Measure the window, beside labelme and napari (installed into build/)
 	$(VENV_PYTHON) -m tests.bench.window $(ARGS)
