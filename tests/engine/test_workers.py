@@ -40,9 +40,13 @@ def printed(program: str, **given: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_openmp_is_told_not_to_spin_by_each_entry(entry: str) -> None:
-    asking = f"import sys, {entry}; assert 'torch' not in sys.modules; import torch"
-    _, told = printed(asking, OMP_DISPLAY_ENV="VERBOSE")
+def test_each_entry_says_how_openmp_waits_before_torch_is_there(entry: str) -> None:
+    asking = f"import os, sys, {entry}; print('torch' in sys.modules, os.environ['{POLICIES[0]}'])"
+    assert printed(asking)[0].split() == ["False", "PASSIVE"]
+
+
+def test_openmp_then_does_not_spin() -> None:
+    _, told = printed("import engine, torch", OMP_DISPLAY_ENV="VERBOSE")
     # GNU's and LLVM's words; both name PASSIVE as the policy even where they spin.
     assert "GOMP_SPINCOUNT = '0'" in told or "KMP_BLOCKTIME='0'" in told
 
