@@ -21,7 +21,8 @@ from tests.fakes import DiskModel, write_image
 ENGINE = Path(engine.__file__).parent
 #: Modules of the engine that read, write or compute for longer than an event may wait.
 SLOW_MODULES = {
-    "augment", "checkpoint", "dataset", "ensemble", "evaluation", "files", "images", "library",
+    "augment", "checkpoint", "dataset", "drafts", "ensemble", "evaluation", "files",
+    "images", "library", "maskfiles", "maskreading", "metadata",
     "model", "pixels", "sampling", "study", "studyindex", "training",
 }  # fmt: skip
 #: Functions of `engine.masks` that go over the whole mask or a file.
