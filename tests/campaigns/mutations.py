@@ -110,24 +110,27 @@ def json_key(content: bytes, rng: random.Random) -> bytes:
 
 
 def csv_cell(content: bytes, rng: random.Random) -> bytes:
-    """A table with another separator, an odd cell, empty rows, an open quote, or a row too many."""
-    lines = content.decode().splitlines()
+    """A table of another separator, an odd cell, empty rows, an open quote, or a row too many."""
+    # Of a spreadsheet, its byte order mark and its separator stay what they were.
+    text = content.decode()
+    separator = ";" if ";" in text else ","
+    lines = text.splitlines()
     place = rng.randrange(len(lines))
-    cells = lines[place].split(",")
+    cells = lines[place].split(separator)
     odd = ("", '"', "\x00", "nan", "1e999", "=cmd|' /C calc'!A0", "x" * 200_000, "\x1b]0;x\x07",
            "-1", "é", "../../etc", "9" * 400)  # fmt: skip
     match rng.randrange(6):
         case 0:
-            return "\n".join(lines).replace(",", rng.choice(";\t|")).encode()
+            return "\n".join(lines).replace(separator, rng.choice(",;\t|")).encode()
         case 1:
-            lines.insert(place, rng.choice(("", " , ", ",,,,,,,")))
+            lines.insert(place, rng.choice(("", f" {separator} ", 7 * separator)))
         case 2:
             lines.insert(place, lines[place])
         case 3:
-            lines[place] = lines[place] + ",more" * rng.randint(1, 50)
+            lines[place] = lines[place] + f"{separator}more" * rng.randint(1, 50)
         case _:
             cells[rng.randrange(len(cells))] = rng.choice(odd)
-            lines[place] = ",".join(cells)
+            lines[place] = separator.join(cells)
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -138,7 +141,12 @@ def tensor_header(content: bytes, rng: random.Random) -> bytes:
     told = header.get("__metadata__", {})
     if told and rng.random() < 0.7:
         key = rng.choice(list(told))
-        told[key] = _spoil(json.loads(told[key]), rng)
+        try:
+            inside = json.loads(told[key])
+        except ValueError:
+            # A checksum is no JSON.
+            inside = [told[key]]
+        told[key] = _spoil(inside, rng)
         text = json.dumps(header)
     else:
         text = _spoil(header, rng)
