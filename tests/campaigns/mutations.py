@@ -158,14 +158,27 @@ def tensor_header(content: bytes, rng: random.Random) -> bytes:
 
 
 def more_rows(content: bytes, rng: random.Random) -> bytes:
-    """The header of a PNG or JPEG says more rows than there are; all its checksums are right."""
+    """The header of a picture says more rows than there are; all its checksums are right."""
     # A JPEG has up to fifteen rows more than its header says.
     more = rng.choice((16, 40, 200))
     if content.startswith(b"\x89PNG"):
         width, height = struct.unpack(">II", content[16:24])
         chunk = b"IHDR" + struct.pack(">II", width, height + more) + content[24:29]
         return content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
-    for marker in (b"\xff\xc0", b"\xff\xc2"):
+    if content[8:16] == b"WEBPVP8L":
+        (size,) = struct.unpack("<I", content[21:25])
+        return content[:21] + struct.pack("<I", size + (more << 14)) + content[25:]
+    if content.startswith(b"BM"):
+        (height,) = struct.unpack("<i", content[22:26])
+        return content[:22] + struct.pack("<i", height + more) + content[26:]
+    for kind in (3, 4) if content.startswith(b"II") else ():
+        # An entry of a TIFF: how many rows its page has.
+        place = content.find(struct.pack("<HHI", 257, kind, 1)) + 8
+        if place >= 8:
+            (height,) = struct.unpack("<I", content[place : place + 4])
+            return content[:place] + struct.pack("<I", height + more) + content[place + 4 :]
+    # In other kinds the marker may be any two bytes of the pixels.
+    for marker in (b"\xff\xc0", b"\xff\xc2") if content.startswith(b"\xff\xd8") else ():
         if (place := content.find(marker)) > 0:
             (height,) = struct.unpack(">H", content[place + 5 : place + 7])
             return content[: place + 5] + struct.pack(">H", height + more) + content[place + 7 :]
