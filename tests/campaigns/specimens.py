@@ -231,7 +231,10 @@ def _read_export(folder: Path, damage: str) -> None:
     except EngineError as error:
         raise Fault("lost", f"the whole export is refused: {error}"[:300]) from error
     _expect("a" in found, "lost", "a.png is not exported")
-    _expect("b" in found or bool(last.left_out), "lost", "b.png is left out without a word")
+    # What is no file is no image, and no mask.
+    files = (folder / "b.png", folder / MASKS / "b_segmentation.png")
+    told = "b" in found or bool(last.left_out) or not all(path.is_file() for path in files)
+    _expect(told, "lost", "b.png is left out without a word")
     for name in found:
         mask_hw = read_mask(out / "masks" / f"{name}_segmentation.png", SHAPE)
         same = np.array_equal(mask_hw, mask_of(f"{name}.png"))
