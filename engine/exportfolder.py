@@ -17,7 +17,7 @@ from engine.datasetindex import (
     reason_of,
 )
 from engine.errors import DatasetProblem
-from engine.files import write_atomic
+from engine.files import read_regular, write_atomic
 from engine.images import IMAGE_SUFFIXES
 from engine.masks import mask_name
 from engine.types import Sample
@@ -92,12 +92,20 @@ def _expect_no_links(destination: Path, samples: Sequence[Sample]) -> None:
         raise DatasetProblem(links[0], reason)
 
 
+def _is_empty_index(file: Path) -> bool:
+    try:
+        return read_regular(file, 100) == b"id,split\n"
+    except OSError:
+        # A longer one, or no file at all.
+        return False
+
+
 def _holds_work(destination: Path) -> bool:
     """Whether a folder holds more than what an export leaves that was killed at its beginning."""
     for path in destination.iterdir():
         is_folder = path.name in _FOLDERS and path.is_dir()
         for file in path.iterdir() if is_folder else (path,):
-            is_empty_index = file == destination / SPLITS and file.read_bytes() == b"id,split\n"
+            is_empty_index = file == destination / SPLITS and _is_empty_index(file)
             is_residue = file.name in _SYSTEM_FILES or _PART.fullmatch(file.name)
             if not (is_residue or is_empty_index):
                 return True

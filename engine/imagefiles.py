@@ -71,7 +71,7 @@ def list_folder(folder: Path | str) -> Listing:
     """
     try:
         with os.scandir(folder) as entries:
-            names = {entry.name for entry in entries if entry.is_file()}
+            names = {entry.name for entry in entries if _is_file(entry)}
     except OSError as error:
         reason = (error.strerror or "it cannot be opened").lower()
         raise UnreadableImage(folder, reason) from error
@@ -79,6 +79,14 @@ def list_folder(folder: Path | str) -> Listing:
     kinds = [_UNREAD.get(_split(name)[1].lower(), "") for name in names if name[0] != "."]
     skipped = Counter(filter(None, kinds))
     return Listing([Path(folder, name) for name in images], dict(sorted(skipped.items())))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        # One link that leads to itself, or to where nobody may look, hides no other file.
+        return False
 
 
 def list_images(folder: Path | str) -> list[Path]:

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from engine.errors import MaskKept, StudyProblem
-from engine.files import write_together
+from engine.files import read_regular, write_together
 from engine.maskfiles import keeps_masks
 from engine.masks import find_mask, mask_name
-from engine.records import record_path
+from engine.records import MOST_MASK_BYTES, MOST_RECORD_BYTES, record_path
 from engine.reliability import disagreement_score
 from engine.types import EnsembleResult, Image, SampleSettings
 
@@ -143,7 +143,7 @@ def _expect_replaceable(out_dir: Path, stem: str, image_sha256: str) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """The record of a result, or None where there is none or something else."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, MOST_RECORD_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or content.get("format") != FORMAT["format"]:
@@ -166,6 +166,6 @@ def _image_sha256(image: Image) -> str:
 def _file_sha256(path: Path) -> str:
     """The hash of a file's bytes; empty where there is no file."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path, MOST_MASK_BYTES)).hexdigest()
     except FileNotFoundError:
         return ""

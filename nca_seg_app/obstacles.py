@@ -49,7 +49,7 @@ PLATFORMS = {
 PACKAGES = {
     name: package for table in (WIDGETS, *PLATFORMS.values()) for name, package in table.items()
 }
-#: What opens a display, and closes it again.
+#: What opens a display, and what closes it.
 DISPLAYS = {
     "xcb": ("DISPLAY", "libxcb.so.1", "xcb_connect", "xcb_disconnect"),
     "wayland": (
@@ -136,7 +136,7 @@ def _trouble(platform: str, folder: Path, environment: Mapping[str, str], load: 
 
 
 def _answers(kind: str, load: Load) -> bool:
-    """Whether the display that the environment names can be opened."""
+    """Whether the display that the environment names can be opened; one by X11 stays open."""
     _, file, connect, disconnect = DISPLAYS[kind]
     library = load(file)
     if not isinstance(library, ctypes.CDLL):
@@ -152,7 +152,9 @@ def _answers(kind: str, load: Load) -> bool:
         refusal = library["xcb_connection_has_error"]
         refusal.argtypes = (ctypes.c_void_p,)
         refused = bool(refusal(opened))
-    closing(opened)
+    # An X server may end or start anew once its last client goes: until Qt is one, this is one.
+    if refused or kind != "xcb":
+        closing(opened)
     return not refused
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from platformdirs import user_config_path
 
-from engine.files import put_in_place, write_atomic
+from engine.files import put_in_place, read_regular, write_atomic
 from engine.types import (
     FINE_TUNING,
     Device,
@@ -25,6 +25,8 @@ from engine.types import (
 FORMAT = "nca-seg/settings"
 VERSION = 1
 RECENT_COUNT = 12
+#: A longer file is not one of ours, and is not read.
+MOST_BYTES = 2**20
 #: Of the memory for what is kept.
 THUMBNAIL_SHARE = 0.1
 
@@ -110,7 +112,7 @@ def load(path: Path) -> Settings:
     A file that cannot be read is moved aside and reported as UnreadableSettings.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read_regular(path, MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:

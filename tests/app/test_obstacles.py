@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,32 @@ def test_a_display_that_does_not_answer_is_told_with_a_way_on(
     assert said in told
     assert "--headless" in told
     assert "nca-seg segment" in told
+
+
+class Library(ctypes.CDLL):
+    """A library whose functions are only noted; an X server refuses where `error` is not 0."""
+
+    def __init__(self, error: int) -> None:
+        self.error, self.called = error, list[str]()
+
+    def __getitem__(self, name: object) -> Callable[..., int]:  # type: ignore[override]
+        def function(*_: object) -> int:
+            self.called.append(str(name))
+            return self.error if str(name).endswith("error") else 7
+
+        return function
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "closes"), [("xcb", 0, False), ("xcb", 1, True), ("wayland", 0, True)]
+)
+def test_the_only_client_of_an_x_server_stays_until_qt_is_one(
+    kind: str, error: int, closes: bool
+) -> None:
+    # Xvfb, as xvfb-run starts it, starts anew when its last client goes: Qt would then not find it.
+    library = Library(error)
+    assert obstacles._answers(kind, lambda _: library) == (error == 0)
+    assert any("disconnect" in name for name in library.called) == closes
 
 
 def test_a_socket_that_was_handed_over_is_left_to_qt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def test_an_unreadable_file_is_reported_and_moved_aside(tmp_path: Path, text: st
     assert caught.value.kept.read_text("utf-8") == text
     assert caught.value.reason
     assert load(path) == Settings()
+
+
+def test_what_is_far_too_long_or_no_file_is_moved_aside_unread(tmp_path: Path) -> None:
+    def longer(path: Path) -> None:
+        path.write_text(HEADER + "}", "utf-8")
+        # Takes no room on the disk, but would in memory.
+        os.truncate(path, 64 * 2**30)
+
+    for put in (longer, getattr(os, "mkfifo", Path.mkdir)):
+        path = tmp_path / "settings.json"
+        put(path)
+        with pytest.raises(UnreadableSettings):
+            load(path)
+        assert load(path) == Settings()
 
 
 def test_a_second_unreadable_file_does_not_replace_the_first(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from engine import masks
+from engine.errors import ChangedOutside
 from engine.types import SampleSettings
+from nca_seg_app.ports import Whose
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings
 from tests.campaigns.harness import mask_hash
@@ -29,7 +31,8 @@ class Person:
     """Answers as the script says, and tells every question."""
 
     def __init__(self) -> None:
-        self.answer = "both"
+        self.answer: Whose = "both"
+        self.session: Session | None = None
 
     def ask_save(self, name: str) -> str:
         note("asked", question="save", about=name)
@@ -42,18 +45,14 @@ class Person:
         note("asked", question="confirm", about=question)
         return self.answer == "mine"
 
-    def __getattr__(self, name: str) -> Callable[..., str]:
-        """Whatever else is asked is about somebody else's work."""
-        if not name.startswith(("ask", "choose", "which")):
-            raise AttributeError(name)
-
-        def asked(*about: object, **more: object) -> str:
-            note(
-                "asked", question="conflict", about=f"{name}{about}{more}"[:200], answer=self.answer
-            )
-            return self.answer
-
-        return asked
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        document = self.session.document if self.session is not None else None
+        mine = mask_hash(document.mask_hw) if document is not None and document.unsaved else None
+        note(
+            "asked", question="conflict", about=name, image=name, answer=self.answer, mine=mine,
+            reviewed=changed.reviewed, what=changed.what, fits=changed.fits,
+        )  # fmt: skip
+        return self.answer
 
 
 class Actor(QObject):
@@ -67,6 +66,7 @@ class Actor(QObject):
         model = DiskModel(size=16 + 8 * number)
         engine = fake_engine(own, model)
         self.session = Session(engine, self._person, QUICK, own / "settings.json")  # type: ignore[arg-type]
+        self._person.session = self.session
         self.session.failed.connect(lambda told, details: note("failed", told=told))
         self.session.message.connect(lambda told: note("message", told=told))
         self.session.image_changed.connect(self._tell_image)

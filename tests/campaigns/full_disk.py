@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import training
-from engine.dataset import export_dataset, read_dataset
+from engine.dataset import read_dataset
 from engine.errors import EngineError
+from engine.export import export_dataset
 from engine.masks import read_mask
 from engine.study import Study
 from engine.types import TrainSettings

@@ -179,7 +179,7 @@ def _display(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     told = folder / "display"
     with told.open("wb") as stream:
         server = subprocess.Popen(
-            ["Xvfb", "-displayfd", "1", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", "1", "-nolisten", "tcp", "-noreset"],
             stdout=stream,
             stderr=subprocess.DEVNULL,
         )

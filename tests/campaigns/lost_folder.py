@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from engine.images import read_image
+from engine.maskfiles import MASKS
+from engine.masks import read_mask
 from engine.records import record_path
-from engine.study import MASKS, Study
+from engine.study import Study
 from tests.campaigns.stage import (
     SHAPE,
     Desk,
@@ -134,16 +137,27 @@ def masks_folder_deleted(rng: random.Random, place: Path) -> None:
 
 
 def image_replaced(rng: random.Random, place: Path) -> None:
-    """The open image is replaced by one of another size: no mask of the old size lies on it."""
+    """The open image is replaced by another: nothing that was drawn is saved on it, nor lost."""
     desk, _, drawn_hw = drawn_desk(rng, place / "study", place)
-    write_image(desk.folder / "a.png", (200, 150))
+    shape = rng.choice(((200, 150), SHAPE))
+    write_image(desk.folder / "a.png", shape)
+    if shape == SHAPE:
+        # Another picture of the same size.
+        PillowImage.new("RGB", SHAPE[::-1], "white").save(desk.folder / "a.png")
+    desk.person.whose = rng.choice(("theirs", "cancel"))
     desk.draw(drawn_hw)
     for action in rng.sample((desk.draft, desk.save), 2):
         action()
+    asked = [each for each in desk.person.asked if each.startswith("whose image")]
+    expect(asked, "a mask is saved onto another image unasked")
     found_hw, image = saved_mask(desk.folder), read_image(desk.folder / "a.png")
-    fits = found_hw is None or found_hw.shape == (image.height, image.width)
-    expect(fits or not np.array_equal(found_hw, drawn_hw), "a mask of the old size is saved on it")
-    expect_exports(desk, drawn_hw, place)
+    expect((image.height, image.width) == shape, "the new image is another")
+    expect(found_hw is None or not np.array_equal(found_hw, drawn_hw), "it is saved on it")
+    if desk.person.whose == "cancel":
+        expect_exports(desk, drawn_hw, place)
+    else:
+        copies = (desk.folder / MASKS / "copies").glob("*.png")
+        expect(any(np.array_equal(read_mask(path), drawn_hw) for path in copies), "no copy is kept")
     desk.close()
 
 

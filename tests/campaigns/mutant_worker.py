@@ -15,7 +15,8 @@ from engine.cli.options import sentence as cli_sentence
 from engine.errors import EngineError
 from nca_seg_app.notify import sentence as window_sentence
 from nca_seg_app.settings import UnreadableSettings
-from tests.campaigns import mutations, specimens
+from tests.campaigns import mutations
+from tests.campaigns import templates as drawn
 from tests.campaigns.harness import chances
 from tests.campaigns.specimens import SPECIMENS, Fault, Specimen
 
@@ -27,7 +28,7 @@ PLACE_SHARE, SPARSE_SHARE = 0.08, 0.02
 
 def main() -> None:
     templates = Path(sys.argv[1])
-    specimens.draw(templates)
+    drawn.draw(templates)
     _limit_memory()
     print("ready", flush=True)
     for line in sys.stdin:

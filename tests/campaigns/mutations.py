@@ -110,24 +110,27 @@ def json_key(content: bytes, rng: random.Random) -> bytes:
 
 
 def csv_cell(content: bytes, rng: random.Random) -> bytes:
-    """A table with another separator, an odd cell, empty rows, an open quote, or a row too many."""
-    lines = content.decode().splitlines()
+    """A table of another separator, an odd cell, empty rows, an open quote, or a row too many."""
+    # Of a spreadsheet, its byte order mark and its separator stay what they were.
+    text = content.decode()
+    separator = ";" if ";" in text else ","
+    lines = text.splitlines()
     place = rng.randrange(len(lines))
-    cells = lines[place].split(",")
+    cells = lines[place].split(separator)
     odd = ("", '"', "\x00", "nan", "1e999", "=cmd|' /C calc'!A0", "x" * 200_000, "\x1b]0;x\x07",
            "-1", "é", "../../etc", "9" * 400)  # fmt: skip
     match rng.randrange(6):
         case 0:
-            return "\n".join(lines).replace(",", rng.choice(";\t|")).encode()
+            return "\n".join(lines).replace(separator, rng.choice(",;\t|")).encode()
         case 1:
-            lines.insert(place, rng.choice(("", " , ", ",,,,,,,")))
+            lines.insert(place, rng.choice(("", f" {separator} ", 7 * separator)))
         case 2:
             lines.insert(place, lines[place])
         case 3:
-            lines[place] = lines[place] + ",more" * rng.randint(1, 50)
+            lines[place] = lines[place] + f"{separator}more" * rng.randint(1, 50)
         case _:
             cells[rng.randrange(len(cells))] = rng.choice(odd)
-            lines[place] = ",".join(cells)
+            lines[place] = separator.join(cells)
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -138,7 +141,12 @@ def tensor_header(content: bytes, rng: random.Random) -> bytes:
     told = header.get("__metadata__", {})
     if told and rng.random() < 0.7:
         key = rng.choice(list(told))
-        told[key] = _spoil(json.loads(told[key]), rng)
+        try:
+            inside = json.loads(told[key])
+        except ValueError:
+            # A checksum is no JSON.
+            inside = [told[key]]
+        told[key] = _spoil(inside, rng)
         text = json.dumps(header)
     else:
         text = _spoil(header, rng)
@@ -150,14 +158,27 @@ def tensor_header(content: bytes, rng: random.Random) -> bytes:
 
 
 def more_rows(content: bytes, rng: random.Random) -> bytes:
-    """The header of a PNG or JPEG says more rows than there are; all its checksums are right."""
+    """The header of a picture says more rows than there are; all its checksums are right."""
     # A JPEG has up to fifteen rows more than its header says.
     more = rng.choice((16, 40, 200))
     if content.startswith(b"\x89PNG"):
         width, height = struct.unpack(">II", content[16:24])
         chunk = b"IHDR" + struct.pack(">II", width, height + more) + content[24:29]
         return content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
-    for marker in (b"\xff\xc0", b"\xff\xc2"):
+    if content[8:16] == b"WEBPVP8L":
+        (size,) = struct.unpack("<I", content[21:25])
+        return content[:21] + struct.pack("<I", size + (more << 14)) + content[25:]
+    if content.startswith(b"BM"):
+        (height,) = struct.unpack("<i", content[22:26])
+        return content[:22] + struct.pack("<i", height + more) + content[26:]
+    for kind in (3, 4) if content.startswith(b"II") else ():
+        # An entry of a TIFF: how many rows its page has.
+        place = content.find(struct.pack("<HHI", 257, kind, 1)) + 8
+        if place >= 8:
+            (height,) = struct.unpack("<I", content[place : place + 4])
+            return content[:place] + struct.pack("<I", height + more) + content[place + 4 :]
+    # In other kinds the marker may be any two bytes of the pixels.
+    for marker in (b"\xff\xc0", b"\xff\xc2") if content.startswith(b"\xff\xd8") else ():
         if (place := content.find(marker)) > 0:
             (height,) = struct.unpack(">H", content[place + 5 : place + 7])
             return content[: place + 5] + struct.pack(">H", height + more) + content[place + 7 :]

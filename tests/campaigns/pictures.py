@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import features
 
 #: Rows and columns of all of them.
 SHAPE = (40, 56)
@@ -46,7 +47,12 @@ def pictures() -> Mapping[str, bytes]:
     save("pages.tif", rgb, "TIFF", save_all=True, append_images=[rgb.rotate(180)])
     save("plain.bmp", rgb, "BMP")
     save("plain.webp", rgb, "WEBP", lossless=True)
-    save("plain.avif", rgb, "AVIF")
+    save("lossy.webp", rgb, "WEBP", quality=80, exif=exif)
+    save("alpha.webp", alpha, "WEBP", lossless=True)
+    save("moving.webp", rgb, "WEBP", save_all=True, append_images=[rgb.rotate(180)])
+    if features.check("avif"):
+        save("plain.avif", rgb, "AVIF")
+        save("alpha.avif", alpha, "AVIF")
     return made
 
 

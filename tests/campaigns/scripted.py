@@ -15,7 +15,10 @@ import numpy as np
 from PySide6.QtCore import QTimer
 
 from engine import masks
+from engine.errors import ChangedOutside
 from nca_seg_app import __main__ as entry
+from nca_seg_app import application
+from nca_seg_app.ports import Whose
 from nca_seg_app.window import Window
 from tests.campaigns.harness import mask_hash
 from tests.campaigns.journal import note, watch_studies
@@ -39,6 +42,11 @@ class Answers:
 
     def ask_save(self, name: str) -> str:
         return "save"
+
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        # Nobody else is there: the question is a fault.
+        note("failed", told=f"unexpected question: {name}, {changed.what} changed outside")
+        return "both" if changed.fits else "theirs"
 
     def ask_path(self, kind: str, suggestion: Path) -> Path:
         return self._folder / (
@@ -118,7 +126,7 @@ class Script:
 def main() -> int:
     folder, seed = Path(sys.argv[1]), sys.argv[2]
     watch_studies()
-    open_window = entry.open_window
+    open_window = application.open_window
     kept: list[Any] = []
 
     def opened(*given: Any) -> Window:
@@ -128,7 +136,7 @@ def main() -> int:
         note("up")
         return window
 
-    entry.open_window = opened
+    application.open_window = opened
     return entry.main([str(folder)])
 
 

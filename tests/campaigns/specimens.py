@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image as PillowImage
 
-from engine import checkpoint, curves, results
-from engine.dataset import Split, export_dataset, read_dataset
+from engine import checkpoint, curves, library, results, tensorfile
+from engine.dataset import read_dataset
 from engine.errors import EngineError
+from engine.export import export_dataset
 from engine.images import read_image, read_preview
+from engine.maskfiles import INDEX, MASKS
 from engine.masks import read_mask
-from engine.study import INDEX, MASKS, Study
+from engine.study import Study
 from engine.training import STATE, train
-from engine.types import Image, Origin, SampleSettings, TrainSettings, TrainStep
+from engine.types import Image
 from nca_seg_app import settings as settings_files
 from tests.campaigns.harness import Verdict
-from tests.campaigns.kill_commands import draw_dataset
 from tests.campaigns.mutations import (
     Change,
     csv_cell,
@@ -37,15 +34,11 @@ from tests.campaigns.mutations import (
     tensor_header,
 )
 from tests.campaigns.pictures import SHAPE, masks, pictures
-from tests.oracles import lively_model, tiny_spec
-
-ORIGIN = Origin("lesion", "abc123", SampleSettings(seed=7, steps=5), 0.4, 12)
-FEW = TrainSettings(steps=1000, batch_size=2, size=16, validate_every=1000)
-#: The images of the drawn study and their statuses.
-STATUSES = {"a.png": "saved", "b.png": "reviewed", "c.png": "draft", "d.png": "new"}
+from tests.campaigns.templates import FEW, ORIGIN, STATUSES, mask_of, step
+from tests.oracles import tiny_spec
 
 Json, Csv = (json_value, json_key, not_utf8), (csv_cell, csv_cell, not_utf8)
-Bits = (flip_one, flip_few)
+Bits, Tensors = (flip_one, flip_few), (tensor_header, flip_one)
 
 
 class Fault(Exception):
@@ -112,36 +105,6 @@ def _read_mask(name: str, sound: bytes) -> Callable[[Path, str], None]:
 
 
 # Studies
-
-
-def mask_of(name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """The mask that was saved, or drafted, for an image of the drawn study."""
-    mask_hw = np.zeros(SHAPE, bool)
-    mask_hw[5 : 10 + ord(name[0]) % 20, 5:20] = True
-    return mask_hw
-
-
-def _draw_study(folder: Path) -> None:
-    folder.mkdir()
-    for name in STATUSES:
-        PillowImage.new("RGB", (SHAPE[1], SHAPE[0]), (200, 150, ord(name[0]))).save(folder / name)
-    study = Study.open(folder)
-    study.save(folder / "a.png", mask_of("a.png"), ORIGIN)
-    study.save(folder / "b.png", mask_of("b.png"), ORIGIN, reviewed=True)
-    study.save_draft(folder / "c.png", mask_of("c.png"), ORIGIN)
-    study.set_doubt(folder / "d.png", 0.25)
-    study.images()
-
-
-def _draw_open_study(folder: Path) -> None:
-    """A study as a killed program leaves it: its index has a log that was not merged."""
-    source = folder.with_name("open-source")
-    _draw_study(source)
-    with closing(sqlite3.connect(source / MASKS / INDEX)) as held:
-        held.execute("SELECT count(*) FROM images").fetchone()
-        Study.open(source).set_doubt(source / "a.png", 0.5)
-        shutil.copytree(source, folder)
-    shutil.rmtree(source)
 
 
 def _expect_others(folder: Path, but: str) -> dict[str, str]:
@@ -233,7 +196,58 @@ def _read_model(folder: Path, damage: str) -> None:
     checkpoint.load(path, "cpu")
 
 
+def _read_old_model(folder: Path, damage: str) -> None:
+    # Without a checksum it is taken at its word.
+    checkpoint.load(folder / "old.safetensors", "cpu")
+
+
+def _read_installed(folder: Path, damage: str) -> None:
+    with _home(folder):
+        names = {entry.name for entry in library.installed()}
+        _expect({"MultiCBAM", "other"} <= names, "lost", f"the models are {names}")
+        broken = {problem.path.name for problem in library.broken()}
+        _expect("model" in names or "model.safetensors" in broken, "wrong", "a model is not told")
+        for problem in library.broken():
+            raise problem
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    before = os.environ["NCA_SEG_HOME"]
+    os.environ["NCA_SEG_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["NCA_SEG_HOME"] = before
+
+
+def _read_export(folder: Path, damage: str) -> None:
+    """Of a study with a damaged image or mask all else is exported, and what is left out told."""
+    try:
+        samples = Study.open(folder).saved_samples()
+        out = folder.with_name("exported")
+        *_, last = export_dataset(samples, out)
+        found = {sample.id for sample in read_dataset(out).samples}
+    except EngineError as error:
+        raise Fault("lost", f"the whole export is refused: {error}"[:300]) from error
+    _expect("a" in found, "lost", "a.png is not exported")
+    # What is no file is no image, and no mask.
+    files = (folder / "b.png", folder / MASKS / "b_segmentation.png")
+    told = "b" in found or bool(last.left_out) or not all(path.is_file() for path in files)
+    _expect(told, "lost", "b.png is left out without a word")
+    for name in found:
+        mask_hw = read_mask(out / "masks" / f"{name}_segmentation.png", SHAPE)
+        same = np.array_equal(mask_hw, mask_of(f"{name}.png"))
+        _expect(same or name == "b", "wrong", f"another mask of {name} is exported")
+    for problem in last.left_out:
+        raise problem
+
+
 def _read_state(folder: Path, damage: str) -> None:
+    held = tensorfile.read(folder / "run" / STATE, 2**30)
+    sound = tensorfile.read(folder / "run" / "sound.safetensors", 2**30)
+    same = tensorfile.checksum(held[1], held[0]) == tensorfile.checksum(sound[1], sound[0])
+    _expect(same, "wrong", "another state is read without a word")
     dataset = read_dataset(folder / "data")
     steps = train(tiny_spec(), dataset, FEW, folder / "run", resume=True)
     with closing(steps):  # type: ignore[type-var]
@@ -246,16 +260,14 @@ def _read_curves(folder: Path, damage: str) -> None:
     rows = curves.read_curves(path)
     kinds = {type(value) for row in rows for value in row.values()}
     _expect(kinds <= {float, type(None)}, "wrong", f"values of {kinds}")
-    for _ in curves.logged(iter([_step(3)]), path):
+    for _ in curves.logged(iter([step(3)]), path):
         pass
 
 
-def _step(done: int) -> TrainStep:
-    return TrainStep(done, 10, 0.5, 1e-3, 10.0, 0.8, 0.8, None, None)
-
-
 def _read_result(folder: Path, damage: str) -> None:
+    # The whole record names another image, too: whatever the damage, the mask stays.
     results.expect_replaceable(folder, "spot", Image(np.zeros((8, 8, 3), np.uint8)))
+    raise Fault("lost", "a mask with a damaged record may be replaced")
 
 
 def _read_settings(folder: Path, damage: str) -> None:
@@ -267,50 +279,6 @@ def _read_settings(folder: Path, damage: str) -> None:
         _expect(settings_files.load(path) == settings_files.Settings(), "wrong", "other settings")
         raise
     _expect(isinstance(found, settings_files.Settings), "wrong", "no settings")
-
-
-def _draw_runs(folder: Path) -> None:
-    checkpoint.save(folder / "models" / "sound.safetensors", lively_model())
-    shutil.copy(folder / "models" / "sound.safetensors", folder / "models" / "model.safetensors")
-    draw_dataset(folder / "training" / "data")
-    data = read_dataset(folder / "training" / "data")
-    with closing(train(tiny_spec(), data, FEW, folder / "training" / "run")) as steps:  # type: ignore[type-var]
-        next(steps)
-    draw_dataset(folder / "table")
-    splits: tuple[Split, ...] = ("train", "val")
-    samples = [
-        replace(sample, split=splits[place % 2], origin=ORIGIN)
-        for place, sample in enumerate(data.samples)
-    ]
-    for _ in export_dataset(samples, folder / "index"):
-        pass
-    for _ in curves.logged(map(_step, range(1, 9)), folder / "runs" / curves.LOG):
-        pass
-
-
-def _draw_rest(folder: Path) -> None:
-    chosen = settings_files.Settings(
-        threshold=0.4, sample=SampleSettings(steps=9, members=3), recent=("/a/b.jpg", "/c")
-    )
-    settings_files.save(chosen, folder / "settings" / "settings.json")
-    content = {**results.FORMAT, "model": "m", "threshold": 0.5, "image_sha256": "0" * 64,
-               "mask_sha256": "1" * 64, "replaced_sha256": ""}  # fmt: skip
-    (folder / "results" / "spot.json").write_text(json.dumps(content), encoding="utf-8")
-    (folder / "results" / "spot_segmentation.png").write_bytes(masks()["mask.png"])
-
-
-def draw(folder: Path) -> None:
-    """Draw all templates, each a folder in `folder`."""
-    for name in ("pictures", "masks", "models", "runs", "settings", "results"):
-        (folder / name).mkdir(parents=True)
-    for name, content in pictures().items():
-        (folder / "pictures" / name).write_bytes(content)
-    for name, content in masks().items():
-        (folder / "masks" / name).write_bytes(content)
-    _draw_study(folder / "study")
-    _draw_open_study(folder / "open")
-    _draw_runs(folder)
-    _draw_rest(folder)
 
 
 def _specimens() -> Iterator[tuple[str, Specimen]]:
@@ -336,10 +304,17 @@ def _specimens() -> Iterator[tuple[str, Specimen]]:
     yield "index with a log", Specimen("open", f"{MASKS}/{INDEX}", _whole(_read_index))
     yield "study mask", Specimen("study", f"{b}.png", _read_study_mask, (more_rows,))
     yield "draft", Specimen("study", f"{c}.png", _read_draft, (more_rows,))
+    yield "exported image", Specimen("study", "b.png", _read_export, (more_rows,))
+    yield "exported mask", Specimen("study", f"{b}.png", _read_export, (more_rows,))
+    yield "exported record", Specimen("study", f"{b}.json", _read_export, Json)
+    yield "model without checksum", Specimen("models", "old.safetensors", _read_old_model, Tensors)
+    installed = "models/model.safetensors"
+    yield "installed model", Specimen("installed", installed, _read_installed, Tensors)
     yield "splits.csv", Specimen("table", "splits.csv", _read_dataset, Csv)
+    yield "splits.csv;", Specimen("spreadsheet", "splits.csv", _read_dataset, Csv)
     yield "dataset.json", Specimen("index", "dataset.json", _read_dataset, Json)
     yield "settings", Specimen("settings", "settings.json", _read_settings, Json)
-    yield "state", Specimen("training", f"run/{STATE}", _read_state, (tensor_header,))
+    yield "state", Specimen("training", f"run/{STATE}", _read_state, Tensors)
     yield "curves", Specimen("runs", curves.LOG, _read_curves, Csv, os_errors=True)
     yield "result", Specimen("results", "spot.json", _read_result, Json)
 

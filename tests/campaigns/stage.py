@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication
 
 from engine.cli.options import sentence
-from engine.errors import EngineError
+from engine.errors import ChangedOutside, EngineError
+from engine.maskfiles import MASKS
 from engine.masks import find_mask, read_mask, replace
-from engine.study import MASKS
+from nca_seg_app.ports import Whose
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings
 from tests.campaigns.harness import Verdict
@@ -36,12 +37,11 @@ class Skipped(Exception):
 
 
 class Mind(Person):
-    """A person who wants a file written to `path`, and keeps both where there are two masks."""
+    """A person who wants a file written to `path`, and loses nothing where there are two masks."""
 
-    def __getattr__(self, name: str) -> Callable[..., str]:
-        if not name.startswith(("ask", "choose", "which")):
-            raise AttributeError(name)
-        return lambda *about, **more: "both"
+    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
+        super().ask_whose(name, changed)
+        return self.whose if changed.fits or self.whose == "cancel" else "theirs"
 
 
 def fault(verdict: Verdict, text: str) -> None:
@@ -142,7 +142,7 @@ class Desk:
 
     def __init__(self, folder: Path, own: Path) -> None:
         self.application = QCoreApplication.instance() or QCoreApplication([])
-        self.person, self.folder = Mind(save="save"), folder
+        self.person, self.folder = Mind(save="save", whose="both"), folder
         self.session = Session(fake_engine(own, DiskModel()), self.person, SETTINGS)
         self.failures: list[str] = []
         self.saves: list[Path] = []
@@ -175,12 +175,16 @@ class Desk:
             document.edit("Drawing", lambda old_hw: replace(old_hw, mask_hw))
 
     def save(self) -> bool:
-        """Whether saving is said to have worked; else it must have said why."""
-        count, told = len(self.saves), len(self.failures)
+        """Whether saving is said to have worked; else it must have said why, or asked."""
+        count, told = len(self.saves), len(self.failures) + len(self.person.asked)
         self.session.save()
         self.settle()
         worked = len(self.saves) > count
-        expect(worked or len(self.failures) > told, "saving says nothing", "wrong")
+        expect(
+            worked or len(self.failures) + len(self.person.asked) > told,
+            "saving says nothing",
+            "wrong",
+        )
         return worked
 
     def draft(self) -> None:

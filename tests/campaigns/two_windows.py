@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.maskfiles import MASKS
 from engine.masks import find_mask, read_mask
-from engine.study import MASKS
 from tests.campaigns.aftermath import Faults
 from tests.campaigns.harness import PROJECT, Trial, chances, environment, mask_hash
 from tests.fakes import write_image
@@ -28,7 +28,7 @@ ACTIONS = {
     "draw": 8, "save": 5, "review": 3, "segment": 1, "accept_and_next": 2, "next": 2,
     "previous": 2, "draft": 3, "undo": 1, "reopen": 1,
 }  # fmt: skip
-ANSWERS = ("mine", "theirs", "both")
+ANSWERS = ("mine", "theirs", "both", "cancel")
 Line = dict[str, Any]
 
 
@@ -197,6 +197,11 @@ class _Judge:
         for line, window, told in sorted(lines, key=lambda each: each[0]["t"]):
             asked = [each for each in told if each.get("question") == "conflict"]
             match line["event"], line.get("call"):
+                case "asked", _ if line["question"] == "conflict":
+                    if line["answer"] == "theirs" and line["mine"] is not None:
+                        self.copies.add(line["mine"])
+                case "end", "keep_copy" if line.get("mask") is not None:
+                    self.copies.add(line["mask"])
                 case "end", "load":
                     window.knows[line["image"]] = line["mask"]
                 case "end", "save":
@@ -219,7 +224,7 @@ class _Judge:
             what = f"the other's {'reviewed ' if before.reviewed else ''}mask of {name}"
             if not asked:
                 self.faults.add("lost", f"{what} is replaced unasked, at {window.doing}")
-            elif "theirs" in answers:
+            elif answers <= {"theirs", "cancel"}:
                 self.faults.add("lost", f"{what} is replaced against the answer")
             elif "both" in answers and before.mask is not None:
                 self.copies.add(before.mask)

@@ -97,3 +97,9 @@ def test_pictures_that_are_not_read_are_named_and_counted(tmp_path: Path) -> Non
         "GIF": 1, "HEIC": 3, "JPEG 2000": 1, "Photoshop": 1, "raw camera": 2
     }  # fmt: skip
     assert list(listing.skipped) == sorted(listing.skipped)
+
+
+def test_a_link_that_leads_to_itself_hides_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").symlink_to("b.png")
+    assert list_images(tmp_path) == [tmp_path / "a.png"]
