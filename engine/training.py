@@ -51,6 +51,8 @@ FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
 #: What a resumed run may change: how far it goes, how often it is judged, what it is called.
 CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
 WARM_UP_STEPS = 50
+#: A loss begins at about one; nothing comes back from this one.
+LARGEST_LOSS = 1e6
 SECONDS_BETWEEN_STATES = 120.0
 #: Validation asks little of each image, so that it takes a small share of the time.
 VALIDATION = SampleSettings(steps=3, members=1, batch_size=1)
@@ -89,7 +91,8 @@ def train(
     UnreadableModel : where `resume` finds no state that fits.
     TooLarge : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
-    Diverged : at a step whose loss or gradient is no number; the weights are those before it.
+    Diverged : at a step whose loss or gradient is no number, or whose loss is beyond
+        `LARGEST_LOSS`; the weights are those before it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
@@ -229,7 +232,7 @@ class _Run:
         rate = self._rate()
         mean_loss = parallel.total(float(loss.detach())) / parallel.size()
         # Before the weights are changed: what was learnt until now stays.
-        if not math.isfinite(mean_loss) or not math.isfinite(float(length)):
+        if not mean_loss <= LARGEST_LOSS or not math.isfinite(float(length)):
             raise Diverged(self.done + 1, rate, self.best_path)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
