@@ -52,8 +52,10 @@ def stated_range(bits: int, low_bits: int) -> Range | None:
     """
     if not 8 <= bits < 16:
         return None
-    is_moved = low_bits >= 2**bits or not low_bits & (2 ** (16 - bits) - 1)
-    return Range(0, 65_535 if is_moved else 2**bits - 1)
+    if low_bits >= 2**bits:
+        return Range(0, 65_535)
+    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
+    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
 
 
 def lacks_rows(picture: PillowImage.Image, stream: BinaryIO) -> bool:

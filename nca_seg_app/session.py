@@ -381,6 +381,8 @@ class Session(QObject):
         self.images_changed.emit()
         self.update_state()
         self.ahead.propose()
+        if opened.image.note:
+            self.message.emit(f"{self._rows[index].path.name}: {opened.image.note}.")
         if opened.is_outdated:
             self.message.emit("Recovered a drawing over an earlier mask; undo gives the saved one.")
         elif document.unsaved:

@@ -148,7 +148,7 @@ def test_significant_bits_of_a_png_say_what_is_white(tmp_path: Path) -> None:
 
 
 def test_bits_that_are_moved_up_have_their_full_scale_in_a_dark_picture_too(tmp_path: Path) -> None:
-    dark = GREY // 32
+    dark = GREY // 8
     moved = in_bits(dark, 12) << 4
     path = written(tmp_path / "up.png", png_of(moved, significant(12)))
     assert difference(path, dark[..., None].repeat(3, 2)) <= 1
