@@ -15,6 +15,7 @@ from typing import Any, get_args
 from engine.errors import DatasetProblem
 from engine.files import read_regular, write_together
 from engine.images import IMAGE_SUFFIXES
+from engine.plaintext import shown_text
 from engine.records import origin_from_json, origin_to_json
 from engine.types import Origin, Split
 
@@ -47,14 +48,14 @@ def read_index(root: Path, images: Collection[str]) -> Entries:
         missing = [name for name in named if name not in images]
         if missing:
             more = f", nor have {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise DatasetProblem(path, f"names {shown(missing[0])}, which has no image{more}")
+            raise DatasetProblem(path, f"names {shown_text(missing[0])}, which has no image{more}")
     if is_there(isic) and not rows:
         raise DatasetProblem(isic, "names no samples")
     if is_there(ours) and not entries:
         raise DatasetProblem(ours, "names no samples; an export that was ended may be repeated")
     for name in entries.keys() & rows.keys():
         if entries[name][0] != rows[name][0]:
-            where = f"puts {shown(name)} in {rows[name][0]}, {INDEX} in {entries[name][0]}"
+            where = f"puts {shown_text(name)} in {rows[name][0]}, {INDEX} in {entries[name][0]}"
             raise DatasetProblem(isic, where)
     return {**rows, **entries}
 
@@ -68,7 +69,7 @@ def read_entries(path: Path, images: Collection[str] = ()) -> Entries:
     if not isinstance(content, dict) or content.get("format") != FORMAT["format"]:
         raise DatasetProblem(path, f"is not a {FORMAT['format']} file")
     if content.get("version") != FORMAT["version"]:
-        version = shown(str(content.get("version")))
+        version = shown_text(str(content.get("version")))
         raise DatasetProblem(path, f"is of version {version}, which is not known")
     samples = content.get("samples")
     if not isinstance(samples, list):
@@ -130,12 +131,6 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def shown(text: str) -> str:
-    """A text from a file, in a sentence: bounded, on one line, of printable characters."""
-    bounded = text if len(text) <= 60 else f"{text[:57]}…"
-    return bounded if bounded.isprintable() else ascii(bounded)[1:-1]
-
-
 def reason_of(error: Exception) -> str:
     """What an error says, without the file's name."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -155,7 +150,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         if names.count("id") == names.count("split") == 1:
             break
     else:
-        begins = f"begins with {shown(head)!r}" if head.strip() else "is empty"
+        begins = f"begins with {shown_text(head)!r}" if head.strip() else "is empty"
         raise DatasetProblem(path, f"{begins}, not with the names of its columns, id and split")
     columns = names.index("id"), names.index("split")
     is_headed = False
@@ -207,17 +202,21 @@ def _collected(path: Path, rows: Iterable[Row], images: Collection[str]) -> Entr
         name, split = _known(plain(name), images), split.strip()
         if any(unicodedata.category(letter) == "Cc" for letter in name):
             what = "has an id with a line break or control character (is a quote left open?)"
-            raise DatasetProblem(path, f"{what}: {shown(name)}, {where}")
+            raise DatasetProblem(path, f"{what}: {shown_text(name)}, {where}")
         known_split = next((one for one in get_args(Split) if one == split.casefold()), None)
         if known_split is None:
-            unknown = f"puts {shown(name)} in an unknown split {shown(split)!r} in {where}"
+            unknown = (
+                f"puts {shown_text(name)} in an unknown split {shown_text(split)!r} in {where}"
+            )
             raise DatasetProblem(path, f"{unknown}; it must be {', '.join(get_args(Split))}")
         if name in entries:
-            raise DatasetProblem(path, f"names {shown(name)} twice, the second time in {where}")
+            raise DatasetProblem(
+                path, f"names {shown_text(name)} twice, the second time in {where}"
+            )
         try:
             entries[name] = known_split, origin_from_json(origin)
         except (TypeError, ValueError) as error:
-            what = f"has an origin of {shown(name)} that is not one: {shown(str(error))}"
+            what = f"has an origin of {shown_text(name)} that is not one: {shown_text(str(error))}"
             raise DatasetProblem(path, what) from error
     return entries
 

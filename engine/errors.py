@@ -124,7 +124,7 @@ class NotFinite(EngineError):
 
 
 class Diverged(EngineError):
-    """A training whose loss or weights stopped being finite numbers at a step.
+    """A training whose loss or weights grew beyond all bounds at a step.
 
     `best` is the file of the best weights before that, or None where none were judged.
     """

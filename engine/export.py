@@ -21,7 +21,6 @@ from engine.datasetindex import (
     index_files,
     plain,
     reason_of,
-    shown,
     write_index,
 )
 from engine.errors import DatasetProblem, UnreadableImage, UnreadableMask
@@ -30,6 +29,7 @@ from engine.files import read_regular, replacing
 from engine.images import read_image
 from engine.masks import find_mask, mask_name, read_mask, write_mask
 from engine.metadata import stripped
+from engine.plaintext import shown_text
 from engine.records import is_text
 from engine.types import Image, Sample, Split
 
@@ -125,9 +125,9 @@ def _problems(
         if not reason and key in first:
             other = first[key]
             but = "" if other.id == sample.id else " but for capital letters"
-            reason = f"has the id of {shown(other.image_path.name)}{but}, which is exported"
+            reason = f"has the id of {shown_text(other.image_path.name)}{but}, which is exported"
         elif not reason and there.get(key, sample.id) != sample.id:
-            other_id = shown(there[key])
+            other_id = shown_text(there[key])
             reason = f"has the id of {other_id} in the data set but for capital letters"
         first.setdefault(key, sample)
         problems.append(DatasetProblem(sample.image_path, reason) if reason else None)
@@ -141,7 +141,7 @@ def _unfit(name: str) -> str:
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         return "has a name with control characters"
     if not name or Path(name).name != name or name.startswith("."):
-        return f"has an id that files cannot have: {shown(name)!r}"
+        return f"has an id that files cannot have: {shown_text(name)!r}"
     return ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,14 +16,12 @@ from engine.datasetindex import (
     reason_of,
 )
 from engine.errors import DatasetProblem
-from engine.files import read_regular, write_atomic
+from engine.files import is_part, read_regular, sweep_parts, write_atomic
 from engine.images import IMAGE_SUFFIXES
 from engine.masks import mask_name
 from engine.types import Sample
 
 _FOLDERS = ("images", "masks")
-#: Half-written files, as `engine.files` calls them.
-_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 #: What systems put into a folder that a person looks at.
 _SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -53,9 +50,8 @@ def prepare(
         for folder in folders:
             folder.mkdir(exist_ok=True)
         for folder in (destination, *folders):
-            for path in folder.iterdir():
-                if _PART.fullmatch(path.name) and path.is_file() and not path.is_symlink():
-                    path.unlink()
+            # Nothing else writes there.
+            sweep_parts(folder, older_s=0)
     except OSError as error:
         raise DatasetProblem(error.filename or destination, reason_of(error)) from error
     return entries, files_by_id(destination / "images", "", IMAGE_SUFFIXES)
@@ -106,7 +102,7 @@ def _holds_work(destination: Path) -> bool:
         is_folder = path.name in _FOLDERS and path.is_dir()
         for file in path.iterdir() if is_folder else (path,):
             is_empty_index = file == destination / SPLITS and _is_empty_index(file)
-            is_residue = file.name in _SYSTEM_FILES or _PART.fullmatch(file.name)
+            is_residue = file.name in _SYSTEM_FILES or is_part(file.name)
             if not (is_residue or is_empty_index):
                 return True
     return False

@@ -198,14 +198,19 @@ _PART = re.compile(r"\.(.*\.[0-9a-f]{1,8}|[0-9a-f]{32})\.part", re.DOTALL)
 OLD_PART_S = 3600
 
 
-def sweep_parts(folder: Path) -> None:
+def is_part(name: str) -> bool:
+    """Whether a file of this name is one that was being written."""
+    return _PART.fullmatch(name) is not None
+
+
+def sweep_parts(folder: Path, older_s: float = OLD_PART_S) -> None:
     """Remove what a killed program left half-written in a folder, an hour later."""
     with suppress(OSError):
         for part in list(folder.glob(".*.part")):
             with suppress(OSError):
                 # Also where the clock was set back meanwhile.
-                old = abs(time.time() - part.lstat().st_mtime) > OLD_PART_S
-                if old and _PART.fullmatch(part.name) and part.is_file():
+                old = abs(time.time() - part.lstat().st_mtime) >= older_s
+                if old and is_part(part.name) and part.is_file():
                     part.unlink()
 
 

@@ -47,7 +47,9 @@ _MAP = re.compile(r"_(segmentation|superpixels|attribute_\w+)$", re.IGNORECASE)
 #: What a photograph can be called; it is a map where the picture without this ending is beside it.
 #: (PH2's maps of colours are called _R1_Label2.)
 _MAP_OF_ANOTHER = re.compile(
-    r"[ _.-](masks?|lesion|seg|gt|ground[ _-]?truth|overlay|r\d+_label\d+)$", re.IGNORECASE
+    r"[ _.-]((segmentation[ _-])?masks?|lesion|seg|gt|ground[ _-]?truth|labels?|annotation|contour|"
+    r"overlay|r\d+_label\d+)$",
+    re.IGNORECASE,
 )
 #: The end of the variance maps that results hold, beside a record (engine.results).
 _VARIANCE = "_variance.png"

@@ -244,7 +244,9 @@ def _lacks_rows(picture: PillowImage.Image, kind: str, stream: BinaryIO) -> bool
     else:
         content = _all(stream) if kind == "JPEG" else b""
     return bool(content) and (
-        jpegs.lacks_scans(content) or (jpegs.may_lack_rows(picture) and jpegs.lacks_rows(content))
+        jpegs.lacks_scans(content)
+        or jpegs.is_filled_up(content)
+        or (jpegs.may_lack_rows(picture) and jpegs.lacks_rows(content))
     )
 
 

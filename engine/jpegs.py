@@ -18,6 +18,8 @@ _SCAN, _RESTART_INTERVAL, _END = 0xDA, 0xDD, 0xD9
 #: Pixels that are not in the file are decoded to this grey, up to a rounding of colours.
 _FILL = 128
 _FILL_TOLERANCE = 4
+#: Bytes of one value at the end of a file that no coded pixels end in.
+_PADDING = 64
 #: Bits that no picture goes on with: they are coded pixels wherever pixels are still waited for.
 _STRAY = np.random.default_rng(0).integers(0, 255, 4096, dtype=np.uint8).tobytes()
 
@@ -64,6 +66,16 @@ def lacks_scans(content: bytes) -> bool:
         if waiting and not any(waiting.values()):
             return False
     return bool(waiting)
+
+
+def is_filled_up(content: bytes) -> bool:
+    """Whether a file has no end marker and ends in filling, as a disk or a download leaves it.
+
+    A decoder takes that for pixels where the code of its tables is short.
+    """
+    if len(set(content[-_PADDING:])) > 1:
+        return False
+    return all(kind != _END for kind, *_ in _segments(content))
 
 
 def may_lack_rows(picture: PillowImage.Image) -> bool:

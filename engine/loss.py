@@ -10,6 +10,8 @@ from engine.diffusion import velocity
 from engine.models.nca import BLUE, NOISE, RED
 from engine.types import ModelSpec
 
+#: One begins at about one; no training comes back from this.
+LARGEST_LOSS = 1e6
 #: Weight of the mask loss on the mean of the RGB channels, beside channel 0's own.
 GUESS_WEIGHT = 0.5
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: In characters: of a sentence, of a name in it, of a path, of a reason.
 SENTENCE, NAME, PATH, REASON = 300, 80, 200, 160
+#: Of a path that is output, where all of it is wanted: the systems' own bound.
+LONGEST_PATH = 4096
 #: They join letters and emoji, in Persian and elsewhere; a name without them is another.
 JOINERS = "\u200c\u200d"
 
@@ -29,6 +31,11 @@ def one_line(text: object, most: int = SENTENCE) -> str:
 def shown_name(path: Path | str) -> str:
     """The last part of a path, to stand in a sentence."""
     return one_line(Path(path).name or path, NAME)
+
+
+def shown_text(text: object) -> str:
+    """An id or another short text that a file holds, to stand in a sentence."""
+    return one_line(text, NAME)
 
 
 def shown_path(path: Path | str, most: int = PATH) -> str:

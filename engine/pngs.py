@@ -33,10 +33,11 @@ def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def significant_bits(stream: BinaryIO) -> int:
-    """The bits of a sample that sBIT says are significant, the most of its channels; 0 unsaid."""
+    """The bits of a sample that sBIT says are significant, the most of its colours; 0 unsaid."""
     for name, length in _chunks(stream):
         if name == b"sBIT" and 1 <= length <= 4:
-            return max(stream.read(length))
+            # Of two or four channels the last is opacity.
+            return max(stream.read(length)[: 3 if length > 2 else 1])
         if name in (b"IDAT", b"IEND"):
             break
     return 0
@@ -49,9 +50,12 @@ def stated_range(bits: int, low_bits: int) -> Range | None:
     the union of all samples, then has none that is not significant, or copies of the high ones.
     Other writers leave the numbers as they are, and nothing above them is set.
     """
-    if 8 <= bits < 16 and low_bits < 2**bits and low_bits & (2 ** (16 - bits) - 1):
-        return Range(0, 2**bits - 1)
-    return None
+    if not 8 <= bits < 16:
+        return None
+    if low_bits >= 2**bits:
+        return Range(0, 65_535)
+    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
+    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
 
 
 def lacks_rows(picture: PillowImage.Image, stream: BinaryIO) -> bool:

@@ -26,7 +26,7 @@ from engine.errors import DatasetProblem, Diverged, NotFinite
 from engine.files import sweep_parts
 from engine.gradient import give_gradient
 from engine.lessons import Lesson, Lessons, reference
-from engine.loss import total_loss
+from engine.loss import LARGEST_LOSS, total_loss
 from engine.metrics import dice
 from engine.model import Model
 from engine.models import build
@@ -90,7 +90,7 @@ def train(
     UnreadableModel : where `resume` finds no state that fits.
     TooLarge : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
-    Diverged : at a step whose loss or gradient is no number; the weights are those before it.
+    Diverged : at a step whose loss or gradient is beyond all bounds; the weights are those before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
@@ -227,7 +227,7 @@ class _Run:
 
         mean_loss = give_gradient(self.network, loss_of, len(lesson.draws), self.device.name)
         rate = self._rate()
-        if not math.isfinite(mean_loss):
+        if not mean_loss <= LARGEST_LOSS:
             raise Diverged(self.done + 1, rate, self.best_path)
         if self.device.name == "cpu":
             alone(self._move, rate)

@@ -13,6 +13,7 @@ from engine.errors import DatasetProblem, MaskKept
 from engine.export import ExportStep, export_dataset
 from engine.images import is_image
 from engine.masks import mask_name, write_mask
+from engine.plaintext import one_line
 from nca_seg_app.jobs import Jobs
 from nca_seg_app.undertaking import Undertaking
 
@@ -146,7 +147,7 @@ class Exporting(Undertaking):
         """Say, where it stays on the screen, which samples were not written and why."""
         if step is None or not step.left_out:
             return
-        named = [f"{_bounded(x.path.name, NAME)} ({_bounded(x.reason, REASON)})"
+        named = [f"{one_line(x.path.name, NAME)} ({one_line(x.reason, REASON)})"
                  for x in step.left_out[:NAMED]]  # fmt: skip
         more = f" and {len(step.left_out) - NAMED} more" if len(step.left_out) > NAMED else ""
         counts = f"{step.written} of {step.total} samples were written"
@@ -155,9 +156,3 @@ class Exporting(Undertaking):
 
     def _fail(self, error: BaseException) -> None:
         self._session.fail(error)
-
-
-def _bounded(text: str, most: int) -> str:
-    """A text from outside as part of a sentence: on one line and not too long."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

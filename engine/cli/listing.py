@@ -20,6 +20,7 @@ from engine.cli.options import (
     print_json,
     say,
     sentence,
+    show,
     tell_leftovers,
 )
 
@@ -92,7 +93,7 @@ def models(
     print("Installed models, the default first:" if listed else "No model is installed.")
     for model in listed:
         print(_row(model))
-        print(f"    {model['file']}")
+        print(f"    {show(model['file'])}")
     print("\nPresets, untrained, for nca-seg train --architecture:")
     for model in presets:
         print(_row(model))
@@ -119,10 +120,10 @@ def doctor() -> None:
     for package in ("torch", "numpy", "pillow", "PySide6-Essentials", "pyqtgraph", "matplotlib"):
         print(f"{package.removesuffix('-Essentials'):13}{version(package)}")
     found = installed()
-    print(f"Home         {home_folder()} (NCA_SEG_HOME says another)")
-    print(f"Models       {models_folder()}; {len(found)} installed")
-    print(f"Default      {found[0].name if found else 'none'}")
-    print(f"Trainings    {home_folder() / 'training'}")
+    print(f"Home         {show(home_folder())} (NCA_SEG_HOME says another)")
+    print(f"Models       {show(models_folder())}; {len(found)} installed")
+    print(f"Default      {show(found[0].name) if found else 'none'}")
+    print(f"Trainings    {show(home_folder() / 'training')}")
     try:
         import torch
 
@@ -172,7 +173,9 @@ def _row(model: dict[str, Any]) -> str:
         f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
         for key, value in model["figures"].items()
     )
-    return (
+    row = (
         f"  {model['name']:26} {model['architecture']:10} {model['parameters']:>9,} parameters  "
         f"size {model['size']:<4} {figures}"
-    ).rstrip()
+    )
+    # A file of somebody else's says what is in it.
+    return show(row.rstrip())

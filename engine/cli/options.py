@@ -33,12 +33,14 @@ from engine.errors import (
     UnreadableModel,
 )
 from engine.plaintext import (
+    LONGEST_PATH,
     NAME,
     fitting,
     one_line,
     shown_file,
     shown_path,
     shown_reason,
+    shown_text,
 )
 from engine.streams import NOBODY_READS
 from engine.types import Dataset, Device
@@ -198,8 +200,8 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             best = "" if error.best is None else shown_path(error.best, most_path)
             kept = f" The best weights before it are {best}." if best else ""
             return (
-                f"The training diverged at step {error.step}: its loss or its weights are no "
-                f"finite numbers any more. No model was added.{kept} Try a --learning-rate lower "
+                f"The training diverged at step {error.step}: its loss or its weights grew "
+                f"beyond all bounds. No model was added.{kept} Try a --learning-rate lower "
                 f"than {error.learning_rate:.2g}."
             )
         case MaskKept():
@@ -227,6 +229,11 @@ def say(text: str) -> None:
     """A line for the person, beside the output; where nobody can read it the work goes on."""
     with suppress(OSError, ValueError):
         print(f"nca-seg: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def show(path: Path | str) -> str:
+    """A path as a line of output has it: whole, and on one line whatever its name holds."""
+    return one_line(path, LONGEST_PATH)
 
 
 def print_json(content: Any) -> None:
@@ -278,7 +285,6 @@ def open_data(folder: Path) -> Dataset:
     Says what of the data set folder is left out.
     """
     from engine.dataset import read_dataset
-    from engine.datasetindex import shown
     from engine.study import Study, study_dataset
 
     if os.path.lexists(folder / "images") or not folder.is_dir():
@@ -286,7 +292,7 @@ def open_data(folder: Path) -> Dataset:
         if left_out := dataset.left_out:
             files, one = ("files are", "one is") if len(left_out) > 1 else ("file is", "it is")
             unlisted = f"{len(left_out)} {files} left out, for the index does not list them"
-            say(f"{folder}: {unlisted}; {one} {shown(left_out[0])}.")
+            say(f"{folder}: {unlisted}; {one} {shown_text(left_out[0])}.")
         return dataset
     dataset = study_dataset(Study.open(folder))
     if not dataset.samples:

@@ -26,6 +26,7 @@ from engine.cli.options import (
     progress,
     say,
     sentence,
+    show,
 )
 from engine.errors import EngineError
 from engine.files import write_atomic
@@ -125,7 +126,7 @@ def report(
         if newest is not None:
             _write(newest, out)
     if newest is not None:
-        print(f"{out / PAGE}  {_line(newest)}")
+        print(f"{show(out / PAGE)}  {_line(newest)}")
     if problem is not None:
         say(sentence(problem))
         raise typer.Exit(SOME_FAILED if newest else NOTHING_DONE)

@@ -32,6 +32,7 @@ from engine.cli.options import (
     progress,
     say,
     sentence,
+    show,
 )
 from engine.errors import EngineError, MaskKept, UnreadableImage
 from engine.files import write_atomic
@@ -283,7 +284,7 @@ def _line(path: Path, files: ResultFiles) -> str:
     share = f"lesion {100 * content['lesion_share']:.1f} % of the picture"
     found = share if content["lesion_share"] else "nothing is outlined"
     return (
-        f"{path} -> {files.mask} ({found}, doubt {content['doubt']:.3f}, "
+        f"{show(path)} -> {show(files.mask)} ({found}, doubt {content['doubt']:.3f}, "
         f"{content['seconds']:.1f} s)"
     )
 

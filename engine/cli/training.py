@@ -29,6 +29,7 @@ from engine.cli.options import (
     progress,
     say,
     sentence,
+    show,
     tell_leftovers,
 )
 from engine.curves import LOG, draw_curves, logged
@@ -203,11 +204,11 @@ def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
     """Say what came of a training."""
     best = out / "best.safetensors"
     if last is not None and last.best_path is not None:
-        print(f"{last.best_path}  {_dice(last)}  after {last.done} of {last.total} steps")
+        print(f"{show(last.best_path)}  {_dice(last)}  after {last.done} of {last.total} steps")
     elif last is not None:
         say("Stopped before the first validation, so there is no model yet.")
     elif best.exists() and not interrupted:
-        print(f"{best}  no step was left to take; more --steps go on from here")
+        print(f"{show(best)}  no step was left to take; more --steps go on from here")
     else:
         say("Stopped before the next step.")
 
@@ -322,7 +323,7 @@ def export(
         problem = error
     written = newest.written if newest is not None else 0
     if written:
-        print(f"{written} sample{'s are' if written > 1 else ' is'} in {out}")
+        print(f"{written} sample{'s are' if written > 1 else ' is'} in {show(out)}")
     for left_out in newest.left_out if newest is not None else ():
         say(f"Left out. {sentence(left_out)}")
     if written < len(samples):

@@ -77,6 +77,14 @@ class TestSegment:
         )
         assert "1 GIF picture is left out" in result.stderr
 
+    def test_a_name_is_shown_on_one_line_whatever_it_holds(self, tmp_path: Path) -> None:
+        picture(tmp_path / "a\x1b[31m\nb\u202ec.png")
+        shown = run("segment", tmp_path, "--out", tmp_path / "out", *FAST).stdout
+        assert "a?[31m b?c.png -> " in shown
+        assert "a?[31m b?c_segmentation.png (" in shown
+        assert shown.count("\n") == 1
+        assert shown.rstrip("\n").isprintable()
+
     def test_how_a_file_was_read_is_said(self, tmp_path: Path) -> None:
         values = np.full((24, 32), 900, np.uint16)
         values[6:18, 8:24] = 200

@@ -28,6 +28,16 @@ def tiny(own_folders: Path) -> Path:
     return install(TINY)
 
 
+def test_what_a_model_file_says_is_shown_on_one_line() -> None:
+    name, figures = "b\x1b[2J\u202ex", {"\x1b[31m\ndice": 0.5}
+    install(replace(TINY, name=name, training=figures))
+    shown = run("models").stdout
+    assert "b?[2J?x" in shown
+    assert "?[31m dice 0.500" in shown
+    assert shown.replace("\n", "").isprintable()
+    assert "\x1b" not in run("doctor").stdout
+
+
 def test_models_tells_name_architecture_parameters_size_and_file(tiny: Path) -> None:
     content = json.loads(run("models", "--json").stdout)
     (found,) = [model for model in content["installed"] if model["name"] == "tiny"]

@@ -147,6 +147,24 @@ def test_significant_bits_of_a_png_say_what_is_white(tmp_path: Path) -> None:
         assert difference(path, GREY_RGB) <= 1, name
 
 
+def test_bits_that_are_moved_up_have_their_full_scale_in_a_dark_picture_too(tmp_path: Path) -> None:
+    dark = GREY // 8
+    moved = in_bits(dark, 12) << 4
+    path = written(tmp_path / "up.png", png_of(moved, significant(12)))
+    assert difference(path, dark[..., None].repeat(3, 2)) <= 1
+    assert read_image(path).note == ""
+
+
+def test_opacity_of_all_bits_hides_not_how_many_the_colours_have(tmp_path: Path) -> None:
+    pale = COLOUR // 10
+    opaque = np.full((*pale.shape[:2], 1), 65_535, np.uint16)
+    values = np.concatenate([in_bits(pale, 12), opaque], axis=2)
+    bits = png_chunk(b"sBIT", bytes((12, 12, 12, 16)))
+    path = written(tmp_path / "rgba.png", png_of(values, bits))
+    assert difference(path, pale) <= 1
+    assert read_image(path).note == ""
+
+
 def test_planes_of_sixteen_bits_are_read_or_refused(tmp_path: Path) -> None:
     path, planes = tmp_path / "planes.tif", np.moveaxis(in_bits(COLOUR, 16), -1, 0)
     for order in ("<", ">"):

@@ -34,7 +34,7 @@ def diverging_at(step: int, number: float, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(_Run, "_loss", loss)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e9])
 def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: float
 ) -> None:

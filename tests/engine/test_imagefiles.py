@@ -49,7 +49,8 @@ MAPS = [
 MAPS_OF_ANOTHER = [
     "mole_mask.png", "MOLE_MASK.BMP", "mole-mask.tif", "mole_lesion.bmp", "mole_Lesion.jpg",
     "mole_seg.png", "mole_overlay.png", "mole_gt.png", "mole_GroundTruth.png",
-    "mole_R1_Label2.bmp", "mole mask.png", "mole_masks.webp",
+    "mole_R1_Label2.bmp", "mole mask.png", "mole_masks.webp", "mole_segmentation_mask.png",
+    "mole_label.png", "mole-Labels.tif", "mole_annotation.png", "mole_contour.png",
 ]  # fmt: skip
 
 

@@ -61,6 +61,19 @@ def test_a_png_that_ends_black_is_whole(tmp_path: Path) -> None:
     assert not read_image(written(tmp_path / "apart.png", content)).pixels_hwc.any()
 
 
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\x55"])
+def test_a_jpeg_whose_end_is_filling_is_cut_short(tmp_path: Path, filling: bytes) -> None:
+    """As disks and downloads leave it that make room beforehand; short codes read it as pixels."""
+    smooth = np.linspace(60, 220, 160).astype(np.uint8)[None].repeat(1280, axis=0)
+    content = bytes_of(PillowImage.fromarray(smooth), "JPEG", optimize=True)
+    path = tmp_path / "a.jpg"
+    for share in (0.4, 0.9):
+        kept = int(len(content) * share)
+        assert "cut short" in refused(path, content[:kept] + filling * (len(content) - kept))
+    # What lies behind the end is no part of it.
+    assert read_image(written(path, content + filling * 1000)).height == 1280
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 2}, {"mode": "L"},
