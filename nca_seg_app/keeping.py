@@ -342,12 +342,13 @@ class Keeping(QObject):
     def write_at_end(self) -> None:
         """Write what is drawn and not saved, and what was asked for before, in this thread.
 
-        For a program that is about to end; Qt's loop is not needed. Raises what writing raises.
+        For a program that may be about to end; it can go on as well, as where the end of a login is
+        called off. Qt's loop is not needed. Raises what writing raises.
         """
         lane = self._session.lane
         self._write_newest()
         if lane.pending:
-            lane.close()
+            lane.wait(lambda: None)
             # A draft of before may have been written last.
             self._write_newest()
 
@@ -355,6 +356,7 @@ class Keeping(QObject):
         mask = self.open_mask
         if mask is not None and mask.document.unsaved and not self.is_drafted:
             drafting(mask)()
+            self._has_draft = True
 
     def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:
         if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 
-from engine.errors import EngineError, UnreadableImage
+from engine.errors import EngineError, UnreadableImage, Vanished
 from engine.images import read_image, read_preview
 from engine.study import Study, Writer
 from nca_seg_app.opened import OpenedImage, read_opened, with_annotation
@@ -203,8 +203,13 @@ class Opening(QObject):
             session.fail(error)
 
         def adopt(opened: OpenedImage) -> None:
+            # Images may have come or gone meanwhile, and the place with them.
+            place = self._place(path)
+            if place is None:
+                session.fail(Vanished(path))
+                return
             session.ahead.remember()
-            session.adopt(index, opened)
+            session.adopt(place, opened)
 
         def work(tell: Callable[[Path], None]) -> OpenedImage:
             tell(path)
@@ -249,13 +254,18 @@ class Opening(QObject):
         path = session.images[place].path if place is not None else None
 
         def go() -> None:
-            paths = [row.path for row in session.images]
-            if path in paths:
-                self.open_row(paths.index(path))
-            elif path is None and paths:
+            now = self._place(path)
+            if now is not None:
+                self.open_row(now)
+            elif path is None and session.images:
                 session.message.emit(end)
 
         return go
+
+    def _place(self, path: Path | None) -> int | None:
+        """The place of an image in the list as it is now, or None."""
+        rows = self._session.images
+        return next((place for place, row in enumerate(rows) if row.path == path), None)
 
     def _when_kept(self, go: Callable[[], None]) -> None:
         """Call `go` once unsaved changes lie on disk as a draft: the image is only put aside.
