@@ -11,10 +11,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from engine.errors import ChangedOutside
 from engine.study import Status
 from engine.types import EnsembleResult
+from nca_seg_app.conflicts import saved_last, settle
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.opened import OpenedImage
 from nca_seg_app.state import Has
-from nca_seg_app.writing import OnDisk, OpenMask, drafting, resolving, saving
+from nca_seg_app.writing import OnDisk, OpenMask, drafting, saving
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -40,6 +41,8 @@ class Keeping(QObject):
         self._written: int | None = None
         self._has_draft = self._told_of_home = False
         self._reviewed = self._moving_on = False
+        #: What the open image is without its draft.
+        self._saved_as: Status = "new"
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write_draft)
@@ -62,16 +65,17 @@ class Keeping(QObject):
         self._timer.stop()
         self._moving_on = self._told_of_home = False
         self._on_disk = OnDisk(opened.base, opened.draft_path)
-        self._reviewed = opened.reviewed
+        # Somebody else's review is not one of a drawing over what was there before.
+        self._reviewed = opened.base.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
         self._written = document.revision if self._has_draft else None
         saved: Status = "reviewed" if opened.reviewed else "saved"
+        self._saved_as = saved if opened.mask_hw is not None else "new"
         # Another window may have saved since the list was made.
         session = self._session
         if session.path is not None:
-            known: Status = saved if opened.mask_hw is not None else "new"
-            status: Status = "draft" if self._has_draft else known
+            status: Status = "draft" if self._has_draft else self._saved_as
             session.set_row(session.path, status=status, has_mask=opened.mask_hw is not None)
         document.changed.connect(self._note_change)
         if not document.unsaved:
@@ -117,7 +121,7 @@ class Keeping(QObject):
             return True
         answer = session.opening.ask_save(mask)
         try:
-            while answer == "save" and not self._saved_last(mask):
+            while answer == "save" and not saved_last(session, mask, self._reviewed):
                 pass
         except Exception as error:
             session.fail(error)
@@ -125,24 +129,6 @@ class Keeping(QObject):
         if answer != "cancel":
             self.drop_draft()
         return answer != "cancel"
-
-    def _saved_last(self, mask: OpenMask) -> bool:
-        """Save while the program waits; False where a person has to be asked once more.
-
-        Raises what keeps the mask from being saved, ChangedOutside where that is the answer.
-        """
-        session = self._session
-        try:
-            session.lane.wait(saving(mask, self._reviewed))
-        except ChangedOutside as error:
-            whose = session.prompts.ask_whose(mask.path.name, error)
-            if whose == "cancel":
-                raise
-            session.lane.wait(resolving(mask, error, whose))
-            if whose != "theirs":
-                return False
-        mask.document.mark_saved(mask.document.state)
-        return True
 
     def toggle_reviewed(self) -> None:
         """Save what is unsaved and mark the image as reviewed; where it is, take the mark away."""
@@ -235,50 +221,24 @@ class Keeping(QObject):
         self, mask: OpenMask, then: Callable[[], None] | None, reviewed: bool
     ) -> Callable[[BaseException], None]:
         """What is done where writing fails: all is as it was, or a person says whose mask holds."""
-        before = self._reviewed
+        session = self._session
 
         def refuse(error: BaseException) -> None:
-            is_open = mask.document is self._session.document
+            is_open = mask.document is session.document
             if is_open:
-                self._reviewed, self._moving_on = before, False
+                self._reviewed, self._moving_on = mask.on_disk.base.reviewed, False
             if is_open and isinstance(error, ChangedOutside):
-                self._ask_whose(mask, error, lambda: self.save(then, reviewed=reviewed))
+                settle(session, mask, error, lambda: self.save(then, reviewed=reviewed))
             else:
-                self._session.fail(error)
+                session.fail(error)
 
         return refuse
-
-    def _ask_whose(
-        self, mask: OpenMask, error: ChangedOutside, save_again: Callable[[], None]
-    ) -> None:
-        """Somebody else's mask or image lies there: keep theirs, mine or both, as is answered."""
-        session = self._session
-        whose = session.prompts.ask_whose(mask.path.name, error)
-        if whose == "cancel":
-            session.message.emit(f"Nothing was saved: {error.path.name} was changed outside.")
-            return
-
-        def go(copy: Path | None) -> None:
-            if mask.document is not session.document:
-                return
-            if whose == "theirs":
-                mask.document.mark_saved(mask.document.state)
-                self.drop_draft()
-                session.opening.reload()
-            else:
-                save_again()
-            if copy is not None:
-                # Later than what saving or reading says.
-                session.lane.run(
-                    lambda: None,
-                    lambda _: session.message.emit(f"The other mask is kept as {copy.name}."),
-                )
-
-        session.lane.run(resolving(mask, error, whose), go, session.fail)
 
     def _set_status(self, path: Path, status: Status, **more: bool) -> None:
         """What the list says of a mask on disk; a draft that lies over it comes first."""
         session = self._session
+        if path == session.path:
+            self._saved_as = status
         drafted = path == session.path and self._has_draft
         session.set_row(path, **more, **({} if drafted else {"status": status}))
 
@@ -376,8 +336,7 @@ class Keeping(QObject):
             shown, self._on_disk.draft = self._on_disk.draft, None
             path = row.path
             if row.status == "draft":
-                before: Status = "reviewed" if self._reviewed else "saved"
-                session.set_row(path, status=before if row.has_mask else "new")
+                session.set_row(path, status=self._saved_as)
             session.lane.run(lambda: study.drop_draft(path, shown), None, session.fail)
 
     def _note_change(self) -> None:

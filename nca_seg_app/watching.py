@@ -12,8 +12,8 @@ from PySide6.QtGui import QGuiApplication
 
 from engine.study import Study
 from engine.types import Base
+from nca_seg_app.found import listed
 from nca_seg_app.listing import merged
-from nca_seg_app.opening import listed
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.writing import OpenMask
 
