@@ -39,6 +39,7 @@ class Keeping(QObject):
         #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
         self._written: int | None = None
+        self._draft_file: Path | None = None
         self._has_draft = self._told_of_home = False
         self._reviewed = self._moving_on = False
         #: What the open image is without its draft.
@@ -64,12 +65,13 @@ class Keeping(QObject):
         """Watch over a document just opened."""
         self._timer.stop()
         self._moving_on = self._told_of_home = False
-        self._on_disk = OnDisk(opened.base, opened.draft_path)
+        self._on_disk = OnDisk(opened.base, opened.draft_seen)
         # Somebody else's review is not one of a drawing over what was there before.
         self._reviewed = opened.base.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
         self._written = document.revision if self._has_draft else None
+        self._draft_file = opened.draft_seen[0] if opened.draft_seen is not None else None
         saved: Status = "reviewed" if opened.reviewed else "saved"
         self._saved_as = saved if opened.mask_hw is not None else "new"
         # Another window may have saved since the list was made.
@@ -267,8 +269,14 @@ class Keeping(QObject):
     @property
     def is_drafted(self) -> bool:
         """Whether the mask as it is now lies on disk as a draft."""
-        document = self._session.document
-        return document is not None and document.revision == self._written
+        document, file = self._session.document, self._draft_file
+        # Where there are no locks, another window may have shown it and let it go.
+        return (
+            document is not None
+            and document.revision == self._written
+            and file is not None
+            and file.exists()
+        )
 
     def write_draft(self, then: Callable[[], None] | None = None) -> None:
         """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
@@ -285,7 +293,7 @@ class Keeping(QObject):
 
         def done(draft: Path) -> None:
             if document is session.document:
-                self._written = revision
+                self._written, self._draft_file = revision, draft
                 self._tell_of_home(mask, draft)
             if then is not None:
                 then()
@@ -321,9 +329,10 @@ class Keeping(QObject):
     def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:
         if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):
             self._told_of_home = True
+            gone = "is not there any more" if not mask.path.exists() else "cannot be saved there"
             self._session.message.emit(
-                f"{mask.path} is not there any more. What you draw is kept in {draft.parent} until "
-                "it is back; Export Mask saves it elsewhere."
+                f"{mask.path} {gone}. What you draw is kept in {draft.parent} meanwhile; "
+                "Export Mask saves it elsewhere."
             )
 
     def drop_draft(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ChangedOutside
+from engine.records import Seen
 from engine.study import Study
 from engine.types import Base, Origin
 from nca_seg_app.document import Mask, MaskDocument
@@ -26,7 +27,7 @@ class OnDisk:
     """
 
     base: Base
-    draft: Path | None = None
+    draft: Seen | None = None
 
 
 @dataclass(frozen=True, eq=False)

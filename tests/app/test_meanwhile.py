@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from PIL import Image as PillowImage
@@ -158,7 +160,16 @@ class TestQuestions:
             assert desk.mask_path.read_bytes() == theirs
         assert desk.person.asked == ["whose mask a.png"] * 3
 
-    def test_what_is_drawn_after_the_answer_is_asked_about(self, desk: Desk) -> None:
+    def test_what_is_drawn_after_the_answer_is_asked_about(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn, keep_copy = Event(), Study.keep_copy
+
+        def late(*given: Any) -> Path:
+            assert drawn.wait(20)
+            return keep_copy(*given)
+
+        monkeypatch.setattr(Study, "keep_copy", late)
         desk.open()
         desk.draw(30, 40)
         saved_elsewhere(desk)
@@ -166,6 +177,7 @@ class TestQuestions:
         desk.session.save()
         desk.until(lambda: len(desk.person.asked) == 1)
         desk.draw(10, 10)
+        drawn.set()
         desk.settle()
         assert desk.person.asked == ["whose mask a.png", "save a.png"]
         assert desk.mask_hw[10, 10]
@@ -235,3 +247,27 @@ class TestQuestions:
         desk.session.save()
         desk.settle()
         assert not read_record(desk.mask_path).reviewed
+
+
+class TestDrafts:
+    def test_a_draft_that_somebody_removed_is_written_again_at_the_end(self, desk: Desk) -> None:
+        desk.open()
+        desk.draw(30, 40)
+        desk.session.keeping.write_draft()
+        desk.settle()
+        (draft,) = (desk.mask_path.parent / "drafts").glob("*.png")
+        draft.unlink()
+        desk.session.keeping.write_at_end()
+        assert read_mask(draft)[30, 40]
+
+    def test_drawing_goes_on_where_the_folder_cannot_be_written_any_more(self, desk: Desk) -> None:
+        desk.open()
+        desk.draw(30, 40)
+        (desk.folder / "images" / "segmentations").write_text("in the way")
+        desk.session.open_next()
+        desk.settle()
+        assert desk.session.index == 1
+        assert any("cannot be saved there" in message for message in desk.messages)
+        desk.session.open_previous()
+        desk.settle()
+        assert desk.mask_hw[30, 40]
