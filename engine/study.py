@@ -291,7 +291,6 @@ class Study:
         version = version_of(hashlib.sha256(content).hexdigest(), reviewed)
 
         def work(index: sqlite3.Connection) -> Path:
-            # As above.
             index.execute("BEGIN IMMEDIATE")
             files = self._files()
             self._expect(base, image_path, saving=version)

@@ -42,6 +42,8 @@ class Keeping(QObject):
         self._draft_file: Path | None = None
         self._has_draft = self._told_of_home = False
         self._reviewed = self._moving_on = False
+        #: Of the opening when moving on was asked for: nothing else was wished for since.
+        self._wish = 0
         #: What the open image is without its draft.
         self._saved_as: Status = "new"
         self._timer = QTimer(self)
@@ -199,11 +201,11 @@ class Keeping(QObject):
         place = listing.neighbour(1) if was_reviewed else listing.unfinished()
         end = "This is the last image." if was_reviewed else "Every image of the list is reviewed."
         open_next = session.opening.way_to(place, end)
-        wish = session.opening.wish
+        self._wish = session.opening.wish
 
         def go() -> None:
             self._moving_on = False
-            if wish == session.opening.wish:
+            if self._wish == session.opening.wish:
                 open_next()
             if notice:
                 session.message.emit(notice)
@@ -230,7 +232,11 @@ class Keeping(QObject):
             if is_open:
                 self._reviewed, self._moving_on = mask.on_disk.base.reviewed, False
             if is_open and isinstance(error, ChangedOutside):
+                same = self._wish == session.opening.wish
                 settle(session, mask, error, lambda: self.save(then, reviewed=reviewed))
+                if same:
+                    # The question gave up what was being opened, not what comes after saving.
+                    self._wish = session.opening.wish
             else:
                 session.fail(error)
 

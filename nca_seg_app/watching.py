@@ -66,7 +66,13 @@ class Watching(QObject):
 
         def work() -> tuple[Moments, tuple[ImageRow, ...] | None]:
             moments = _moments(study)
-            return moments, None if (study, moments) == seen_at else listed(study)
+            if (study, moments) == seen_at:
+                return moments, None
+            rows = listed(study)
+            for row in rows:
+                # Paths keep their hash: the window's thread shall not compute thousands.
+                hash(row.path)
+            return moments, rows
 
         def done(found: tuple[Moments, tuple[ImageRow, ...] | None]) -> None:
             moments, rows = found

@@ -271,3 +271,16 @@ class TestDrafts:
         desk.session.open_previous()
         desk.settle()
         assert desk.mask_hw[30, 40]
+
+
+class TestExport:
+    def test_a_mask_of_a_study_is_not_exported_over(self, desk: Desk) -> None:
+        desk.open()
+        desk.draw(30, 40)
+        theirs = saved_elsewhere(desk)
+        desk.person.path = desk.mask_path
+        desk.session.save_as()
+        desk.settle()
+        assert desk.mask_path.read_bytes() == theirs
+        assert read_record(desk.mask_path).reviewed
+        assert "stays as it is" in desk.failures[0]
