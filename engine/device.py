@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from threading import Barrier, Lock
-from typing import Literal
+from threading import Barrier, Event, Lock, local
+from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 import torch
 
@@ -32,6 +33,11 @@ NO_MEMORY = (
 )
 #: A person's choice of precision in place of the processor's.
 PRECISION, PRECISIONS = "NCA_SEG_PRECISION", ("float32", "bfloat16")
+#: Has `alone` in the threads that compute alone.
+_HERE = local()
+_Asked = ParamSpec("_Asked")
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
 #: Of malloc.h: from how many bytes on memory is lent by the system for one tensor alone, and how
 #: many freed ones a thread keeps.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -104,8 +110,8 @@ def multiplies_bfloat16() -> bool:
 def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
     """How many of the members to draw together, round after round: what fills the device.
 
-    On the CPU first one with all cores at it, which is seen soonest; then one for each other of its
-    `workers`; then so many that a step takes as long as four members' at 64 cells for each of them.
+    On the CPU first one that all workers share, which is seen soonest; then one for each other
+    worker; then so many that a step takes as long as four members' at 64 cells for each of them.
     """
     if device != "cpu":
         return _alike(members, min(16, 10 * 256 * 256 // spec.size**2))
@@ -146,12 +152,82 @@ def thread_count() -> int:
     return torch.get_num_threads()
 
 
-def workers() -> ThreadPoolExecutor:
+class _Workers(NamedTuple):
+    pool: ThreadPoolExecutor
+    cores: int
+
+
+def alone(act: Callable[_Asked, _Found], *given: _Asked.args, **named: _Asked.kwargs) -> _Found:
+    """What `act` returns for that, by a thread that computes alone, within it this one.
+
+    Waits for its end in any case, so that an interruption leaves nothing half done.
+    """
+    if _is_worker():
+        return act(*given, **named)
+    begun = _workers().pool.submit(act, *given, **named)
+    try:
+        return begun.result()
+    finally:
+        wait([begun])
+
+
+def share_out(act: Callable[[_Given], _Found], pieces: Sequence[_Given]) -> list[_Found]:
+    """`act` of each piece, in their order, each by a thread that computes alone.
+
+    Whoever of them is free takes the next piece, so one whose core is another program's for a while
+    holds up no more than the piece it has. May be asked within `act`, too: a worker does what the
+    others have no time for. After an error or an interruption no other piece is begun.
+    """
+    left, found = deque(enumerate(pieces)), dict[int, _Found]()
+    errors: list[BaseException] = []
+    done = Event()
+
+    def take() -> None:
+        while True:
+            try:
+                place, piece = left.popleft()
+            except IndexError:
+                return
+            try:
+                found[place] = act(piece)
+            except BaseException as error:
+                left.clear()
+                errors.append(error)
+            if errors or len(found) == len(pieces):
+                done.set()
+
+    pool, cores = _workers()
+    here = _is_worker()
+    # Nobody waits for a helper's end: one that begins late finds nothing left.
+    for _ in range(min(len(pieces), cores) - here):
+        pool.submit(take)
+    try:
+        if here:
+            take()
+        if pieces:
+            done.wait()
+    finally:
+        left.clear()
+    if errors:
+        raise errors[0]
+    return [found[place] for place in range(len(pieces))]
+
+
+def worker_count() -> int:
+    """How many threads there are that compute alone: one for each core."""
+    return _workers().cores
+
+
+def _is_worker() -> bool:
+    return hasattr(_HERE, "alone")
+
+
+def _workers() -> _Workers:
     """Threads that compute alone, one for each core, made once.
 
-    Members on a thread each need not wait for one another, as the threads inside one operation do
-    after every operation. Where other processes want the cores too, these waits cost many times the
-    work.
+    The threads inside one operation wait for each other after it. Where another program wants a
+    core too, these waits cost many times the work. Threads that compute alone wait for each other
+    a few times in a picture.
     """
     # The cache alone would let two threads make two pools.
     with _LOCK:
@@ -159,24 +235,25 @@ def workers() -> ThreadPoolExecutor:
 
 
 @cache
-def _made_workers() -> ThreadPoolExecutor:
+def _made_workers() -> _Workers:
     count = thread_count()
     ready = Barrier(count)
 
-    def alone() -> None:
+    def single() -> None:
         # A thread's first question to torch gives it the number that was set last, so ask now:
         # asked later, it would take the place of the 1.
         torch.get_num_threads()
         torch.set_num_threads(1)
+        _HERE.alone = True
         ready.wait()
 
     _keep_memory()
-    pool = ThreadPoolExecutor(count, "member", initializer=alone)
+    pool = ThreadPoolExecutor(count, "member", initializer=single)
     for begun in [pool.submit(int) for _ in range(count)]:
         begun.result()
     # Threads to come take the number that was set last; these keep theirs.
     torch.set_num_threads(count)
-    return pool
+    return _Workers(pool, count)
 
 
 def _keep_memory() -> None:

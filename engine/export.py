@@ -162,6 +162,9 @@ def _copy(sample: Sample, destination: Path, held: Sequence[Path], keep_metadata
 
     `held` are the images there under its id. Raises what is left out, or OSError.
     """
+    if not mask_name(sample.id).startswith(sample.id):
+        # Cut short it would not be found by the id.
+        raise DatasetProblem(sample.image_path, "has too long a name for a mask")
     image = read_image(sample.image_path)
     mask_hw = read_mask(sample.mask_path, (image.height, image.width))
     for path in held:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine import parallel
 from engine.augment import occluded, recolour, square
+from engine.device import share_out
 from engine.framing import Frame
 from engine.images import read_image
 from engine.masks import read_mask
@@ -76,7 +77,8 @@ class Lessons:
         settings, spec = self.settings, self.spec
         chosen = self._chosen(step)
         draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
-        views = [self._view(number, draw) for (_, number), draw in zip(chosen, draws, strict=True)]
+        numbers = [number for _, number in chosen]
+        views = share_out(self._view, list(zip(numbers, draws, strict=True)))
         images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
         uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
         # More of the steps near pure noise, where the whole mask must come from the picture.
@@ -98,8 +100,9 @@ class Lessons:
         seed = self.settings.seed
         return [(index, _order(seed, index // count, count)[index % count]) for index in mine]
 
-    def _view(self, number: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _view(self, asked: tuple[int, torch.Generator]) -> tuple[Tensor, Tensor]:
         """A picture and its mask on the training grid, float32 (3 and 1, …) in [0, 1]."""
+        number, draw = asked
         whole, detail = self._pictures[number] / 255, self.spec.detail
         size, finer = detail * self.settings.size, self._finer
         if self.settings.augment:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine import noise
-from engine.device import DeviceChoice, thread_count, workers
+from engine.device import DeviceChoice, alone, share_out, worker_count
 from engine.diffusion import alpha_bars, clean_from, network_input
 from engine.models.fastcell import fast
 from engine.models.nca import Automaton, Fires, Moment
@@ -52,6 +52,8 @@ class Model:
         self.fingerprint = fingerprint
         self.network = network.to(device.name).eval()
         self.network.requires_grad_(False)
+        #: How often each weight had been changed, and the network made of them then.
+        self._fast: tuple[list[int], Automaton] | None = None
 
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         """What the sampler asks at each step, for some members of one image.
@@ -83,10 +85,15 @@ class Model:
         image = mirrored(self._image(image_chw), [member])
         fires = self._fires(seed, [member], timestep)
         moments = self._inferring().evolve(image, given, time, fires)
-        while True:
-            # Around each update alone: between two moments the caller computes as it likes.
+
+        @torch.no_grad()
+        def following() -> Moment | None:
+            # Around each update: between two moments the caller computes as it likes.
             with self._precision():
-                moment = next(moments, None)
+                return next(moments, None)
+
+        while True:
+            moment = alone(following) if self.device.name == "cpu" else following()
             if moment is None:
                 return
             yield moment._replace(
@@ -97,34 +104,38 @@ class Model:
     def _answer(self, seed: int, members: Sequence[int]) -> Callable[..., Tensor]:
         """(image, x_t, t, timestep) → channel 0 of the last state, (n, 1, rows, columns) float32.
 
-        On the CPU every core has a thread that takes its share of several members.
+        On the CPU the members are shared out among threads that compute alone.
         """
         network = self._inferring()
 
         @torch.no_grad()
-        def some(given: Sequence[Tensor], timestep: int, which: Sequence[int]) -> Tensor:
-            image, noisy, time = given
+        def some(asked: tuple[tuple[Tensor, ...], int, Sequence[int]]) -> Tensor:
+            (image, noisy, time), timestep, which = asked
             with self._precision():
                 fires = self._fires(seed, which, timestep)
                 return network.answer(image, noisy, time, fires).float()
 
         def together(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
-            return some((image, noisy, time), timestep, members)
+            return some(((image, noisy, time), timestep, members))
 
         def shared(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
-            count = min(len(members), thread_count())
-            which = np.array_split(members, count)
+            count = min(len(members), worker_count())
             given = zip(*(whole.tensor_split(count) for whole in (image, noisy, time)), strict=True)
-            return torch.cat(list(workers().map(some, given, repeat(timestep), which)))
+            which = (list(part) for part in np.array_split(members, count))
+            asked = list(zip(given, repeat(timestep, count), which, strict=True))
+            return torch.cat(share_out(some, asked))
 
-        return shared if self.device.name == "cpu" and len(members) > 1 else together
+        return shared if self.device.name == "cpu" else together
 
     def _inferring(self) -> Automaton:
-        """The network as the device computes it fastest; made anew, since a run may train it."""
+        """The network as the device computes it fastest; made anew after a run has trained it."""
         if self.device.name != "cpu":
             return fast(self.network, self.device)
-        # By a thread that computes alone: others would wait for each other at every weight.
-        return workers().submit(fast, self.network, self.device).result()
+        # Torch counts every change of a tensor in place.
+        versions = [weight._version for weight in self.network.parameters()]
+        if self._fast is None or self._fast[0] != versions:
+            self._fast = versions, alone(fast, self.network, self.device)
+        return self._fast[1]
 
     def _image(self, image_chw: Float) -> Tensor:
         tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))

@@ -12,7 +12,7 @@ from typing import cast
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor
 
 from engine.device import choose
 from engine.types import Device
@@ -55,12 +55,12 @@ def expect_shares(batch: int) -> None:
         raise ValueError(f"batch_size must be a multiple of the {size()} processes")
 
 
-def shared(network: nn.Module, device: str) -> nn.Module:
-    """The network with its gradients averaged over the processes."""
-    if size() == 1:
-        return network
-    places = [torch.cuda.current_device()] if device == "cuda" else None
-    return nn.parallel.DistributedDataParallel(network, device_ids=places)
+def mean(tensor: Tensor) -> Tensor:
+    """The mean of every process's tensor, on the same device in all; it may be changed in place."""
+    if size() > 1:
+        dist.all_reduce(tensor)
+        tensor /= size()
+    return tensor
 
 
 def total(value: float) -> float:

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine import checkpoint, locks, parallel, runstate
 from engine.budget import expect_affordable
-from engine.device import DeviceChoice, choose, in_memory
+from engine.device import DeviceChoice, alone, choose, in_memory, share_out
 from engine.diffusion import add_noise, alpha_bars, clean_from, network_input
 from engine.errors import DatasetProblem, Diverged, NotFinite
 from engine.files import sweep_parts
+from engine.gradient import give_gradient
 from engine.lessons import Lesson, Lessons, reference
 from engine.loss import total_loss
 from engine.metrics import dice
@@ -206,7 +207,6 @@ class _Run:
         self.network.to(device.name)
         self.average.load_state_dict(self.network.state_dict())
         self.judge = Model(self.average, device)
-        self.learner = parallel.shared(self.network, device.name)
         self.optimizers = optimizers(self.network, settings.weight_decay)
         self.done = 0
         #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
@@ -220,25 +220,22 @@ class _Run:
 
     def step(self, lessons: Lessons, references: References) -> TrainStep:
         began = time.monotonic()
-        lesson = lessons.draw(self.done)
-        with torch.enable_grad():
-            loss = self._loss(lesson)
-            self.network.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        lesson = alone(lessons.draw, self.done)
+
+        def loss_of(places_k: Tensor) -> Tensor:
+            return self._loss(lesson.only(places_k))
+
+        mean_loss = give_gradient(self.network, loss_of, len(lesson.draws), self.device.name)
         rate = self._rate()
-        mean_loss = parallel.total(float(loss.detach())) / parallel.size()
-        # Before the weights are changed: what was learnt until now stays.
-        if not math.isfinite(mean_loss) or not math.isfinite(float(length)):
+        if not math.isfinite(mean_loss):
             raise Diverged(self.done + 1, rate, self.best_path)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
+        if self.device.name == "cpu":
+            alone(self._move, rate)
+        else:
+            self._move(rate)
         self.done += 1
         self.unjudged, self.newest_dice = True, None
         self.ended = self.end.reached(self.done)
-        self._follow()
         elapsed = time.monotonic() - began
         try:
             validated = self._judge(references)
@@ -258,8 +255,28 @@ class _Run:
             start_dice=self.start_dice,
         )
 
+    @torch.no_grad()
+    def _move(self, rate: float) -> None:
+        """Move the weights along their gradients, and the averaged ones after them.
+
+        Raises Diverged where the gradient is not finite.
+        """
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # Before the weights are changed: what was learnt until now stays.
+        if not math.isfinite(float(length)):
+            raise Diverged(self.done + 1, rate, self.best_path)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        # Young averages follow faster, so that the first weights are soon forgotten.
+        taken = self.done + 1
+        decay = min(self.settings.ema, (1 + taken) / (10 + taken))
+        for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - decay)
+
     def _loss(self, lesson: Lesson) -> Tensor:
-        """L_total of this process's share of the step's samples."""
+        """L_total of some of the step's samples."""
         spec, place = self.spec, self.device.name
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
         bar = bars[lesson.timestep_n][:, None, None, None]
@@ -267,7 +284,7 @@ class _Run:
         noisy = add_noise(self._recycled(clean, lesson), lesson.noise_n1hw, bar)
         # The noise that leads from the true mask to this x_t, also where the guess was another.
         noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
-        state = self._state(self.learner, noisy, bar, lesson)
+        state = self._state(noisy, bar, lesson)
         share = lesson.share_n1hw.to(place)
         weight = self.settings.rgb_weight
         return total_loss(state, share, noise.to(place), bar.to(place), spec, weight)
@@ -286,18 +303,19 @@ class _Run:
         some = replace(lesson.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
-        state = self._state(self.network, noisy, torch.full((1, 1, 1, 1), bar), some)
+        state = self._state(noisy, torch.full((1, 1, 1, 1), bar), some)
         output = state[:, NOISE : NOISE + 1].float().cpu()
         believed = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
         return clean.index_copy(0, taken, believed)
 
-    def _state(self, network: nn.Module, noisy: Tensor, bar: Tensor, lesson: Lesson) -> Tensor:
+    def _state(self, noisy: Tensor, bar: Tensor, lesson: Lesson) -> Tensor:
         """The network's last state for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
         given = network_input(noisy, bar, spec.mask_scale)
         low = self.device.precision == "bfloat16"
-        with torch.autocast(place, torch.bfloat16, enabled=low):
-            state: Tensor = network(
+        # Without its cache, which all threads share.
+        with torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu"):
+            state: Tensor = self.network(
                 (2 * lesson.image_n3hw - 1).to(place),
                 given.to(place),
                 (lesson.timestep_n / spec.timesteps).to(place),
@@ -315,13 +333,6 @@ class _Run:
         fall = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
         return settings.learning_rate * rise * fall
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        # Young averages follow faster, so that the first weights are soon forgotten.
-        decay = min(self.settings.ema, (1 + self.done) / (10 + self.done))
-        for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(weight.detach(), 1 - decay)
-
     def _judge(self, references: References) -> float | None:
         if not self.ended and self.done % self.settings.validate_every:
             self.unjudged = False
@@ -336,11 +347,16 @@ class _Run:
 
     def validate(self, references: References) -> float:
         """Mean Dice on the grid of the averaged weights."""
-        total = 0.0
-        for image_chw, mask_hw in references[parallel.rank() :: parallel.size()]:
+
+        def judged(reference: tuple[NDArray[np.float32], NDArray[np.bool_]]) -> float:
+            image_chw, mask_hw = reference
             *_, last = denoise(self.judge, image_chw, VALIDATION, [0])
-            total += dice(last.clean_nhw[0] >= 0.5, mask_hw)
-        return parallel.total(total) / len(references)
+            return dice(last.clean_nhw[0] >= 0.5, mask_hw)
+
+        mine = references[parallel.rank() :: parallel.size()]
+        # A GPU is asked by one thread: another would have its own idea of which GPU is meant.
+        found = share_out(judged, mine) if self.device.name == "cpu" else list(map(judged, mine))
+        return parallel.total(sum(found)) / len(references)
 
     def _write_model(self, name: str) -> None:
         """Write the averaged weights as they are now as a model, atomically."""

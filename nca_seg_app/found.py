@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import EngineError, UnreadableImage
+from engine.imagefiles import list_folder
 from engine.images import read_image
 from engine.maskfiles import image_version
 from engine.study import Study, Writer
@@ -19,7 +20,8 @@ from nca_seg_app.ports import ImageRow
 class Opened:
     """A study with its images, and the one at `index` read. `refused` could not be read.
 
-    The rows are the `whole` folder, or some images of it.
+    The rows are the `whole` folder, or some images of it. `skipped` counts the pictures in it that
+    are of kinds which are not read, by kind.
     """
 
     study: Study
@@ -28,6 +30,7 @@ class Opened:
     opened: OpenedImage
     refused: tuple[EngineError, ...] = ()
     whole: bool = True
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_listed(
@@ -46,10 +49,13 @@ def open_listed(
     if first.is_dir():
         study = Study.open(first, writer)
         rows = listed(study)
+        skipped = list_folder(first).skipped
         if not rows:
-            raise UnreadableImage(first, "there are no images in this folder")
+            others = f" but {told_skipped(skipped)}" if skipped else ""
+            raise UnreadableImage(first, f"there are no images in this folder{others}")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        return _first_readable(study, rows, order, tell)
+        found = _first_readable(study, rows, order, tell)
+        return dataclasses.replace(found, skipped=skipped)
     # Read before a study is made, so that a bad file leaves no trace.
     refused: list[EngineError] = []
     for path in paths:
@@ -97,6 +103,12 @@ def _first_readable(
             continue
         return Opened(study, tuple(listed), place, opened, tuple(refused))
     raise refused[0]
+
+
+def told_skipped(skipped: Mapping[str, int]) -> str:
+    """How many pictures of which kinds, as "3 HEIC pictures and 1 GIF picture"."""
+    told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
+    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
 
 
 def listed(study: Study) -> tuple[ImageRow, ...]:

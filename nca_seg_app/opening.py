@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import Vanished
 from engine.images import read_preview
-from nca_seg_app.found import Opened, open_listed
+from nca_seg_app.found import Opened, open_listed, told_skipped
 from nca_seg_app.opened import OpenedImage, read_opened
 from nca_seg_app.ports import Answer, PathKind
 from nca_seg_app.writing import OpenMask
@@ -96,6 +96,10 @@ class Opening(QObject):
             session.message.emit(
                 f"Masks of a time when this folder could not be written are in {study.home}. They "
                 "are shown, and saving puts them beside their images."
+            )
+        if opened.skipped:
+            session.message.emit(
+                f"Left out, since they are not read: {told_skipped(opened.skipped)}."
             )
         for notice in study.notices[-1:]:
             session.message.emit(f"{notice.path.name}: {notice.reason}.")

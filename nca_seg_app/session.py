@@ -84,10 +84,9 @@ class Session(QObject):
         self._settings_file = settings_file
         self._study: Study | None = None
         self._rows: tuple[ImageRow, ...] = ()
-        self._index = -1
+        self._index, self._state = -1, Has.NOTHING
         self._image: Image | None = None
         self._document: MaskDocument | None = None
-        self._state = Has.NOTHING
         #: Whose drafts this window's are; let go when the session is closed.
         self.writer = Writer()
         self.lane = Tasks(self)
@@ -382,6 +381,8 @@ class Session(QObject):
         self.images_changed.emit()
         self.update_state()
         self.ahead.propose()
+        if opened.image.note:
+            self.message.emit(f"{self._rows[index].path.name}: {opened.image.note}.")
         if opened.is_outdated:
             self.message.emit("Recovered a drawing over an earlier mask; undo gives the saved one.")
         elif document.unsaved:

@@ -122,9 +122,9 @@ class Watching(QObject):
             if not found.image:
                 self._tell_gone(mask)
                 return
-            what = "image" if found.image != base.image else "mask"
+            what = "" if found.image != base.image else "The mask of "
             session.message.emit(
-                f"The {what} {mask.path.name} was changed by another window or program. "
+                f"{what}{mask.path.name} was changed by another window or program. "
                 "Reload Image (F5) shows it; saving asks first."
             )
 

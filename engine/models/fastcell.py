@@ -9,6 +9,7 @@ stays in the cache of one core; the state itself and the coarse grid stay in flo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -16,12 +17,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from engine.device import DeviceChoice
+from engine.device import DeviceChoice, share_out, worker_count
 from engine.models.cbam import CBAM
-from engine.models.nca import NOISE, Automaton, Cell, Fires
+from engine.models.nca import NOISE, Automaton, Cell, Fires, filled
 
 #: Cells in a chunk: 512 hidden numbers of each are 2 MB in bfloat16.
 CHUNK = 2048
+#: Cells that are worth another thread's help.
+PIECE = 128
 #: Channels whose change is computed where the first alone is read.
 FIRST = 16
 #: Places beside one another that attention's 7×7 filter is taken at together, as channels.
@@ -87,7 +90,8 @@ class FastAutomaton(Automaton):
         """As `Automaton.answer`, bit by bit channel 0 of what `forward` gives each member alone.
 
         A coarse grid is so small that a call costs as much as what it computes: there all members
-        take part in one. At full size the state of one alone is as much as the caches hold.
+        take part in one. At full size the state of one alone is as much as the caches hold, and
+        each is a piece of work for whichever worker is free; a single member's updates are shared.
         """
         given, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
         carried: Tensor | None = None
@@ -96,16 +100,20 @@ class FastAutomaton(Automaton):
             for fires_n1hw in self._drawn(level, carried, fires):
                 self.levels[level - 1].update_(carried, fires_n1hw)
         drawn = list(self._drawn(last, noisy_n1hw, fires))
-        answers = []
-        for member in range(len(image_n3hw)):
+        pieces = worker_count() if len(image_n3hw) == 1 else 1
+
+        def fine(member: int) -> Tensor:
             one = slice(member, member + 1)
             below = None if carried is None else carried[one]
             state = self.enter(last, below, *(whole[one] for whole in given))
             for update, fires_n1hw in enumerate(drawn, start=1):
                 enough = update == len(drawn)
-                self.levels[-1].update_(state, fires_n1hw[one], noise_is_enough=enough)
-            answers.append(state[:, NOISE : NOISE + 1].contiguous())
-        return torch.cat(answers)
+                self.levels[-1].update_(
+                    state, fires_n1hw[one], noise_is_enough=enough, pieces=pieces
+                )
+            return state[:, NOISE : NOISE + 1].contiguous()
+
+        return torch.cat(share_out(fine, range(len(image_n3hw))))
 
     def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
         """Which cells of the grid fire in each update of a level."""
@@ -136,9 +144,17 @@ class FastCell(nn.Module):
         return state
 
     def update_(
-        self, state_nchw: Tensor, fires_n1hw: Tensor, *, noise_is_enough: bool = False
+        self,
+        state_nchw: Tensor,
+        fires_n1hw: Tensor,
+        *,
+        noise_is_enough: bool = False,
+        pieces: int = 1,
     ) -> None:
-        """Makes a state in channels-last memory the one after an update, or only its channel 0."""
+        """Makes a state in channels-last memory the one after an update, or only its channel 0.
+
+        The firing cells are shared out among the workers in so many pieces, if they are enough.
+        """
         n, channels, rows, columns = state_nchw.shape
         act = self.act_first if noise_is_enough else self.act
         state_nhwc = state_nchw.permute(0, 2, 3, 1)
@@ -152,10 +168,20 @@ class FastCell(nn.Module):
         changing = state_nhwc.view(-1, channels)[:, : len(act.weight)]
         around = neighbourhoods(n, rows, columns)
         firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
-        chunks = torch.split(firing, CHUNK), torch.split(filled(firing), CHUNK)
-        for chunk, full in zip(*chunks, strict=True):
+        size = min(CHUNK, max(PIECE, 64 * math.ceil(len(firing) / pieces / 64)))
+        chunks = zip(torch.split(firing, size), torch.split(filled(firing), size), strict=True)
+
+        def move(cells: tuple[Tensor, Tensor]) -> None:
+            chunk, full = cells
             change = act(self._thought(seen, full, around)).float()
+            # No cell is in two chunks, so two threads never add to the same one.
             changing.index_add_(0, chunk, change[: len(chunk)])
+
+        if pieces == 1:
+            for each in chunks:
+                move(each)
+        else:
+            share_out(move, list(chunks))
 
     def _thought(self, seen: Tensor, firing: Tensor, around: Tensor) -> Tensor:
         """The hidden layer of those cells, (cells, hidden)."""
@@ -209,15 +235,6 @@ class Attention:
         narrow_2nk = (both_2nc[:, :, None] * self.narrow).sum(dim=3).add_(self.narrow_bias).relu_()
         back_nc = (narrow_2nk.sum(dim=0)[:, None] * self.back).sum(dim=2)
         return back_nc.add_(self.back_bias).sigmoid_()
-
-
-def filled(firing: Tensor) -> Tensor:
-    """Those cells, then cell 0 again and again up to a round number of cells.
-
-    How many cells fire is hardly twice the same, and for every new number of rows oneDNN makes
-    machine code anew, which takes as long as the product of hundreds of rows.
-    """
-    return F.pad(firing, (0, -len(firing) % (16 if len(firing) <= 512 else 64)))
 
 
 @lru_cache(maxsize=8)

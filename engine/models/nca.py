@@ -58,17 +58,27 @@ class Cell(nn.Module):
         attended = state_nchw if self.attention is None else self.attention(state_nchw)
         neighbours = self.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
         firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
+        full = filled(firing)
         # index_select, not indexing: its gradient is many times cheaper on the CPU.
         perceived = torch.cat(
             [
-                _cells(attended).index_select(0, firing).to(neighbours.dtype),
-                _cells(neighbours).index_select(0, firing),
+                _cells(attended).index_select(0, full).to(neighbours.dtype),
+                _cells(neighbours).index_select(0, full),
             ],
             dim=1,
         )
-        change = self.act(F.leaky_relu(self.think(perceived)))
+        change = self.act(F.leaky_relu(self.think(perceived)))[: len(firing)]
         cells = _cells(state_nchw).index_add(0, firing, change.to(state_nchw.dtype))
         return cells.view(n, rows, columns, channels).permute(0, 3, 1, 2)
+
+
+def filled(firing: Tensor) -> Tensor:
+    """Those cells, then cell 0 again and again up to a round number of cells.
+
+    How many cells fire is hardly twice the same, and for every new number of rows oneDNN makes
+    machine code anew, which takes as long as the product of hundreds of rows.
+    """
+    return F.pad(firing, (0, -len(firing) % (16 if len(firing) <= 512 else 64)))
 
 
 def _cells(state_nchw: Tensor) -> Tensor:

@@ -117,10 +117,9 @@ def test_what_is_left_out_is_named_with_its_reason_in_a_bounded_sentence(desk: D
     assert len(read_dataset(desk.folder / "dataset").samples) == 1
     assert desk.messages[-1] == f"Exported 1 sample to {desk.folder / 'dataset'}"
     (sentence,) = desk.failures
-    assert (
-        "1 of 6 samples were written, left out: 0_segmentation.png (it is a text file)" in sentence
-    )
-    assert "and 2 more" in sentence
+    # What is in the middle may be left out for the folder's long name.
+    assert "1 of 6 samples were written, left out: 0" in sentence
+    assert "(it is a text file) and 2 more." in sentence
     assert "3_segmentation" not in sentence
 
 

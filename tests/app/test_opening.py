@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from engine.images import read_preview
 from engine.study import Study
@@ -232,3 +233,22 @@ def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
     gate.set()
     desk.settle()
     assert previews == []
+
+
+def test_pictures_of_other_kinds_are_named_and_counted(desk: Desk) -> None:
+    folder = desk.folder / "images"
+    folder.mkdir()
+    for name in ("x.heic", "y.HEIC", "z.gif"):
+        (folder / name).write_bytes(b"no matter")
+    desk.open("a.png")
+    assert any("1 GIF picture and 2 HEIC pictures." in message for message in desk.messages)
+
+
+def test_how_a_file_was_read_is_told(desk: Desk) -> None:
+    path = desk.folder / "images" / "deep.png"
+    path.parent.mkdir()
+    values_hw = np.linspace(0, 1023, 48 * 64).reshape(48, 64).astype(np.uint16)
+    PillowImage.fromarray(values_hw).save(path)
+    desk.session.open_path(path)
+    desk.settle()
+    assert any("deep.png" in message and "10" in message for message in desk.messages)

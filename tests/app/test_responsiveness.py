@@ -21,13 +21,14 @@ from tests.fakes import DiskModel, write_image
 ENGINE = Path(engine.__file__).parent
 #: Modules of the engine that read, write or compute for longer than an event may wait.
 SLOW_MODULES = {
-    "augment", "checkpoint", "dataset", "ensemble", "evaluation", "files", "images", "library",
+    "augment", "checkpoint", "dataset", "drafts", "ensemble", "evaluation", "files",
+    "images", "library", "maskfiles", "maskreading", "metadata",
     "model", "pixels", "sampling", "study", "studyindex", "training",
 }  # fmt: skip
 #: Functions of `engine.masks` that go over the whole mask or a file.
 SLOW_EDITS = {"fill_holes", "keep_largest", "smooth", "read_mask", "write_mask"}
 #: It compares two paths.
-QUICK = "is_beside_images"
+QUICK = ("is_beside_images", "stamp")
 
 
 class Watch:
@@ -50,7 +51,7 @@ class Watch:
 
 def is_slow(code: CodeType) -> bool:
     file = Path(code.co_filename)
-    if code.co_name == QUICK or code.co_name.startswith("<"):
+    if code.co_name in QUICK or code.co_name.startswith("<"):
         return False
     if file.parent == ENGINE:
         return file.stem in SLOW_MODULES or (file.stem == "masks" and code.co_name in SLOW_EDITS)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from engine.checkpoint import load
 from engine.dataset import read_dataset
-from engine.device import choose, thread_count, workers
+from engine.device import choose, share_out, thread_count
 from engine.ensemble import segment
 from engine.images import read_image
 from engine.library import find
@@ -189,7 +189,7 @@ def on_every_core(cell: FastCell, state: torch.Tensor, fires: torch.Tensor) -> N
         for _ in range(UPDATES):
             cell.update_(walked, fires)
 
-    list(workers().map(member, range(thread_count())))
+    share_out(member, range(thread_count()))
 
 
 def matrix_rate(dtype: torch.dtype) -> float:
@@ -200,7 +200,7 @@ def matrix_rate(dtype: torch.dtype) -> float:
         for _ in range(20):
             torch.nn.functional.linear(rows, weight)
 
-    (took,) = best(lambda: list(workers().map(products, range(thread_count()))), rounds=10)
+    (took,) = best(lambda: share_out(products, range(thread_count())), rounds=10)
     return 20 * thread_count() * 2.0 * rows.numel() * len(weight) / took
 
 

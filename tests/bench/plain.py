@@ -5,8 +5,10 @@ There every cell passes through the MLP, and those that do not fire keep their s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.device import DeviceChoice
 from engine.model import Model
@@ -22,8 +24,15 @@ class PlainModel(Model):
     def __init__(self, network: Automaton) -> None:
         super().__init__(plain(network), DeviceChoice("cpu", "float32", "the plain side"))
 
-    def _inferring(self) -> Automaton:
-        return self.network
+    def _answer(self, seed: int, members: Sequence[int]) -> Callable[..., Tensor]:
+        """As `Model._answer`, in the caller's thread with all cores inside each operation."""
+
+        @torch.no_grad()
+        def answer(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
+            fires = self._fires(seed, members, timestep)
+            return self.network.answer(image, noisy, time, fires).float()
+
+        return answer
 
 
 def trained_like(spec: ModelSpec) -> Automaton:

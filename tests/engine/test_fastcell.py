@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -173,6 +174,24 @@ def test_what_is_learnt_later_is_not_seen() -> None:
     assert torch.equal(swift(state, everybody), before)
 
 
+def test_a_model_whose_weights_were_trained_answers_by_the_new_ones() -> None:
+    network = trained_like("multicbam")
+    model = Model(network, DeviceChoice("cpu", "float32", "for the test"))
+    image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
+    noisy = torch.randn(1, 1, 16, 12)
+
+    def believed(asked: Model) -> Tensor:
+        return asked.denoiser(image_chw, 5, [0])(noisy, 60)
+
+    before = believed(model)
+    assert torch.equal(believed(model), before)
+    for weight in network.parameters():
+        weight.lerp_(torch.ones_like(weight), 0.01)
+    after = believed(model)
+    assert not torch.equal(after, before)
+    assert torch.equal(after, believed(Model(network, model.device)))
+
+
 def answer_of(program: str, threads: int) -> str:
     """What a Python program prints in a process of its own in which torch has so many threads."""
     return subprocess.run(
@@ -210,8 +229,8 @@ def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
     # In a process of its own: the tests' own has one thread in all.
     asking = """
 import torch
-from engine.device import workers
-found = [set(workers().map(lambda _: torch.get_num_threads(), range(20))) for _ in range(2)]
+from engine.device import share_out
+found = [set(share_out(lambda _: torch.get_num_threads(), range(20))) for _ in range(2)]
 print(*found, torch.get_num_threads())
 """
     assert answer_of(asking, threads=2).split() == ["{1}", "{1}", "2"]
@@ -223,14 +242,14 @@ def test_threads_use_the_memory_of_one_update_again_in_the_next() -> None:
     asking = """
 import resource
 import torch
-from engine.device import workers
+from engine.device import alone
 
 def pages(_):
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
     several = [torch.ones(1 << 17) for _ in range(32)]
     return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
 
-print(*[workers().submit(pages, 0).result() for _ in range(20)])
+print(*[alone(pages, 0) for _ in range(20)])
 """
     touched = [int(word) for word in answer_of(asking, threads=1).split()]
     assert sum(touched[10:]) < 100

@@ -1,0 +1,347 @@
+"""A sound file of every kind that is read, how it may be damaged, and what reading it must give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from engine import checkpoint, curves, results
+from engine.dataset import Split, export_dataset, read_dataset
+from engine.errors import EngineError
+from engine.images import read_image, read_preview
+from engine.masks import read_mask
+from engine.study import INDEX, MASKS, Study
+from engine.training import STATE, train
+from engine.types import Image, Origin, SampleSettings, TrainSettings, TrainStep
+from nca_seg_app import settings as settings_files
+from tests.campaigns.harness import Verdict
+from tests.campaigns.kill_commands import draw_dataset
+from tests.campaigns.mutations import (
+    Change,
+    csv_cell,
+    flip_few,
+    flip_one,
+    json_key,
+    json_value,
+    more_rows,
+    not_utf8,
+    tensor_header,
+)
+from tests.campaigns.pictures import SHAPE, masks, pictures
+from tests.oracles import lively_model, tiny_spec
+
+ORIGIN = Origin("lesion", "abc123", SampleSettings(seed=7, steps=5), 0.4, 12)
+FEW = TrainSettings(steps=1000, batch_size=2, size=16, validate_every=1000)
+#: The images of the drawn study and their statuses.
+STATUSES = {"a.png": "saved", "b.png": "reviewed", "c.png": "draft", "d.png": "new"}
+
+Json, Csv = (json_value, json_key, not_utf8), (csv_cell, csv_cell, not_utf8)
+Bits = (flip_one, flip_few)
+
+
+class Fault(Exception):
+    """What a reader gave, or did, is not what it must."""
+
+    def __init__(self, verdict: Verdict, text: str) -> None:
+        self.verdict = verdict
+        super().__init__(text)
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A kind of file: `target`, below a template folder, is damaged, then `read` is called.
+
+    `read` is given the folder and the name of the damage; it raises what the engine raises, or
+    Fault. `more` are changes beside those that any file may suffer. `template` names the folder.
+    """
+
+    template: str
+    target: str
+    read: Callable[[Path, str], None]
+    more: tuple[Change, ...] = ()
+    #: Whether the reader is documented to let OSError pass.
+    os_errors: bool = False
+
+
+def _expect(fact: bool, verdict: Verdict, text: str) -> None:
+    if not fact:
+        raise Fault(verdict, text)
+
+
+# Pictures
+
+
+def _read_picture(name: str, sound: bytes) -> Callable[[Path, str], None]:
+    def read(folder: Path, damage: str) -> None:
+        path = folder / name
+        preview = read_preview(path)
+        shown = preview is None or (preview.dtype == np.uint8 and preview.shape[2:] == (3,))
+        _expect(shown, "wrong", "the preview has another shape")
+        image = read_image(path)
+        pixels_hwc = image.pixels_hwc
+        _expect(pixels_hwc.dtype == np.uint8 and pixels_hwc.ndim == 3, "wrong", "no such array")
+        _expect(pixels_hwc.shape[2] == 3 and pixels_hwc.size > 0, "wrong", "another shape")
+        if damage in ("cut", "more_rows"):
+            path.write_bytes(sound)
+            same = np.array_equal(read_image(path).pixels_hwc, pixels_hwc)
+            _expect(same, "wrong", "what is missing is read as if it were there")
+
+    return read
+
+
+def _read_mask(name: str, sound: bytes) -> Callable[[Path, str], None]:
+    def read(folder: Path, damage: str) -> None:
+        path = folder / name
+        mask_hw = read_mask(path, SHAPE)
+        _expect(mask_hw.dtype == bool and mask_hw.shape == SHAPE, "wrong", "another shape")
+        if damage in ("cut", "more_rows"):
+            path.write_bytes(sound)
+            same = np.array_equal(read_mask(path, SHAPE), mask_hw)
+            _expect(same, "wrong", "what is missing is read as if it were there")
+
+    return read
+
+
+# Studies
+
+
+def mask_of(name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """The mask that was saved, or drafted, for an image of the drawn study."""
+    mask_hw = np.zeros(SHAPE, bool)
+    mask_hw[5 : 10 + ord(name[0]) % 20, 5:20] = True
+    return mask_hw
+
+
+def _draw_study(folder: Path) -> None:
+    folder.mkdir()
+    for name in STATUSES:
+        PillowImage.new("RGB", (SHAPE[1], SHAPE[0]), (200, 150, ord(name[0]))).save(folder / name)
+    study = Study.open(folder)
+    study.save(folder / "a.png", mask_of("a.png"), ORIGIN)
+    study.save(folder / "b.png", mask_of("b.png"), ORIGIN, reviewed=True)
+    study.save_draft(folder / "c.png", mask_of("c.png"), ORIGIN)
+    study.set_doubt(folder / "d.png", 0.25)
+    study.images()
+
+
+def _draw_open_study(folder: Path) -> None:
+    """A study as a killed program leaves it: its index has a log that was not merged."""
+    source = folder.with_name("open-source")
+    _draw_study(source)
+    with closing(sqlite3.connect(source / MASKS / INDEX)) as held:
+        held.execute("SELECT count(*) FROM images").fetchone()
+        Study.open(source).set_doubt(source / "a.png", 0.5)
+        shutil.copytree(source, folder)
+    shutil.rmtree(source)
+
+
+def _expect_others(folder: Path, but: str) -> dict[str, str]:
+    """All images are listed, and all but one are as they were; the statuses found."""
+    study = Study.open(folder)
+    found = {image.path.name: image.status for image in study.images()}
+    for name, status in STATUSES.items():
+        _expect(name in found, "lost", f"{name} is not listed")
+        if name == but:
+            continue
+        _expect(found[name] == status, "lost", f"{name} was {status}, is {found[name]}")
+        if status in ("saved", "reviewed"):
+            saved = study.load(folder / name, SHAPE)
+            same = saved is not None and np.array_equal(saved.mask_hw, mask_of(name))
+            _expect(same, "lost", f"the mask of {name} is not there")
+    return found
+
+
+def _whole(read: Callable[[Path], object]) -> Callable[[Path, str], None]:
+    """For what must work whatever the damage: a refusal is a loss."""
+
+    def checked(folder: Path, damage: str) -> None:
+        try:
+            read(folder)
+        except EngineError as error:
+            raise Fault("lost", f"refused: {error}"[:300]) from error
+
+    return checked
+
+
+def _read_index(folder: Path) -> None:
+    _expect_others(folder, "")
+    study = Study.open(folder)
+    study.save(folder / "d.png", mask_of("d.png"), ORIGIN)
+    found = {image.path.name: image.status for image in study.images()}
+    _expect(found == {**STATUSES, "d.png": "saved"}, "lost", f"after a save: {found}")
+
+
+def _read_record(folder: Path, damage: str) -> None:
+    found = _whole_others(folder, "b.png")
+    _expect(found["b.png"] != "new", "lost", "the mask of b.png counts as none")
+    saved = Study.open(folder).load(folder / "b.png", SHAPE)
+    same = saved is not None and np.array_equal(saved.mask_hw, mask_of("b.png"))
+    _expect(same, "lost", "the mask of b.png is another")
+
+
+def _read_study_mask(folder: Path, damage: str) -> None:
+    _whole_others(folder, "b.png")
+    saved = Study.open(folder).load(folder / "b.png", SHAPE)
+    _expect(saved is None or saved.mask_hw.shape == SHAPE, "wrong", "another shape")
+
+
+def _read_draft(folder: Path, damage: str) -> None:
+    _whole_others(folder, "c.png")
+    draft = Study.open(folder).load_draft(folder / "c.png", SHAPE)
+    _expect(draft is None or draft.mask_hw.shape == SHAPE, "wrong", "another shape")
+
+
+def _read_draft_record(folder: Path, damage: str) -> None:
+    _read_draft(folder, damage)
+    draft = Study.open(folder).load_draft(folder / "c.png", SHAPE)
+    same = draft is not None and np.array_equal(draft.mask_hw, mask_of("c.png"))
+    _expect(same, "lost", "the draft of c.png is not there")
+
+
+def _whole_others(folder: Path, but: str) -> dict[str, str]:
+    try:
+        return _expect_others(folder, but)
+    except EngineError as error:
+        raise Fault("lost", f"the whole study is refused: {error}"[:300]) from error
+
+
+# Data sets, models, runs
+
+
+def _read_dataset(folder: Path, damage: str) -> None:
+    samples = read_dataset(folder).samples
+    _expect(bool(samples), "wrong", "no sample, and no word")
+    splits = {sample.split for sample in samples}
+    _expect(splits <= {"train", "val", "test"}, "wrong", f"the splits are {splits}")
+
+
+def _read_model(folder: Path, damage: str) -> None:
+    path = folder / "model.safetensors"
+    spec, arrays = checkpoint.read(path)
+    sound_spec, sound = checkpoint.read(folder / "sound.safetensors")
+    same = checkpoint.fingerprint(spec, arrays) == checkpoint.fingerprint(sound_spec, sound)
+    _expect(same, "wrong", "another model is read without a word")
+    checkpoint.load(path, "cpu")
+
+
+def _read_state(folder: Path, damage: str) -> None:
+    dataset = read_dataset(folder / "data")
+    steps = train(tiny_spec(), dataset, FEW, folder / "run", resume=True)
+    with closing(steps):  # type: ignore[type-var]
+        step = next(steps)
+    _expect(2 <= step.done <= 1000, "wrong", f"the run goes on at step {step.done}")
+
+
+def _read_curves(folder: Path, damage: str) -> None:
+    path = folder / curves.LOG
+    rows = curves.read_curves(path)
+    kinds = {type(value) for row in rows for value in row.values()}
+    _expect(kinds <= {float, type(None)}, "wrong", f"values of {kinds}")
+    for _ in curves.logged(iter([_step(3)]), path):
+        pass
+
+
+def _step(done: int) -> TrainStep:
+    return TrainStep(done, 10, 0.5, 1e-3, 10.0, 0.8, 0.8, None, None)
+
+
+def _read_result(folder: Path, damage: str) -> None:
+    results.expect_replaceable(folder, "spot", Image(np.zeros((8, 8, 3), np.uint8)))
+
+
+def _read_settings(folder: Path, damage: str) -> None:
+    path = folder / "settings.json"
+    try:
+        found = settings_files.load(path)
+    except settings_files.UnreadableSettings:
+        # Moved aside: the next start finds none.
+        _expect(settings_files.load(path) == settings_files.Settings(), "wrong", "other settings")
+        raise
+    _expect(isinstance(found, settings_files.Settings), "wrong", "no settings")
+
+
+def _draw_runs(folder: Path) -> None:
+    checkpoint.save(folder / "models" / "sound.safetensors", lively_model())
+    shutil.copy(folder / "models" / "sound.safetensors", folder / "models" / "model.safetensors")
+    draw_dataset(folder / "training" / "data")
+    data = read_dataset(folder / "training" / "data")
+    with closing(train(tiny_spec(), data, FEW, folder / "training" / "run")) as steps:  # type: ignore[type-var]
+        next(steps)
+    draw_dataset(folder / "table")
+    splits: tuple[Split, ...] = ("train", "val")
+    samples = [
+        replace(sample, split=splits[place % 2], origin=ORIGIN)
+        for place, sample in enumerate(data.samples)
+    ]
+    for _ in export_dataset(samples, folder / "index"):
+        pass
+    for _ in curves.logged(map(_step, range(1, 9)), folder / "runs" / curves.LOG):
+        pass
+
+
+def _draw_rest(folder: Path) -> None:
+    chosen = settings_files.Settings(
+        threshold=0.4, sample=SampleSettings(steps=9, members=3), recent=("/a/b.jpg", "/c")
+    )
+    settings_files.save(chosen, folder / "settings" / "settings.json")
+    content = {**results.FORMAT, "model": "m", "threshold": 0.5, "image_sha256": "0" * 64,
+               "mask_sha256": "1" * 64, "replaced_sha256": ""}  # fmt: skip
+    (folder / "results" / "spot.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "results" / "spot_segmentation.png").write_bytes(masks()["mask.png"])
+
+
+def draw(folder: Path) -> None:
+    """Draw all templates, each a folder in `folder`."""
+    for name in ("pictures", "masks", "models", "runs", "settings", "results"):
+        (folder / name).mkdir(parents=True)
+    for name, content in pictures().items():
+        (folder / "pictures" / name).write_bytes(content)
+    for name, content in masks().items():
+        (folder / "masks" / name).write_bytes(content)
+    _draw_study(folder / "study")
+    _draw_open_study(folder / "open")
+    _draw_runs(folder)
+    _draw_rest(folder)
+
+
+def _specimens() -> Iterator[tuple[str, Specimen]]:
+    for name, content in pictures().items():
+        yield (
+            f"image {name}",
+            Specimen("pictures", name, _read_picture(name, content), (more_rows,)),
+        )
+    for name, content in masks().items():
+        yield f"mask {name}", Specimen("masks", name, _read_mask(name, content), (more_rows,))
+    b, c = f"{MASKS}/b_segmentation", f"{MASKS}/drafts/c.png_segmentation"
+    for number in range(3):
+        # Of weight: what lies in a study is a person's.
+        more = f" ({number + 1})"
+        yield f"index{more}", Specimen("study", f"{MASKS}/{INDEX}", _whole(_read_index), Bits)
+        yield f"index log{more}", Specimen("open", f"{MASKS}/{INDEX}-wal", _whole(_read_index))
+        yield f"record{more}", Specimen("study", f"{b}.json", _read_record, Json)
+        yield f"draft record{more}", Specimen("study", f"{c}.json", _read_draft_record, Json)
+        yield (
+            f"model{more}",
+            Specimen("models", "model.safetensors", _read_model, (tensor_header, tensor_header)),
+        )
+    yield "index with a log", Specimen("open", f"{MASKS}/{INDEX}", _whole(_read_index))
+    yield "study mask", Specimen("study", f"{b}.png", _read_study_mask, (more_rows,))
+    yield "draft", Specimen("study", f"{c}.png", _read_draft, (more_rows,))
+    yield "splits.csv", Specimen("table", "splits.csv", _read_dataset, Csv)
+    yield "dataset.json", Specimen("index", "dataset.json", _read_dataset, Json)
+    yield "settings", Specimen("settings", "settings.json", _read_settings, Json)
+    yield "state", Specimen("training", f"run/{STATE}", _read_state, (tensor_header,))
+    yield "curves", Specimen("runs", curves.LOG, _read_curves, Csv, os_errors=True)
+    yield "result", Specimen("results", "spot.json", _read_result, Json)
+
+
+SPECIMENS: Mapping[str, Specimen] = dict(_specimens())
