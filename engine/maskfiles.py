@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import os
+import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,16 +39,21 @@ class MaskFiles:
 
     def find(self, image_path: Path) -> tuple[Path, bool]:
         """Where an image's mask belongs, and whether one of its own lies there."""
-        free = None
-        for stem in (image_path.stem, image_path.name):
+        own = self.own(image_path)
+        if own:
+            # Two where the folder was read-only for a time.
+            return (own[0] if self.is_away else max(own, key=_saved_at)), True
+        taken = any(find_mask(place, image_path.stem) for place in self.places)
+        return self.new_place / mask_name(image_path.name if taken else image_path.stem), False
+
+    def own(self, image_path: Path) -> list[Path]:
+        """The masks of an image, in the order of the places; more than one is rare."""
+        # A mask with the whole name of its image can be of no other.
+        for stem in (image_path.name, image_path.stem):
             found = [path for place in self.places if (path := find_mask(place, stem))]
-            own = [path for path in found if self._owner(path, stem) == image_path.name]
-            if own:
-                # Two where the folder was read-only for a time.
-                return (own[0] if self.is_away else max(own, key=_saved_at)), True
-            if not found and free is None:
-                free = self.new_place / mask_name(stem)
-        return free or self.new_place / mask_name(image_path.name), False
+            if own := [path for path in found if self._is_of(path, image_path, stem)]:
+                return own
+        return []
 
     @property
     def is_away(self) -> bool:
@@ -85,16 +91,32 @@ class MaskFiles:
         except OSError:
             return False
 
-    def _owner(self, mask_path: Path, stem: str) -> str:
-        """The name of the image that a mask is of."""
+    def _is_of(self, mask_path: Path, image_path: Path, stem: str) -> bool:
+        """Whether a mask that is called by `stem` is of an image."""
         owner = ""
         with suppress(StudyProblem):
             owner = read_record(mask_path).image
         if owner and (self.folder / owner).exists():
-            return owner
+            return owner == image_path.name or self._is_same(owner, image_path)
+        # Nobody knows: the first image of that name that has no mask of its own.
         suffixes = {each for suffix in IMAGE_SUFFIXES for each in (suffix, suffix.upper())}
-        names = (f"{stem}{suffix}" for suffix in suffixes)
-        return min((name for name in names if (self.folder / name).exists()), default=stem)
+        names = {f"{stem}{suffix}" for suffix in suffixes} | {image_path.name}
+        there = (
+            name
+            for name in sorted(names)
+            if (self.folder / name).exists()
+            and (name == stem or not any(find_mask(place, name) for place in self.places))
+        )
+        return next(there, None) == image_path.name
+
+    def _is_same(self, name: str, image_path: Path) -> bool:
+        """Whether a name is another spelling of an image's, on a file system that takes both."""
+        plain = [unicodedata.normalize("NFC", each).casefold() for each in (name, image_path.name)]
+        if plain[0] != plain[1]:
+            return False
+        with suppress(OSError):
+            return (self.folder / name).samefile(image_path)
+        return False
 
 
 def keeps_masks(folder: Path) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import StudyProblem
-from engine.files import LONGEST_NAME, read_regular, write_atomic
-from engine.masks import Mask
+from engine.files import LONGEST_NAME, Stamp, read_regular, stamp, write_atomic
+from engine.masks import Mask, read_mask
 from engine.types import Base, Origin, SampleSettings
 
 Status = Literal["new", "draft", "saved", "reviewed"]
@@ -21,6 +21,10 @@ Status = Literal["new", "draft", "saved", "reviewed"]
 FORMAT = {"format": "nca-seg/origin", "version": 1}
 #: A record has some hundred bytes; a mask of the largest image that is read, some megabytes.
 MOST_RECORD_BYTES, MOST_MASK_BYTES = 1_000_000, 1_000_000_000
+
+
+#: A file, and what tells whether it is still the one that was read.
+Seen = tuple[Path, Stamp | None]
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,20 @@ class StudyImage:
 class Annotation:
     """A person's mask as it lies on disk: bool (rows, columns), the image's size, and its record.
 
-    `path` is its file. `newer` tells of a draft that it is not what is saved already.
+    `seen` is its file as it was read. `newer` tells of a draft that it is not what is saved
+    already.
     """
 
     mask_hw: Mask
     record: Record
-    path: Path
+    seen: Seen
     newer: bool = False
+
+
+def read_annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> Annotation:
+    """The mask in a file of an image of `shape` (rows, columns). Raises UnreadableMask."""
+    seen = path, stamp(path)
+    return Annotation(read_mask(path, shape), read_record(path), seen, newer)
 
 
 def record_path(mask_path: Path) -> Path:

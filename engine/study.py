@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from engine import studyindex
+from engine.copies import move_aside, move_others, write_copy, writing
 from engine.dataset import assign_splits
 from engine.drafts import DRAFTS, Writer, draft_key, draft_path, found_drafts, remove_draft
 from engine.drafts import write_draft as write_draft_file
-from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, Vanished
-from engine.files import is_writable, sweep_parts, write_atomic, write_together
+from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, UnreadableMask, Vanished
+from engine.files import is_writable, stamp, sweep_parts, write_atomic, write_together
 from engine.folders import home_folder
 from engine.images import image_shape, list_images
 from engine.maskfiles import INDEX, MASKS, MaskFiles, image_version, mask_version, version_of
-from engine.masks import Mask, encode_mask, mask_name, read_mask
+from engine.masks import Mask, encode_mask
 from engine.records import (
     Annotation,
+    Seen,
     Status,
     StudyImage,
     is_text,
+    read_annotation,
     read_record,
     record_path,
     record_text,
@@ -37,9 +39,6 @@ from engine.types import Base, Dataset, Origin, Sample
 __all__ = ["Annotation", "Base", "Mask", "Status", "Study", "StudyImage", "Writer"]
 
 Answer = TypeVar("Answer")
-
-#: The folder among the masks for copies of masks that were replaced.
-COPIES = "copies"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ class Study:
         try:
             rows = self._in_index(lambda index: studyindex.reconcile(index, files, paths))
         except StudyProblem as error:
-            if not isinstance(error.__cause__, sqlite3.Error):
+            if error.__cause__ is None:
+                # It is a newer program's.
                 raise
             # The masks tell it as well, if not as fast.
             self.notices.append(error)
@@ -138,7 +138,7 @@ class Study:
         """
         self._own(image_path)
         mask_path, owned = self._files().find(image_path)
-        return _annotation(mask_path, shape) if owned else None
+        return read_annotation(mask_path, shape) if owned else None
 
     def set_reviewed(self, image_path: Path, reviewed: bool, base: Base | None = None) -> Base:
         """Mark a saved mask as looked at again, or take the mark away; what is there now.
@@ -159,6 +159,7 @@ class Study:
                 content, mask_path = mask_path.read_bytes(), self.masks_folder / mask_path.name
                 write_atomic(mask_path, content)
             write_record(mask_path, image_path.name, record.origin, reviewed)
+            self._put_older_aside(image_path, mask_path)
             studyindex.reconcile(index, self._files(), [image_path])
             image = base.image if base is not None else image_version(image_path)
             return Base(image, mask_version(mask_path))
@@ -172,10 +173,8 @@ class Study:
 
         It lies in the folder `copies` beside the masks and counts as no annotation.
         """
-        moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S.%f")
-        with _writing(image_path):
-            folder = self._room() / COPIES
-            folder.mkdir(exist_ok=True)
+        self._expect_there(image_path)
+        with writing(image_path):
             if mask_hw is None:
                 mask_path, _ = self._files().find(image_path)
                 content, record = mask_path.read_bytes(), read_record(mask_path)
@@ -183,13 +182,12 @@ class Study:
             else:
                 content, reviewed = encode_mask(mask_hw), False
             text = record_text(content, image_path.name, origin, reviewed)
-            path = folder / mask_name(f"{image_path.stem[:120]} {moment}")
-            write_together({path: content, record_path(path): text})
-        return path
+            return write_copy(self._room(), image_path.name, content, text)
 
     def set_doubt(self, image_path: Path, doubt: float | None) -> None:
         """Keep how much the members of the newest result disagree, for sorting images."""
-        self._own(image_path)
+        # In the folder that is left where a share was, no index is made.
+        self._expect_there(image_path)
         self._in_index(lambda index: studyindex.keep_doubt(index, image_path.name, doubt))
 
     def save_draft(
@@ -197,27 +195,41 @@ class Study:
     ) -> Path:
         """Keep a mask that is still being drawn; it survives any end of the program.
 
-        `over` is what it is drawn over (by default what lies there). Where the folder is gone the
-        draft goes to `home` and is found when it is back. No lock is waited for.
+        `over` is what it is drawn over (by default what lies there). Where the folder is gone or
+        cannot be written any more, the draft goes to `home`, where it is found as well. No lock is
+        waited for.
         """
         self._own(image_path)
+        known = over if over is not None else self.base(image_path)
+
+        def write(folder: Path) -> Path:
+            path = draft_path(folder / DRAFTS, image_path.name, self.writer)
+            with writing(path):
+                write_draft_file(path, mask_hw, image_path.name, origin, known, self.writer)
+            return path
+
         try:
             self._expect_there(image_path)
-            folder = self._room()
-        except StudyProblem:
-            folder = self.home
-            with _writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        path = draft_path(folder / DRAFTS, image_path.name, self.writer)
-        with _writing(path):
-            known = over if over is not None else self.base(image_path)
-            write_draft_file(path, mask_hw, image_path.name, origin, known, self.writer)
+            path = write(self._room())
+        except StudyProblem as error:
+            try:
+                with writing(self.home):
+                    self.home.mkdir(parents=True, exist_ok=True)
+                return write(self.home)
+            except StudyProblem:
+                raise error from None
+        if self.is_beside_images:
+            # One of a time when it could not be written is older.
+            with suppress(OSError):
+                remove_draft(draft_path(self.home / DRAFTS, image_path.name, self.writer))
         return path
 
     def load_draft(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
         """The newest draft of an image of `shape` (rows, columns), or None where there is none.
 
-        Its `newer` is False where it is the saved mask. Raises UnreadableMask.
+        Its `newer` is False where it is the saved mask. One that is damaged, or of another size, is
+        moved to the copies, so that nothing takes its place and none behind it is hidden; then
+        UnreadableMask is raised.
         """
         self._own(image_path)
         folders = (each / DRAFTS for each in self._masks_folders())
@@ -225,18 +237,26 @@ class Study:
         if not drafts:
             return None
         is_saved = self._files().is_saved(image_path, drafts[0])
-        return _annotation(drafts[0], shape, newer=not is_saved)
+        try:
+            return read_annotation(drafts[0], shape, newer=not is_saved)
+        except UnreadableMask as error:
+            with suppress(OSError):
+                error.path = move_aside(drafts[0], drafts[0].parents[1], image_path.name)
+            raise
 
-    def drop_draft(self, image_path: Path, shown: Path | None = None) -> None:
-        """Forget the draft of an image that this writer made, and the one that was `shown`."""
+    def drop_draft(self, image_path: Path, shown: Seen | None = None) -> None:
+        """Forget the draft of an image that this writer made, and the one that was `shown`.
+
+        That one stays where it has been written since.
+        """
         self._own(image_path)
         for folder in (self.masks_folder, self.home):
             path = draft_path(folder / DRAFTS, image_path.name, self.writer)
-            with _writing(path):
+            with writing(path):
                 remove_draft(path)
-        if shown is not None:
-            with _writing(shown):
-                remove_draft(shown)
+        if shown is not None and stamp(shown[0]) == shown[1]:
+            with writing(shown[0]):
+                remove_draft(shown[0])
 
     def saved_samples(self) -> tuple[Sample, ...]:
         """Every image with a saved mask, in order of id, each with its stable split."""
@@ -271,23 +291,29 @@ class Study:
         version = version_of(hashlib.sha256(content).hexdigest(), reviewed)
 
         def work(index: sqlite3.Connection) -> Path:
-            # The lock of the index keeps mask and record of two programs from mixing.
             index.execute("BEGIN IMMEDIATE")
             files = self._files()
             self._expect(base, image_path, saving=version)
             mask_path = self.masks_folder / files.find(image_path)[0].name
             draft = draft_path(self.masks_folder / DRAFTS, image_path.name, self.writer)
-            with _writing(mask_path):
+            with writing(mask_path):
                 if draft.exists():
                     # A kill before it is removed leaves a draft that is what is saved.
                     write_atomic(draft, content)
                 write_together({mask_path: content, record_path(mask_path): record})
+            self._put_older_aside(image_path, mask_path)
             studyindex.reconcile(index, self._files(), [image_path])
             return mask_path
 
         mask_path = self._in_index(work)
         self.drop_draft(image_path)
         return mask_path, version
+
+    def _put_older_aside(self, image_path: Path, mask_path: Path) -> None:
+        """Of two masks the clock would tell which is newer, and it may have been set back."""
+        if self.is_beside_images:
+            others = (each for each in self._files().own(image_path) if each != mask_path)
+            move_others(others, image_path.name)
 
     def _expect_there(self, image_path: Path, mask_hw: Mask | None = None) -> None:
         """StudyProblem where an image is not there, or has not the size of its mask any more."""
@@ -339,7 +365,7 @@ class Study:
 
     def _room(self) -> Path:
         """The folder for masks, made where it is missing, but none above it beside images."""
-        with _writing(self.masks_folder):
+        with writing(self.masks_folder):
             if self.is_beside_images and not self.folder.is_dir():
                 raise Vanished(self.folder)
             self.masks_folder.mkdir(parents=not self.is_beside_images, exist_ok=True)
@@ -348,16 +374,14 @@ class Study:
     def _in_index(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """What `work` gives in one transaction; a damaged index is put aside and made anew."""
         path = self._room() / INDEX
+        told = "a damaged index that was put aside; every mask is there"
         try:
-            with _writing(path):
-                return studyindex.transact(path, work, self._tell_of_damage)
+            with writing(path):
+                return studyindex.transact(
+                    path, work, lambda aside: self.notices.append(StudyProblem(aside, told))
+                )
         except sqlite3.Error as error:
             raise StudyProblem(path, str(error)) from error
-
-    def _tell_of_damage(self, aside: Path) -> None:
-        self.notices.append(
-            StudyProblem(aside, "a damaged index that was put aside; every mask is there")
-        )
 
 
 def study_dataset(study: Study) -> Dataset:
@@ -374,20 +398,3 @@ def _listed(
     return StudyImage(
         path, "draft" if has_news else row.status, row.origin, row.saved_at, row.doubt
     )
-
-
-def _annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> Annotation:
-    mask_hw = read_mask(path, shape)
-    return Annotation(mask_hw, read_record(path), path, newer)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StudyProblem(error.filename or path, _reason(error)) from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

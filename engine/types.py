@@ -261,6 +261,11 @@ class Base:
     image: str
     mask: str
 
+    @property
+    def reviewed(self) -> bool:
+        """Whether there was a mask, and it was reviewed."""
+        return self.mask.endswith(" reviewed")
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -48,6 +48,8 @@ class Dialogs:
         if changed.what == "image":
             told, theirs = f"{shown} was changed by another program since it was opened.", "Reload"
             more = "Reload shows the new picture; what you drew is kept as a copy beside the masks."
+            if changed.fits:
+                more += " Keep Mine and Keep Both save it for the new picture."
         else:
             did = ("reviewed" if changed.reviewed else "saved") if changed.found.mask else "removed"
             told, theirs = f"Another window or program {did} a mask of {shown}.", "Keep Theirs"

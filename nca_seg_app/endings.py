@@ -82,6 +82,8 @@ class Endings(QObject):
             self._end(BY_SIGNAL + self._number)
 
     def _rescue(self) -> None:
+        if self._is_closed():
+            return
         try:
             self._write()
         except Exception:

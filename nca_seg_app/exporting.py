@@ -12,6 +12,7 @@ from PySide6.QtCore import Signal
 from engine.errors import DatasetProblem, MaskKept
 from engine.export import ExportStep, export_dataset
 from engine.images import is_image
+from engine.maskfiles import keeps_masks
 from engine.masks import mask_name, write_mask
 from engine.plaintext import one_line
 from nca_seg_app.jobs import Jobs
@@ -80,7 +81,13 @@ class Exporting(Undertaking):
             session.message.emit(f"Exported {file.name}")
             self.saved.emit(file)
 
-        session.lane.run(lambda: write_mask(file, snapshot()), done, session.fail)
+        def work() -> None:
+            # The dialog asked about a file, not about what somebody reviewed.
+            if there.exists() and keeps_masks(there.parent):
+                raise MaskKept(file, "it is a mask of a study, which Save writes")
+            write_mask(file, snapshot())
+
+        session.lane.run(work, done, session.fail)
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the study's saved masks there as a data set."""

@@ -356,7 +356,7 @@ class Tasks(QObject):
     def wait(self, work: Callable[[], Any]) -> Any:
         """The result of `work()`, run after all that was asked for before; blocks until then.
 
-        Only for closing down; its error is raised here.
+        Only for what cannot wait, as the end of the program; its error is raised here.
         """
         future: Future[Any] = self._pool.submit(work)
         return future.result()

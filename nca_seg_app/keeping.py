@@ -11,10 +11,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from engine.errors import ChangedOutside
 from engine.study import Status
 from engine.types import EnsembleResult
+from nca_seg_app.conflicts import saved_last, settle
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.opened import OpenedImage
 from nca_seg_app.state import Has
-from nca_seg_app.writing import OnDisk, OpenMask, drafting, resolving, saving
+from nca_seg_app.writing import OnDisk, OpenMask, drafting, saving
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -38,8 +39,13 @@ class Keeping(QObject):
         #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
         self._written: int | None = None
+        self._draft_file: Path | None = None
         self._has_draft = self._told_of_home = False
         self._reviewed = self._moving_on = False
+        #: Of the opening when moving on was asked for: nothing else was wished for since.
+        self._wish = 0
+        #: What the open image is without its draft.
+        self._saved_as: Status = "new"
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.write_draft)
@@ -61,17 +67,19 @@ class Keeping(QObject):
         """Watch over a document just opened."""
         self._timer.stop()
         self._moving_on = self._told_of_home = False
-        self._on_disk = OnDisk(opened.base, opened.draft_path)
-        self._reviewed = opened.reviewed
+        self._on_disk = OnDisk(opened.base, opened.draft_seen)
+        # Somebody else's review is not one of a drawing over what was there before.
+        self._reviewed = opened.base.reviewed
         self._has_draft = opened.draft_hw is not None
         self._drafted = document.revision
         self._written = document.revision if self._has_draft else None
+        self._draft_file = opened.draft_seen[0] if opened.draft_seen is not None else None
         saved: Status = "reviewed" if opened.reviewed else "saved"
+        self._saved_as = saved if opened.mask_hw is not None else "new"
         # Another window may have saved since the list was made.
         session = self._session
         if session.path is not None:
-            known: Status = saved if opened.mask_hw is not None else "new"
-            status: Status = "draft" if self._has_draft else known
+            status: Status = "draft" if self._has_draft else self._saved_as
             session.set_row(session.path, status=status, has_mask=opened.mask_hw is not None)
         document.changed.connect(self._note_change)
         if not document.unsaved:
@@ -117,7 +125,7 @@ class Keeping(QObject):
             return True
         answer = session.opening.ask_save(mask)
         try:
-            while answer == "save" and not self._saved_last(mask):
+            while answer == "save" and not saved_last(session, mask, self._reviewed):
                 pass
         except Exception as error:
             session.fail(error)
@@ -125,24 +133,6 @@ class Keeping(QObject):
         if answer != "cancel":
             self.drop_draft()
         return answer != "cancel"
-
-    def _saved_last(self, mask: OpenMask) -> bool:
-        """Save while the program waits; False where a person has to be asked once more.
-
-        Raises what keeps the mask from being saved, ChangedOutside where that is the answer.
-        """
-        session = self._session
-        try:
-            session.lane.wait(saving(mask, self._reviewed))
-        except ChangedOutside as error:
-            whose = session.prompts.ask_whose(mask.path.name, error)
-            if whose == "cancel":
-                raise
-            session.lane.wait(resolving(mask, error, whose))
-            if whose != "theirs":
-                return False
-        mask.document.mark_saved(mask.document.state)
-        return True
 
     def toggle_reviewed(self) -> None:
         """Save what is unsaved and mark the image as reviewed; where it is, take the mark away."""
@@ -211,11 +201,11 @@ class Keeping(QObject):
         place = listing.neighbour(1) if was_reviewed else listing.unfinished()
         end = "This is the last image." if was_reviewed else "Every image of the list is reviewed."
         open_next = session.opening.way_to(place, end)
-        wish = session.opening.wish
+        self._wish = session.opening.wish
 
         def go() -> None:
             self._moving_on = False
-            if wish == session.opening.wish:
+            if self._wish == session.opening.wish:
                 open_next()
             if notice:
                 session.message.emit(notice)
@@ -235,50 +225,28 @@ class Keeping(QObject):
         self, mask: OpenMask, then: Callable[[], None] | None, reviewed: bool
     ) -> Callable[[BaseException], None]:
         """What is done where writing fails: all is as it was, or a person says whose mask holds."""
-        before = self._reviewed
+        session = self._session
 
         def refuse(error: BaseException) -> None:
-            is_open = mask.document is self._session.document
+            is_open = mask.document is session.document
             if is_open:
-                self._reviewed, self._moving_on = before, False
+                self._reviewed, self._moving_on = mask.on_disk.base.reviewed, False
             if is_open and isinstance(error, ChangedOutside):
-                self._ask_whose(mask, error, lambda: self.save(then, reviewed=reviewed))
+                same = self._wish == session.opening.wish
+                settle(session, mask, error, lambda: self.save(then, reviewed=reviewed))
+                if same:
+                    # The question gave up what was being opened, not what comes after saving.
+                    self._wish = session.opening.wish
             else:
-                self._session.fail(error)
+                session.fail(error)
 
         return refuse
-
-    def _ask_whose(
-        self, mask: OpenMask, error: ChangedOutside, save_again: Callable[[], None]
-    ) -> None:
-        """Somebody else's mask or image lies there: keep theirs, mine or both, as is answered."""
-        session = self._session
-        whose = session.prompts.ask_whose(mask.path.name, error)
-        if whose == "cancel":
-            session.message.emit(f"Nothing was saved: {error.path.name} was changed outside.")
-            return
-
-        def go(copy: Path | None) -> None:
-            if mask.document is not session.document:
-                return
-            if whose == "theirs":
-                mask.document.mark_saved(mask.document.state)
-                self.drop_draft()
-                session.opening.reload()
-            else:
-                save_again()
-            if copy is not None:
-                # Later than what saving or reading says.
-                session.lane.run(
-                    lambda: None,
-                    lambda _: session.message.emit(f"The other mask is kept as {copy.name}."),
-                )
-
-        session.lane.run(resolving(mask, error, whose), go, session.fail)
 
     def _set_status(self, path: Path, status: Status, **more: bool) -> None:
         """What the list says of a mask on disk; a draft that lies over it comes first."""
         session = self._session
+        if path == session.path:
+            self._saved_as = status
         drafted = path == session.path and self._has_draft
         session.set_row(path, **more, **({} if drafted else {"status": status}))
 
@@ -307,8 +275,14 @@ class Keeping(QObject):
     @property
     def is_drafted(self) -> bool:
         """Whether the mask as it is now lies on disk as a draft."""
-        document = self._session.document
-        return document is not None and document.revision == self._written
+        document, file = self._session.document, self._draft_file
+        # Where there are no locks, another window may have shown it and let it go.
+        return (
+            document is not None
+            and document.revision == self._written
+            and file is not None
+            and file.exists()
+        )
 
     def write_draft(self, then: Callable[[], None] | None = None) -> None:
         """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
@@ -325,7 +299,7 @@ class Keeping(QObject):
 
         def done(draft: Path) -> None:
             if document is session.document:
-                self._written = revision
+                self._written, self._draft_file = revision, draft
                 self._tell_of_home(mask, draft)
             if then is not None:
                 then()
@@ -342,12 +316,13 @@ class Keeping(QObject):
     def write_at_end(self) -> None:
         """Write what is drawn and not saved, and what was asked for before, in this thread.
 
-        For a program that is about to end; Qt's loop is not needed. Raises what writing raises.
+        For a program that may be about to end; it can go on as well, as where the end of a login is
+        called off. Qt's loop is not needed. Raises what writing raises.
         """
         lane = self._session.lane
         self._write_newest()
         if lane.pending:
-            lane.close()
+            lane.wait(lambda: None)
             # A draft of before may have been written last.
             self._write_newest()
 
@@ -355,13 +330,15 @@ class Keeping(QObject):
         mask = self.open_mask
         if mask is not None and mask.document.unsaved and not self.is_drafted:
             drafting(mask)()
+            self._has_draft = True
 
     def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:
         if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):
             self._told_of_home = True
+            gone = "is not there any more" if not mask.path.exists() else "cannot be saved there"
             self._session.message.emit(
-                f"{mask.path} is not there any more. What you draw is kept in {draft.parent} until "
-                "it is back; Export Mask saves it elsewhere."
+                f"{mask.path} {gone}. What you draw is kept in {draft.parent} meanwhile; "
+                "Export Mask saves it elsewhere."
             )
 
     def drop_draft(self) -> None:
@@ -374,8 +351,7 @@ class Keeping(QObject):
             shown, self._on_disk.draft = self._on_disk.draft, None
             path = row.path
             if row.status == "draft":
-                before: Status = "reviewed" if self._reviewed else "saved"
-                session.set_row(path, status=before if row.has_mask else "new")
+                session.set_row(path, status=self._saved_as)
             session.lane.run(lambda: study.drop_draft(path, shown), None, session.fail)
 
     def _note_change(self) -> None:

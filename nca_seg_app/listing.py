@@ -44,16 +44,15 @@ def merged(
         old = before.get(row.path)
         if row.path == open_path and old is not None:
             rows.append(old)
-        elif old is not None:
-            rows.append(dataclasses.replace(row, readable=old.readable))
+        elif old is not None and not old.readable:
+            rows.append(dataclasses.replace(row, readable=False))
         else:
             rows.append(row)
     if not whole:
         by_path = {row.path: row for row in rows}
         return tuple(by_path.get(row.path, row) for row in known), 0
-    kept = [
-        row for row in known if row.path == open_path and row.path not in {r.path for r in rows}
-    ]
+    is_found = any(row.path == open_path for row in rows)
+    kept = [row for row in known if not is_found and row.path == open_path]
     return (*rows, *kept), sum(row.path not in before for row in rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 from engine.errors import (
+    ChangedOutside,
     DatasetProblem,
     Diverged,
     EngineError,
@@ -95,6 +96,11 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             )
         case MaskKept():
             return f"{name} stays as it is: {why}. Write the result to another folder."
+        case ChangedOutside():
+            return (
+                f"Nothing was saved: {name} was changed by another window or program. What you "
+                "drew is kept; open the image to choose whose mask holds."
+            )
         case Vanished():
             return (
                 f"{place}: {why}. What you drew is kept in this window; bring it back, or save the "

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject
 from engine.errors import EngineError
 from engine.images import read_image
 from engine.masks import replace
+from engine.records import Seen
 from engine.study import Study
 from engine.types import Base, Image, Origin
 from nca_seg_app.document import Mask, MaskDocument
@@ -49,7 +50,7 @@ class OpenedImage:
     """An image as it comes from the disk, with what was drawn on it before.
 
     `source` describes `mask_hw`; `draft_source` describes `draft_hw`, a newer unsaved mask whose
-    file is `draft_path`. `base` is what lies on disk, or what the draft was drawn over, which then
+    file is `draft_seen`. `base` is what lies on disk, or what the draft was drawn over, which then
     `is_outdated` if it is something else. `trouble` tells why a draft could not be used.
     """
 
@@ -59,7 +60,7 @@ class OpenedImage:
     source: Source | None = None
     draft_hw: Mask | None = None
     draft_source: Source | None = None
-    draft_path: Path | None = None
+    draft_seen: Seen | None = None
     is_outdated: bool = False
     reviewed: bool = False
     trouble: EngineError | None = None
@@ -105,7 +106,7 @@ def with_annotation(study: Study, image: Image, path: Path, base: Base) -> Opene
             base=over,
             draft_hw=draft.mask_hw,
             draft_source=Source.of(draft.record.origin, draft.mask_hw),
-            draft_path=draft.path,
+            draft_seen=draft.seen,
             is_outdated=over != base,
         )
     return opened

@@ -2,126 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 
-from engine.errors import EngineError, UnreadableImage
-from engine.imagefiles import list_folder
-from engine.images import read_image, read_preview
-from engine.study import Study, Writer
-from nca_seg_app.opened import OpenedImage, read_opened, with_annotation
-from nca_seg_app.ports import Answer, ImageRow, PathKind
+from engine.errors import Vanished
+from engine.images import read_preview
+from nca_seg_app.found import Opened, open_listed, told_skipped
+from nca_seg_app.opened import OpenedImage, read_opened
+from nca_seg_app.ports import Answer, PathKind
 from nca_seg_app.writing import OpenMask
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
 
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A study with its images, and the one at `index` read. `refused` could not be read.
-
-    The rows are the `whole` folder, or some images of it. `skipped` counts the pictures in it that
-    are of kinds which are not read, by kind.
-    """
-
-    study: Study
-    rows: tuple[ImageRow, ...]
-    index: int
-    opened: OpenedImage
-    refused: tuple[EngineError, ...] = ()
-    whole: bool = True
-    skipped: Mapping[str, int] = field(default_factory=dict)
-
-
-def open_listed(
-    paths: list[Path],
-    tell: Callable[[Path], None] = lambda _: None,
-    writer: Writer | None = None,
-) -> Opened:
-    """What opening a folder, an image, or several images gives.
-
-    `tell` is given each image before it is read, and `writer` writes the drafts. A folder opens at
-    its first image that is not reviewed. Several images may only lie in one folder; others are
-    refused, as are those that cannot be read before the first that can. Raises EngineError or
-    OSError where nothing can be opened.
-    """
-    first = paths[0]
-    if first.is_dir():
-        study = Study.open(first, writer)
-        rows = listed(study)
-        skipped = list_folder(first).skipped
-        if not rows:
-            others = f" but {told_skipped(skipped)}" if skipped else ""
-            raise UnreadableImage(first, f"there are no images in this folder{others}")
-        order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        found = _first_readable(study, rows, order, tell)
-        return dataclasses.replace(found, skipped=skipped)
-    # Read before a study is made, so that a bad file leaves no trace.
-    refused: list[EngineError] = []
-    for path in paths:
-        tell(path)
-        try:
-            image = read_image(path)
-        except UnreadableImage as error:
-            refused.append(error)
-            continue
-        break
-    else:
-        raise refused[0]
-    study = Study.open(path.parent, writer)
-    known = {row.path.name: row for row in listed(study)}
-    rows = tuple(
-        known.get(each.name, ImageRow(study.folder / each.name))
-        for each in paths
-        if each.parent.resolve() == path.parent.resolve()
-        and each not in {error.path for error in refused if isinstance(error, UnreadableImage)}
-    )
-    refused += [
-        UnreadableImage(each, "it lies in another folder than the first one")
-        for each in paths
-        if each.parent.resolve() != path.parent.resolve()
-    ]
-    opened = with_annotation(study, image, rows[0].path, study.base(rows[0].path))
-    return Opened(study, rows, 0, opened, tuple(refused), whole=False)
-
-
-def _first_readable(
-    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
-) -> Opened:
-    refused: list[EngineError] = []
-    listed = list(rows)
-    for place in order:
-        tell(rows[place].path)
-        try:
-            opened = read_opened(study, rows[place].path)
-        except EngineError as error:
-            refused.append(error)
-            listed[place] = dataclasses.replace(rows[place], readable=False)
-            continue
-        return Opened(study, tuple(listed), place, opened, tuple(refused))
-    raise refused[0]
-
-
-def told_skipped(skipped: Mapping[str, int]) -> str:
-    """How many pictures of which kinds, as "3 HEIC pictures and 1 GIF picture"."""
-    told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
-
-
-def listed(study: Study) -> tuple[ImageRow, ...]:
-    """All images of a study, as the list shows them."""
-    return tuple(
-        ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
-        for each in study.images()
-    )
+Reply = TypeVar("Reply")
 
 
 class Opening(QObject):
@@ -219,8 +119,13 @@ class Opening(QObject):
             session.fail(error)
 
         def adopt(opened: OpenedImage) -> None:
+            # Images may have come or gone meanwhile, and the place with them.
+            place = self._place(path)
+            if place is None:
+                session.fail(Vanished(path))
+                return
             session.ahead.remember()
-            session.adopt(index, opened)
+            session.adopt(place, opened)
 
         def work(tell: Callable[[Path], None]) -> OpenedImage:
             tell(path)
@@ -265,13 +170,18 @@ class Opening(QObject):
         path = session.images[place].path if place is not None else None
 
         def go() -> None:
-            paths = [row.path for row in session.images]
-            if path in paths:
-                self.open_row(paths.index(path))
-            elif path is None and paths:
+            now = self._place(path)
+            if now is not None:
+                self.open_row(now)
+            elif path is None and session.images:
                 session.message.emit(end)
 
         return go
+
+    def _place(self, path: Path | None) -> int | None:
+        """The place of an image in the list as it is now, or None."""
+        rows = self._session.images
+        return next((place for place, row in enumerate(rows) if row.path == path), None)
 
     def _when_kept(self, go: Callable[[], None]) -> None:
         """Call `go` once unsaved changes lie on disk as a draft: the image is only put aside.
@@ -322,20 +232,29 @@ class Opening(QObject):
             go()
 
     def ask_save(self, mask: OpenMask) -> Answer:
-        """What a person wants with the unsaved changes of `mask`; "discard" where it has none.
+        """What a person wants with the unsaved changes of `mask`; "discard" where it has none."""
+        mask.document.rollback()
+        if not mask.document.unsaved:
+            return "discard"
+        return self.asking(lambda: self._session.prompts.ask_save(mask.path.name))
+
+    def asking(self, question: Callable[[], Reply]) -> Reply:
+        """The reply to a question about the open mask.
 
         The window lives on while the question is open, but no other image takes the place of the
         one it is about: what was being opened is given up, and nothing else begins to open.
         """
-        mask.document.rollback()
-        if not mask.document.unsaved:
-            return "discard"
         self._end()
         self._asks = True
         try:
-            return self._session.prompts.ask_save(mask.path.name)
+            return question()
         finally:
             self._asks = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question about the open mask is open."""
+        return self._asks
 
     def _begin(
         self,

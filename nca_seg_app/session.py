@@ -18,6 +18,7 @@ from nca_seg_app.ahead import Ahead
 from nca_seg_app.document import Edit, Mask, MaskDocument
 from nca_seg_app.editing import edit_aside
 from nca_seg_app.exporting import Exporting
+from nca_seg_app.found import Opened
 from nca_seg_app.jobs import Jobs, Tasks
 from nca_seg_app.keeping import Keeping
 from nca_seg_app.learning import Learning
@@ -26,7 +27,7 @@ from nca_seg_app.models import Models
 from nca_seg_app.neighbours import Neighbours
 from nca_seg_app.notify import explain
 from nca_seg_app.opened import OpenedImage
-from nca_seg_app.opening import Opened, Opening
+from nca_seg_app.opening import Opening
 from nca_seg_app.ports import Engine, ImageRow, Prompts
 from nca_seg_app.segmenting import Segmentation
 from nca_seg_app.settings import Settings
@@ -83,10 +84,9 @@ class Session(QObject):
         self._settings_file = settings_file
         self._study: Study | None = None
         self._rows: tuple[ImageRow, ...] = ()
-        self._index = -1
+        self._index, self._state = -1, Has.NOTHING
         self._image: Image | None = None
         self._document: MaskDocument | None = None
-        self._state = Has.NOTHING
         #: Whose drafts this window's are; let go when the session is closed.
         self.writer = Writer()
         self.lane = Tasks(self)

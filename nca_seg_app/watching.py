@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ from PySide6.QtGui import QGuiApplication
 
 from engine.study import Study
 from engine.types import Base
+from nca_seg_app.found import listed
 from nca_seg_app.listing import merged
-from nca_seg_app.opening import listed
 from nca_seg_app.ports import ImageRow
 from nca_seg_app.writing import OpenMask
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: Whoever copies a thousand images into the folder shall not have it listed a thousand times.
 REST_MS = 400
 
-#: When images and masks last came or went, in nanoseconds.
+#: Other numbers whenever images or masks came, went or were written.
 Moments = tuple[int, ...]
 
 
@@ -65,13 +66,21 @@ class Watching(QObject):
 
         def work() -> tuple[Moments, tuple[ImageRow, ...] | None]:
             moments = _moments(study)
-            return moments, None if (study, moments) == seen_at else listed(study)
+            if (study, moments) == seen_at:
+                return moments, None
+            rows = listed(study)
+            for row in rows:
+                # Paths keep their hash: the window's thread shall not compute thousands.
+                hash(row.path)
+            return moments, rows
 
         def done(found: tuple[Moments, tuple[ImageRow, ...] | None]) -> None:
             moments, rows = found
             if study is session.study and rows is not None:
                 self._listed_at = study, moments
                 self._take(rows)
+            # The folder for masks may be there by now.
+            self._follow()
             then()
 
         # A folder that is gone is told with its open image.
@@ -128,8 +137,17 @@ class Watching(QObject):
 
 
 def _moments(study: Study) -> Moments:
-    return tuple(
-        folder.stat().st_mtime_ns
-        for folder in (study.folder, study.masks_folder)
-        if folder.is_dir()
-    )
+    """What changes whenever an image comes or goes, or a mask is written.
+
+    Not the time of the masks' folder: the index changes that even where it is only read, so that
+    each listing would lead to the next.
+    """
+    if not study.masks_folder.is_dir():
+        return (study.folder.stat().st_mtime_ns,)
+    with os.scandir(study.masks_folder) as entries:
+        masks = frozenset(
+            (entry.name, entry.stat().st_mtime_ns)
+            for entry in entries
+            if entry.name.endswith((".png", ".json")) and entry.is_file()
+        )
+    return study.folder.stat().st_mtime_ns, hash(masks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ChangedOutside
+from engine.records import Seen
 from engine.study import Study
 from engine.types import Base, Origin
 from nca_seg_app.document import Mask, MaskDocument
@@ -25,7 +27,7 @@ class OnDisk:
     """
 
     base: Base
-    draft: Path | None = None
+    draft: Seen | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +72,14 @@ def resolving(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callable[[
     snapshot, study, unsaved = _snapshot(mask), mask.study, mask.document.unsaved
 
     def work() -> Path | None:
-        mask.on_disk.base = error.found
         if whose == "theirs":
+            # What lies there becomes the base once it is shown.
             return study.keep_copy(mask.path, *snapshot()) if unsaved else None
-        return study.keep_copy(mask.path) if whose == "both" and error.found.mask else None
+        copy = study.keep_copy(mask.path) if whose == "both" and error.found.mask else None
+        # A mask and an image that both changed are asked about one after the other.
+        changed = {error.what: getattr(error.found, error.what)}
+        mask.on_disk.base = dataclasses.replace(mask.on_disk.base, **changed)
+        return copy
 
     return work
 

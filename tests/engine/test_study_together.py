@@ -127,9 +127,9 @@ class TestDrafts:
         # What was not shown stays.
         mine.save(path, make_mask(2, 3), None)
         mine.drop_draft(path)
-        assert found.path.exists()
-        mine.drop_draft(path, found.path)
-        assert not found.path.exists()
+        assert found.seen[0].exists()
+        mine.drop_draft(path, found.seen)
+        assert not found.seen[0].exists()
         assert not list((mine.masks_folder / "drafts").glob("*~*"))
 
     def test_a_draft_is_bound_to_the_mask_it_was_drawn_over_and_not_to_the_clock(
