@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from engine.errors import FolderInUse
-from engine.files import name_with_room, write_together
+from engine.files import name_with_room, sweep_parts, write_together
 from engine.locks import NAME as LOCK_NAME
 from engine.locks import Lock
 from engine.masks import Mask, encode_mask
@@ -96,6 +96,16 @@ def found_drafts(folders: Iterable[Path], writer: Writer | None) -> dict[str, li
             path = folder / name
             found.setdefault(parts["image"], []).append((modified_ns(path), path))
     return {key: [path for _, path in sorted(each)[::-1]] for key, each in found.items()}
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove what killed windows left in a folder of drafts: half-written files and locks."""
+    sweep_parts(folder)
+    own = _own_tokens()
+    for path in list(folder.glob(LOCK_NAME.format("*"))):
+        token = path.name.removeprefix(".").removesuffix(".lock")
+        if token not in own:
+            _is_alive(folder, token)
 
 
 def draft_key(image_name: str) -> str:

@@ -50,8 +50,11 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
 def name_with_room(name: str, room_bytes: int) -> str:
     """A name that leaves `room_bytes` for an ending; a longer one is cut and told by its hash."""
-    content = os.fsencode(name)
     most_bytes = LONGEST_NAME - room_bytes
+    # A character takes four bytes at most; a folder has many thousands of names.
+    if 4 * len(name) <= most_bytes:
+        return name
+    content = os.fsencode(name)
     if len(content) <= most_bytes:
         return name
     kept = content[: most_bytes - 11].decode(errors="ignore")

@@ -9,13 +9,13 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import StudyProblem
 from engine.images import IMAGE_SUFFIXES, list_images
 from engine.masks import find_mask, mask_name
-from engine.records import read_record, read_record_of, record_path
+from engine.records import read_record, read_record_of
 
 #: The folder for masks beside the images, and the index of a study in it.
 MASKS, INDEX = "segmentations", "study.sqlite"
@@ -42,7 +42,8 @@ class MaskFiles:
         own = self.own(image_path)
         if own:
             # Two where the folder was read-only for a time.
-            return (own[0] if self.is_away else max(own, key=_saved_at)), True
+            first = self.is_away or len(own) == 1
+            return (own[0] if first else max(own, key=_saved_at)), True
         taken = any(find_mask(place, image_path.stem) for place in self.places)
         return self.new_place / mask_name(image_path.name if taken else image_path.stem), False
 
@@ -69,14 +70,12 @@ class MaskFiles:
 
     def stamp(self, image_path: Path, names: Names) -> str:
         """Text that changes with every write to what may be an image's mask, or its record."""
-        plain = (mask_name(stem) for stem in (image_path.stem, image_path.name))
-        spellings = [name for each in plain for name in (each, each.replace("_seg", "_Seg"))]
-        return "|".join(
-            _stamp(place / name)
-            for name in spellings
-            for place, held in names.items()
-            if name in held
-        )
+        stamps = []
+        for stem in (image_path.stem, image_path.name):
+            plain = mask_name(stem)
+            for name in (plain, plain.replace("_seg", "_Seg")):
+                stamps += [_stamp(place, name) for place, held in names.items() if name in held]
+        return "|".join(stamps)
 
     def version(self, image_path: Path) -> str:
         """The version of an image's saved mask; empty where there is none."""
@@ -96,7 +95,8 @@ class MaskFiles:
         owner = ""
         with suppress(StudyProblem):
             owner = read_record(mask_path).image
-        if owner and (self.folder / owner).exists():
+        # A record that names an image of another stem is not of this mask.
+        if stem in (owner, Path(owner).stem) and (self.folder / owner).exists():
             return owner == image_path.name or self._is_same(owner, image_path)
         # Nobody knows: the first image of that name that has no mask of its own.
         suffixes = {each for suffix in IMAGE_SUFFIXES for each in (suffix, suffix.upper())}
@@ -155,12 +155,13 @@ def version_of(digest: str, reviewed: bool) -> str:
     return f"{digest} reviewed" if reviewed else digest
 
 
-def _stamp(mask_path: Path) -> str:
+def _stamp(place: Path, name: str) -> str:
     """Text that changes with every write of a mask or its record; empty without a mask."""
     stamps = []
-    for path in (mask_path, record_path(mask_path)):
+    # As text: a folder has many thousands of masks, and paths take their time.
+    for each in (name, f"{name[:-4]}.json"):
         try:
-            status = path.stat()
+            status = os.stat(f"{place}{os.sep}{each}")  # noqa: PTH116
         except OSError:
             stamps.append("")
         else:
@@ -171,4 +172,7 @@ def _stamp(mask_path: Path) -> str:
 
 
 def _saved_at(path: Path) -> datetime:
-    return read_record(path).saved_at
+    try:
+        return read_record(path).saved_at
+    except StudyProblem:
+        return datetime.fromtimestamp(0, UTC)

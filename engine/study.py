@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from engine import drafts as draft_files
 from engine import studyindex
 from engine.copies import move_aside, move_others, write_copy, writing
 from engine.dataset import assign_splits
-from engine.drafts import DRAFTS, Writer, draft_key, draft_path, found_drafts, remove_draft
-from engine.drafts import write_draft as write_draft_file
+from engine.drafts import DRAFTS, Writer
 from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, UnreadableMask, Vanished
 from engine.files import is_writable, stamp, sweep_parts, write_atomic, write_together
 from engine.folders import home_folder
@@ -74,8 +74,8 @@ class Study:
         home = home_folder() / "studies" / name
         writable = is_writable(beside if beside.is_dir() else folder)
         study = cls(folder, beside if writable else home, home, writer)
-        for place in (study.masks_folder, study.masks_folder / DRAFTS):
-            sweep_parts(place)
+        sweep_parts(study.masks_folder)
+        draft_files.sweep_drafts(study.masks_folder / DRAFTS)
         return study
 
     @property
@@ -89,7 +89,7 @@ class Study:
         files = self._files()
         if not files.places:
             return tuple(StudyImage(path) for path in paths)
-        drafts = found_drafts((each / DRAFTS for each in files.places), self.writer)
+        drafts = draft_files.found_drafts((each / DRAFTS for each in files.places), self.writer)
         try:
             rows = self._in_index(lambda index: studyindex.reconcile(index, files, paths))
         except StudyProblem as error:
@@ -203,9 +203,9 @@ class Study:
         known = over if over is not None else self.base(image_path)
 
         def write(folder: Path) -> Path:
-            path = draft_path(folder / DRAFTS, image_path.name, self.writer)
+            path = self._draft_path(folder, image_path)
             with writing(path):
-                write_draft_file(path, mask_hw, image_path.name, origin, known, self.writer)
+                draft_files.write_draft(path, mask_hw, image_path.name, origin, known, self.writer)
             return path
 
         try:
@@ -221,7 +221,7 @@ class Study:
         if self.is_beside_images:
             # One of a time when it could not be written is older.
             with suppress(OSError):
-                remove_draft(draft_path(self.home / DRAFTS, image_path.name, self.writer))
+                draft_files.remove_draft(self._draft_path(self.home, image_path))
         return path
 
     def load_draft(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
@@ -233,7 +233,8 @@ class Study:
         """
         self._own(image_path)
         folders = (each / DRAFTS for each in self._masks_folders())
-        drafts = found_drafts(folders, self.writer).get(draft_key(image_path.name))
+        found = draft_files.found_drafts(folders, self.writer)
+        drafts = found.get(draft_files.draft_key(image_path.name))
         if not drafts:
             return None
         is_saved = self._files().is_saved(image_path, drafts[0])
@@ -251,12 +252,12 @@ class Study:
         """
         self._own(image_path)
         for folder in (self.masks_folder, self.home):
-            path = draft_path(folder / DRAFTS, image_path.name, self.writer)
+            path = self._draft_path(folder, image_path)
             with writing(path):
-                remove_draft(path)
+                draft_files.remove_draft(path)
         if shown is not None and stamp(shown[0]) == shown[1]:
             with writing(shown[0]):
-                remove_draft(shown[0])
+                draft_files.remove_draft(shown[0])
 
     def saved_samples(self) -> tuple[Sample, ...]:
         """Every image with a saved mask, in order of id, each with its stable split."""
@@ -295,7 +296,7 @@ class Study:
             files = self._files()
             self._expect(base, image_path, saving=version)
             mask_path = self.masks_folder / files.find(image_path)[0].name
-            draft = draft_path(self.masks_folder / DRAFTS, image_path.name, self.writer)
+            draft = self._draft_path(self.masks_folder, image_path)
             with writing(mask_path):
                 if draft.exists():
                     # A kill before it is removed leaves a draft that is what is saved.
@@ -352,13 +353,13 @@ class Study:
             raise StudyProblem(image_path, "has a name with characters that are not text")
 
     def _masks_folders(self) -> tuple[Path, ...]:
-        """Where masks and drafts are looked for: beside the images, and where they were kept.
-
-        A folder may have been read-only before, or be so now.
-        """
+        """Where masks and drafts lie: the folder may have been read-only before, or be so now."""
         beside = self.folder / MASKS
         others = (each for each in (beside, self.home) if each != self.masks_folder)
         return tuple(each for each in (self.masks_folder, *others) if each.is_dir())
+
+    def _draft_path(self, folder: Path, image_path: Path) -> Path:
+        return draft_files.draft_path(folder / DRAFTS, image_path.name, self.writer)
 
     def _files(self) -> MaskFiles:
         return MaskFiles(self.folder, self._masks_folders(), self.masks_folder)
@@ -393,8 +394,7 @@ def _listed(
     path: Path, rows: dict[str, studyindex.Row], drafts: dict[str, list[Path]], files: MaskFiles
 ) -> StudyImage:
     row = rows.get(path.name, studyindex.Row())
-    draft = next(iter(drafts.get(draft_key(path.name), ())), None)
+    draft = next(iter(drafts.get(draft_files.draft_key(path.name), ())), None)
     has_news = draft is not None and not files.is_saved(path, draft)
-    return StudyImage(
-        path, "draft" if has_news else row.status, row.origin, row.saved_at, row.doubt
-    )
+    status: Status = "draft" if has_news else row.status
+    return StudyImage(path, status, row.origin, row.saved_at, row.doubt)

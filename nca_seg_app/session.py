@@ -346,8 +346,10 @@ class Session(QObject):
         """List images as they were found on disk now; the open one is among them."""
         if rows != self._rows:
             self._index = next((n for n, row in enumerate(rows) if row.path == self.path), -1)
-            self._rows = rows
-            self.listing.refresh()
+            before, self._rows = [row.path for row in self._rows], rows
+            # Statuses alone move nothing under a person's hand.
+            if before != [row.path for row in rows]:
+                self.listing.refresh()
             self.images_changed.emit()
 
     def update_state(self) -> None:
@@ -391,8 +393,6 @@ class Session(QObject):
             self.fail(opened.trouble)
         if old is not None:
             old.deleteLater()
-
-    # Inside
 
     def _write_settings(self) -> None:
         settings, file = self._settings, self._settings_file
