@@ -131,9 +131,9 @@ def test_a_damaged_state_is_refused_in_one_sentence(tmp_path: Path, kind: str) -
         case "strange facts":
             path.write_bytes(tensorfile.content(arrays, {**told, "run": '{"done": "two"}'}))
         case "shape":
-            name = next(
-                name for name in arrays if name.startswith("optimizer") and arrays[name].ndim
-            )
+            # Files of tensors have no order: of one number nothing would be cut.
+            large = (name for name in sorted(arrays) if arrays[name].size > 1)
+            name = next(name for name in large if name.startswith("optimizer"))
             arrays[name] = arrays[name].reshape(-1)[:1]
             path.write_bytes(tensorfile.content(arrays, told))
         case "pipe":
