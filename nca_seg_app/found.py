@@ -49,7 +49,11 @@ def open_listed(
     if first.is_dir():
         study = Study.open(first, writer)
         rows = listed(study)
-        skipped = list_folder(first).skipped
+        there = list_folder(first)
+        skipped = dict(there.skipped)
+        if unnamed := len(there.images) - len(rows):
+            # Names of bytes that are no text have no place in an index or a record.
+            skipped["unreadably named"] = unnamed
         if not rows:
             others = f" but {told_skipped(skipped)}" if skipped else ""
             raise UnreadableImage(first, f"there are no images in this folder{others}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from pathlib import Path
 
@@ -242,6 +244,15 @@ def test_pictures_of_other_kinds_are_named_and_counted(desk: Desk) -> None:
         (folder / name).write_bytes(b"no matter")
     desk.open("a.png")
     assert any("1 GIF picture and 2 HEIC pictures." in message for message in desk.messages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_an_image_whose_name_is_no_text_is_counted(desk: Desk) -> None:
+    image = write_image(desk.folder / "images" / "a.png", SHAPE)
+    (image.parent / os.fsdecode(b"\xff.png")).write_bytes(image.read_bytes())
+    desk.open("a.png")
+    assert [row.path.name for row in desk.session.images] == ["a.png"]
+    assert any("1 unreadably named picture." in message for message in desk.messages)
 
 
 def test_how_a_file_was_read_is_told(desk: Desk) -> None:
