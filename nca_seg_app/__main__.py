@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from nca_seg_app.obstacles import without_qt, without_window
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window, or do its work without one; the exit status."""
     prepare_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until there is a window there is nothing to lose; an exception could be lost on its way.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = parser().parse_args(arguments)
     # The window's thread waits at most this long for one that computes in Python.
     sys.setswitchinterval(0.001)

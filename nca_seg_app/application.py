@@ -46,12 +46,13 @@ def run(chosen: argparse.Namespace, out: Path | None) -> int:
 
 def _show(app: QApplication, chosen: argparse.Namespace) -> int:
     """Show the window until it is closed; the exit status."""
+    endings = Endings(app)
     window = open_window(app)
+    endings.guard(window.session.keeping.write_at_end, lambda: window.is_closed)
     if chosen.paths:
         window.session.open_path(chosen.paths)
     elif chosen.sample:
         window.session.open_sample()
-    endings = Endings(app, window.session.keeping.write_at_end, lambda: window.is_closed)
     status = app.exec()
     endings.leave(status)
     return status

@@ -21,18 +21,16 @@ BY_SIGNAL = 128
 
 
 class Endings(QObject):
-    """Calls `write` before the process ends by a signal, a lost display or the end of a login.
+    """Ends the process after a signal, or without its display, once what is drawn is written.
 
-    It is called in the main thread and may not need Qt's loop. After a signal, or without its
-    display, the process ends without a question. `is_closed` tells that all was asked and done.
+    Made as soon as there is an application: a signal that met Python's own handler inside one of
+    Qt's calls would be lost.
     """
 
-    def __init__(
-        self, app: QApplication, write: Callable[[], None], is_closed: Callable[[], bool]
-    ) -> None:
+    def __init__(self, app: QApplication) -> None:
         super().__init__(app)
-        self._write = write
-        self._is_closed = is_closed
+        self._write: Callable[[], None] = lambda: None
+        self._is_closed: Callable[[], bool] = lambda: False
         self._number = 0
         for name in SIGNALS:
             number = getattr(signal, name, None)
@@ -42,6 +40,13 @@ class Endings(QObject):
         self._let_python_run()
         # The login ends, on Windows and on X11.
         app.commitDataRequest.connect(lambda _: self._rescue())
+
+    def guard(self, write: Callable[[], None], is_closed: Callable[[], bool]) -> None:
+        """Call `write` before the end from now on, unless `is_closed`: all was asked and done.
+
+        It is called in the main thread and may not need Qt's loop.
+        """
+        self._write, self._is_closed = write, is_closed
 
     def leave(self, status: int) -> None:
         """Qt's loop has ended; where the window was not closed before, end with this status.

@@ -59,7 +59,8 @@ def draw():
 if len(sys.argv) > 2:
     from nca_seg_app.endings import Endings
     session.change_settings(autosave_s=600.0)
-    endings = Endings(application, session.keeping.write_at_end, lambda: False)
+    endings = Endings(application)
+    endings.guard(session.keeping.write_at_end, lambda: False)
 timer = QTimer(timeout=draw)
 session.open_path(folder / "images")
 application.exec()
