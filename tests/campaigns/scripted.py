@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ class Script:
 
 def main() -> int:
     folder, seed = Path(sys.argv[1]), sys.argv[2]
+    # A shell that runs the campaign in the background has it ignore Ctrl+C, and its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     watch_studies()
     open_window = application.open_window
     kept: list[Any] = []
