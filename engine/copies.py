@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from engine.errors import StudyProblem
 from engine.files import put_in_place, write_together
 from engine.masks import mask_name
 from engine.records import record_path
@@ -40,15 +39,6 @@ def move_others(mask_paths: Iterable[Path], image: str) -> None:
     for mask_path in mask_paths:
         with suppress(OSError):
             move_aside(mask_path, mask_path.parent, image)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Have an OSError told as a StudyProblem of the file it names, or of `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise StudyProblem(error.filename or path, error.strerror or str(error)) from error
 
 
 def _free(folder: Path, image: str) -> Path:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from engine import locks
 from engine.errors import FolderInUse
 from engine.files import name_with_room, sweep_parts, write_together
-from engine.locks import NAME as LOCK_NAME
 from engine.locks import Lock
 from engine.masks import Mask, encode_mask
 from engine.records import modified_ns, record_path, record_text
@@ -102,8 +102,7 @@ def sweep_drafts(folder: Path) -> None:
     """Remove what killed windows left in a folder of drafts: half-written files and locks."""
     sweep_parts(folder)
     own = _own_tokens()
-    for path in list(folder.glob(LOCK_NAME.format("*"))):
-        token = path.name.removeprefix(".").removesuffix(".lock")
+    for token in locks.kinds(folder):
         if token not in own:
             _is_alive(folder, token)
 
@@ -145,17 +144,13 @@ def _stem(image_name: str) -> str:
 
 
 def _lock_path(folder: Path, token: str) -> Path:
-    return folder / LOCK_NAME.format(token)
+    return folder / locks.NAME.format(token)
 
 
 def _is_alive(folder: Path, token: str) -> bool:
     path = _lock_path(folder, token)
-    if not path.exists():
-        return False
-    try:
-        Lock(folder, token).release()
-    except FolderInUse:
+    if path.exists() and locks.is_held(folder, token):
         return True
     with suppress(OSError):
-        path.unlink()
+        path.unlink(missing_ok=True)
     return False

@@ -221,10 +221,10 @@ def sweep_parts(folder: Path, older_s: float = OLD_PART_S) -> None:
 Stamp = tuple[int, int, int, int]
 
 
-def stamp(path: Path) -> Stamp | None:
+def stamp(path: Path | str) -> Stamp | None:
     """What tells a file from any other that had its name, or None where there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - a path of thousands of names is text
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

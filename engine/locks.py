@@ -52,12 +52,21 @@ def holding(folder: Path, kind: str = "training") -> Iterator[None]:
 
 def in_use(folder: Path) -> bool:
     """Whether somebody holds any lock of a folder."""
-    for path in folder.glob(NAME.format("*")):
-        kind = path.name.removeprefix(".").removesuffix(".lock")
-        try:
-            Lock(folder, kind).release()
-        except FolderInUse:
-            return True
+    return any(is_held(folder, kind) for kind in kinds(folder))
+
+
+def kinds(folder: Path) -> list[str]:
+    """The kinds of lock that a folder has a file for, held or not."""
+    found = folder.glob(NAME.format("*"))
+    return [path.name.removeprefix(".").removesuffix(".lock") for path in found]
+
+
+def is_held(folder: Path, kind: str) -> bool:
+    """Whether somebody holds this lock of a folder, whose file is there."""
+    try:
+        Lock(folder, kind).release()
+    except FolderInUse:
+        return True
     return False
 
 

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import StudyProblem
+from engine.files import stamp
 from engine.images import IMAGE_SUFFIXES, list_images
 from engine.masks import find_mask, mask_name
-from engine.records import read_record, read_record_of
+from engine.records import read_record, read_record_of, study_trouble
 
 #: The folder for masks beside the images, and the index of a study in it.
 MASKS, INDEX = "segmentations", "study.sqlite"
@@ -63,10 +64,8 @@ class MaskFiles:
 
     def names(self) -> Names:
         """What lies in all places, for looking many images up at once."""
-        try:
+        with study_trouble(self.folder):
             return {place: {file.name for file in os.scandir(place)} for place in self.places}
-        except OSError as error:
-            raise StudyProblem(error.filename, error.strerror or str(error)) from error
 
     def stamp(self, image_path: Path, names: Names) -> str:
         """Text that changes with every write to what may be an image's mask, or its record."""
@@ -137,11 +136,8 @@ def image_version(path: Path) -> str:
     """The hash of an image's file; empty where there is none."""
     if not path.is_file():
         return ""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise StudyProblem(path, error.strerror or str(error)) from error
+    with study_trouble(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def mask_version(path: Path) -> str:
@@ -157,18 +153,9 @@ def version_of(digest: str, reviewed: bool) -> str:
 
 def _stamp(place: Path, name: str) -> str:
     """Text that changes with every write of a mask or its record; empty without a mask."""
-    stamps = []
     # As text: a folder has many thousands of masks, and paths take their time.
-    for each in (name, f"{name[:-4]}.json"):
-        try:
-            status = os.stat(f"{place}{os.sep}{each}")  # noqa: PTH116
-        except OSError:
-            stamps.append("")
-        else:
-            # The change time as well: whoever replaces a file may set the other back.
-            times = f"{status.st_mtime_ns}.{status.st_ctime_ns}"
-            stamps.append(f"{times}.{status.st_size}.{status.st_ino}")
-    return "/".join(stamps) if stamps[0] else ""
+    found = [stamp(f"{place}{os.sep}{each}") for each in (name, f"{name[:-4]}.json")]
+    return repr(found) if found[0] is not None else ""
 
 
 def _saved_at(path: Path) -> datetime:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +79,15 @@ def read_annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> 
     return Annotation(read_mask(path, shape), read_record(path), seen, newer)
 
 
+@contextmanager
+def study_trouble(path: Path) -> Iterator[None]:
+    """Have an OSError told as a StudyProblem of the file it names, or of `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyProblem(error.filename or path, error.strerror or str(error)) from error
+
+
 def record_path(mask_path: Path) -> Path:
     """Where the record of a mask lies."""
     return mask_path.with_suffix(".json")
@@ -118,10 +128,8 @@ def read_record(mask_path: Path) -> Record:
 def read_record_of(mask_path: Path) -> tuple[Record, str]:
     """The record of a mask that is there, as `read_record` gives it, and the hash of its file."""
     path = record_path(mask_path)
-    try:
+    with study_trouble(mask_path):
         digest = hashlib.sha256(read_regular(mask_path, MOST_MASK_BYTES)).hexdigest()
-    except OSError as error:
-        raise StudyProblem(mask_path, error.strerror or str(error)) from error
     written_at = _moment(modified_ns(mask_path) / 1e9)
     image, over = "", None
     try:

@@ -13,13 +13,14 @@ from typing import TypeVar
 
 from engine import drafts as draft_files
 from engine import studyindex
-from engine.copies import move_aside, move_others, write_copy, writing
+from engine.copies import move_aside, move_others, write_copy
 from engine.dataset import assign_splits
 from engine.drafts import DRAFTS, Writer
 from engine.errors import ChangedOutside, StudyProblem, UnreadableImage, UnreadableMask, Vanished
 from engine.files import is_writable, stamp, sweep_parts, write_atomic, write_together
 from engine.folders import home_folder
-from engine.images import image_shape, list_images
+from engine.imagefiles import Listing, list_folder
+from engine.images import image_shape
 from engine.maskfiles import INDEX, MASKS, MaskFiles, image_version, mask_version, version_of
 from engine.masks import Mask, encode_mask
 from engine.records import (
@@ -32,6 +33,7 @@ from engine.records import (
     read_record,
     record_path,
     record_text,
+    study_trouble,
     write_record,
 )
 from engine.types import Base, Dataset, Origin, Sample
@@ -83,9 +85,9 @@ class Study:
         """Whether masks go beside the images; False where that folder cannot be written."""
         return self.masks_folder.parent == self.folder
 
-    def images(self) -> tuple[StudyImage, ...]:
-        """All images of the folder as people count, with status, origin, scores and times."""
-        paths = self._list()
+    def images(self, listing: Listing | None = None) -> tuple[StudyImage, ...]:
+        """All images, as people count, of the folder or of its `listing` if that was just made."""
+        paths = self._list(listing)
         files = self._files()
         if not files.places:
             return tuple(StudyImage(path) for path in paths)
@@ -174,7 +176,7 @@ class Study:
         It lies in the folder `copies` beside the masks and counts as no annotation.
         """
         self._expect_there(image_path)
-        with writing(image_path):
+        with study_trouble(image_path):
             if mask_hw is None:
                 mask_path, _ = self._files().find(image_path)
                 content, record = mask_path.read_bytes(), read_record(mask_path)
@@ -204,7 +206,7 @@ class Study:
 
         def write(folder: Path) -> Path:
             path = self._draft_path(folder, image_path)
-            with writing(path):
+            with study_trouble(path):
                 draft_files.write_draft(path, mask_hw, image_path.name, origin, known, self.writer)
             return path
 
@@ -213,7 +215,7 @@ class Study:
             path = write(self._room())
         except StudyProblem as error:
             try:
-                with writing(self.home):
+                with study_trouble(self.home):
                     self.home.mkdir(parents=True, exist_ok=True)
                 return write(self.home)
             except StudyProblem:
@@ -251,12 +253,10 @@ class Study:
         That one stays where it has been written since.
         """
         self._own(image_path)
-        for folder in (self.masks_folder, self.home):
-            path = self._draft_path(folder, image_path)
-            with writing(path):
-                draft_files.remove_draft(path)
-        if shown is not None and stamp(shown[0]) == shown[1]:
-            with writing(shown[0]):
+        with study_trouble(image_path):
+            for folder in (self.masks_folder, self.home):
+                draft_files.remove_draft(self._draft_path(folder, image_path))
+            if shown is not None and stamp(shown[0]) == shown[1]:
                 draft_files.remove_draft(shown[0])
 
     def saved_samples(self) -> tuple[Sample, ...]:
@@ -297,7 +297,7 @@ class Study:
             self._expect(base, image_path, saving=version)
             mask_path = self.masks_folder / files.find(image_path)[0].name
             draft = self._draft_path(self.masks_folder, image_path)
-            with writing(mask_path):
+            with study_trouble(mask_path):
                 if draft.exists():
                     # A kill before it is removed leaves a draft that is what is saved.
                     write_atomic(draft, content)
@@ -323,8 +323,7 @@ class Study:
             raise Vanished(self.folder)
         if not image_path.exists():
             raise Vanished(image_path)
-        shape = image_shape(image_path) if mask_hw is not None else None
-        if mask_hw is not None and shape not in (None, mask_hw.shape):
+        if mask_hw is not None and image_shape(image_path) not in (None, mask_hw.shape):
             raise ChangedOutside(image_path, "image", self.base(image_path), fits=False)
 
     def _expect(self, base: Base | None, image_path: Path, saving: str = "") -> None:
@@ -339,10 +338,11 @@ class Study:
         if found.image != base.image:
             raise ChangedOutside(image_path, "image", found)
 
-    def _list(self) -> list[Path]:
+    def _list(self, listing: Listing | None) -> list[Path]:
         try:
             # A name that is not text has no place in the index or in a record.
-            return [path for path in list_images(self.folder) if is_text(path.name)]
+            images = (listing or list_folder(self.folder)).images
+            return [path for path in images if is_text(path.name)]
         except UnreadableImage as error:
             raise StudyProblem(self.folder, error.reason) from error
 
@@ -366,7 +366,7 @@ class Study:
 
     def _room(self) -> Path:
         """The folder for masks, made where it is missing, but none above it beside images."""
-        with writing(self.masks_folder):
+        with study_trouble(self.masks_folder):
             if self.is_beside_images and not self.folder.is_dir():
                 raise Vanished(self.folder)
             self.masks_folder.mkdir(parents=not self.is_beside_images, exist_ok=True)
@@ -377,7 +377,7 @@ class Study:
         path = self._room() / INDEX
         told = "a damaged index that was put aside; every mask is there"
         try:
-            with writing(path):
+            with study_trouble(path):
                 return studyindex.transact(
                     path, work, lambda aside: self.notices.append(StudyProblem(aside, told))
                 )

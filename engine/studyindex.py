@@ -78,20 +78,6 @@ def transact(
     return _transact(path, work)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """The index at `path`, to be closed; a damaged one is moved aside first.
-
-    Raises StudyProblem for a newer version, sqlite3.Error and OSError for locks and full disks.
-    """
-    try:
-        return _connect_when_free(path)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        if not _is_damage(path, error):
-            raise
-    _move_aside(path)
-    return _connect_when_free(path)
-
-
 def reconcile(
     index: sqlite3.Connection, files: MaskFiles, image_paths: list[Path]
 ) -> dict[str, Row]:
@@ -157,14 +143,18 @@ def _checksum(*cells: Any) -> str:
 
 
 def _transact(path: Path, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-    with closing(_connect_when_free(path)) as connection:
+    with closing(connect(path)) as connection:
         answer = work(connection)
         connection.commit()
     return answer
 
 
-def _connect_when_free(path: Path) -> sqlite3.Connection:
-    """SQLite waits for locks itself, but not where two programs turn a new file to WAL at once."""
+def connect(path: Path) -> sqlite3.Connection:
+    """The index at `path`, to be closed, made where it is missing.
+
+    Raises StudyProblem for a newer version, sqlite3.Error for damage, locks and full disks.
+    """
+    # SQLite waits for locks itself, but not where two programs turn a new file to WAL at once.
     until = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import EngineError, UnreadableImage
-from engine.imagefiles import list_folder
+from engine.imagefiles import Listing, list_folder
 from engine.images import read_image
 from engine.maskfiles import image_version
 from engine.study import Study, Writer
@@ -48,8 +48,8 @@ def open_listed(
     first = paths[0]
     if first.is_dir():
         study = Study.open(first, writer)
-        rows = listed(study)
-        there = list_folder(first)
+        there = list_folder(study.folder)
+        rows = listed(study, there)
         skipped = dict(there.skipped)
         if unnamed := len(there.images) - len(rows):
             # Names of bytes that are no text have no place in an index or a record.
@@ -115,9 +115,9 @@ def told_skipped(skipped: Mapping[str, int]) -> str:
     return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
 
 
-def listed(study: Study) -> tuple[ImageRow, ...]:
-    """All images of a study, as the list shows them."""
+def listed(study: Study, listing: Listing | None = None) -> tuple[ImageRow, ...]:
+    """All images of a study, as the list shows them; `listing` is the folder's, if it is known."""
     return tuple(
         ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
-        for each in study.images()
+        for each in study.images(listing)
     )

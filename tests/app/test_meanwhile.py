@@ -29,6 +29,17 @@ def saved_elsewhere(desk: Desk) -> bytes:
     return Study.open(folder).save(folder / "a.png", disk(SHAPE), None, True).read_bytes()
 
 
+def recovered_over_a_review(desk: Desk) -> None:
+    """A drawing is put aside, somebody else saves and reviews, and the image is opened again."""
+    desk.open()
+    desk.draw(30, 40)
+    desk.session.open_next()
+    desk.settle()
+    saved_elsewhere(desk)
+    desk.session.open_previous()
+    desk.settle()
+
+
 def copies(desk: Desk) -> list[Path]:
     return sorted((desk.mask_path.parent / "copies").glob("*.png"))
 
@@ -206,13 +217,7 @@ class TestQuestions:
     def test_the_review_of_another_is_not_one_of_my_drawing(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        desk.open()
-        desk.draw(30, 40)
-        desk.session.open_next()
-        desk.settle()
-        saved_elsewhere(desk)
-        desk.session.open_previous()
-        desk.settle()
+        recovered_over_a_review(desk)
         desk.person.whose = "mine"
         desk.session.save()
         desk.settle()
@@ -222,13 +227,7 @@ class TestQuestions:
         assert desk.session.images[0].status == "saved"
 
     def test_where_the_drawing_is_undone_the_list_tells_of_the_review(self, desk: Desk) -> None:
-        desk.open()
-        desk.draw(30, 40)
-        desk.session.open_next()
-        desk.settle()
-        saved_elsewhere(desk)
-        desk.session.open_previous()
-        desk.settle()
+        recovered_over_a_review(desk)
         assert desk.session.images[0].status == "draft"
         desk.session.undo()
         desk.session.keeping.write_draft()
