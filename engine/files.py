@@ -30,9 +30,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     A pipe, socket or device is refused without waiting for it, as is what is longer, however the
     length comes about. Raises OSError, which names `path`.
     """
-    # Without O_NONBLOCK opening a pipe waits for a writer; a look before opening can be outdated.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = open_at_once(path)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -46,6 +44,15 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         raise OSError(errno.EFBIG, too_long, str(path))
     finally:
         os.close(descriptor)
+
+
+def open_at_once(path: Path) -> int:
+    """A descriptor to read a file from; a pipe is opened too, without waiting for its writer.
+
+    A look before opening can be outdated: what it is has to be asked of the descriptor. OSError
+    passes through.
+    """
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
 
 
 def name_with_room(name: str, room_bytes: int) -> str:

@@ -20,6 +20,7 @@ from PIL import ImageFile, UnidentifiedImageError
 from engine import jpegs, pngs
 from engine.depth import colour_of
 from engine.errors import UnreadableImage
+from engine.files import open_at_once
 from engine.imagefiles import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from engine.imagefiles import READS_AVIF
 from engine.imagefiles import is_image as is_image
@@ -150,8 +151,7 @@ def _regular(path: Path) -> BinaryIO:
     status = path.stat()
     if stat.S_ISREG(status.st_mode):
         # What has taken its place since does not block either.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        stream = open(os.open(path, flags), "rb")  # noqa: PTH123, SIM115
+        stream = os.fdopen(open_at_once(path), "rb")
         status = os.fstat(stream.fileno())
         # In /proc, files of no length can wait, too.
         if stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MAX_BYTES:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import queue
 import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -201,3 +203,32 @@ def wait_until(fact: Any, within_s: float, every_s: float = 0.005) -> bool:
 def unfinished_files(folder: Path) -> list[Path]:
     """Half-written files below a folder."""
     return sorted(path for path in folder.rglob("*.part") if path.is_file())
+
+
+def answering(
+    module: str, *arguments: object, home: Path, log: Path
+) -> tuple[subprocess.Popen[str], queue.Queue[str]]:
+    """A process of one of the campaigns' modules that is asked by lines, and the lines it answers.
+
+    An empty line is its end. What it complains of goes to the file `log`.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.campaigns.{module}", *map(str, arguments)],
+            cwd=PROJECT,
+            env=environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+        )
+    lines: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=listen, daemon=True).start()
+    return process, lines

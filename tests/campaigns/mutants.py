@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import queue
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
 
-from tests.campaigns.harness import PROJECT, Trial, environment
+from tests.campaigns.harness import Trial, answering
 
 LIMIT_S = 10.0
 START_S = 120.0
@@ -51,18 +49,9 @@ class _Worker:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="nca-seg-mutants-"))
         self._log = self._folder / "stderr"
-        with self._log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.campaigns.mutant_worker", self._folder / "sound"],
-                cwd=PROJECT,
-                env=environment(self._folder / "home"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                text=True,
-            )
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._process, self._lines = answering(
+            "mutant_worker", self._folder / "sound", home=self._folder / "home", log=self._log
+        )
         if self._lines.get(timeout=START_S) != "ready\n":
             raise RuntimeError(f"no worker starts: {self._log.read_text()[-2000:]}")
 
@@ -95,12 +84,6 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
 
 
 def _kind(number: int) -> str:

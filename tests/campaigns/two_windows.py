@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import random
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from engine.errors import EngineError
 from engine.maskfiles import MASKS
 from engine.masks import find_mask, read_mask
 from tests.campaigns.aftermath import Faults
-from tests.campaigns.harness import PROJECT, Trial, chances, environment, mask_hash
+from tests.campaigns.harness import Trial, answering, chances, mask_hash
 from tests.fakes import write_image
 
 SHAPE = (48, 64)
@@ -108,19 +105,10 @@ class _Window:
         self.knows: dict[str, str | None] = {}
         self._doing: list[str] = []
         self._log = own / "stderr"
-        with self._log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.campaigns.actor", study, own, str(number)],
-                cwd=PROJECT,
-                # One home for both, as a person has one.
-                env=environment(study.parent / "home"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                text=True,
-            )
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        # One home for both, as a person has one.
+        self._process, self._lines = answering(
+            "actor", study, own, number, home=study.parent / "home", log=self._log
+        )
 
     @property
     def doing(self) -> str:
@@ -158,12 +146,6 @@ class _Window:
         """Kill it."""
         self._process.kill()
         self._process.wait()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
 
 
 @dataclass
