@@ -13,18 +13,18 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys(
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 if TYPE_CHECKING:
-    from engine.checkpoint import load, read_spec, save
-    from engine.dataset import read_dataset
-    from engine.ensemble import replay, segment
+    from engine.diffusion.ensemble import replay, segment
     from engine.errors import EngineError
-    from engine.evaluation import evaluate
-    from engine.export import export_dataset
-    from engine.images import list_images, read_image
-    from engine.library import find, installed
-    from engine.masks import read_mask, write_mask
-    from engine.results import write_result
-    from engine.study import Study, study_dataset
-    from engine.training import finetune, train
+    from engine.evaluation.scoring import evaluate
+    from engine.images.reading import list_images, read_image
+    from engine.masks.edits import read_mask, write_mask
+    from engine.networks.checkpoint import load, read_spec, save
+    from engine.networks.library import find, installed
+    from engine.study.dataset import read_dataset
+    from engine.study.export import export_dataset
+    from engine.study.results import write_result
+    from engine.study.study import Study, study_dataset
+    from engine.training.loop import finetune, train
     from engine.types import (
         Dataset,
         EnsembleResult,
@@ -69,18 +69,18 @@ __all__ = [
 
 #: Where each of them is when the program runs; a test holds it to the imports above.
 _NAMES = {
-    "checkpoint": ("load", "read_spec", "save"),
-    "dataset": ("read_dataset",),
-    "ensemble": ("replay", "segment"),
+    "networks.checkpoint": ("load", "read_spec", "save"),
+    "study.dataset": ("read_dataset",),
+    "diffusion.ensemble": ("replay", "segment"),
     "errors": ("EngineError",),
-    "evaluation": ("evaluate",),
-    "export": ("export_dataset",),
-    "images": ("list_images", "read_image"),
-    "library": ("find", "installed"),
-    "masks": ("read_mask", "write_mask"),
-    "results": ("write_result",),
-    "study": ("Study", "study_dataset"),
-    "training": ("finetune", "train"),
+    "evaluation.scoring": ("evaluate",),
+    "study.export": ("export_dataset",),
+    "images.reading": ("list_images", "read_image"),
+    "networks.library": ("find", "installed"),
+    "masks.edits": ("read_mask", "write_mask"),
+    "study.results": ("write_result",),
+    "study.study": ("Study", "study_dataset"),
+    "training.loop": ("finetune", "train"),
     "types": (
         "Dataset",
         "EnsembleResult",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.streams import end_output, prepare_streams
+from engine.cli.console import end_output, prepare_streams
 from nca_seg_app.faults import start_log
 from nca_seg_app.obstacles import without_qt, without_window
 

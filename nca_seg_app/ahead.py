@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.files import Stamp, stamp
-from engine.images import read_image
+from engine.images.reading import read_image
 from engine.types import EnsembleResult, Image
 from nca_seg_app.jobs import Job, TimeLeft
 from nca_seg_app.runs import Run

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.errors import ChangedOutside
-from engine.images import IMAGE_SUFFIXES
+from engine.images.reading import IMAGE_SUFFIXES
 from engine.plaintext import NAME, one_line
 from nca_seg_app.form import Form
 from nca_seg_app.help import close_button

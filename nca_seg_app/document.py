@@ -23,7 +23,7 @@ class MaskDocument(QObject):
 
     A stroke is a transaction: `begin()` at mouse-down, `draw(edit)` on each move, `commit(text)`
     at mouse-up, `rollback()` on Escape. Everything else is `edit(text, edit)`. An edit is a pure
-    function of the mask that returns a Patch, such as those of `engine.masks`.
+    function of the mask that returns a Patch, such as those of `engine.masks.edits`.
     """
 
     #: Pixels that may differ from before (x = column, y = row, in image pixels).

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 
 from engine.errors import DatasetProblem, MaskKept
-from engine.export import ExportStep, export_dataset
-from engine.images import is_image
-from engine.maskfiles import keeps_masks
-from engine.masks import mask_name, write_mask
+from engine.images.reading import is_image
+from engine.masks.edits import mask_name, write_mask
 from engine.plaintext import one_line
+from engine.study.export import ExportStep, export_dataset
+from engine.study.mask_files import keeps_masks
 from nca_seg_app.jobs import Jobs
 from nca_seg_app.undertaking import Undertaking
 

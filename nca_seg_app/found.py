@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import EngineError, UnreadableImage
-from engine.imagefiles import Listing, list_folder
-from engine.images import read_image
-from engine.maskfiles import image_version
-from engine.study import Study, Writer
+from engine.images.listing import Listing, list_folder
+from engine.images.reading import read_image
+from engine.study.mask_files import image_version
+from engine.study.study import Study, Writer
 from nca_seg_app.opened import OpenedImage, read_opened, with_annotation
 from nca_seg_app.ports import ImageRow
 

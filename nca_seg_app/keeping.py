@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.errors import ChangedOutside
-from engine.study import Status
+from engine.study.study import Status
 from engine.types import EnsembleResult
 from nca_seg_app.conflicts import saved_last, settle
 from nca_seg_app.document import MaskDocument

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 
 from engine.errors import FolderInUse
-from engine.leftovers import Leftover
-from engine.library import ModelEntry
 from engine.locks import Lock
-from engine.study import study_dataset
+from engine.networks.library import ModelEntry
+from engine.study.study import study_dataset
+from engine.training.leftovers import Leftover
 from engine.types import ModelSpec, Sample, TrainSettings, TrainStep, evenly
 from nca_seg_app.comparing import Comparing
 from nca_seg_app.undertaking import Undertaking

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.study import Status, Study
+from engine.study.study import Status, Study
 from nca_seg_app.ports import ImageRow
 
 if TYPE_CHECKING:

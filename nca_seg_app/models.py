@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 
 from engine.files import stamp
-from engine.library import ModelEntry
+from engine.networks.library import ModelEntry
 from engine.types import Device
 from nca_seg_app.ports import Engine
 

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer
 
 from engine.errors import EngineError
 from engine.files import Stamp, stamp
-from engine.images import read_image
+from engine.images.reading import read_image
 from engine.types import Image
 from nca_seg_app.jobs import Tasks
 
@@ -55,8 +55,8 @@ class Neighbours(QObject):
     def read(self, path: Path) -> Image:
         """The image, from memory where its file is as it was. May be called in any thread.
 
-        Where it is just being read, that is waited for. Raises what `engine.images.read_image`
-        raises.
+        Where it is just being read, that is waited for. Raises what
+        `engine.images.reading.read_image` raises.
         """
         underway = self._underway
         if underway is not None and underway[0] == path:

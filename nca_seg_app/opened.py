@@ -12,10 +12,10 @@ import numpy as np
 from PySide6.QtCore import QObject
 
 from engine.errors import EngineError
-from engine.images import read_image
-from engine.masks import replace
-from engine.records import Seen
-from engine.study import Study
+from engine.images.reading import read_image
+from engine.masks.edits import replace
+from engine.study.records import Seen
+from engine.study.study import Study
 from engine.types import Base, Image, Origin
 from nca_seg_app.document import Mask, MaskDocument
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import Vanished
-from engine.images import read_preview
+from engine.images.reading import read_preview
 from nca_seg_app.found import Opened, open_listed, told_skipped
 from nca_seg_app.opened import OpenedImage, read_opened
 from nca_seg_app.ports import Answer, PathKind

@@ -10,15 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine import library, masks
 from engine.errors import ChangedOutside
 from engine.files import write_atomic
 from engine.folders import home_folder
-from engine.images import IMAGE_SUFFIXES
-from engine.leftovers import Leftover, unfinished
-from engine.library import ModelEntry
-from engine.preload import for_good, load_libraries, load_optimizer
-from engine.study import Status
+from engine.images.reading import IMAGE_SUFFIXES
+from engine.masks import edits
+from engine.networks import library
+from engine.networks.library import ModelEntry
+from engine.networks.preload import for_good, load_libraries, load_optimizer
+from engine.study.study import Status
+from engine.training.leftovers import Leftover, unfinished
 from engine.types import (
     CellStep,
     Dataset,
@@ -129,27 +130,28 @@ def real_engine() -> Engine:
 def warm_up() -> None:
     """Load what the first outline would wait a third of a second for; in any thread."""
     with for_good():
-        masks.warm_up()
+        edits.warm_up()
 
 
 @cache
 def _load_torch() -> None:
     with for_good():
         load_libraries()
-        from engine import checkpoint, ensemble  # noqa: F401
+        from engine.diffusion import ensemble  # noqa: F401
+        from engine.networks import checkpoint  # noqa: F401
 
 
 @cache
 def _load_training() -> None:
     with for_good():
-        from engine import training  # noqa: F401
+        from engine.training import loop  # noqa: F401
 
         load_optimizer()
 
 
 def _load_model(path: Path, device: Device) -> Any:
     _load_torch()
-    from engine.checkpoint import load
+    from engine.networks.checkpoint import load
 
     return load(path, device)
 
@@ -160,7 +162,7 @@ def _device_text(model: Any) -> str:
 
 
 def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
-    from engine.ensemble import segment
+    from engine.diffusion.ensemble import segment
 
     return segment(model, image, settings)
 
@@ -168,7 +170,7 @@ def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[Ens
 def _replay(
     model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
 ) -> Iterator[CellStep]:
-    from engine.ensemble import replay
+    from engine.diffusion.ensemble import replay
 
     return replay(model, image, noisy_hw, timestep, seed, member)
 
@@ -177,7 +179,7 @@ def _finetune(
     model: Any, dataset: Dataset, settings: TrainSettings, folder: Path
 ) -> Iterator[TrainStep]:
     _load_training()
-    from engine.training import finetune
+    from engine.training.loop import finetune
 
     return finetune(model, dataset, settings, folder)
 

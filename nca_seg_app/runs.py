@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.library import ModelEntry
+from engine.networks.library import ModelEntry
 from engine.types import Device, EnsembleResult, Float, Image, SampleSettings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal
 
-from engine import masks
-from engine.library import ModelEntry
+from engine.masks import edits
+from engine.networks.library import ModelEntry
 from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
 from nca_seg_app.document import Mask
 from nca_seg_app.editing import edit_aside
@@ -304,7 +304,7 @@ class Segmentation(Undertaking):
 
         def edit(mask_hw: Mask) -> Patch | None:
             tried.append(tried[0] if tried else proposal())
-            return masks.replace(mask_hw, tried[0])
+            return edits.replace(mask_hw, tried[0])
 
         def finish() -> None:
             self._taking = None

@@ -9,9 +9,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine import masks
-from engine.library import ModelEntry
-from engine.study import Study, Writer
+from engine.masks import edits
+from engine.networks.library import ModelEntry
+from engine.study.study import Study, Writer
 from engine.types import Image
 from nca_seg_app import settings as settings_files
 from nca_seg_app.ahead import Ahead
@@ -277,21 +277,21 @@ class Session(QObject):
 
     def fill_holes(self) -> None:
         """Fill what the outline encloses."""
-        self.edit_aside("Fill holes", masks.fill_holes)
+        self.edit_aside("Fill holes", edits.fill_holes)
 
     def keep_largest(self) -> None:
         """Remove all but the largest connected area."""
-        self.edit_aside("Keep largest", masks.keep_largest)
+        self.edit_aside("Keep largest", edits.keep_largest)
 
     def smooth(self) -> None:
         """Round the outline a little, in proportion to the image."""
         if self._image is not None:
             radius_px = max(1.0, SMOOTH_SHARE * min(self._image.height, self._image.width))
-            self.edit_aside("Smooth", lambda mask_hw: masks.smooth(mask_hw, radius_px))
+            self.edit_aside("Smooth", lambda mask_hw: edits.smooth(mask_hw, radius_px))
 
     def clear(self) -> None:
         """Empty the mask."""
-        self.edit_aside("Clear", lambda mask_hw: masks.replace(mask_hw, mask_hw & False))
+        self.edit_aside("Clear", lambda mask_hw: edits.replace(mask_hw, mask_hw & False))
 
     def save(self) -> None:
         """Write the mask to the study with its origin; `saved` follows."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
-from engine.study import Study
+from engine.study.study import Study
 from engine.types import Base
 from nca_seg_app.found import listed
 from nca_seg_app.listing import merged

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ChangedOutside
-from engine.records import Seen
-from engine.study import Study
+from engine.study.records import Seen
+from engine.study.study import Study
 from engine.types import Base, Origin
 from nca_seg_app.document import Mask, MaskDocument
 from nca_seg_app.opened import Source

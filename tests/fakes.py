@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside
 from engine.framing import Frame
-from engine.library import ModelEntry
+from engine.networks.library import ModelEntry
 from engine.types import (
     CellStep,
     Dataset,

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.device import DeviceChoice
-from engine.model import Denoiser, Model
-from engine.models import build
-from engine.presets import preset
+from engine.diffusion.model import Denoiser, Model
+from engine.networks.device import DeviceChoice
+from engine.networks.presets import preset
+from engine.networks.table import build
 from engine.types import Float, Image, ModelSpec
 
 CPU = DeviceChoice("cpu", "float32", "tests are to be equal everywhere")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from engine.dataset import read_dataset
+from engine.study.dataset import read_dataset
 from engine.types import Dataset
 from tests.oracles import disk, lesion
 

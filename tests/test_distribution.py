@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from engine import library
+from engine.networks import library
 from tests.conftest import PROJECT
 
 SHIPPED = ("engine", "nca_seg_app", "resources")

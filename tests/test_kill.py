@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import checkpoint
-from engine.masks import read_mask
-from engine.study import Study
-from engine.training import BEST, LAST, STATE, train
+from engine.masks.edits import read_mask
+from engine.networks import checkpoint
+from engine.study.study import Study
+from engine.training.loop import BEST, LAST, STATE, train
 from engine.types import TrainSettings
 from tests.fakes import write_image
 from tests.oracles import tiny_spec
@@ -34,7 +34,7 @@ import sys
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings
 from tests.fakes import Person, fake_engine
@@ -69,8 +69,8 @@ application.exec()
 TRAINING = """
 import sys
 from pathlib import Path
-from engine import training
-from engine.dataset import read_dataset
+from engine.training import loop
+from engine.study.dataset import read_dataset
 from engine.types import TrainSettings
 from tests.oracles import tiny_spec
 
@@ -84,8 +84,8 @@ for step in training.train(tiny_spec(), dataset, settings, Path(sys.argv[2])):
 SEGMENTING = """
 import sys
 from pathlib import Path
-from engine.ensemble import segment
-from engine.results import write_result
+from engine.diffusion.ensemble import segment
+from engine.study.results import write_result
 from engine.types import SampleSettings
 from tests.oracles import disk, lesion, lively_model
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import listing, reporting, segmenting, training
+from engine.cli import models, report, segment, train
+from engine.cli.console import NOBODY_READS, end_output, prepare_streams
 from engine.cli.options import NOTHING_DONE, say
 from engine.plaintext import shown_reason
-from engine.streams import NOBODY_READS, end_output, prepare_streams
 
 HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.
 
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"nca-seg {listing.version()}")
+        print(f"nca-seg {models.version()}")
         raise typer.Exit
 
 
@@ -65,14 +65,14 @@ def _program(
     """Options of the program as a whole."""
 
 
-app.command("segment")(segmenting.segment)
-app.command("evaluate")(segmenting.evaluate)
-app.command("report")(reporting.report)
-app.command("train")(training.train)
-app.command("finetune")(training.finetune)
-app.command("export")(training.export)
-app.command("models")(listing.models)
-app.command("doctor")(listing.doctor)
+app.command("segment")(segment.segment)
+app.command("evaluate")(segment.evaluate)
+app.command("report")(report.report)
+app.command("train")(train.train)
+app.command("finetune")(train.finetune)
+app.command("export")(train.export)
+app.command("models")(models.models)
+app.command("doctor")(models.doctor)
 
 
 def main() -> None:

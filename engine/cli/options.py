@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from engine.cli.console import NOBODY_READS
 from engine.cli.signals import INTERRUPTED as INTERRUPTED
 from engine.cli.signals import ending
 from engine.errors import (
@@ -42,12 +43,11 @@ from engine.plaintext import (
     shown_reason,
     shown_text,
 )
-from engine.streams import NOBODY_READS
 from engine.types import Dataset, Device
 
 if TYPE_CHECKING:
-    from engine.library import ModelEntry
-    from engine.model import Model
+    from engine.diffusion.model import Model
+    from engine.networks.library import ModelEntry
 
 SOME_FAILED, NOTHING_DONE = 3, 4
 
@@ -243,14 +243,14 @@ def print_json(content: Any) -> None:
 
 def find_model(name: str) -> ModelEntry:
     """The installed model of a name or file. Raises EngineError."""
-    from engine.library import find
+    from engine.networks.library import find
 
     return find(name)
 
 
 def load_model(entry: ModelEntry, device: Device) -> Model:
     """A model ready to run. Raises what `expect_device` raises, or EngineError."""
-    from engine.checkpoint import load
+    from engine.networks.checkpoint import load
 
     expect_device(device)
     return load(entry.path, device)
@@ -258,7 +258,7 @@ def load_model(entry: ModelEntry, device: Device) -> Model:
 
 def tell_leftovers() -> None:
     """Say what a fine-tuning that was killed had learned; what leads to nothing is removed."""
-    from engine.leftovers import unfinished
+    from engine.training.leftovers import unfinished
 
     left = unfinished()
     if left is not None:
@@ -270,7 +270,7 @@ def tell_leftovers() -> None:
 
 def expect_device(device: Device) -> None:
     """Raise Refusal, with the reason, where a device is not there."""
-    from engine.device import choose
+    from engine.networks.device import choose
 
     try:
         choose(device)
@@ -284,8 +284,8 @@ def open_data(folder: Path) -> Dataset:
 
     Says what of the data set folder is left out.
     """
-    from engine.dataset import read_dataset
-    from engine.study import Study, study_dataset
+    from engine.study.dataset import read_dataset
+    from engine.study.study import Study, study_dataset
 
     if os.path.lexists(folder / "images") or not folder.is_dir():
         dataset = read_dataset(folder)

@@ -16,7 +16,7 @@ from engine.types import Sample, evenly, frozen_array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.evaluation import Examined
+    from engine.evaluation.scoring import Examined
 
 #: So many images of test are shown, spread evenly over it: nobody chose them.
 SHOWN = 5

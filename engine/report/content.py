@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, fields
 from typing import Any
 
+from engine.evaluation.reliability import Calibration
 from engine.metrics import interval
-from engine.reliability import Calibration
 from engine.report.measuring import Doubt, Measured, Report, Subject
 from engine.report.recipes import Recipe, changed, usual
 from engine.report.reproduction import loss_of, measured_by, rows, trained_by

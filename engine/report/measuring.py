@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.diffusion.sampling import Denoises
 from engine.errors import DatasetProblem
-from engine.evaluation import FAILED_DICE, Evaluation, Examined, examine
-from engine.reliability import (
+from engine.evaluation.reliability import (
     UNCERTAINTIES,
     Calibration,
     apply_temperature,
@@ -23,11 +23,11 @@ from engine.reliability import (
     risk_coverage,
     spearman,
 )
+from engine.evaluation.scoring import FAILED_DICE, Evaluation, Examined, examine
 from engine.report.compared import Compared, shown_ids, with_answer
 from engine.report.recipes import Recipe
 from engine.report.sweep import Sweep, planned, sweep
 from engine.report.worst import Worst, with_newest
-from engine.sampling import Denoises
 from engine.types import Dataset, SampleSettings, evenly
 
 #: So many pixels of each image of val, drawn with replacement, enter the fit of the temperature.
@@ -56,7 +56,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """How one of the `UNCERTAINTIES` ranks the images of test; `engine.reliability` defines all.
+    """How one of the `UNCERTAINTIES` of `engine.evaluation.reliability` ranks the images of test.
 
     `spearman` is with 1 − Dice, `auroc` for a Dice below 0.8; NaN where nothing can be ranked.
     `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean.
@@ -141,7 +141,7 @@ def report(
     limit : at most this many images of a split, spread over it.
 
     Raises DatasetProblem before the first event where the data has neither val nor test, and what
-    `engine.evaluation.evaluate` raises.
+    `engine.evaluation.scoring.evaluate` raises.
     """
     val, test = (evenly(dataset.split(name), limit) for name in ("val", "test"))
     if not val and not test:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from engine.evaluation import FAILED_DICE, Scores
-from engine.reliability import UNCERTAINTIES
+from engine.evaluation.reliability import UNCERTAINTIES
+from engine.evaluation.scoring import FAILED_DICE, Scores
 from engine.report import plots
 from engine.report.beside import beside_the_paper, recipe_table
 from engine.report.markup import (

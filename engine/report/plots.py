@@ -14,8 +14,8 @@ from engine.report.markup import Html
 from engine.types import Sampler
 
 if TYPE_CHECKING:
-    from engine.evaluation import Evaluation
-    from engine.reliability import Calibration
+    from engine.evaluation.reliability import Calibration
+    from engine.evaluation.scoring import Evaluation
     from engine.report.measuring import Doubt
     from engine.report.sweep import Curve, Sweep
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.checkpoint import read_spec
-from engine.curves import LOG, read_curves
+from engine.networks.checkpoint import read_spec
 from engine.report.reproduction import trained_by
-from engine.training import BEST
+from engine.training.curves import LOG, read_curves
+from engine.training.loop import BEST
 from engine.types import ModelSpec
 
 #: Of the spec, what a recipe may set; all else of it is in the training record.

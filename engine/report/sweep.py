@@ -10,12 +10,12 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ensemble import segment
-from engine.fusion import fuse
-from engine.images import read_image
-from engine.masks import read_mask
+from engine.diffusion.ensemble import segment
+from engine.diffusion.fusion import fuse
+from engine.diffusion.sampling import Denoises
+from engine.images.reading import read_image
+from engine.masks.edits import read_mask
 from engine.metrics import dice
-from engine.sampling import Denoises
 from engine.types import EnsembleResult, ModelSpec, Sample, Sampler, SampleSettings
 
 #: Members that are drawn at each number of diffusion steps that is tried. Many members at many
@@ -132,7 +132,7 @@ def sweep(model: Denoises, samples: Sequence[Sample], settings: SampleSettings) 
     """One event per ensemble: every setting that is `planned`, image after image.
 
     Masks are the mean of the members, cut at 0.5, at the image's own size. Raises what
-    `engine.evaluation.evaluate` raises.
+    `engine.evaluation.scoring.evaluate` raises.
     """
     tried = planned(model.spec, settings)
     newest = Sweep(0, len(samples) * len(tried))

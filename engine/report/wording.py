@@ -14,7 +14,7 @@ from engine.report.markup import Html, element, html
 from engine.types import SampleSettings
 
 if TYPE_CHECKING:
-    from engine.evaluation import Evaluation
+    from engine.evaluation.scoring import Evaluation
 
 
 def mean(evaluation: Evaluation, key: str, digits: int = 3) -> str:

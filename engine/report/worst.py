@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from engine.evaluation import Examined, Scores
-from engine.masks import outline
+from engine.evaluation.scoring import Examined, Scores
+from engine.masks.edits import outline
 from engine.types import frozen_array
 
 #: How many are kept, and the longer side of their pictures.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import masks
-from engine.similar import Similar
+from engine.masks import edits
+from engine.masks.region_growing import Similar
 from engine.types import Patch
 from nca_seg_app.document import MaskDocument
 
@@ -89,7 +89,7 @@ class DrawingTool:
         self._points = []
         if len(vertices_rc) >= 3:
             document.begin(self.name)
-            document.draw(lambda mask_hw: masks.polygon(mask_hw, vertices_rc, adds))
+            document.draw(lambda mask_hw: edits.polygon(mask_hw, vertices_rc, adds))
             document.commit(noun if adds else f"Erase with {noun.lower()}")
 
 
@@ -131,7 +131,7 @@ class Brush(DrawingTool):
         self, points_rc: NDArray[np.float64]
     ) -> Callable[[NDArray[np.bool_]], Patch | None]:
         radius_px, adds = self._radius_px(), self._adds
-        return lambda mask_hw: masks.stroke(mask_hw, points_rc, radius_px, adds)
+        return lambda mask_hw: edits.stroke(mask_hw, points_rc, radius_px, adds)
 
 
 class Eraser(Brush):

@@ -9,9 +9,9 @@ import numpy as np
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QListWidget, QSizePolicy, QVBoxLayout, QWidget
 
+from engine.masks.measurements import Measurements, measure
 from engine.metrics import dice
 from engine.plaintext import one_line
-from engine.shape import Measurements, measure
 from nca_seg_app.panels.pictures import Refresh
 from nca_seg_app.panels.words import difference, measured
 from nca_seg_app.plain import PlainLabel

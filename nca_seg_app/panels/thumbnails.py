@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from engine.images import read_image, read_preview
+from engine.images.reading import read_image, read_preview
 from nca_seg_app.session import Session
 
 #: A screenful stays whatever the bound: the list would ask for what it shows again and again.
@@ -20,8 +20,8 @@ WAITING = 40
 def thumbnail_of(path: Path, side_px: int) -> QImage:
     """The picture in the file, upright, at most `side_px` wide and high. May be called anywhere.
 
-    Read as the canvas reads it, with the same colours. Raises what `engine.images.read_image`
-    raises.
+    Read as the canvas reads it, with the same colours. Raises what
+    `engine.images.reading.read_image` raises.
     """
     # Camera images take milliseconds so: a JPEG is decoded at a fraction of its size.
     pixels_hwc = read_preview(path, side_px)

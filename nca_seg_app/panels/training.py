@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.dataset import VAL_SHARE
 from engine.plaintext import shown_name
+from engine.study.dataset import VAL_SHARE
 from engine.types import TrainStep
 from nca_seg_app.form import Form
 from nca_seg_app.panels.comparison import ComparisonView

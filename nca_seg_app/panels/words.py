@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.library import ModelEntry
+from engine.masks.measurements import Measurements
+from engine.networks.library import ModelEntry
+from engine.networks.presets import parameter_count
 from engine.plaintext import shown_name
-from engine.presets import parameter_count
-from engine.shape import Measurements
 from engine.types import EnsembleResult, ModelSpec
 from nca_seg_app.panels.agreement import Agreement
 

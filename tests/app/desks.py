@@ -10,7 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from engine import masks
+from engine.masks import edits
 from engine.types import SampleSettings, TrainSettings
 from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Has, Session
@@ -51,7 +51,7 @@ class Desk:
         self.settle()
 
     @property
-    def mask_hw(self) -> masks.Mask:
+    def mask_hw(self) -> edits.Mask:
         assert self.session.document is not None
         return self.session.document.mask_hw
 
@@ -98,7 +98,7 @@ class Desk:
         document = self.session.document
         assert document is not None
         document.begin("brush")
-        document.draw(lambda hw: masks.stroke(hw, np.array([[row, column]]), radius_px, True))
+        document.draw(lambda hw: edits.stroke(hw, np.array([[row, column]]), radius_px, True))
         return document
 
     def draw(self, row: float = 20, column: float = 20, radius_px: float = 5) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.errors import OutOfMemory
-from engine.study import Study
+from engine.study.study import Study
 from engine.types import CellStep
 from nca_seg_app import ahead as module
 from nca_seg_app.session import Has

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.actions import ACTIONS, find_action
 from nca_seg_app.segmenting import SETTLE_MS
 from nca_seg_app.viewing import Shown
@@ -225,7 +225,7 @@ def test_what_cannot_be_taken_is_told_and_can_be_tried_again(
         raise MemoryError
 
     with monkeypatch.context() as broken:
-        broken.setattr(masks, "replace", full)
+        broken.setattr(edits, "replace", full)
         run.accept()
         desk.settle()
     assert told == [1]

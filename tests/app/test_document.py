@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
-from engine import masks
+from engine.masks import edits
 from engine.types import Patch
 from nca_seg_app.document import MaskDocument, pack
 from nca_seg_app.history import UNDO_STEPS
@@ -19,10 +19,10 @@ SHAPE = (23, 31)
 
 def brush(row: float, column: float, value: bool = True):  # type: ignore[no-untyped-def]
     """An edit that paints a dot of radius 3."""
-    return lambda mask_hw: masks.stroke(mask_hw, np.array([[row, column]]), 3.0, value)
+    return lambda mask_hw: edits.stroke(mask_hw, np.array([[row, column]]), 3.0, value)
 
 
-def edits() -> st.SearchStrategy[list[tuple[str, float, float, bool]]]:
+def any_edits() -> st.SearchStrategy[list[tuple[str, float, float, bool]]]:
     place = st.floats(-5, 35, allow_nan=False)
     kind = st.sampled_from(["stroke", "edit", "fill", "undo", "redo", "abandon"])
     return st.lists(st.tuples(kind, place, place, st.booleans()), max_size=25)
@@ -30,7 +30,7 @@ def edits() -> st.SearchStrategy[list[tuple[str, float, float, bool]]]:
 
 @pytest.mark.usefixtures("qapp")
 @settings(deadline=None)
-@given(edits(), st.booleans())
+@given(any_edits(), st.booleans())
 def test_undoing_all_gives_the_original_and_redoing_all_the_final(
     steps: list[tuple[str, float, float, bool]], begins_empty: bool
 ) -> None:
@@ -49,7 +49,7 @@ def test_undoing_all_gives_the_original_and_redoing_all_the_final(
             case "edit":
                 document.edit("Dot", brush(row, column, value))
             case "fill":
-                document.edit("Fill", masks.fill_holes)
+                document.edit("Fill", edits.fill_holes)
             case "undo":
                 document.undo()
             case "redo":
@@ -104,7 +104,7 @@ def test_an_edit_without_difference_pushes_nothing() -> None:
     assert not document.edit("Nothing", lambda mask_hw: Patch(0, 0, same, same.copy()))
     document.begin("brush")
     document.draw(brush(10, 10, value=True))
-    document.draw(lambda mask_hw: masks.replace(mask_hw, same))
+    document.draw(lambda mask_hw: edits.replace(mask_hw, same))
     assert not document.commit("There and back")
     assert not document.can_undo
     assert not document.unsaved
@@ -182,13 +182,13 @@ def test_a_note_holds_until_its_step_is_undone_and_outlives_the_undo_limit() -> 
     document = MaskDocument((4, 4), note="born")
     dot = np.zeros((4, 4), bool)
     dot[0, 0] = True
-    assert document.push("Accept", pack(masks.replace(document.mask_hw, dot)), "accepted")
+    assert document.push("Accept", pack(edits.replace(document.mask_hw, dot)), "accepted")
     assert document.note == "accepted"
     document.undo()
     assert document.note == "born"
     document.redo()
     for _ in range(UNDO_STEPS + 1):
-        document.edit("Flip", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+        document.edit("Flip", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
     assert document.note == "accepted"
     assert len(document.steps) == UNDO_STEPS
 
@@ -197,7 +197,7 @@ def test_a_note_holds_until_its_step_is_undone_and_outlives_the_undo_limit() -> 
 def test_the_saved_state_can_fall_off_the_end_or_be_drawn_over() -> None:
     document = MaskDocument((4, 4))
     for _ in range(UNDO_STEPS + 1):
-        document.edit("Flip", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+        document.edit("Flip", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
     while document.can_undo:
         document.undo()
         assert document.unsaved
@@ -212,7 +212,7 @@ def test_the_saved_state_can_fall_off_the_end_or_be_drawn_over() -> None:
 @pytest.mark.usefixtures("qapp")
 def test_a_step_over_a_whole_large_mask_needs_little_memory() -> None:
     full_hw = disk((3000, 4000))
-    packed = pack(masks.replace(np.zeros_like(full_hw), full_hw))
+    packed = pack(edits.replace(np.zeros_like(full_hw), full_hw))
     assert packed is not None
     assert len(packed.bits) < full_hw.size / 100
 

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.panels.images import ImagesPanel
 from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.session import Has, Session
@@ -39,7 +39,7 @@ def session(window: Window, qtbot: QtBot, tmp_path: Path) -> Session:
     session.open_next()
     qtbot.waitUntil(lambda: session.index == 1 and Has.IDLE in session.state)
     assert session.document is not None
-    session.document.edit("Fill", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+    session.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
     session.segmentation.segment()
     qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
     return session

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import locks
 from engine.errors import Diverged
-from engine.leftovers import Leftover
+from engine.training.leftovers import Leftover
 from engine.types import ModelSpec
 from nca_seg_app.session import Has, Session
 from tests.app.desks import Desk, leave

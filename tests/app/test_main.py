@@ -13,7 +13,8 @@ import pytest
 from PIL import Image as PillowImage
 from PySide6.QtCore import qWarning
 
-from engine import library, masks
+from engine.masks import edits
+from engine.networks import library
 from nca_seg_app.__main__ import has_display, parser
 from nca_seg_app.headless import KNOWN_COMPLAINT, without_known_complaint
 from tests.conftest import PROJECT
@@ -21,10 +22,10 @@ from tests.conftest import PROJECT
 TINY = """
 import sys
 from pathlib import Path
-from engine.checkpoint import save
-from engine.device import choose
-from engine.model import Model
-from engine.models import build
+from engine.networks.checkpoint import save
+from engine.networks.device import choose
+from engine.diffusion.model import Model
+from engine.networks.table import build
 from engine.types import ModelSpec
 spec = ModelSpec("tiny", "multicbam", channels=8, hidden=8, updates=1, size=16)
 path = Path(sys.argv[1])
@@ -84,7 +85,7 @@ def test_without_a_display_the_result_lies_in_files(tmp_path: Path, sample_image
     ]
     with PillowImage.open(sample_image) as picture:
         shape = (picture.height, picture.width)
-    masks.read_mask(out / f"{stem}_segmentation.png", shape)
+    edits.read_mask(out / f"{stem}_segmentation.png", shape)
     assert json.loads((out / f"{stem}.json").read_text())["format"] == "nca-seg/result"
     with PillowImage.open(out / f"{stem}_overlay.png") as overlay:
         assert (overlay.height, overlay.width) == shape

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside, UnreadableImage
-from engine.masks import read_mask
-from engine.records import read_record
-from engine.study import Study
+from engine.masks.edits import read_mask
+from engine.study.records import read_record
+from engine.study.study import Study
 from engine.types import Image
 from nca_seg_app import watching
 from nca_seg_app.found import listed

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as PillowImage
 from pytestqt.qtbot import QtBot
 
-from engine.images import read_image
+from engine.images.reading import read_image
 from engine.types import Image
 from nca_seg_app import neighbours as module
 from tests.app.desks import SHAPE, Desk, leave

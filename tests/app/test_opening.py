@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from engine.images import read_preview
-from engine.study import Study
+from engine.images.reading import read_preview
+from engine.study.study import Study
 from nca_seg_app import found, opening
 from nca_seg_app.opened import OpenedImage, read_opened
 from nca_seg_app.session import Has, Session

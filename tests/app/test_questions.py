@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.ports import Answer
 from tests.app.desks import Desk
 from tests.fakes import Person, write_image
@@ -52,10 +52,10 @@ def reads_another_while_asked(desk: Desk, drawn: str = "meanwhile") -> None:
     desk.session.prompts = desk.person
 
 
-def masks_of(desk: Desk) -> dict[str, masks.Mask]:
+def masks_of(desk: Desk) -> dict[str, edits.Mask]:
     """The saved masks by the stem of their image."""
     found = sorted((desk.folder / "images" / "segmentations").glob("*_segmentation.png"))
-    return {path.stem.removesuffix("_segmentation"): masks.read_mask(path) for path in found}
+    return {path.stem.removesuffix("_segmentation"): edits.read_mask(path) for path in found}
 
 
 @pytest.mark.parametrize("drawn", ["before", "meanwhile"])

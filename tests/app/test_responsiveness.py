@@ -25,7 +25,7 @@ SLOW_MODULES = {
     "images", "library", "maskfiles", "maskreading", "metadata",
     "model", "pixels", "sampling", "study", "studyindex", "training",
 }  # fmt: skip
-#: Functions of `engine.masks` that go over the whole mask or a file.
+#: Functions of `engine.masks.edits` that go over the whole mask or a file.
 SLOW_EDITS = {"fill_holes", "keep_largest", "smooth", "read_mask", "write_mask"}
 #: It compares two paths.
 QUICK = ("is_beside_images", "stamp")

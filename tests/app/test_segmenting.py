@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.errors import OutOfMemory, UnreadableModel
 from engine.framing import Frame
-from engine.study import Study
+from engine.study.study import Study
 from engine.types import CellStep, DenoiseStep, EnsembleResult
 from nca_seg_app.jobs import TimeLeft
 from nca_seg_app.runs import Film

@@ -37,9 +37,9 @@ def filled(document: MaskDocument) -> None:
 
 
 def _all(mask_hw: np.ndarray) -> object:
-    from engine import masks
+    from engine.masks import edits
 
-    return masks.replace(mask_hw, np.ones_like(mask_hw))
+    return edits.replace(mask_hw, np.ones_like(mask_hw))
 
 
 def draw_square(tool: DrawingTool, erase: bool = False) -> None:

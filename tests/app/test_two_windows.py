@@ -11,10 +11,10 @@ import pytest
 from PIL import Image as PillowImage
 from pytestqt.qtbot import QtBot
 
-from engine import drafts
-from engine.masks import read_mask, write_mask
-from engine.records import read_record
-from engine.study import Study
+from engine.masks.edits import read_mask, write_mask
+from engine.study import drafts
+from engine.study.records import read_record
+from engine.study.study import Study
 from nca_seg_app.session import Has
 from tests.app.desks import SHAPE, Desk, leave
 from tests.fakes import disk, write_image

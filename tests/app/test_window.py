@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.actions import ACTIONS
 from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
 from nca_seg_app.panels.segment import SegmentPanel
@@ -73,7 +73,7 @@ def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
     assert image is not None
     assert (document.mask_hw == proposed_hw).all()
     corner_rc = np.array([[2.0, 2.0]])
-    document.edit("Brush", lambda mask_hw: masks.stroke(mask_hw, corner_rc, 3.0, True))
+    document.edit("Brush", lambda mask_hw: edits.stroke(mask_hw, corner_rc, 3.0, True))
     assert document.mask_hw[2, 2]
     assert "Brush" in window.commands.actions["edit.undo"].text()
     trigger(window, "edit.undo")
@@ -84,9 +84,9 @@ def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
     assert not window.isWindowModified()
     assert "saved" in window.status.saved.text()
     assert session.study is not None
-    mask_path = masks.find_mask(session.study.masks_folder, "sample")
+    mask_path = edits.find_mask(session.study.masks_folder, "sample")
     assert mask_path is not None
-    assert (masks.read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
+    assert (edits.read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
 
 
 def test_every_action_is_in_its_menu_with_its_keys(window: Window) -> None:
@@ -141,7 +141,7 @@ def test_closing_asks_once_about_unsaved_work(
 ) -> None:
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
     assert session.document is not None
-    session.document.edit("Fill", lambda mask_hw: masks.replace(mask_hw, ~mask_hw))
+    session.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
     person.save = answer  # type: ignore[assignment]
     assert window.close() == closes
     assert person.asked == ["save a.png"]
@@ -150,7 +150,7 @@ def test_closing_asks_once_about_unsaved_work(
         window.close()
         assert person.asked == ["save a.png"]
     assert session.study is not None
-    saved = masks.find_mask(session.study.masks_folder, "a") is not None
+    saved = edits.find_mask(session.study.masks_folder, "a") is not None
     assert saved == (answer == "save")
     person.save = "discard"
 

@@ -41,11 +41,11 @@ def jobs(folder: Path) -> dict[str, Callable[[], object]]:
     """What is measured, by name; imports the engine of this process."""
     import numpy as np
 
-    from engine.checkpoint import load
-    from engine.ensemble import segment
-    from engine.library import find
-    from engine.presets import preset
-    from engine.training import finetune, train
+    from engine.diffusion.ensemble import segment
+    from engine.networks.checkpoint import load
+    from engine.networks.library import find
+    from engine.networks.presets import preset
+    from engine.training.loop import finetune, train
     from engine.types import Image, SampleSettings, TrainSettings
     from tests.samples import drawn_dataset
 

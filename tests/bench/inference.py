@@ -22,17 +22,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.checkpoint import load
-from engine.dataset import read_dataset
-from engine.device import choose, share_out, thread_count
-from engine.ensemble import segment
-from engine.images import read_image
-from engine.library import find
+from engine.diffusion.ensemble import segment
+from engine.diffusion.model import Model
+from engine.images.reading import read_image
 from engine.metrics import dice
-from engine.model import Model
-from engine.models.fastcell import DenseCell, FastCell
-from engine.models.nca import Cell
-from engine.presets import preset
+from engine.networks.automaton.cell import Cell
+from engine.networks.automaton.fast import DenseCell, FastCell
+from engine.networks.checkpoint import load
+from engine.networks.device import choose, share_out, thread_count
+from engine.networks.library import find
+from engine.networks.presets import preset
+from engine.study.dataset import read_dataset
 from engine.types import Image, ModelSpec, SampleSettings, evenly
 from tests.bench.parts import results
 from tests.bench.plain import PlainModel, trained_like

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.device import DeviceChoice
-from engine.model import Model
-from engine.models import build
-from engine.models.fastcell import DenseCell
-from engine.models.nca import Automaton
+from engine.diffusion.model import Model
+from engine.networks.automaton.cell import Automaton
+from engine.networks.automaton.fast import DenseCell
+from engine.networks.device import DeviceChoice
+from engine.networks.table import build
 from engine.types import ModelSpec
 
 

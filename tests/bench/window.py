@@ -244,8 +244,8 @@ class Desk:
 
     def alone(self) -> float:
         """Seconds of the same run in a thread, with nobody listening."""
-        from engine.checkpoint import load
-        from engine.ensemble import segment
+        from engine.diffusion.ensemble import segment
+        from engine.networks.checkpoint import load
 
         session = self.session
         model = load(session.model.path, session.settings.device)

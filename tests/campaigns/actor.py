@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
-from engine import masks
 from engine.errors import ChangedOutside
+from engine.masks import edits
 from engine.types import SampleSettings
 from nca_seg_app.ports import Whose
 from nca_seg_app.session import Session
@@ -104,7 +104,7 @@ class Actor(QObject):
         line = np.array([[rng.uniform(0, height), rng.uniform(0, width)] for _ in range(2)])
         radius = rng.uniform(2, 8)
         document.begin("brush")
-        document.draw(lambda mask_hw: masks.stroke(mask_hw, line, radius, rng.random() < 0.8))
+        document.draw(lambda mask_hw: edits.stroke(mask_hw, line, radius, rng.random() < 0.8))
         document.commit("Brush stroke")
 
     def _close(self) -> None:

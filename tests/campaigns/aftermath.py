@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image as PillowImage
 
 from engine.errors import EngineError
-from engine.export import export_dataset
-from engine.study import Study
+from engine.study.export import export_dataset
+from engine.study.study import Study
 from nca_seg_app import settings as settings_files
 from tests.campaigns.harness import Program, Verdict, mask_hash, unfinished_files
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import training
-from engine.dataset import read_dataset
 from engine.errors import EngineError
-from engine.export import export_dataset
-from engine.masks import read_mask
-from engine.study import Study
+from engine.masks.edits import read_mask
+from engine.study.dataset import read_dataset
+from engine.study.export import export_dataset
+from engine.study.study import Study
+from engine.training import loop
 from engine.types import TrainSettings
 from tests.campaigns.harness import SAMPLES
 from tests.campaigns.kill_commands import draw_dataset
@@ -177,7 +177,7 @@ def full_training(rng: random.Random, place: Path) -> None:
         run, fills_at = disk.place / "run", rng.randrange(1, 6)
 
         def go(resume: bool) -> None:
-            with closing(training.train(tiny_spec(), data, settings, run, resume=resume)) as steps:  # type: ignore[type-var]
+            with closing(loop.train(tiny_spec(), data, settings, run, resume=resume)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if not resume and step.done == fills_at:
                         disk.leave(rng.choice((0, 20, 100)))

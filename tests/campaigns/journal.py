@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.study import Study
+from engine.study.study import Study
 from tests.campaigns.harness import mask_hash
 
 

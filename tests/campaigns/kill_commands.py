@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from engine.dataset import read_dataset
 from engine.errors import EngineError
-from engine.masks import read_mask
-from engine.study import Study
+from engine.masks.edits import read_mask
+from engine.study.dataset import read_dataset
+from engine.study.study import Study
 from tests.campaigns.aftermath import Faults, age
 from tests.campaigns.harness import SAMPLES, Program, Trial, program, wait_until
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from engine.images import read_image
-from engine.maskfiles import MASKS
-from engine.masks import read_mask
-from engine.records import record_path
-from engine.study import Study
+from engine.images.reading import read_image
+from engine.masks.edits import read_mask
+from engine.study.mask_files import MASKS
+from engine.study.records import record_path
+from engine.study.study import Study
 from tests.campaigns.stage import (
     SHAPE,
     Desk,

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QTimer
 
-from engine import masks
 from engine.errors import ChangedOutside
+from engine.masks import edits
 from nca_seg_app import __main__ as entry
 from nca_seg_app import application
 from nca_seg_app.ports import Whose
@@ -121,7 +121,7 @@ class Script:
         row, column = rng.uniform(0, height), rng.uniform(0, width)
         line = np.array([[row, column], [row + rng.uniform(-60, 60), column + 30]])
         radius, value = rng.uniform(2, 25), rng.random() < 0.8
-        document.draw(lambda mask_hw: masks.stroke(mask_hw, line, radius, value))
+        document.draw(lambda mask_hw: edits.stroke(mask_hw, line, radius, value))
 
 
 def main() -> int:

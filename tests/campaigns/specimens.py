@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import checkpoint, curves, library, results, tensorfile
-from engine.dataset import read_dataset
 from engine.errors import EngineError
-from engine.export import export_dataset
-from engine.images import read_image, read_preview
-from engine.maskfiles import INDEX, MASKS
-from engine.masks import read_mask
-from engine.study import Study
-from engine.training import STATE, train
+from engine.images.reading import read_image, read_preview
+from engine.masks.edits import read_mask
+from engine.networks import checkpoint, library, tensor_file
+from engine.study import results
+from engine.study.dataset import read_dataset
+from engine.study.export import export_dataset
+from engine.study.mask_files import INDEX, MASKS
+from engine.study.study import Study
+from engine.training import curves
+from engine.training.loop import STATE, train
 from engine.types import Image
 from nca_seg_app import settings as settings_files
 from tests.campaigns.harness import Verdict
@@ -244,9 +246,9 @@ def _read_export(folder: Path, damage: str) -> None:
 
 
 def _read_state(folder: Path, damage: str) -> None:
-    held = tensorfile.read(folder / "run" / STATE, 2**30)
-    sound = tensorfile.read(folder / "run" / "sound.safetensors", 2**30)
-    same = tensorfile.checksum(held[1], held[0]) == tensorfile.checksum(sound[1], sound[0])
+    held = tensor_file.read(folder / "run" / STATE, 2**30)
+    sound = tensor_file.read(folder / "run" / "sound.safetensors", 2**30)
+    same = tensor_file.checksum(held[1], held[0]) == tensor_file.checksum(sound[1], sound[0])
     _expect(same, "wrong", "another state is read without a word")
     dataset = read_dataset(folder / "data")
     steps = train(tiny_spec(), dataset, FEW, folder / "run", resume=True)

@@ -18,8 +18,8 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.cli.options import sentence
 from engine.errors import ChangedOutside, EngineError
-from engine.maskfiles import MASKS
-from engine.masks import find_mask, read_mask, replace
+from engine.masks.edits import find_mask, read_mask, replace
+from engine.study.mask_files import MASKS
 from nca_seg_app.ports import Whose
 from nca_seg_app.session import Session
 from nca_seg_app.settings import Settings

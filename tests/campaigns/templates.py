@@ -14,12 +14,14 @@ import numpy as np
 from PIL import Image as PillowImage
 from safetensors.numpy import save as to_bytes
 
-from engine import checkpoint, curves, results, tensorfile
-from engine.dataset import read_dataset
-from engine.export import export_dataset
-from engine.maskfiles import INDEX, MASKS
-from engine.study import Study
-from engine.training import STATE, train
+from engine.networks import checkpoint, tensor_file
+from engine.study import results
+from engine.study.dataset import read_dataset
+from engine.study.export import export_dataset
+from engine.study.mask_files import INDEX, MASKS
+from engine.study.study import Study
+from engine.training import curves
+from engine.training.loop import STATE, train
 from engine.types import Origin, SampleSettings, Split, TrainSettings, TrainStep
 from nca_seg_app import settings as settings_files
 from tests.campaigns.kill_commands import draw_dataset
@@ -75,7 +77,7 @@ def _draw_runs(folder: Path) -> None:
         next(steps)
     run = folder / "training" / "run"
     shutil.copy(run / STATE, run / "sound.safetensors")
-    told, arrays = tensorfile.read(folder / "models" / "sound.safetensors", 2**30)
+    told, arrays = tensor_file.read(folder / "models" / "sound.safetensors", 2**30)
     (folder / "models" / "old.safetensors").write_bytes(to_bytes(arrays, told))
     (folder / "installed" / "models").mkdir(parents=True)
     for name in ("model", "other"):

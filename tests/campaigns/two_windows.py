@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.maskfiles import MASKS
-from engine.masks import find_mask, read_mask
+from engine.masks.edits import find_mask, read_mask
+from engine.study.mask_files import MASKS
 from tests.campaigns.aftermath import Faults
 from tests.campaigns.harness import Trial, answering, chances, mask_hash
 from tests.fakes import write_image

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
-from engine.checkpoint import save
 from engine.cli import app
-from engine.device import choose
-from engine.library import models_folder
-from engine.masks import write_mask
-from engine.model import Model
-from engine.models import build
+from engine.diffusion.model import Model
+from engine.masks.edits import write_mask
+from engine.networks.checkpoint import save
+from engine.networks.device import choose
+from engine.networks.library import models_folder
+from engine.networks.table import build
 from engine.types import ModelSpec
 
 TINY = ModelSpec(

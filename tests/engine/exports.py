@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.export import ExportStep, export_dataset
-from engine.masks import write_mask
+from engine.masks.edits import write_mask
+from engine.study.export import ExportStep, export_dataset
 from engine.types import Origin, Sample, SampleSettings
 from tests.engine.commands import picture
 from tests.oracles import disk

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from engine.study import Mask, Study
+from engine.study.study import Mask, Study
 from engine.types import Origin, SampleSettings
 
 PROJECT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import augment
-from engine.augment import occluded, recolour, square, under_grey_light
+from engine.training import augmentation
+from engine.training.augmentation import occluded, recolour, square, under_grey_light
 
 
 def lesion(size: int = 48) -> Tensor:
@@ -23,7 +23,7 @@ def lesion(size: int = 48) -> Tensor:
 def only(monkeypatch: pytest.MonkeyPatch, chance: str) -> None:
     """That one thing lies over every picture, and nothing else over any."""
     for name in ("HAIRY", "COVERED", "ROUND"):
-        monkeypatch.setattr(augment, name, float(name == chance))
+        monkeypatch.setattr(augmentation, name, float(name == chance))
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -45,7 +45,7 @@ def test_picture_and_mask_change_together() -> None:
 def test_framed_views_are_the_eight_symmetries_of_the_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(augment, "FRAMED", 1.0)
+    monkeypatch.setattr(augmentation, "FRAMED", 1.0)
     picture = torch.rand(4, 40, 60, generator=seeded(0))
     plain = square(picture, 12, None)
     turned = [plain.rot90(quarter, (1, 2)) for quarter in range(4)]

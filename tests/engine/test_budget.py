@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import budget, checkpoint, library
-from engine.ensemble import replay, segment
+from engine.diffusion.ensemble import replay, segment
 from engine.errors import TooLarge
-from engine.presets import PRESETS
-from engine.training import train
+from engine.networks import budget, checkpoint, library
+from engine.networks.presets import PRESETS
+from engine.training.loop import train
 from engine.types import ModelSpec, SampleSettings, TrainSettings
 from nca_seg_app.notify import sentence
 from tests.engine.commands import FAST, picture, run, write_dataset

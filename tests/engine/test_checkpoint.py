@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from engine import checkpoint, tensorfile
 from engine.errors import UnreadableModel
+from engine.networks import checkpoint, tensor_file
 from tests.oracles import lively_model
 
 
@@ -68,7 +68,7 @@ def test_the_readme_names_the_model_in_the_box() -> None:
 
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from engine.checkpoint import read_spec;"
+        "import sys; from pathlib import Path; from engine.networks.checkpoint import read_spec;"
         "print(read_spec(Path(sys.argv[1])).architecture, 'torch' in sys.modules)"
     )
     done = subprocess.run(
@@ -168,8 +168,8 @@ def test_a_file_from_before_there_were_checksums_is_taken_at_its_word(stored: Pa
 def test_the_model_in_the_box_has_a_checksum() -> None:
     (shipped,) = (Path(__file__).parents[2] / "resources").glob("*.safetensors")
     whole = bytearray(shipped.read_bytes())
-    told, arrays = tensorfile.read(shipped, checkpoint.MOST_BYTES)
-    assert tensorfile.checksum(arrays, told).encode() in whole
+    told, arrays = tensor_file.read(shipped, checkpoint.MOST_BYTES)
+    assert tensor_file.checksum(arrays, told).encode() in whole
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
@@ -215,7 +215,7 @@ def test_what_is_no_regular_file_of_a_models_length_is_refused_without_waiting(
 )
 def test_a_description_that_no_model_has_is_refused(stored: Path, text: str, reason: str) -> None:
     _, arrays = checkpoint.read(stored)
-    stored.write_bytes(tensorfile.content(arrays, {"nca-seg": text}))
+    stored.write_bytes(tensor_file.content(arrays, {"nca-seg": text}))
     with pytest.raises(UnreadableModel, match=reason):
         checkpoint.read(stored)
 
@@ -229,6 +229,6 @@ def test_a_description_does_not_decide_how_much_memory_is_taken(
     def build(_: object) -> None:
         raise AssertionError("gigabytes of weights were made")
 
-    monkeypatch.setattr("engine.models.build", build)
+    monkeypatch.setattr("engine.networks.table.build", build)
     with pytest.raises(UnreadableModel, match="do not fit its description"):
         checkpoint.load(stored)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.library import installed
-from engine.masks import read_mask, write_mask
-from engine.study import Study
+from engine.masks.edits import read_mask, write_mask
+from engine.networks.library import installed
+from engine.study.study import Study
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 
 
@@ -155,16 +155,16 @@ class TestSegment:
     def test_an_interrupt_keeps_what_is_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from engine import images
+        from engine.images import reading
 
-        real = images.read_image
+        real = reading.read_image
 
         def read(path: Path) -> Any:
             if path.name == "b.png":
                 raise KeyboardInterrupt
             return real(path)
 
-        monkeypatch.setattr(images, "read_image", read)
+        monkeypatch.setattr(reading, "read_image", read)
         paths = [picture(tmp_path / name) for name in ("a.png", "b.png")]
         out = tmp_path / "out"
         result = run("segment", *paths, "--out", out, *FAST, "--json", exit_code=130)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.dataset import read_dataset
-from engine.export import ExportStep
-from engine.masks import mask_name, write_mask
-from engine.study import Study
+from engine.masks.edits import mask_name, write_mask
+from engine.study.dataset import read_dataset
+from engine.study.export import ExportStep
+from engine.study.study import Study
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 from tests.engine.exports import contents
 from tests.oracles import disk

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.checkpoint import save
-from engine.device import choose
+from engine.diffusion.model import Model
 from engine.folders import home_folder
-from engine.library import find, models_folder
-from engine.model import Model
-from engine.models import build
-from engine.optimizer import optimizers
+from engine.networks.checkpoint import save
+from engine.networks.device import choose
+from engine.networks.library import find, models_folder
+from engine.networks.table import build
+from engine.training.optimizer import optimizers
 from tests.engine.commands import TINY, install, run
 
 PROJECT = Path(__file__).parents[2]

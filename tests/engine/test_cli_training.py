@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import checkpoint, library, locks
-from engine.curves import read_curves
-from engine.library import installed
-from engine.study import Study
+from engine import locks
+from engine.networks import checkpoint, library
+from engine.networks.library import installed
+from engine.study.study import Study
+from engine.training.curves import read_curves
 from engine.types import FINE_TUNING, TrainStep
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 
@@ -34,9 +35,9 @@ def dataset(tmp_path: Path) -> Path:
 
 def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Ctrl+C end the next fine-tuning after so many steps."""
-    from engine import training
+    from engine.training import loop
 
-    real = training.finetune
+    real = loop.finetune
 
     def steps(*given: Any, **named: Any) -> Any:
         for step in real(*given, **named):
@@ -45,7 +46,7 @@ def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
             if step.done == count:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "finetune", steps)
+    monkeypatch.setattr(loop, "finetune", steps)
 
 
 def test_train_then_resume_then_segment(tmp_path: Path, dataset: Path, tiny: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_picture_of_the_curves_that_cannot_be_written_ends_no_training(
 def test_a_batch_that_the_processes_cannot_share_is_a_usage_error(
     tmp_path: Path, dataset: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.parallel.size", lambda: 3)
+    monkeypatch.setattr("engine.training.parallel.size", lambda: 3)
     arguments = ("train", "--data", dataset, "--out", tmp_path / "run", "--from", tiny, *TRAIN)
     assert "multiple of the 3" in run(*arguments, exit_code=2).stderr
 
@@ -201,7 +202,7 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
 ) -> None:
     if not hasattr(signal, name):
         pytest.skip(f"this system has no {name}")
-    from engine.training import _Run
+    from engine.training.loop import _Run
 
     out, real, handler = tmp_path / "run", _Run._loss, signal.getsignal(getattr(signal, name))
 
@@ -226,7 +227,7 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
 def test_a_fine_tuning_that_diverges_installs_nothing(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.training import _Run
+    from engine.training.loop import _Run
 
     real = _Run._loss
     monkeypatch.setattr(
@@ -244,7 +245,7 @@ def test_a_fine_tuning_that_made_the_model_much_worse_installs_nothing(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, best: float
 ) -> None:
     found = iter([0.8, 0.0, best])
-    monkeypatch.setattr("engine.training._Run.validate", lambda *_: next(found))
+    monkeypatch.setattr("engine.training.loop._Run.validate", lambda *_: next(found))
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "4")
     result = run(*arguments, exit_code=4)
     assert "much worse than tiny" in result.stderr

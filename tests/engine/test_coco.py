@@ -14,11 +14,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from engine.coco import polygons, write_annotations
-from engine.dataset import read_dataset
 from engine.errors import DatasetProblem, UnreadableMask
-from engine.masks import polygon, write_mask
-from engine.study import Study
+from engine.masks.edits import polygon, write_mask
+from engine.study.coco import polygons, write_annotations
+from engine.study.dataset import read_dataset
+from engine.study.study import Study
 from tests.engine.commands import picture, run
 from tests.oracles import disk
 

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image as PillowImage
 from skimage import color
 
-from engine import colour
-from engine.images import read_image, read_preview
+from engine.images import colour
+from engine.images.reading import read_image, read_preview
 from tests.engine.pictures import (
     COLOUR,
     GREY,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.curves import COLUMNS, LOG, draw_curves, logged, read_curves
+from engine.training.curves import COLUMNS, LOG, draw_curves, logged, read_curves
 from engine.types import TrainStep
 
 HEAD = ",".join(COLUMNS).encode() + b"\n"

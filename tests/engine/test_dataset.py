@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dataset import assign_splits, read_dataset
 from engine.errors import DatasetProblem
+from engine.study.dataset import assign_splits, read_dataset
 from engine.types import Origin, SampleSettings
 from tests.engine.folders import make_folder
 

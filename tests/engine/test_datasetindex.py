@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dataset import read_dataset
-from engine.datasetindex import as_cell, from_cell
 from engine.errors import DatasetProblem
+from engine.study.dataset import read_dataset
+from engine.study.dataset_index import as_cell, from_cell
 from tests.engine.commands import run
 from tests.engine.folders import make_folder
 
@@ -120,7 +120,7 @@ def test_an_index_is_a_regular_file_of_bounded_length(
     elif kind == "folder":
         path.mkdir()
     else:
-        monkeypatch.setattr("engine.datasetindex.MOST_BYTES", 1000)
+        monkeypatch.setattr("engine.study.dataset_index.MOST_BYTES", 1000)
         path.write_bytes(b" " * 1001)
     with pytest.raises(DatasetProblem, match="longer" if kind == "long" else "regular") as caught:
         read_dataset(root)

@@ -11,8 +11,8 @@ import tifffile
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage
-from engine.images import read_image
-from engine.maskreading import read_mask
+from engine.images.reading import read_image
+from engine.masks.reading import read_mask
 from tests.engine.pictures import COLOUR, GREY, GREY_RGB, png_chunk, png_of, written
 
 OPAQUE = np.full_like(GREY, 255)

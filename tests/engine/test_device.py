@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.device import PRECISION, choose
+from engine.networks.device import PRECISION, choose
 
 
 def test_a_cuda_device_that_this_build_has_no_code_for_is_not_chosen(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from engine.diffusion import (
+from engine.diffusion.schedule import (
     add_noise,
     alpha_bars,
     clean_from,

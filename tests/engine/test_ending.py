@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine import checkpoint, locks, tensorfile
+from engine import locks
 from engine.errors import Diverged, FolderInUse, NotFinite, UnreadableModel
-from engine.training import BEST, LAST, STATE, train
+from engine.networks import checkpoint, tensor_file
+from engine.training.loop import BEST, LAST, STATE, train
 from engine.types import TrainSettings, TrainStep
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset
@@ -23,7 +24,7 @@ BRIEF = TrainSettings(steps=6, batch_size=2, size=16, learning_rate=3e-3, valida
 
 def diverging_at(step: int, number: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loss of a step become that number."""
-    from engine.training import _Run
+    from engine.training.loop import _Run
 
     real = _Run._loss
 
@@ -72,7 +73,7 @@ def test_weights_that_answer_no_numbers_are_never_the_best(
     def validate(*_: object) -> float:
         raise NotFinite("run")
 
-    monkeypatch.setattr("engine.training._Run.validate", validate)
+    monkeypatch.setattr("engine.training.loop._Run.validate", validate)
     with pytest.raises(Diverged) as caught:
         list(train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
     assert caught.value.step == 2
@@ -95,7 +96,7 @@ def test_two_runs_in_one_folder_the_second_is_refused(tmp_path: Path) -> None:
 def test_what_is_interrupted_again_while_it_ends_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.training import _Run
+    from engine.training.loop import _Run
 
     out, real, signals = tmp_path / "run", _Run.write_state, [KeyboardInterrupt()]
 
@@ -109,7 +110,7 @@ def test_what_is_interrupted_again_while_it_ends_is_written_all_the_same(
     assert [next(stream).done for _ in range(3)] == [1, 2, 3]
     with pytest.raises(KeyboardInterrupt):
         stream.close()  # type: ignore[attr-defined]
-    assert json.loads(tensorfile.read(out / STATE, 1 << 30)[0]["run"])["done"] == 3
+    assert json.loads(tensor_file.read(out / STATE, 1 << 30)[0]["run"])["done"] == 3
     assert checkpoint.read_spec(out / LAST).training["steps_done"] == 3
 
 
@@ -119,7 +120,7 @@ def test_a_damaged_state_is_refused_in_one_sentence(tmp_path: Path, kind: str) -
     list(train(tiny_spec(), dataset, replace(BRIEF, steps=2), out))
     best, path = (out / BEST).read_bytes(), out / STATE
     content = bytearray(path.read_bytes())
-    told, arrays = tensorfile.read(path, 1 << 30)
+    told, arrays = tensor_file.read(path, 1 << 30)
     match kind:
         case "flipped":
             content[-5] ^= 64
@@ -127,15 +128,15 @@ def test_a_damaged_state_is_refused_in_one_sentence(tmp_path: Path, kind: str) -
         case "half":
             path.write_bytes(content[: len(content) // 2])
         case "no facts":
-            path.write_bytes(tensorfile.content(arrays, {}))
+            path.write_bytes(tensor_file.content(arrays, {}))
         case "strange facts":
-            path.write_bytes(tensorfile.content(arrays, {**told, "run": '{"done": "two"}'}))
+            path.write_bytes(tensor_file.content(arrays, {**told, "run": '{"done": "two"}'}))
         case "shape":
             # Files of tensors have no order: of one number nothing would be cut.
             large = (name for name in sorted(arrays) if arrays[name].size > 1)
             name = next(name for name in large if name.startswith("optimizer"))
             arrays[name] = arrays[name].reshape(-1)[:1]
-            path.write_bytes(tensorfile.content(arrays, told))
+            path.write_bytes(tensor_file.content(arrays, told))
         case "pipe":
             if not hasattr(os, "mkfifo"):
                 pytest.skip("there are no pipes in folders here")

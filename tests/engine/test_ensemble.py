@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import engine.ensemble
-from engine.ensemble import LAST_MEMBERS, segment
+import engine.diffusion.ensemble
+from engine.diffusion.ensemble import LAST_MEMBERS, segment
+from engine.diffusion.model import VIEWS, Denoiser, mirrored
 from engine.errors import NotFinite, OutOfMemory
-from engine.model import VIEWS, Denoiser, mirrored
 from engine.types import EnsembleResult, Float, SampleSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model
 
@@ -103,7 +103,7 @@ def test_members_that_agree_are_enough_as_soon_as_the_last_five_do() -> None:
     assert results[-1].total == results[-1].done
     assert results[-1].finished == len(results[-1].members_nhw) == LAST_MEMBERS
     # Before that nobody knows how many it will take.
-    assert {result.total for result in results[:-1]} == {2 * engine.ensemble.MOST_MEMBERS}
+    assert {result.total for result in results[:-1]} == {2 * engine.diffusion.ensemble.MOST_MEMBERS}
 
 
 @pytest.mark.parametrize("batch_size", [0, 2, 3, 7])
@@ -115,7 +115,7 @@ def test_how_many_are_enough_does_not_depend_on_the_batch(batch_size: int) -> No
 
 
 def test_members_that_never_agree_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.ensemble, "MOST_MEMBERS", 8)
+    monkeypatch.setattr(engine.diffusion.ensemble, "MOST_MEMBERS", 8)
     truth = disk(32)
     *_, result = segment(QuarrellingModel(truth), lesion(truth), UNTIL_SETTLED)
     assert (result.done, result.total, result.finished) == (16, 16, 8)

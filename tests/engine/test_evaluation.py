@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from torch import Tensor, from_numpy
 
-from engine.curves import logged, read_curves
-from engine.device import DeviceChoice
 from engine.errors import MaskKept, UnreadableMask
-from engine.evaluation import evaluate, examine
+from engine.evaluation.scoring import evaluate, examine
 from engine.framing import Frame
-from engine.masks import read_mask, write_mask
-from engine.records import write_record
-from engine.results import write_result
+from engine.masks.edits import read_mask, write_mask
+from engine.networks.device import DeviceChoice
+from engine.study.records import write_record
+from engine.study.results import write_result
+from engine.training.curves import logged, read_curves
 from engine.types import (
     DenoiseStep,
     EnsembleResult,

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.dataset import assign_splits, read_dataset
 from engine.errors import DatasetProblem
-from engine.export import export_dataset
-from engine.images import read_image
-from engine.masks import read_mask, write_mask
+from engine.images.reading import read_image
+from engine.masks.edits import read_mask, write_mask
+from engine.study.dataset import assign_splits, read_dataset
+from engine.study.export import export_dataset
 from tests.engine.exports import ORIGIN, contents, export, left_out, make_samples, stored
 from tests.oracles import disk
 
@@ -104,7 +104,7 @@ def test_killed_export_can_be_repeated(tmp_path: Path) -> None:
     samples = make_samples(tmp_path / "from", "abcdef")
     script = (
         "import os, sys; from pathlib import Path\n"
-        "from engine.dataset import *; from engine.export import *\n"
+        "from engine.study.dataset import *; from engine.study.export import *\n"
         "source, target = map(Path, sys.argv[1:])\n"
         "for step in export_dataset(read_dataset(source).samples, target):\n"
         "    if step.done == 3: os._exit(9)\n"

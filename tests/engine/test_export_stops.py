@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from engine.dataset import read_dataset
 from engine.errors import DatasetProblem
-from engine.export import export_dataset
+from engine.study.dataset import read_dataset
+from engine.study.export import export_dataset
 from tests.engine.exports import contents, export, make_samples
 
 #: What changes anything on a disk; between two of them a kill changes nothing.

@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.checkpoint import load
-from engine.dataset import read_dataset
-from engine.device import DeviceChoice, rounds, small_round, thread_count
-from engine.ensemble import segment
-from engine.images import read_image
-from engine.library import find
+from engine.diffusion.ensemble import segment
+from engine.diffusion.model import Model
+from engine.images.reading import read_image
 from engine.metrics import dice
-from engine.model import Model
-from engine.models import ARCHITECTURES, build
-from engine.models.fastcell import FastCell, fast, filled, neighbourhoods
-from engine.models.nca import Automaton, Cell, Fires
-from engine.presets import preset
+from engine.networks.automaton.cell import Automaton, Cell, Fires
+from engine.networks.automaton.fast import FastCell, fast, filled, neighbourhoods
+from engine.networks.checkpoint import load
+from engine.networks.device import DeviceChoice, rounds, small_round, thread_count
+from engine.networks.library import find
+from engine.networks.presets import preset
+from engine.networks.table import ARCHITECTURES, build
+from engine.study.dataset import read_dataset
 from engine.types import SampleSettings
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 13, 10), (2, 36, 20)]
@@ -209,8 +209,8 @@ def test_a_member_on_a_thread_of_its_own_is_the_member_alone() -> None:
     asking = """
 import numpy as np
 import torch
-from engine.device import DeviceChoice, thread_count
-from engine.model import Model
+from engine.networks.device import DeviceChoice, thread_count
+from engine.diffusion.model import Model
 from tests.engine.test_fastcell import trained_like
 # In bfloat16 some processors add up otherwise with one thread than with two.
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
@@ -229,7 +229,7 @@ def test_threads_compute_alone_and_leave_the_others_as_they_are() -> None:
     # In a process of its own: the tests' own has one thread in all.
     asking = """
 import torch
-from engine.device import share_out
+from engine.networks.device import share_out
 found = [set(share_out(lambda _: torch.get_num_threads(), range(20))) for _ in range(2)]
 print(*found, torch.get_num_threads())
 """
@@ -242,7 +242,7 @@ def test_threads_use_the_memory_of_one_update_again_in_the_next() -> None:
     asking = """
 import resource
 import torch
-from engine.device import alone
+from engine.networks.device import alone
 
 def pages(_):
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
@@ -270,7 +270,7 @@ print(*[alone(pages, 0) for _ in range(20)])
 def test_the_first_has_all_cores_then_each_other_has_one_and_the_rest_are_alike(
     monkeypatch: pytest.MonkeyPatch, threads: int, members: int, sizes: list[int]
 ) -> None:
-    monkeypatch.setattr("engine.device.thread_count", lambda: threads)
+    monkeypatch.setattr("engine.networks.device.thread_count", lambda: threads)
     spec = replace(preset("multicbam"), size=48)
     assert rounds(spec, "cpu", members) == sizes
     assert small_round(spec, "cpu", 5) == min(5, threads)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from engine.fusion import FUSIONS, Fusion, fuse, last_change, settled, staple
+from engine.diffusion.fusion import FUSIONS, Fusion, fuse, last_change, settled, staple
 from engine.metrics import dice, iou
 
 Mask = NDArray[np.bool_]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnreadableImage
-from engine.imagefiles import IMAGE_SUFFIXES, READS_AVIF, is_image, list_folder, list_images
+from engine.images.listing import IMAGE_SUFFIXES, READS_AVIF, is_image, list_folder, list_images
 
 
 def touched(folder: Path, *names: str) -> Path:

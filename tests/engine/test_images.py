@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from engine.errors import UnreadableImage
-from engine.images import read_image
+from engine.images.reading import read_image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

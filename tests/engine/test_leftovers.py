@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import library, locks
-from engine.leftovers import FORGOTTEN_S, USELESS_S, trainings_folder, unfinished
+from engine import locks
+from engine.networks import library
+from engine.training.leftovers import FORGOTTEN_S, USELESS_S, trainings_folder, unfinished
 from tests.engine.test_library import make_model
 
 NOW_S = time.time()

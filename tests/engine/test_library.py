@@ -20,8 +20,8 @@ import torch
 from safetensors.numpy import save as to_bytes
 from safetensors.torch import save_file
 
-from engine import checkpoint, library
 from engine.errors import UnknownArchitecture, UnreadableModel
+from engine.networks import checkpoint, library
 from engine.types import ModelSpec
 
 
@@ -300,7 +300,6 @@ def test_shipped_and_unknown_models_are_not_removed(shipped: Path) -> None:
 
 
 def test_importing_loads_no_torch() -> None:
-    script = (
-        "import sys, engine.dataset, engine.study, engine.library; sys.exit('torch' in sys.modules)"
-    )
+    modules = "engine.study.dataset, engine.study.study, engine.networks.library"
+    script = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True)

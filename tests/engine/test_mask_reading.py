@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableMask
-from engine.maskreading import read_mask
+from engine.masks.reading import read_mask
 from tests.engine.pictures import bytes_of, gamma_profile, png_of, written
 
 ROWS, COLUMNS = np.mgrid[:30, :40]

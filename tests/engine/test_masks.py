@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image as PillowImage
 from scipy import ndimage
 
-from engine import masks
 from engine.errors import UnreadableMask
+from engine.masks import edits
 from engine.types import Patch
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -38,7 +38,7 @@ def edited(mask_hw: Mask, patch: Patch | None) -> Mask:
     """A copy of the mask with the patch written into it."""
     after_hw = mask_hw.copy()
     if patch is not None:
-        masks.apply(after_hw, patch)
+        edits.apply(after_hw, patch)
     return after_hw
 
 
@@ -49,7 +49,7 @@ def disc(height: int, width: int, row: float, column: float, radius_px: float) -
 
 
 @st.composite
-def edits(draw: st.DrawFn) -> tuple[Mask, Patch | None]:
+def any_edits(draw: st.DrawFn) -> tuple[Mask, Patch | None]:
     """A mask, and one edit of it."""
     mask_hw, value = draw(any_mask), draw(st.booleans())
     edit = draw(
@@ -57,34 +57,34 @@ def edits(draw: st.DrawFn) -> tuple[Mask, Patch | None]:
     )
     match edit:
         case "stroke":
-            return mask_hw, masks.stroke(mask_hw, draw(any_points), draw(radii), value)
+            return mask_hw, edits.stroke(mask_hw, draw(any_points), draw(radii), value)
         case "polygon":
-            return mask_hw, masks.polygon(mask_hw, draw(any_points), value)
+            return mask_hw, edits.polygon(mask_hw, draw(any_points), value)
         case "smooth":
-            return mask_hw, masks.smooth(mask_hw, draw(st.floats(0.5, 6)))
+            return mask_hw, edits.smooth(mask_hw, draw(st.floats(0.5, 6)))
         case "replace":
-            return mask_hw, masks.replace(mask_hw, draw(hnp.arrays(bool, mask_hw.shape)))
+            return mask_hw, edits.replace(mask_hw, draw(hnp.arrays(bool, mask_hw.shape)))
         case "fill_holes":
-            return mask_hw, masks.fill_holes(mask_hw)
-    return mask_hw, masks.keep_largest(mask_hw)
+            return mask_hw, edits.fill_holes(mask_hw)
+    return mask_hw, edits.keep_largest(mask_hw)
 
 
-@law(edits())
+@law(any_edits())
 def test_a_patch_is_undone_and_done_again(edit: tuple[Mask, Patch | None]) -> None:
     before_hw, patch = edit
     if patch is None:
         return
     mask_hw = before_hw.copy()
-    masks.apply(mask_hw, patch)
+    edits.apply(mask_hw, patch)
     after_hw = mask_hw.copy()
     assert not np.array_equal(after_hw, before_hw)
-    masks.revert(mask_hw, patch)
+    edits.revert(mask_hw, patch)
     assert np.array_equal(mask_hw, before_hw)
-    masks.apply(mask_hw, patch)
+    edits.apply(mask_hw, patch)
     assert np.array_equal(mask_hw, after_hw)
 
 
-@law(edits())
+@law(any_edits())
 def test_a_patch_is_tight_and_cannot_be_changed(edit: tuple[Mask, Patch | None]) -> None:
     _, patch = edit
     if patch is None:
@@ -102,11 +102,11 @@ def test_an_edit_leaves_its_input_alone_and_is_nothing_the_second_time(
 ) -> None:
     untouched_hw = mask_hw.copy()
     for edit in (
-        lambda mask: masks.stroke(mask, points_rc, radius_px, value),
-        lambda mask: masks.polygon(mask, points_rc, value),
-        masks.fill_holes,
-        masks.keep_largest,
-        lambda mask: masks.replace(mask, untouched_hw),
+        lambda mask: edits.stroke(mask, points_rc, radius_px, value),
+        lambda mask: edits.polygon(mask, points_rc, value),
+        edits.fill_holes,
+        edits.keep_largest,
+        lambda mask: edits.replace(mask, untouched_hw),
     ):
         after_hw = edited(mask_hw, edit(mask_hw))
         assert np.array_equal(mask_hw, untouched_hw)
@@ -118,10 +118,10 @@ def test_a_stroke_covers_what_is_within_its_radius_of_the_line(
     shape: tuple[int, int], points_rc: np.ndarray[Any, Any], radius_px: float
 ) -> None:
     covered_hw = edited(
-        np.zeros(shape, bool), masks.stroke(np.zeros(shape, bool), points_rc, radius_px, True)
+        np.zeros(shape, bool), edits.stroke(np.zeros(shape, bool), points_rc, radius_px, True)
     )
     erased_hw = edited(
-        np.ones(shape, bool), masks.stroke(np.ones(shape, bool), points_rc, radius_px, False)
+        np.ones(shape, bool), edits.stroke(np.ones(shape, bool), points_rc, radius_px, False)
     )
     assert np.array_equal(covered_hw, ~erased_hw)
     segments = list(pairwise(points_rc)) or [(points_rc[0],) * 2]
@@ -141,7 +141,7 @@ def test_a_stroke_covers_what_is_within_its_radius_of_the_line(
 def test_a_long_stroke_covers_what_short_ones_cover() -> None:
     mask_hw = np.zeros((1500, 2000), bool)
     ends_rc = np.array([[-50.0, 30.0], [1480.3, 1990.7]])
-    whole_hw = edited(mask_hw, masks.stroke(mask_hw, ends_rc, 7.3, True))
+    whole_hw = edited(mask_hw, edits.stroke(mask_hw, ends_rc, 7.3, True))
     rows, columns = np.mgrid[:1500, :2000] + 0.5
     along_rc = ends_rc[1] - ends_rc[0]
     offset_rows, offset_columns = rows - ends_rc[0, 0], columns - ends_rc[0, 1]
@@ -158,7 +158,7 @@ def test_a_brush_on_a_camera_image_is_quick(radius_px: float) -> None:
     seconds = []
     for _ in range(7):
         start = time.thread_time()
-        assert masks.stroke(mask_hw, points_rc, radius_px, True) is not None
+        assert edits.stroke(mask_hw, points_rc, radius_px, True) is not None
         seconds.append(time.thread_time() - start)
     assert min(seconds) < 0.005
 
@@ -170,7 +170,7 @@ def test_a_polygon_covers_the_centres_inside_it(
     shape: tuple[int, int], vertices_rc: np.ndarray[Any, Any]
 ) -> None:
     mask_hw = np.zeros(shape, bool)
-    filled_hw = edited(mask_hw, masks.polygon(mask_hw, vertices_rc, True))
+    filled_hw = edited(mask_hw, edits.polygon(mask_hw, vertices_rc, True))
     ends_rc = np.roll(vertices_rc, -1, axis=0)
     for row, column in np.ndindex(shape):
         inside, near = False, False
@@ -190,18 +190,18 @@ def test_a_polygon_with_whole_vertices_is_a_slice() -> None:
     vertices_rc = np.array([[2, 3], [2, 9], [7, 9], [7, 3]], float)
     wanted_hw = np.zeros_like(mask_hw)
     wanted_hw[2:7, 3:9] = True
-    assert np.array_equal(edited(mask_hw, masks.polygon(mask_hw, vertices_rc, True)), wanted_hw)
+    assert np.array_equal(edited(mask_hw, edits.polygon(mask_hw, vertices_rc, True)), wanted_hw)
 
 
 @law(any_mask)
 def test_fill_holes_adds_exactly_what_is_enclosed(mask_hw: Mask) -> None:
-    after_hw = edited(mask_hw, masks.fill_holes(mask_hw))
+    after_hw = edited(mask_hw, edits.fill_holes(mask_hw))
     assert np.array_equal(after_hw, ndimage.binary_fill_holes(mask_hw))
 
 
 @law(any_mask)
 def test_keep_largest_leaves_one_island_and_none_was_larger(mask_hw: Mask) -> None:
-    after_hw = edited(mask_hw, masks.keep_largest(mask_hw))
+    after_hw = edited(mask_hw, edits.keep_largest(mask_hw))
     islands_hw, count = ndimage.label(mask_hw, np.ones((3, 3)))
     if not count:
         assert not after_hw.any()
@@ -217,7 +217,7 @@ def test_smooth_takes_the_roughness_and_keeps_the_area() -> None:
     angles = np.arctan2(*(np.mgrid[:300, :400] + 0.5 - np.array([150.3, 200.7])[:, None, None]))
     teeth_hw = disc(300, 400, 150.3, 200.7, 96) & (np.sin(40 * angles) > 0)
     rough_hw = (smooth_hw | teeth_hw) & (generator.random(smooth_hw.shape) > 0.02)
-    after_hw = edited(rough_hw, masks.smooth(rough_hw, 4))
+    after_hw = edited(rough_hw, edits.smooth(rough_hw, 4))
     assert abs(int(after_hw.sum()) - int(rough_hw.sum())) < 0.01 * rough_hw.sum()
     assert ndimage.label(~after_hw)[1] == 1
 
@@ -232,15 +232,15 @@ def test_smooth_takes_the_roughness_and_keeps_the_area() -> None:
 def test_smooth_leaves_straight_lesions_at_the_border_alone(axis: int, radius_px: int) -> None:
     half_hw = np.arange(60)[:, None] < np.full(80, 25)
     half_hw = half_hw if axis == 0 else half_hw.T
-    assert masks.smooth(half_hw, radius_px) is None
-    assert masks.smooth(np.ones_like(half_hw), radius_px) is None
-    assert masks.smooth(np.zeros_like(half_hw), radius_px) is None
+    assert edits.smooth(half_hw, radius_px) is None
+    assert edits.smooth(np.ones_like(half_hw), radius_px) is None
+    assert edits.smooth(np.zeros_like(half_hw), radius_px) is None
 
 
 @law(any_mask)
 def test_outlines_are_closed_and_enclose_the_area(mask_hw: Mask) -> None:
     area = 0.0
-    for contour_rc in masks.outline(mask_hw):
+    for contour_rc in edits.outline(mask_hw):
         assert np.array_equal(contour_rc[0], contour_rc[-1])
         assert (contour_rc >= 0).all()
         assert (contour_rc <= mask_hw.shape).all()
@@ -255,10 +255,10 @@ def test_outlines_are_closed_and_enclose_the_area(mask_hw: Mask) -> None:
 
 
 def test_an_outline_runs_along_the_border_of_the_image() -> None:
-    (contour_rc,) = masks.outline(np.ones((5, 8), bool))
+    (contour_rc,) = edits.outline(np.ones((5, 8), bool))
     on_border = (contour_rc == 0) | (contour_rc == [5, 8])
     assert on_border.any(axis=1).all()
-    (slope_rc,) = masks.outline(np.tile(np.linspace(0, 1, 11), (4, 1)) * 0.9)
+    (slope_rc,) = edits.outline(np.tile(np.linspace(0, 1, 11), (4, 1)) * 0.9)
     inner = slope_rc[(slope_rc[:, 0] > 0) & (slope_rc[:, 0] < 4) & (slope_rc[:, 1] < 10)]
     np.testing.assert_allclose(inner[:, 1], 0.5 / 0.09 + 0.5)
 
@@ -266,15 +266,15 @@ def test_an_outline_runs_along_the_border_of_the_image() -> None:
 def test_senseless_edits_are_refused() -> None:
     mask_hw = np.zeros((5, 5), bool)
     with pytest.raises(ValueError, match="radius_px"):
-        masks.stroke(mask_hw, np.zeros((1, 2)), float("nan"), True)
+        edits.stroke(mask_hw, np.zeros((1, 2)), float("nan"), True)
     with pytest.raises(ValueError, match="points"):
-        masks.polygon(mask_hw, np.full((3, 2), np.inf), True)
+        edits.polygon(mask_hw, np.full((3, 2), np.inf), True)
     with pytest.raises(ValueError, match="replace"):
-        masks.replace(mask_hw, np.zeros((5, 6), bool))
+        edits.replace(mask_hw, np.zeros((5, 6), bool))
     with pytest.raises(ValueError, match="bool"):
-        masks.write_mask(Path("never.png"), np.zeros((5, 5)))  # type: ignore[arg-type]
+        edits.write_mask(Path("never.png"), np.zeros((5, 5)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="outside"):
-        masks.apply(mask_hw, Patch(4, 4, np.zeros((2, 2), bool), np.ones((2, 2), bool)))
+        edits.apply(mask_hw, Patch(4, 4, np.zeros((2, 2), bool), np.ones((2, 2), bool)))
 
 
 # --- files
@@ -285,9 +285,9 @@ def test_senseless_edits_are_refused() -> None:
 def test_a_mask_comes_back_from_its_file(
     tmp_path_factory: pytest.TempPathFactory, mask_hw: Mask
 ) -> None:
-    path = tmp_path_factory.mktemp("masks") / masks.mask_name("Fläche 1")
-    masks.write_mask(path, mask_hw)
-    assert np.array_equal(masks.read_mask(path, mask_hw.shape), mask_hw)
+    path = tmp_path_factory.mktemp("masks") / edits.mask_name("Fläche 1")
+    edits.write_mask(path, mask_hw)
+    assert np.array_equal(edits.read_mask(path, mask_hw.shape), mask_hw)
     with PillowImage.open(path) as picture:
         assert (picture.format, picture.mode) == ("PNG", "L")
         assert set(np.unique(np.asarray(picture))) <= {0, 255}
@@ -335,7 +335,7 @@ def saved_masks(folder: Path, mask_hw: Mask) -> dict[str, Path]:
 def test_masks_of_other_programs_are_read(tmp_path: Path) -> None:
     mask_hw = disc(90, 120, 40.2, 60.3, 25.5)
     for name, path in saved_masks(tmp_path, mask_hw).items():
-        assert np.array_equal(masks.read_mask(path, (90, 120)), mask_hw), name
+        assert np.array_equal(edits.read_mask(path, (90, 120)), mask_hw), name
 
 
 def test_what_is_not_this_images_mask_is_refused(tmp_path: Path) -> None:
@@ -352,30 +352,30 @@ def test_what_is_not_this_images_mask_is_refused(tmp_path: Path) -> None:
     for name, (pixels, reason) in refused.items():
         PillowImage.fromarray(pixels).save(tmp_path / name)
         with pytest.raises(UnreadableMask, match=reason) as caught:
-            masks.read_mask(tmp_path / name)
+            edits.read_mask(tmp_path / name)
         assert caught.value.path == tmp_path / name
-    masks.write_mask(tmp_path / "other.png", np.ones((40, 50), bool))
+    edits.write_mask(tmp_path / "other.png", np.ones((40, 50), bool))
     with pytest.raises(UnreadableMask, match="50×40 pixels, its image has 60×40"):
-        masks.read_mask(tmp_path / "other.png", (40, 60))
+        edits.read_mask(tmp_path / "other.png", (40, 60))
     (tmp_path / "text.png").write_text("no mask")
     with pytest.raises(UnreadableMask, match="text file"):
-        masks.read_mask(tmp_path / "text.png")
+        edits.read_mask(tmp_path / "text.png")
     with pytest.raises(UnreadableMask, match="no such file"):
-        masks.read_mask(tmp_path / "missing.png")
+        edits.read_mask(tmp_path / "missing.png")
 
 
 @pytest.mark.parametrize("spelling", ["_segmentation", "_Segmentation"])
 def test_masks_are_found_in_both_spellings(tmp_path: Path, spelling: str) -> None:
-    assert masks.find_mask(tmp_path, "ISIC_1") is None
+    assert edits.find_mask(tmp_path, "ISIC_1") is None
     path = tmp_path / f"ISIC_1{spelling}.png"
-    masks.write_mask(path, np.ones((3, 3), bool))
-    assert masks.find_mask(tmp_path, "ISIC_1") == path
-    assert masks.find_mask(tmp_path, "ISIC_2") is None
+    edits.write_mask(path, np.ones((3, 3), bool))
+    assert edits.find_mask(tmp_path, "ISIC_1") == path
+    assert edits.find_mask(tmp_path, "ISIC_2") is None
 
 
 def test_expert_masks_are_read_and_their_pictures_are_refused(isic2018: Path) -> None:
     for mask_path in sorted((isic2018 / "masks").iterdir())[:3]:
-        assert masks.read_mask(mask_path, (512, 512)).shape == (512, 512)
+        assert edits.read_mask(mask_path, (512, 512)).shape == (512, 512)
     for image_path in sorted((isic2018 / "images").iterdir())[:3]:
         with pytest.raises(UnreadableMask, match="colour picture"):
-            masks.read_mask(image_path)
+            edits.read_mask(image_path)

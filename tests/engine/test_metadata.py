@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageCms, PngImagePlugin, TiffImagePlugin
 
-from engine.images import read_image
-from engine.masks import write_mask
-from engine.metadata import stripped
+from engine.images.metadata import stripped
+from engine.images.reading import read_image
+from engine.masks.edits import write_mask
 from tests.engine.exports import export, make_samples
 
 SECRET = b"Erika Mustermann"

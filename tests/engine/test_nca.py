@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import presets
 from engine.errors import UnknownArchitecture
-from engine.models import ARCHITECTURES, build
-from engine.models.nca import DETAIL_GAIN, Cell
+from engine.networks import presets
+from engine.networks.automaton.cell import DETAIL_GAIN, Cell
+from engine.networks.table import ARCHITECTURES, build
 from tests.oracles import tiny_spec
 
 COUNTS = {"basic": 139_648, "cbam": 206_118, "multi": 410_880, "multicbam": 412_236}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import cli, streams
+from engine import cli
+from engine.cli import console
 from engine.cli.options import NOTHING_DONE, say
 from tests.conftest import PROJECT
 
@@ -33,7 +34,7 @@ class Unwritable(io.RawIOBase):
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["models"], ["models", "--json"]])
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.EPIPE, streams.NOBODY_READS), (errno.ENOSPC, NOTHING_DONE)]
+    ("number", "code"), [(errno.EPIPE, console.NOBODY_READS), (errno.ENOSPC, NOTHING_DONE)]
 )
 @pytest.mark.parametrize("buffered", [True, False])
 def test_output_that_cannot_be_written_ends_without_a_traceback(
@@ -64,7 +65,7 @@ def test_notes_that_nobody_reads_do_not_end_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(raw), "utf-8"))  # type: ignore[type-var]
     say("half done")
     say("done")
-    assert streams.end_output() is None
+    assert console.end_output() is None
     monkeypatch.setattr(raw, "write", len)
 
 
@@ -75,10 +76,10 @@ def test_what_the_encoding_lacks_is_printed_as_its_number(
     raw = {name: io.BytesIO() for name in ("stdout", "stderr")}
     for name, stream in raw.items():
         monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding, errors="strict"))
-    streams.prepare_streams()
+    console.prepare_streams()
     print(STRANGE)
     say(STRANGE)
-    assert streams.end_output() is None
+    assert console.end_output() is None
     assert b"\\udcff" in raw["stdout"].getvalue()
     # A sentence for a person marks what is no text.
     assert b"?" in raw["stderr"].getvalue()
@@ -90,17 +91,17 @@ def test_a_program_without_streams_can_print(gone: str, monkeypatch: pytest.Monk
         stream = io.StringIO()
         stream.close()
         monkeypatch.setattr(sys, name, None if gone == "missing" else stream)
-    streams.prepare_streams()
+    console.prepare_streams()
     print("nowhere")
     say("nowhere")
     assert not sys.stderr.isatty()
-    assert streams.end_output() is None
+    assert console.end_output() is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="descriptors are a shell's there")
 def test_no_file_of_the_program_becomes_its_standard_error(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from engine.streams import prepare_streams; prepare_streams()\n"
+        "import os, sys; from engine.cli.console import prepare_streams; prepare_streams()\n"
         f"file = open({str(tmp_path / 'mask')!r}, 'wb')\n"
         "os.write(2, b'a warning of a library'); os.write(1, b'another')\n"
         "print('shown'); file.write(b'mask'); file.close()"

@@ -11,8 +11,8 @@ import tifffile
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.images import read_image
-from engine.maskreading import read_mask
+from engine.images.reading import read_image
+from engine.masks.reading import read_mask
 from tests.engine.pictures import COLOUR, GREY
 
 APART = "it has {} pages of one channel each: save it as one RGB picture"

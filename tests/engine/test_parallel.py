@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine import parallel
-from engine.curves import read_curves
-from engine.dataset import read_dataset
-from engine.presets import preset
-from engine.training import train
+from engine.networks.presets import preset
+from engine.study.dataset import read_dataset
+from engine.training import parallel
+from engine.training.curves import read_curves
+from engine.training.loop import train
 from engine.types import TrainSettings
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.errors import DatasetProblem, MaskKept
-from engine.exportfolder import prepare
-from engine.results import expect_replaceable
+from engine.study.export_folder import prepare
+from engine.study.results import expect_replaceable
 from engine.types import Image
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import pixels
-from engine.images import read_image, read_preview
+from engine.images import pixels
+from engine.images.reading import read_image, read_preview
 
 
 def gradient(width: int, height: int) -> PillowImage.Image:

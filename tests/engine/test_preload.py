@@ -10,7 +10,7 @@ import pytest
 BEFORE_AND_AFTER = """
 import sys
 from pathlib import Path
-from engine.preload import load_libraries
+from engine.networks.preload import load_libraries
 
 load_libraries()
 assert "torch" not in sys.modules
@@ -23,7 +23,7 @@ load_libraries()
 IN_TWO_THREADS = """
 import gc
 from threading import Event, Thread
-from engine.preload import for_good
+from engine.networks.preload import for_good
 
 def load(begun, end, kept):
     with for_good():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.reliability import (
+from engine.evaluation.reliability import (
     UNCERTAINTIES,
     Calibration,
     apply_temperature,
@@ -313,5 +313,5 @@ def test_torch_is_not_needed() -> None:
     import subprocess
     import sys
 
-    code = "import sys, engine.reliability; sys.exit('torch' in sys.modules)"
+    code = "import sys, engine.evaluation.reliability; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

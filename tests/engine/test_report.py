@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from engine.errors import DatasetProblem
-from engine.evaluation import Evaluation, Scores, evaluate
-from engine.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
+from engine.evaluation.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
+from engine.evaluation.scoring import Evaluation, Scores, evaluate
 from engine.report.content import as_json
 from engine.report.measuring import Measured, Report, Subject, report
 from engine.report.page import render

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.checkpoint import write
-from engine.evaluation import Evaluation, examine
-from engine.reliability import Calibration
+from engine.evaluation.reliability import Calibration
+from engine.evaluation.scoring import Evaluation, examine
+from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
 from engine.report.compared import Compared, drawing, shown_ids, with_answer
 from engine.report.measuring import Measured, Report, Subject

@@ -93,7 +93,7 @@ def test_an_interrupt_keeps_what_was_measured(
 def test_what_is_known_is_written_as_it_goes(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.cli import reporting
+    from engine.cli import report
     from engine.report import measuring as module
 
     out = tmp_path / "out"
@@ -105,7 +105,7 @@ def test_what_is_known_is_written_as_it_goes(
         yield
 
     monkeypatch.setattr(module, "sweep", spied)
-    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_PAGES", 0.0)
+    monkeypatch.setattr(report, "SECONDS_BETWEEN_PAGES", 0.0)
     run("report", folder, "--out", out, "--model", "tiny", *FAST, "--limit", "1")
     assert seen == [2]
 
@@ -113,9 +113,9 @@ def test_what_is_known_is_written_as_it_goes(
 def test_a_page_that_cannot_be_written_meanwhile_stops_nothing(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.cli import reporting
+    from engine.cli import report
 
-    kept, tries = reporting.write_atomic, []
+    kept, tries = report.write_atomic, []
 
     def full_at_first(path: Path, content: Any) -> None:
         tries.append(path)
@@ -123,8 +123,8 @@ def test_a_page_that_cannot_be_written_meanwhile_stops_nothing(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         kept(path, content)
 
-    monkeypatch.setattr(reporting, "write_atomic", full_at_first)
-    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_PAGES", 0.0)
+    monkeypatch.setattr(report, "write_atomic", full_at_first)
+    monkeypatch.setattr(report, "SECONDS_BETWEEN_PAGES", 0.0)
     out = tmp_path / "out"
     arguments = ("--model", "tiny", *FAST, "--sweep-images", "0", "--limit", "1")
     result = run("report", folder, "--out", out, *arguments)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.shape import measure
+from engine.masks.measurements import measure
 from tests.fakes import disk
 
 

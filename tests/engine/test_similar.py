@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine import masks
-from engine.similar import Similar
+from engine.masks import edits
+from engine.masks.region_growing import Similar
 from tests.fakes import disk, image_of
 
 
 def inside(border_rc: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    patch = masks.polygon(np.zeros(shape, bool), border_rc, True)
+    patch = edits.polygon(np.zeros(shape, bool), border_rc, True)
     assert patch is not None
     whole_hw = np.zeros(shape, bool)
     rows, columns = patch.after_hw.shape

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from engine.coco import write_annotations
-from engine.ensemble import replay, segment
-from engine.evaluation import evaluate, examine
-from engine.export import export_dataset
-from engine.reliability import disagreement_score
+from engine.diffusion.ensemble import replay, segment
+from engine.diffusion.sampling import denoise
+from engine.evaluation.reliability import disagreement_score
+from engine.evaluation.scoring import evaluate, examine
 from engine.report.measuring import Subject, report
 from engine.report.sweep import sweep
-from engine.sampling import denoise
-from engine.training import finetune, train
+from engine.study.coco import write_annotations
+from engine.study.export import export_dataset
+from engine.training.loop import finetune, train
 from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.dataset import read_dataset
 from engine.errors import StudyProblem, UnreadableMask
-from engine.export import export_dataset
-from engine.masks import read_mask, write_mask
-from engine.study import Study, study_dataset
+from engine.masks.edits import read_mask, write_mask
+from engine.study.dataset import read_dataset
+from engine.study.export import export_dataset
+from engine.study.study import Study, study_dataset
 from tests.engine.studies import ORIGIN, SHAPE, make_images, make_mask, statuses
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.study import Study
+from engine.study.study import Study
 from tests.engine.studies import ORIGIN, SHAPE, make_images, make_mask, statuses
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.drafts import Writer
 from engine.errors import StudyProblem, UnreadableMask
-from engine.masks import read_mask, write_mask
-from engine.study import Study
+from engine.masks.edits import read_mask, write_mask
+from engine.study.drafts import Writer
+from engine.study.study import Study
 from tests.engine.studies import ORIGIN, SHAPE, make_images, make_mask, statuses
 
 
@@ -80,7 +80,7 @@ class TestAway:
     ) -> None:
         path = folder / "a.png"
         with monkeypatch.context() as locked:
-            locked.setattr("engine.study.is_writable", lambda _: False)
+            locked.setattr("engine.study.study.is_writable", lambda _: False)
             away = Study.open(folder)
             record = away.save(path, make_mask(1), ORIGIN).with_suffix(".json")
         record.write_text(record.read_text().replace('"saved_at": "2', '"saved_at": "3'))
@@ -103,7 +103,7 @@ class TestAway:
         Study.open(folder).save(folder / "a.png", make_mask(), ORIGIN, reviewed=True)
         (tmp_path / "file").write_text("in the way")
         monkeypatch.setenv("NCA_SEG_HOME", str(tmp_path / "file"))
-        monkeypatch.setattr("engine.study.is_writable", lambda _: False)
+        monkeypatch.setattr("engine.study.study.is_writable", lambda _: False)
         assert statuses(Study.open(folder)) == {"a.png": "reviewed", "b.jpg": "new"}
 
     def test_a_doubt_or_a_copy_makes_no_folder_where_a_share_was(self, folder: Path) -> None:

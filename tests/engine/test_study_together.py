@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine import drafts, studyindex
-from engine.drafts import Writer
 from engine.errors import ChangedOutside, StudyProblem
-from engine.masks import read_mask
-from engine.study import Study
+from engine.masks.edits import read_mask
+from engine.study import drafts, study_index
+from engine.study.drafts import Writer
+from engine.study.study import Study
 from tests.engine.studies import ORIGIN, SHAPE, age, make_images, make_mask, statuses
 
 
@@ -160,7 +160,7 @@ class TestDrafts:
     def test_a_held_index_delays_no_draft(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(studyindex, "BUSY_TIMEOUT_S", 0.02)
+        monkeypatch.setattr(study_index, "BUSY_TIMEOUT_S", 0.02)
         study, path = Study.open(folder), folder / "a.png"
         study.save(folder / "b.jpg", make_mask(), None, reviewed=True)
         with closing(sqlite3.connect(study.masks_folder / "study.sqlite")) as holder:
@@ -241,7 +241,7 @@ class TestFolders:
         first, second = folder / "a.png", folder / "b.jpg"
         Study.open(folder).save(first, make_mask(5, 8), None)
         with monkeypatch.context() as locked:
-            locked.setattr("engine.study.is_writable", lambda _: False)
+            locked.setattr("engine.study.study.is_writable", lambda _: False)
             away = Study.open(folder)
             away.save(first, make_mask(), ORIGIN, reviewed=True)
             away.save(second, make_mask(1, 3), None)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import studyindex
 from engine.errors import StudyProblem, UnreadableMask
-from engine.masks import read_mask, write_mask
-from engine.study import Study
+from engine.masks.edits import read_mask, write_mask
+from engine.study import study_index
+from engine.study.study import Study
 from tests.engine.studies import ORIGIN, PROJECT, SHAPE, age, make_images, make_mask, statuses
 
 
@@ -136,7 +136,9 @@ def test_study_of_a_read_only_folder_lies_at_home(
     folder: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Permission bits do not stop root, who runs the tests in a container.
-    monkeypatch.setattr("engine.study.is_writable", lambda path: folder not in (path, path.parent))
+    monkeypatch.setattr(
+        "engine.study.study.is_writable", lambda path: folder not in (path, path.parent)
+    )
     study = Study.open(folder)
     assert not study.is_beside_images
     study.save(folder / "a.png", make_mask(), ORIGIN)
@@ -152,7 +154,9 @@ def test_masks_in_a_read_only_folder_are_seen_and_stay_as_they_are(
 ) -> None:
     old = Study.open(folder).save(folder / "a.png", make_mask(), ORIGIN)
     before = {path.name: path.read_bytes() for path in old.parent.glob("*_segmentation*")}
-    monkeypatch.setattr("engine.study.is_writable", lambda path: folder not in (path, path.parent))
+    monkeypatch.setattr(
+        "engine.study.study.is_writable", lambda path: folder not in (path, path.parent)
+    )
     study = Study.open(folder)
     assert statuses(study) == {"a.png": "saved", "b.jpg": "new", "läsion 3.png": "new"}
     assert [sample.mask_path for sample in study.saved_samples()] == [old]
@@ -211,7 +215,7 @@ SAVER = """
 import sys
 from pathlib import Path
 import numpy as np
-from engine.study import Study
+from engine.study.study import Study
 from engine.types import Origin
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 study = Study.open(folder)
@@ -289,7 +293,7 @@ def test_two_programs_on_one_folder(folder: Path) -> None:
 
 
 def test_index_that_is_busy_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, refusals = studyindex._connect, []
+    connect, refusals = study_index._connect, []
 
     def busy_twice(path: Path) -> sqlite3.Connection:
         """SQLite's own refusal, which by its timeout alone would be the last word."""
@@ -303,17 +307,17 @@ def test_index_that_is_busy_for_a_moment(tmp_path: Path, monkeypatch: pytest.Mon
             late.execute("PRAGMA journal_mode = WAL")
         raise AssertionError("it was not busy")
 
-    monkeypatch.setattr(studyindex, "_connect", busy_twice)
+    monkeypatch.setattr(study_index, "_connect", busy_twice)
     path = tmp_path / "study.sqlite"
-    with closing(studyindex.connect(path)) as index:
+    with closing(study_index.connect(path)) as index:
         assert index.execute("SELECT count(*) FROM images").fetchone() == (0,)
     assert refusals == [path, path]
 
 
 def test_index_that_stays_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studyindex, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(study_index, "BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "study.sqlite"
     with closing(sqlite3.connect(path)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            studyindex.connect(path)
+            study_index.connect(path)

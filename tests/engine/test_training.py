@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from engine import checkpoint
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
-from engine.lessons import Lessons
-from engine.loss import mask_loss, noise_loss, rgb_loss, total_loss
-from engine.optimizer import Muon, orthogonal
-from engine.training import BEST, LAST, STATE, finetune, train
+from engine.networks import checkpoint
+from engine.training.batches import Lessons
+from engine.training.loop import BEST, LAST, STATE, finetune, train
+from engine.training.loss import mask_loss, noise_loss, rgb_loss, total_loss
+from engine.training.optimizer import Muon, orthogonal
 from engine.types import Dataset, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
 from tests.samples import drawn_dataset
@@ -243,7 +243,7 @@ def test_a_run_stopped_while_it_was_judged_is_judged_when_it_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("engine.training._Run.validate", interrupted)
+        patched.setattr("engine.training.loop._Run.validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             list(train(tiny_spec(), dataset, settings, out))
     assert not (out / BEST).exists()
@@ -263,7 +263,7 @@ def test_a_run_killed_before_its_first_step_can_be_gone_on_from(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("engine.training._Run.step", killed)
+        patched.setattr("engine.training.loop._Run.step", killed)
         with pytest.raises(KeyboardInterrupt):
             list(train(tiny_spec(), dataset, BRIEF, out))
     (out / "as the kill left it").replace(out / STATE)
@@ -287,7 +287,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_named(
     def greedy(*_: object) -> None:
         raise RuntimeError(words)
 
-    monkeypatch.setattr("engine.training._Run._loss", greedy)
+    monkeypatch.setattr("engine.training.loop._Run._loss", greedy)
     with pytest.raises(OutOfMemory, match="4 samples on 16 × 16 cells") as caught:
         next(train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
     assert caught.value.smaller == 2

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from engine import device
-from engine.device import alone, share_out, worker_count
-from engine.gradient import give_gradient
-from engine.training import train
+from engine.networks import device
+from engine.networks.device import alone, share_out, worker_count
+from engine.training.gradient import give_gradient
+from engine.training.loop import train
 from engine.types import TrainSettings
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset
 
 POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-ENTRIES = ["engine", "engine.cli", "engine.preload", "nca_seg_app.__main__"]
+ENTRIES = ["engine", "engine.cli", "engine.networks.preload", "nca_seg_app.__main__"]
 
 
 def printed(program: str, **given: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QDropEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
-from engine import masks
+from engine.masks import edits
 from nca_seg_app.canvas.overlay import (
     ANNOTATION,
 )
@@ -119,7 +119,7 @@ def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Sess
     session.change_settings(fill_opacity=0.6, show_outline=False)
     bare = looks(canvas)
     assert session.document is not None
-    session.document.edit("Paint", lambda m: masks.stroke(m, np.array([[20.0, 30.0]]), 5.0, True))
+    session.document.edit("Paint", lambda m: edits.stroke(m, np.array([[20.0, 30.0]]), 5.0, True))
     inside, outside = place_of(canvas, 20.5, 30.5), place_of(canvas, 40.5, 10.5)
     tinted = looks(canvas)
     assert colour_at(tinted, inside).blue() > colour_at(bare, inside).blue() + 60
@@ -134,7 +134,7 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
     bare = looks(canvas)
     assert session.document is not None
     square_rc = np.array([[10.0, 10.0], [10.0, 40.0], [30.0, 40.0], [30.0, 10.0]])
-    session.document.edit("Square", lambda mask_hw: masks.polygon(mask_hw, square_rc, True))
+    session.document.edit("Square", lambda mask_hw: edits.polygon(mask_hw, square_rc, True))
     qtbot.wait(2 * OUTLINE_MS)
     seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
     # Between two screen pixels, so darkened by the casing.

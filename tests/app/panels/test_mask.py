@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine import masks
-from engine.shape import measure
+from engine.masks import edits
+from engine.masks.measurements import measure
 from nca_seg_app.panels.mask import BEGINNING, MaskPanel
 from nca_seg_app.panels.words import difference, measured
 from tests.app.desks import PanelDesk
@@ -25,7 +25,7 @@ def stroke(desk: PanelDesk, row: float, column: float) -> None:
     document = desk.session.document
     assert document is not None
     place = np.array([[row, column]])
-    document.edit("Brush stroke", lambda hw: masks.stroke(hw, place, 4.0, True))
+    document.edit("Brush stroke", lambda hw: edits.stroke(hw, place, 4.0, True))
 
 
 def test_what_is_drawn_is_measured(desk: PanelDesk, panel: MaskPanel) -> None:

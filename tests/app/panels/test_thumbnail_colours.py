@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import UnreadableImage
-from engine.images import read_image
+from engine.images.reading import read_image
 from nca_seg_app.panels.thumbnails import thumbnail_of
 from tests.engine.pictures import bytes_of, swapped_profile, written
 

@@ -1,0 +1,1 @@
+"""The diffusion process, its random numbers, and the ensemble that it draws."""

@@ -1,0 +1,64 @@
+"""The walk from noise to mask, as a generator; it knows a denoiser and a schedule, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from engine.diffusion import noise
+from engine.diffusion.model import Denoiser
+from engine.diffusion.noise import Purpose
+from engine.diffusion.schedule import alpha_bars, ddim_step, ddpm_step, walk
+from engine.errors import NotFinite
+from engine.networks.device import DeviceChoice
+from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings
+
+
+class Denoises(Protocol):
+    """What the sampler needs of a model: `engine.diffusion.model.Model`, or a test's own."""
+
+    spec: ModelSpec
+    device: DeviceChoice
+
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser: ...
+
+
+@torch.no_grad()
+def denoise(
+    model: Denoises, image_chw: Float, settings: SampleSettings, members: Sequence[int]
+) -> Iterator[DenoiseStep]:
+    """The diffusion steps of some members of one image; the last one's `clean_nhw` is the answer.
+
+    `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times `spec.detail`. A model
+    with fewer timesteps than `settings.steps` takes all it has. Raises NotFinite at the
+    step whose answer is no number.
+    """
+    spec, seed = model.spec, settings.seed
+    shape = (image_chw.shape[1] // spec.detail, image_chw.shape[2] // spec.detail)
+    believe = model.denoiser(image_chw, seed, members)
+    bars = alpha_bars(spec.schedule, spec.timesteps)
+    noisy = noise.normal(seed, members, Purpose.START, spec.timesteps, shape)
+    noisy = noisy.to(model.device.name)
+    pairs = walk(spec.timesteps, min(settings.steps, spec.timesteps))
+    for done, (timestep, following) in enumerate(pairs, start=1):
+        clean = believe(noisy, timestep)
+        clean_nhw = (clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy()
+        # Compared with a threshold it would be no lesion, and no doubt.
+        if not np.isfinite(clean_nhw).all():
+            raise NotFinite(spec.name)
+        yield DenoiseStep(
+            done=done,
+            total=len(pairs),
+            timestep=timestep,
+            noisy_nhw=noisy[:, 0].cpu().numpy().copy(),
+            clean_nhw=clean_nhw,
+        )
+        bar, bar_next = float(bars[timestep]), float(bars[following])
+        if settings.sampler == "ddpm":
+            fresh = noise.normal(seed, members, Purpose.ANCESTRAL, timestep, shape)
+            noisy = ddpm_step(noisy, clean, bar, bar_next, fresh.to(noisy.device))
+        else:
+            noisy = ddim_step(noisy, clean, bar, bar_next)

@@ -1,0 +1,225 @@
+"""A model against expert masks, image by image: every event holds all that is known so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.diffusion.ensemble import segment
+from engine.diffusion.fusion import fuse
+from engine.diffusion.sampling import Denoises
+from engine.errors import UnreadableImage, UnreadableMask
+from engine.evaluation.reliability import UNCERTAINTIES, Calibration, reliability_bins
+from engine.images.reading import read_image
+from engine.masks.edits import read_mask
+from engine.metrics import (
+    ci,
+    dice,
+    ged,
+    hd95_px,
+    hd95_share,
+    interval,
+    iou,
+    sensitivity,
+    specificity,
+    threshold_jaccard,
+)
+from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, frozen_array
+
+#: An image has failed where its Dice is below this.
+FAILED_DICE = 0.8
+
+
+def _score(label: str, digits: int = 4, better: str = "") -> Any:
+    """A field that says how it is shown; `better` is "high", "low" or neither."""
+    return field(metadata={"label": label, "digits": digits, "better": better})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One image's scores, or the mean of several; `engine.metrics` defines them.
+
+    `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
+    `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
+    the image's own size. `variance` to `expected_error` are the uncertainties that
+    `engine.evaluation.reliability` defines, on the grid. `seconds` is from the picture in memory
+    to its mask.
+    """
+
+    dice: float = _score("Dice", better="high")
+    iou: float = _score("IoU", better="high")
+    threshold_jaccard: float = _score("Threshold Jaccard", better="high")
+    sensitivity: float = _score("Sensitivity", better="high")
+    specificity: float = _score("Specificity", better="high")
+    hd95_px: float = _score("HD95, pixels", 1, better="low")
+    hd95_share: float = _score("HD95, of diagonal", better="low")
+    dice_majority: float = _score("Dice, majority", better="high")
+    dice_staple: float = _score("Dice, STAPLE", better="high")
+    ged: float = _score("GED", better="low")
+    ci: float = _score("CI")
+    variance: float = _score("Variance")
+    entropy: float = _score("Entropy")
+    disagreement: float = _score("Disagreement")
+    expected_error: float = _score("Expected error")
+    members: float = _score("Members", 1)
+    seconds: float = _score("Seconds an image", 2, better="low")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of the first `done` samples, by id, in their order.
+
+    `left_out` tells of those among them that could not be read; all figures are of `images` alone,
+    and without one there are none.
+    """
+
+    done: int
+    total: int
+    images: tuple[tuple[str, Scores], ...]
+    calibration: Calibration
+    left_out: tuple[UnreadableImage | UnreadableMask, ...] = ()
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One score of every image, (done,) float64."""
+        return np.array([getattr(scores, name) for _, scores in self.images], dtype=np.float64)
+
+    @property
+    def mean(self) -> Scores:
+        """The mean of each score over the images."""
+        return Scores(*(float(self.column(each.name).mean()) for each in fields(Scores)))
+
+    @property
+    def failed(self) -> float:
+        """The share of the images whose Dice is below `FAILED_DICE`, in [0, 1]."""
+        return float((self.column("dice") < FAILED_DICE).mean())
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % bootstrap interval of each mean."""
+        return {each.name: interval(self.column(each.name)) for each in fields(Scores)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Means, intervals and every image's scores as plain JSON values."""
+        return {
+            "done": self.done,
+            "total": self.total,
+            "scored": len(self.images),
+            "left_out": [{"file": str(e.path), "reason": e.reason} for e in self.left_out],
+            "mean": asdict(self.mean),
+            "intervals": self.intervals,
+            "expected_calibration_error": self.calibration.ece,
+            "images": {name: asdict(scores) for name, scores in self.images},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """The newest sample of an evaluation, with all that its scores were counted from.
+
+    `truth_hw` and `mask_hw`, bool, and `probability_hw`, float32 in [0, 1], the mean of the
+    members, are (height, width) at the image's own size.
+    """
+
+    evaluation: Evaluation
+    image: Image
+    result: EnsembleResult
+    truth_hw: NDArray[np.bool_]
+    mask_hw: NDArray[np.bool_]
+    probability_hw: Float
+
+    def __post_init__(self) -> None:
+        for array in (self.truth_hw, self.mask_hw, self.probability_hw):
+            frozen_array(array)
+
+    @property
+    def done(self) -> int:
+        return self.evaluation.done
+
+    @property
+    def total(self) -> int:
+        return self.evaluation.total
+
+
+def evaluate(
+    model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
+) -> Iterator[Evaluation]:
+    """One event per sample: its ensemble's mask against the expert's, at the image's own size.
+
+    A sample that cannot be read is left out, and the event says why. Raises OutOfMemory.
+    """
+    evaluation = Evaluation(0, len(samples), (), Calibration.none())
+    for sample in samples:
+        try:
+            evaluation = _examined(model, sample, settings, threshold, evaluation).evaluation
+        except (UnreadableImage, UnreadableMask) as error:
+            left_out = (*evaluation.left_out, error)
+            evaluation = replace(evaluation, done=evaluation.done + 1, left_out=left_out)
+        yield evaluation
+
+
+def examine(
+    model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
+) -> Iterator[Examined]:
+    """The events of `evaluate`, each with its sample's picture, ensemble and masks.
+
+    Raises UnreadableImage and UnreadableMask at the sample that causes it, and OutOfMemory.
+    """
+    evaluation = Evaluation(0, len(samples), (), Calibration.none())
+    for sample in samples:
+        examined = _examined(model, sample, settings, threshold, evaluation)
+        evaluation = examined.evaluation
+        yield examined
+
+
+def _examined(
+    model: Denoises, sample: Sample, settings: SampleSettings, threshold: float, before: Evaluation
+) -> Examined:
+    """One more sample, with the evaluation that `before` becomes by it."""
+    image = read_image(sample.image_path)
+    truth_hw = read_mask(sample.mask_path, (image.height, image.width))
+    began = time.perf_counter()
+    *_, result = segment(model, image, settings)
+    mask_hw = result.mask(threshold)
+    seconds = time.perf_counter() - began
+    scores = score(result, mask_hw, truth_hw, seconds)
+    probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
+    evaluation = replace(
+        before,
+        done=before.done + 1,
+        images=(*before.images, (sample.id, scores)),
+        calibration=before.calibration + reliability_bins(probability_hw, truth_hw),
+    )
+    return Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
+
+
+def score(
+    result: EnsembleResult,
+    mask_hw: NDArray[np.bool_],
+    truth_hw: NDArray[np.bool_],
+    seconds: float,
+) -> Scores:
+    """Every score of a finished ensemble whose mask is `mask_hw`; masks at the image's own size."""
+    restore, members_nhw = result.frame.restore, result.members_nhw
+    fused = {how: restore(fuse(members_nhw, how)) >= 0.5 for how in ("majority", "staple")}
+    own_nhw = np.stack([restore(member_hw) >= 0.5 for member_hw in members_nhw])
+    return Scores(
+        dice=dice(mask_hw, truth_hw),
+        iou=iou(mask_hw, truth_hw),
+        threshold_jaccard=threshold_jaccard(mask_hw, truth_hw),
+        sensitivity=sensitivity(mask_hw, truth_hw),
+        specificity=specificity(mask_hw, truth_hw),
+        hd95_px=hd95_px(mask_hw, truth_hw),
+        hd95_share=hd95_share(mask_hw, truth_hw),
+        dice_majority=dice(fused["majority"], truth_hw),
+        dice_staple=dice(fused["staple"], truth_hw),
+        ged=ged(own_nhw, truth_hw[None]),
+        ci=ci(own_nhw),
+        **{name: measure(members_nhw) for name, measure in UNCERTAINTIES.items()},
+        members=len(members_nhw),
+        seconds=seconds,
+    )

@@ -1,0 +1,89 @@
+"""What Pillow does not tell about a PNG: significant bits, and rows that are not there."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from engine.images.depth import Range
+
+#: First row and column, and steps, of the passes of an interlaced picture.
+_PASSES = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
+)  # fmt: skip
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+
+def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Names and lengths of the chunks; the stream stands at the content of each."""
+    at = 8
+    while True:
+        stream.seek(at)
+        head = stream.read(8)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head)
+        yield name, length
+        at += 12 + length
+
+
+def significant_bits(stream: BinaryIO) -> int:
+    """The bits of a sample that sBIT says are significant, the most of its colours; 0 unsaid."""
+    for name, length in _chunks(stream):
+        if name == b"sBIT" and 1 <= length <= 4:
+            # Of two or four channels the last is opacity.
+            return max(stream.read(length)[: 3 if length > 2 else 1])
+        if name in (b"IDAT", b"IEND"):
+            break
+    return 0
+
+
+def stated_range(bits: int, low_bits: int) -> Range | None:
+    """The range of sixteen bits of which `bits` are significant.
+
+    A writer that follows the standard has moved them up, so that they reach full scale: `low_bits`,
+    the union of all samples, then has none that is not significant, or copies of the high ones.
+    Other writers leave the numbers as they are, and nothing above them is set.
+    """
+    if not 8 <= bits < 16:
+        return None
+    if low_bits >= 2**bits:
+        return Range(0, 65_535)
+    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
+    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
+
+
+def lacks_rows(picture: PillowImage.Image, stream: BinaryIO) -> bool:
+    """Whether fewer rows are in a decoded PNG's data than its header says.
+
+    Pillow leaves the others at zero, so only where such are the data are counted.
+    """
+    stream.seek(16)
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", stream.read(13))
+    last = picture.crop((0, height - 1, width, height))
+    if not interlaced and np.asarray(last).any():
+        return False
+    bits = depth * _CHANNELS[colour]
+    wanted = 0
+    for row, column, rows, columns in _PASSES if interlaced else ((0, 0, 1, 1),):
+        across, down = -(-(width - column) // columns), -(-(height - row) // rows)
+        if across > 0 and down > 0:
+            wanted += down * (1 + (across * bits + 7) // 8)
+    inflating, found = zlib.decompressobj(), 0
+    for name, length in _chunks(stream):
+        if name != b"IDAT":
+            continue
+        while length > 0 and found < wanted and not inflating.eof:
+            piece = stream.read(min(length, 65_536))
+            if not piece:
+                return True
+            length -= len(piece)
+            while piece and found < wanted:
+                found += len(inflating.decompress(piece, 1_000_000))
+                piece = inflating.unconsumed_tail
+    return found < wanted

@@ -1,0 +1,106 @@
+"""What Pillow does not tell about a TIFF: its other pages, its range of values, missing strips."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from engine.images.depth import Range
+
+#: Pages that are looked at; a picture has a few.
+_MOST_PAGES = 50
+_REDUCED, _MASK = 1, 4
+
+
+def stated_range(tags: Any) -> Range | None:
+    """The values of black and white that the tags of a page state, or ImageJ's description."""
+    for black_tag, white_tag in ((340, 341), (280, 281)):
+        if white_tag in tags:
+            black, white = np.min(tags.get(black_tag, 0)), np.max(tags[white_tag])
+            if black < white:
+                return Range(float(black), float(white))
+    found = re.findall(r"^(min|max)=(-?[\d.]+(?:[eE][-+]?\d+)?)\s*$", _imagej(tags), re.MULTILINE)
+    shown = dict(found)
+    if len(shown) == 2 and float(shown["min"]) < float(shown["max"]):
+        return Range(float(shown["min"]), float(shown["max"]), clips=True)
+    return None
+
+
+def lacks_strips(tags: Any) -> bool:
+    """Whether strips or tiles are missing, empty, or hold fewer bytes than their pixels take."""
+    width, height = int(tags[256]), int(tags[257])
+    tiled = 324 in tags
+    across = int(tags[322]) if tiled else width
+    down = int(tags[323]) if tiled else min(int(tags.get(278, height)), height)
+    samples = int(tags.get(277, 1))
+    wanted = -(-width // across) * -(-height // down)
+    if int(tags.get(284, 1)) == 2:
+        wanted *= samples
+    offsets, counts = tags[324 if tiled else 273], tags.get(325 if tiled else 279)
+    if len(offsets) < wanted or 0 in offsets[:wanted]:
+        return True
+    if counts is None:
+        return False
+    if len(counts) < wanted or 0 in counts[:wanted]:
+        return True
+    if int(tags.get(259, 1)) != 1 or int(tags.get(262, 1)) == 6:
+        return False
+    bits = np.ravel(tags.get(258, 1))
+    in_row = int(bits.sum()) if len(bits) == samples else int(bits[0]) * samples
+    return int(sum(counts[:wanted])) < height * ((width * in_row + 7) // 8)
+
+
+def last_jpeg(tags: Any, stream: BinaryIO) -> bytes:
+    """The last strip or tile of a page as a JPEG; empty where it is none."""
+    if int(tags.get(259, 1)) != 7:
+        return b""
+    offsets, counts = (tags.get(324), tags.get(325)) if 324 in tags else (tags[273], tags.get(279))
+    if not counts:
+        return b""
+    stream.seek(offsets[-1])
+    coded, tables = stream.read(counts[-1]), tags.get(347, b"")
+    # Tables that strips share are a JPEG without pixels.
+    return tables[:-2] + coded[2:] if tables else coded
+
+
+def other_pages(first: PillowImage.Image) -> tuple[str, str]:
+    """A reason to refuse a TIFF for its pages, or a note on them; both empty where it has one.
+
+    `first` is opened for this and cannot be used afterwards. Previews and smaller copies of a page
+    are no pages. Two to four pages of one channel and one size are taken for the channels of one
+    picture, which nothing in the file puts together.
+    """
+    description = _imagej(first.tag_v2)  # type: ignore[attr-defined]
+    channels = re.search(r"^channels=(\d+)", description, re.MULTILINE)
+    if channels and int(channels[1]) > 1:
+        return _apart(int(channels[1])), ""
+    kinds = [(first.size, first.mode)]
+    try:
+        for place in range(1, _MOST_PAGES + 1):
+            first.seek(place)
+            tags: Any = first.tag_v2  # type: ignore[attr-defined]
+            if not int(tags.get(254, 0)) & (_REDUCED | _MASK) and int(tags.get(255, 1)) != 2:
+                kinds.append((first.size, first.mode))
+    # There is no further page, or one that is damaged, which harms no other.
+    except Exception:
+        pass
+    images = re.search(r"^images=(\d+)", description, re.MULTILINE)
+    count = max(len(kinds), int(images[1]) if images else 1)
+    if count == 1:
+        return "", ""
+    if len(set(kinds)) == 1 and 2 <= count <= 4 and (kinds[0][1] in "LF" or kinds[0][1][0] == "I"):
+        return _apart(count), ""
+    many = f"more than {_MOST_PAGES}" if count > _MOST_PAGES else f"{count}"
+    return "", f"it has {many} pages: the first is read"
+
+
+def _apart(channels: int) -> str:
+    return f"it has {channels} pages of one channel each: save it as one RGB picture"
+
+
+def _imagej(tags: Any) -> str:
+    description = str(tags.get(270, ""))
+    return description if description.startswith("ImageJ=") else ""

@@ -1,0 +1,1 @@
+"""Masks as files and as values: edits, region growing, measurements."""

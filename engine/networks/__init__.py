@@ -1,0 +1,1 @@
+"""Networks by name, their files, and the devices they run on."""

@@ -1,0 +1,1 @@
+"""The neural cellular automaton: one cell, one or two levels of cells."""

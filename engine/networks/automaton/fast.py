@@ -1,0 +1,278 @@
+"""The cell's update as inference runs it: the same change, without work for nothing.
+
+On the CPU: half of the cells do not fire, so their perception is never read. The 3×3 neighbourhoods
+of those that fire are gathered as rows, and perception becomes one more matrix product. All
+products of the full grid run in the processor's fastest precision, in chunks whose hidden layer
+stays in the cache of one core; the state itself and the coarse grid stay in float32.
+`engine.networks.automaton.cell.Cell` is the definition that both forms are held to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor, nn
+
+from engine.networks.automaton.cbam import CBAM
+from engine.networks.automaton.cell import NOISE, Automaton, Cell, Fires, filled
+from engine.networks.device import DeviceChoice, share_out, worker_count
+
+#: Cells in a chunk: 512 hidden numbers of each are 2 MB in bfloat16.
+CHUNK = 2048
+#: Cells that are worth another thread's help.
+PIECE = 128
+#: Channels whose change is computed where the first alone is read.
+FIRST = 16
+#: Places beside one another that attention's 7×7 filter is taken at together, as channels.
+WIDE = 16
+#: Of the leaky ReLU, for negative numbers; torch's own.
+SLOPE = 0.01
+#: Whether torch was built with oneDNN and shows these operations of it.
+PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
+    hasattr(torch.ops.mkldnn, name)
+    for name in ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
+)
+
+
+def fast(network: Automaton, device: DeviceChoice) -> Automaton:
+    """The same automaton with the cells that compute inference fastest on a device.
+
+    On the CPU the weights are copied, in a millisecond: what is learnt later is not seen. The
+    states have the layout and the float32 of the readable ones.
+    """
+    cells: list[Cell] = list(network.levels)  # type: ignore[arg-type]
+    if device.name == "cpu":
+        # What is rounded on a coarse grid decides what is lesion, and its cells are few.
+        coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
+        return FastAutomaton(network, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
+    swift = Automaton(network.spec, levels=0, attention=False)
+    swift.levels = nn.ModuleList(DenseCell(cell) for cell in cells)
+    return swift.eval()
+
+
+class DenseCell(nn.Module):
+    """A `Cell` for a GPU: all cells pass through the MLP, and those that do not fire forget it.
+
+    Which cells fire is never asked, so the processor need not wait for the GPU after every update.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
+        """The state after one update, as `Cell.forward`."""
+        cell = self.cell
+        attended = state_nchw if cell.attention is None else cell.attention(state_nchw)
+        neighbours = cell.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
+        perceived = torch.cat([attended.to(neighbours.dtype), neighbours], dim=1)
+        hidden = F.leaky_relu_(cell.think(perceived.permute(0, 2, 3, 1)))
+        change: Tensor = cell.act(hidden).permute(0, 3, 1, 2)
+        return torch.where(fires_n1hw, state_nchw + change, state_nchw)
+
+
+class FastAutomaton(Automaton):
+    """An automaton of fast cells; `answer` wastes nothing on moments that nobody looks at."""
+
+    levels: Sequence[FastCell]  # type: ignore[assignment]
+
+    def __init__(self, network: Automaton, cells: Sequence[FastCell]) -> None:
+        super().__init__(network.spec, levels=0, attention=False)
+        self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
+
+    def answer(
+        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+    ) -> Tensor:
+        """As `Automaton.answer`, bit by bit channel 0 of what `forward` gives each member alone.
+
+        A coarse grid is so small that a call costs as much as what it computes: there all members
+        take part in one. At full size the state of one alone is as much as the caches hold, and
+        each is a piece of work for whichever worker is free; a single member's updates are shared.
+        """
+        given, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
+        carried: Tensor | None = None
+        for level in range(1, last):
+            carried = self.enter(level, carried, *given)
+            for fires_n1hw in self._drawn(level, carried, fires):
+                self.levels[level - 1].update_(carried, fires_n1hw)
+        drawn = list(self._drawn(last, noisy_n1hw, fires))
+        pieces = worker_count() if len(image_n3hw) == 1 else 1
+
+        def fine(member: int) -> Tensor:
+            one = slice(member, member + 1)
+            below = None if carried is None else carried[one]
+            state = self.enter(last, below, *(whole[one] for whole in given))
+            for update, fires_n1hw in enumerate(drawn, start=1):
+                enough = update == len(drawn)
+                self.levels[-1].update_(
+                    state, fires_n1hw[one], noise_is_enough=enough, pieces=pieces
+                )
+            return state[:, NOISE : NOISE + 1].contiguous()
+
+        return torch.cat(share_out(fine, range(len(image_n3hw))))
+
+    def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
+        """Which cells of the grid fire in each update of a level."""
+        shape = (grid_nchw.shape[2], grid_nchw.shape[3])
+        return (fires(level, update, shape) for update in range(1, self.updates(level) + 1))
+
+
+class FastCell(nn.Module):
+    """A `Cell` without gradients; same arguments, same result up to the rounding of `dtype`."""
+
+    def __init__(self, cell: Cell, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.attend = None if cell.attention is None else Attention(cell.attention)
+        filters_oikk = cell.perceive.weight.detach()
+        # Rows of the gathered neighbourhoods: the channels of the first neighbour, of the second …
+        rows = filters_oikk.permute(0, 2, 3, 1).reshape(len(filters_oikk), -1)
+        self.perceive = Product(rows, cell.perceive.bias, dtype)
+        self.think = Product(cell.think.weight, cell.think.bias, dtype, leaky=True)
+        self.act = Product(cell.act.weight, None, dtype)
+        # Fewer columns than a register holds cost the same, and one alone is added up otherwise.
+        self.act_first = Product(cell.act.weight[:FIRST], None, dtype)
+
+    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
+        """The state after one update, as `Cell.forward`."""
+        state = state_nchw.clone(memory_format=torch.channels_last)
+        self.update_(state, fires_n1hw)
+        return state
+
+    def update_(
+        self,
+        state_nchw: Tensor,
+        fires_n1hw: Tensor,
+        *,
+        noise_is_enough: bool = False,
+        pieces: int = 1,
+    ) -> None:
+        """Makes a state in channels-last memory the one after an update, or only its channel 0.
+
+        The firing cells are shared out among the workers in so many pieces, if they are enough.
+        """
+        n, channels, rows, columns = state_nchw.shape
+        act = self.act_first if noise_is_enough else self.act
+        state_nhwc = state_nchw.permute(0, 2, 3, 1)
+        # A copy in any case: what is perceived must not change from chunk to chunk.
+        seen_nhwc = torch.empty(state_nhwc.shape, dtype=self.dtype)
+        if self.attend is None:
+            seen_nhwc.copy_(state_nhwc)
+        else:
+            self.attend(state_nhwc, seen_nhwc)
+        seen = seen_nhwc.view(-1, channels)
+        changing = state_nhwc.view(-1, channels)[:, : len(act.weight)]
+        around = neighbourhoods(n, rows, columns)
+        firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
+        size = min(CHUNK, max(PIECE, 64 * math.ceil(len(firing) / pieces / 64)))
+        chunks = zip(torch.split(firing, size), torch.split(filled(firing), size), strict=True)
+
+        def move(cells: tuple[Tensor, Tensor]) -> None:
+            chunk, full = cells
+            change = act(self._thought(seen, full, around)).float()
+            # No cell is in two chunks, so two threads never add to the same one.
+            changing.index_add_(0, chunk, change[: len(chunk)])
+
+        if pieces == 1:
+            for each in chunks:
+                move(each)
+        else:
+            share_out(move, list(chunks))
+
+    def _thought(self, seen: Tensor, firing: Tensor, around: Tensor) -> Tensor:
+        """The hidden layer of those cells, (cells, hidden)."""
+        gathered = seen.index_select(0, around.index_select(0, firing).view(-1))
+        neighbours = self.perceive(gathered.view(len(firing), 9 * seen.shape[1]))
+        return self.think(torch.cat([seen.index_select(0, firing), neighbours], dim=1))
+
+
+class Attention:
+    """`CBAM` without gradients, of a state in channels-last memory.
+
+    Cells come as rows, so that every reduction runs along memory, and in chunks, so that nothing
+    but the state and the result is ever as large as the grid.
+    """
+
+    def __init__(self, attention: CBAM) -> None:
+        weights = (weight.detach().clone() for weight in attention.channel.parameters())
+        self.narrow, self.narrow_bias, self.back, bias = weights
+        # Once for the mean and once for the maximum.
+        self.back_bias = 2 * bias
+        kernel_12kk = attention.spatial.weight.detach()
+        side = kernel_12kk.shape[-1]
+        self.border = side // 2
+        self.spatial = kernel_12kk.new_zeros(WIDE, 2, side, side + WIDE - 1)
+        for place in range(WIDE):
+            self.spatial[place, :, :, place : place + side] = kernel_12kk[0]
+
+    def __call__(self, state_nhwc: Tensor, seen_nhwc: Tensor) -> None:
+        """Writes what a cell perceives of each into `seen_nhwc`, of another dtype perhaps."""
+        channel_n11c = self._channel(state_nhwc.flatten(1, 2))[:, None, None]
+        n, rows, columns, _ = state_nhwc.shape
+        wide, border = -(-columns // WIDE) * WIDE, self.border
+        summary = state_nhwc.new_zeros(n, 2, rows + 2 * border, wide + 2 * border)
+        inner = summary[:, :, border : border + rows, border : border + columns]
+        lines = max(1, CHUNK // columns)
+        chunks = torch.split(state_nhwc, lines, dim=1)
+        for chunk, part in zip(chunks, torch.split(inner, lines, dim=2), strict=True):
+            weighted = chunk * channel_n11c
+            part[:, 0], part[:, 1] = weighted.mean(dim=3), weighted.amax(dim=3)
+        strips = F.conv2d(summary, self.spatial, stride=(1, WIDE))
+        place_nhw = strips.permute(0, 2, 3, 1).reshape(n, rows, wide)[:, :, :columns]
+        place_nhw1 = torch.sigmoid(place_nhw)[..., None]
+        parts = (torch.split(whole, lines, dim=1) for whole in (seen_nhwc, place_nhw1))
+        for chunk, part, place in zip(chunks, *parts, strict=True):
+            part.copy_((chunk * channel_n11c).mul_(place).add_(chunk))
+
+    def _channel(self, state_npc: Tensor) -> Tensor:
+        """The weight of each channel, (n, channels) in 0 to 1."""
+        both_2nc = torch.stack([state_npc.mean(dim=1), state_npc.amax(dim=1)])
+        # Sums, not products of matrices: how those are added up depends on the number of rows.
+        narrow_2nk = (both_2nc[:, :, None] * self.narrow).sum(dim=3).add_(self.narrow_bias).relu_()
+        back_nc = (narrow_2nk.sum(dim=0)[:, None] * self.back).sum(dim=2)
+        return back_nc.add_(self.back_bias).sigmoid_()
+
+
+@lru_cache(maxsize=8)
+def neighbourhoods(n: int, rows: int, columns: int) -> Tensor:
+    """The nine cells around each, the cell itself fifth, int64 (n × rows × columns, 9).
+
+    Beyond the border the grid is reflected, without the border itself repeated.
+    """
+    cells = torch.arange(n * rows * columns).view(n, 1, rows, columns)
+    # Reflection is defined for floating point only; float64 holds every index exactly.
+    padded = F.pad(cells.double(), (1, 1, 1, 1), mode="reflect").long()
+    around = padded[:, 0].unfold(1, 3, 1).unfold(2, 3, 1)
+    return around.reshape(-1, 9)
+
+
+class Product:
+    """A linear layer of rows, (cells, in) → (cells, out), with the leaky ReLU after it.
+
+    Where oneDNN is there its own form is used: weights laid out once, and the leaky ReLU taken on
+    while a result is still in a register. It refuses bfloat16 on processors without AVX512.
+    """
+
+    def __init__(
+        self, weight_oi: Tensor, bias_o: Tensor | None, dtype: torch.dtype, leaky: bool = False
+    ) -> None:
+        self.weight = weight_oi.detach().to(dtype, copy=True)
+        self.bias = None if bias_o is None else bias_o.detach().to(dtype, copy=True)
+        self.after = ("leaky_relu", [SLOPE], "") if leaky else ("none", [], "")
+        low = dtype == torch.bfloat16
+        packs = PACKS and (not low or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        pack = torch.ops.mkldnn._reorder_linear_weight if packs else None
+        self.packed = pack and pack(self.weight, CHUNK)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if self.packed is not None:
+            product: Tensor = torch.ops.mkldnn._linear_pointwise(
+                rows, self.packed, self.bias, *self.after
+            )
+            return product
+        product = F.linear(rows, self.weight, self.bias)
+        return F.leaky_relu_(product, SLOPE) if self.after[1] else product

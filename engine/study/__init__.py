@@ -1,0 +1,1 @@
+"""Folders under annotation, and the data sets that are made of them."""

@@ -1,0 +1,48 @@
+"""Masks that were replaced, and drafts that cannot be shown, are kept under names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from engine.files import put_in_place, write_together
+from engine.masks.edits import mask_name
+from engine.study.records import record_path
+
+#: The folder for them among the masks; what is there counts as no annotation.
+COPIES = "copies"
+
+
+def write_copy(folder: Path, image: str, content: bytes, record: str) -> Path:
+    """A copy among the masks of `folder` of a mask of that image. OSError passes through."""
+    path = _free(folder, image)
+    write_together({path: content, record_path(path): record})
+    return path
+
+
+def move_aside(mask_path: Path, folder: Path, image: str) -> Path:
+    """Move a mask or a draft, with its record, to the copies of `folder`; where it is now.
+
+    OSError passes through.
+    """
+    path = _free(folder, image)
+    put_in_place(mask_path, path)
+    with suppress(FileNotFoundError):
+        put_in_place(record_path(mask_path), record_path(path))
+    return path
+
+
+def move_others(mask_paths: Iterable[Path], image: str) -> None:
+    """Move masks that another one takes the place of to the copies where they lie, if possible."""
+    for mask_path in mask_paths:
+        with suppress(OSError):
+            move_aside(mask_path, mask_path.parent, image)
+
+
+def _free(folder: Path, image: str) -> Path:
+    """A name that nothing has; the folder for copies is made."""
+    (folder / COPIES).mkdir(exist_ok=True)
+    moment = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S.%f")
+    return folder / COPIES / mask_name(f"{Path(image).stem[:120]} {moment}")

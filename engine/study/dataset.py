@@ -1,0 +1,113 @@
+"""A data set is a folder anyone can zip: images, masks, and one index that says which is what."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from engine.errors import DatasetProblem
+from engine.images.reading import IMAGE_SUFFIXES, list_images
+from engine.masks.edits import mask_name
+from engine.study.dataset_index import Entries, is_there, read_index, reason_of
+from engine.study.records import is_text
+from engine.types import Dataset, Sample, Split
+
+VAL_SHARE = 0.15
+
+
+def read_dataset(root: Path) -> Dataset:
+    """The samples of a folder in ISIC layout, in order of id; no picture is opened.
+
+    Splits come from `dataset.json` or `splits.csv`, and what neither lists is left out and named in
+    `left_out`; without either, `assign_splits` makes splits of all images, each of which then needs
+    a mask. Raises DatasetProblem, with file and reason, for whatever is missing or contradictory.
+    """
+    root = Path(root)
+    images = files_by_id(root / "images", "", IMAGE_SUFFIXES)
+    masks = files_by_id(root / "masks", "_segmentation", frozenset({".png"}))
+    index = read_index(root, images)
+    pictures = set(list_images(root / "images"))
+    unlisted = {
+        name: [path for path in paths if path in pictures]
+        for name, paths in images.items()
+        if name not in index
+    }
+    if not index:
+        # The folder itself is the list.
+        images = {name: paths for name, paths in unlisted.items() if paths}
+        for name, paths in masks.items():
+            if name not in images:
+                raise DatasetProblem(paths[0], f"is a mask, but there is no image {name}")
+    if not images:
+        raise DatasetProblem(root / "images", "holds no images")
+    listed = sorted(index or images)
+    for name in listed:
+        for paths in (images[name], masks.get(name, [])):
+            if len(paths) > 1:
+                raise DatasetProblem(paths[1], f"has the same id as {paths[0].name}")
+        if not is_text(name):
+            raise DatasetProblem(images[name][0], "has a name with characters that are not text")
+        if name not in masks:
+            raise DatasetProblem(root / "masks" / mask_name(name), "is missing")
+    entries: Entries = index or {name: (x, None) for name, x in assign_splits(listed).items()}
+    samples = (Sample(x, images[x][0], masks[x][0], *entries[x]) for x in listed)
+    return Dataset(root, tuple(samples), _left_out(unlisted, masks, index) if index else ())
+
+
+def assign_splits(
+    ids: Iterable[str], val_share: float = VAL_SHARE, fixed: Mapping[str, Split] | None = None
+) -> dict[str, Split]:
+    """`train` or `val` for each id by a hash of the id alone, unless `fixed` has its split.
+
+    From four ids up each split has at least one where any is free to move; below that all free ones
+    train. Adding ids to four or more moves none from train to val (unless all had hashed to val),
+    so nothing is validated on that was trained on before.
+    """
+    fixed = fixed or {}
+    free = [name for _, name in sorted((_position(name), name) for name in set(ids) - fixed.keys())]
+    if len(free) + len(fixed) < 4:
+        return {**dict.fromkeys(free, "train"), **fixed}
+    splits: dict[str, Split] = {
+        name: "val" if _position(name) < val_share else "train" for name in free
+    }
+    if free and "val" not in {*splits.values(), *fixed.values()}:
+        splits[free[0]] = "val"
+    if free and "train" not in {*splits.values(), *fixed.values()}:
+        splits[free[-1]] = "train"
+    return {**splits, **fixed}
+
+
+def files_by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+    """The files of a folder whose names end in `ending`, by what comes before it, in order.
+
+    Hidden files and folders are none of them. Raises DatasetProblem for a link that leads nowhere.
+    """
+    found: dict[str, list[Path]] = {}
+    is_there(folder)
+    try:
+        paths = sorted(folder.iterdir())
+        for path in paths:
+            if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+                continue
+            stem = unicodedata.normalize("NFC", path.stem)
+            if stem.lower().endswith(ending) and is_there(path) and path.is_file():
+                found.setdefault(stem[: len(stem) - len(ending)], []).append(path)
+    except OSError as error:
+        raise DatasetProblem(folder, reason_of(error)) from error
+    return found
+
+
+def _left_out(
+    unlisted: Mapping[str, list[Path]], masks: Mapping[str, list[Path]], index: Iterable[str]
+) -> tuple[str, ...]:
+    """What an index does not list: images, and masks of none, by their names in the folder."""
+    images = [f"images/{path.name}" for paths in unlisted.values() for path in paths]
+    alone = masks.keys() - unlisted.keys() - set(index)
+    return (*images, *(f"masks/{masks[name][0].name}" for name in sorted(alone)))
+
+
+def _position(name: str) -> float:
+    """Where an id lies in [0, 1), evenly and for ever."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48

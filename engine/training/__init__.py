@@ -1,0 +1,1 @@
+"""Training and fine-tuning: batches, losses, optimizers, the loop and its files."""

@@ -1,0 +1,402 @@
+"""Training and fine-tuning as one stream of TrainStep: stop by not asking for the next.
+
+Every step draws its samples, changes and noise from (seed, step), so a resumed run goes on exactly
+as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine import locks
+from engine.diffusion.model import Model
+from engine.diffusion.sampling import denoise
+from engine.diffusion.schedule import add_noise, alpha_bars, clean_from, network_input
+from engine.errors import DatasetProblem, Diverged, NotFinite
+from engine.files import sweep_parts
+from engine.metrics import dice
+from engine.networks import checkpoint
+from engine.networks.automaton.cell import NOISE
+from engine.networks.budget import expect_affordable
+from engine.networks.device import DeviceChoice, alone, choose, in_memory, share_out
+from engine.networks.table import build
+from engine.training import parallel, training_state
+from engine.training.batches import Lesson, Lessons, reference
+from engine.training.gradient import give_gradient
+from engine.training.loss import LARGEST_LOSS, total_loss
+from engine.training.optimizer import optimizers
+from engine.types import (
+    Dataset,
+    Device,
+    ModelSpec,
+    SampleSettings,
+    TrainSettings,
+    TrainStep,
+    evenly,
+)
+
+#: Pictures (3, rows, columns) in [0, 1] and masks (rows, columns) on the grid, to judge by.
+References = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
+
+BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.safetensors"
+#: What a run's state tells beside its arrays.
+FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
+#: What a resumed run may change: how far it goes, how often it is judged, what it is called.
+CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
+WARM_UP_STEPS = 50
+SECONDS_BETWEEN_STATES = 120.0
+#: Validation asks little of each image, so that it takes a small share of the time.
+VALIDATION = SampleSettings(steps=3, members=1, batch_size=1)
+
+
+def train(
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    start: training_state.Arrays | None = None,
+    resume: bool = False,
+    device: Device = "auto",
+    minutes: float | None = None,
+    stop_at: int | None = None,
+) -> Iterator[TrainStep]:
+    """Optimizer steps; the best averaged weights on `val` lie in `folder` as best.safetensors.
+
+    However the run ends, those after its last step then lie there as last.safetensors.
+
+    Parameters
+    ----------
+    spec : the network and its diffusion; the result gets `settings.size` as its size.
+    dataset : `train` is learnt from, `val` judges; without `val` the last weights are kept.
+    folder : made if absent; also holds the state from which `resume` goes on. Of `spec` and
+        `settings` it may change only `CHANGEABLE`.
+    start : weights to begin from, else fresh ones by `settings.seed`.
+    minutes, stop_at : the run ends after the step at which so much time is over, or which has this
+        number, and judges its weights there. The rate is that of all `settings.steps`.
+
+    Raises
+    ------
+    DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
+    FolderInUse : before the first step, where another run writes to `folder`.
+    UnreadableModel : where `resume` finds no state that fits.
+    TooLarge : before the first step.
+    OutOfMemory : at a step, naming a smaller batch that may fit.
+    Diverged : at a step whose loss or gradient is beyond all bounds; the weights are those before.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
+        sweep_parts(folder)
+        last = min(settings.steps, stop_at or settings.steps)
+        yield from _train(
+            spec, dataset, settings, folder, start, resume, device, lambda: _End(last, minutes)
+        )
+
+
+def _train(
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    start: training_state.Arrays | None,
+    resume: bool,
+    device: Device,
+    end: Callable[[], _End],
+) -> Iterator[TrainStep]:
+    """What `train` does in a folder that no other run writes to."""
+    learned = dataset.split("train")
+    judged = evenly(dataset.split("val"), settings.validation_images)
+    if not learned:
+        raise DatasetProblem(dataset.root, "it has no samples to train on")
+    parallel.expect_shares(settings.batch_size)
+    begun_with = (spec.samples_seen or 0) if start is not None else 0
+    record = {
+        **asdict(settings),
+        "train_images": len(learned),
+        "samples_before": begun_with,
+    }
+    spec = replace(spec, size=settings.size, training=record)
+    expect_affordable(spec)
+    lessons = Lessons(learned, spec, settings)
+    references = [reference(sample, settings.size, spec.detail) for sample in judged]
+    run = _Run(spec, settings, folder, choose(device), start, end())
+    if resume:
+        run.read_state(references)
+    try:
+        if not resume:
+            # What a kill leaves from here on can be gone on from.
+            run.write_state()
+            if start is not None and references:
+                with in_memory(1, settings.size, "members"):
+                    run.start_dice = run.validate(references)
+        while not run.ended:
+            with in_memory(settings.batch_size, settings.size, "samples"):
+                step = run.step(lessons, references)
+            yield step
+    finally:
+        try:
+            run.write_ending()
+        except KeyboardInterrupt:
+            # It was sent while the run already ended, as by an error of a process that left first.
+            run.write_ending()
+            raise
+
+
+def finetune(
+    model: Model,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    minutes: float | None = None,
+) -> Iterator[TrainStep]:
+    """Optimizer steps from a loaded model towards its child; the model itself stays as it is.
+
+    The child keeps the parent's grid size and device, and records the parent's fingerprint. It ends
+    after `minutes` as `train` does, and raises what that raises.
+    """
+    child = replace(model.spec, parent=model.fingerprint)
+    settings = replace(settings, size=model.spec.size)
+    start = training_state.arrays(model.network)
+    device: Device = "cuda" if model.device.name == "cuda" else "cpu"
+    yield from train(child, dataset, settings, folder, start=start, device=device, minutes=minutes)
+
+
+class _End:
+    """Where a run ends: at the step `last`, or when the minutes from now are over."""
+
+    def __init__(self, last: int, minutes: float | None) -> None:
+        self.last = last
+        self._at = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def reached(self, done: int) -> bool:
+        """Whether the step just taken is the last; in every process as soon as in one."""
+        if done >= self.last or self._at is None:
+            return done >= self.last
+        # Nobody may wait for one that left.
+        return parallel.total(float(time.monotonic() >= self._at)) > 0
+
+
+class _Run:
+    """Weights, their average, the optimizer and the best so far: what one run carries on."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        settings: TrainSettings,
+        folder: Path,
+        device: DeviceChoice,
+        start: training_state.Arrays | None,
+        end: _End,
+    ) -> None:
+        self.spec, self.settings, self.folder, self.device = spec, settings, folder, device
+        self.end, self.ended = end, False
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.network, self.average = build(spec), build(spec)
+        if start is not None:
+            training_state.fill(self.network, start, folder)
+        self.network.to(device.name)
+        self.average.load_state_dict(self.network.state_dict())
+        self.judge = Model(self.average, device)
+        self.optimizers = optimizers(self.network, settings.weight_decay)
+        self.done = 0
+        #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
+        self.unjudged = False
+        #: That of the newest weights, where they were judged.
+        self.newest_dice: float | None = None
+        self.start_dice: float | None = None
+        self.best_dice: float | None = None
+        self.best_path: Path | None = None
+        self.saved_at = time.monotonic()
+
+    def step(self, lessons: Lessons, references: References) -> TrainStep:
+        began = time.monotonic()
+        lesson = alone(lessons.draw, self.done)
+
+        def loss_of(places_k: Tensor) -> Tensor:
+            return self._loss(lesson.only(places_k))
+
+        mean_loss = give_gradient(self.network, loss_of, len(lesson.draws), self.device.name)
+        rate = self._rate()
+        if not mean_loss <= LARGEST_LOSS:
+            raise Diverged(self.done + 1, rate, self.best_path)
+        if self.device.name == "cpu":
+            alone(self._move, rate)
+        else:
+            self._move(rate)
+        self.done += 1
+        self.unjudged, self.newest_dice = True, None
+        self.ended = self.end.reached(self.done)
+        elapsed = time.monotonic() - began
+        try:
+            validated = self._judge(references)
+        except NotFinite as error:
+            raise Diverged(self.done, rate, self.best_path) from error
+        if time.monotonic() - self.saved_at > SECONDS_BETWEEN_STATES:
+            self.write_state()
+        return TrainStep(
+            done=self.done,
+            total=self.settings.steps,
+            loss=mean_loss,
+            learning_rate=rate,
+            samples_per_s=self.settings.batch_size / elapsed,
+            validation_dice=validated,
+            best_dice=self.best_dice,
+            best_path=self.best_path,
+            start_dice=self.start_dice,
+        )
+
+    @torch.no_grad()
+    def _move(self, rate: float) -> None:
+        """Move the weights along their gradients, and the averaged ones after them.
+
+        Raises Diverged where the gradient is not finite.
+        """
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # Before the weights are changed: what was learnt until now stays.
+        if not math.isfinite(float(length)):
+            raise Diverged(self.done + 1, rate, self.best_path)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        # Young averages follow faster, so that the first weights are soon forgotten.
+        taken = self.done + 1
+        decay = min(self.settings.ema, (1 + taken) / (10 + taken))
+        for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - decay)
+
+    def _loss(self, lesson: Lesson) -> Tensor:
+        """L_total of some of the step's samples."""
+        spec, place = self.spec, self.device.name
+        bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
+        bar = bars[lesson.timestep_n][:, None, None, None]
+        clean = spec.mask_scale * (2 * lesson.share_n1hw - 1)
+        noisy = add_noise(self._recycled(clean, lesson), lesson.noise_n1hw, bar)
+        # The noise that leads from the true mask to this x_t, also where the guess was another.
+        noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
+        state = self._state(noisy, bar, lesson)
+        share = lesson.share_n1hw.to(place)
+        weight = self.settings.rgb_weight
+        return total_loss(state, share, noise.to(place), bar.to(place), spec, weight)
+
+    @torch.no_grad()
+    def _recycled(self, clean: Tensor, lesson: Lesson) -> Tensor:
+        """The clean masks, some of them as the network itself believes from pure noise.
+
+        From the truth alone it learns to trust its x_t, which when it is used holds its own errors
+        (Fu 2023, MELBA 2023:016).
+        """
+        taken = lesson.recycled_n.nonzero().squeeze(1)
+        if not len(taken):
+            return clean
+        spec = self.spec
+        some = replace(lesson.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
+        bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
+        noisy = some.noise_n1hw
+        state = self._state(noisy, torch.full((1, 1, 1, 1), bar), some)
+        output = state[:, NOISE : NOISE + 1].float().cpu()
+        believed = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
+        return clean.index_copy(0, taken, believed)
+
+    def _state(self, noisy: Tensor, bar: Tensor, lesson: Lesson) -> Tensor:
+        """The network's last state for x_t, computed on the device in its precision."""
+        spec, place = self.spec, self.device.name
+        given = network_input(noisy, bar, spec.mask_scale)
+        low = self.device.precision == "bfloat16"
+        # Without its cache, which all threads share.
+        with torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu"):
+            state: Tensor = self.network(
+                (2 * lesson.image_n3hw - 1).to(place),
+                given.to(place),
+                (lesson.timestep_n / spec.timesteps).to(place),
+                lesson.fires(spec.fire_probability, place),
+            )
+        return state
+
+    def _rate(self) -> float:
+        """Learning rate: a short linear rise, a plateau, and a cosine down to a hundredth of it."""
+        settings = self.settings
+        warm = min(WARM_UP_STEPS, max(1, settings.steps // 10))
+        falling = max(1, round(settings.cooldown * (settings.steps - warm)))
+        rise = min(1.0, (self.done + 1) / warm)
+        share = max(0.0, (self.done - (settings.steps - falling)) / falling)
+        fall = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
+        return settings.learning_rate * rise * fall
+
+    def _judge(self, references: References) -> float | None:
+        if not self.ended and self.done % self.settings.validate_every:
+            self.unjudged = False
+            return None
+        found = self.validate(references) if references else None
+        self.newest_dice = found
+        if found is None or self.best_dice is None or found > self.best_dice:
+            self._write_model(BEST)
+            self.best_dice, self.best_path = found, self.folder / BEST
+        self.unjudged = False
+        return found
+
+    def validate(self, references: References) -> float:
+        """Mean Dice on the grid of the averaged weights."""
+
+        def judged(reference: tuple[NDArray[np.float32], NDArray[np.bool_]]) -> float:
+            image_chw, mask_hw = reference
+            *_, last = denoise(self.judge, image_chw, VALIDATION, [0])
+            return dice(last.clean_nhw[0] >= 0.5, mask_hw)
+
+        mine = references[parallel.rank() :: parallel.size()]
+        # A GPU is asked by one thread: another would have its own idea of which GPU is meant.
+        found = share_out(judged, mine) if self.device.name == "cpu" else list(map(judged, mine))
+        return parallel.total(sum(found)) / len(references)
+
+    def _write_model(self, name: str) -> None:
+        """Write the averaged weights as they are now as a model, atomically."""
+        if parallel.rank() > 0:
+            return
+        seen = {"steps_done": self.done, "validation_dice": self.newest_dice}
+        spec = replace(self.spec, training={**self.spec.training, **seen})
+        checkpoint.write(self.folder / name, training_state.arrays(self.average), spec)
+
+    def write_ending(self) -> None:
+        """Write the state, and the newest averaged weights where a step was ever taken."""
+        self.write_state()
+        if self.done:
+            self._write_model(LAST)
+
+    @property
+    def _recipe(self) -> dict[str, object]:
+        whole = {each.name: getattr(self.spec, each.name) for each in fields(self.spec)}
+        whole |= asdict(self.settings)
+        return {name: value for name, value in whole.items() if name not in CHANGEABLE}
+
+    def write_state(self) -> None:
+        """Write all that `read_state` needs, atomically."""
+        if parallel.rank() > 0:
+            return
+        facts = {name: getattr(self, name) for name in FACTS}
+        path = self.folder / STATE
+        training_state.write(path, self.network, self.average, self.optimizers, facts, self._recipe)
+        self.saved_at = time.monotonic()
+
+    def read_state(self, references: References) -> None:
+        """Go on where `write_state` left off. Raises UnreadableModel."""
+        path = self.folder / STATE
+        facts = training_state.read(path, self.network, self.average, self.optimizers, self._recipe)
+        for name in FACTS:
+            setattr(self, name, facts.get(name))
+        self.ended = self.done >= self.end.last
+        best = self.folder / BEST
+        self.best_path = best if best.exists() else None
+        if self.unjudged:
+            self._judge(references)
