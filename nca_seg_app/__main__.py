@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.cli.console import end_output, prepare_streams
-from nca_seg_app.faults import start_log
-from nca_seg_app.obstacles import without_qt, without_window
+from nca_seg_app.crash_log import start_log
+from nca_seg_app.startup_checks import without_qt, without_window
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from nca_seg_app.session import Has, Session
-from nca_seg_app.settings import Settings
-from nca_seg_app.viewing import Tool
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.state.view_state import Tool
 
 #: Menus in the order of the menu bar.
 MENUS = ("File", "Edit", "View", "Run", "Tools", "Study", "Help")

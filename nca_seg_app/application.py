@@ -12,16 +12,16 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from nca_seg_app import settings as settings_files
-from nca_seg_app.dialogs import Dialogs
-from nca_seg_app.endings import Endings
-from nca_seg_app.faults import catch_everything
+from nca_seg_app.crash_log import catch_everything
 from nca_seg_app.headless import Failure, run_headless, without_known_complaint
-from nca_seg_app.ports import real_engine, warm_up
+from nca_seg_app.services.engine import real_engine, warm_up
 from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings, UnreadableSettings
-from nca_seg_app.theme import apply_theme
-from nca_seg_app.window import Window
+from nca_seg_app.shutdown import Endings
+from nca_seg_app.state import settings as settings_files
+from nca_seg_app.state.settings import Settings, UnreadableSettings
+from nca_seg_app.ui.dialogs import Dialogs
+from nca_seg_app.ui.widgets.theme import apply_theme
+from nca_seg_app.ui.window import Window
 
 log = logging.getLogger("nca_seg_app")
 

@@ -13,27 +13,27 @@ from engine.masks import edits
 from engine.networks.library import ModelEntry
 from engine.study.study import Study, Writer
 from engine.types import Image
-from nca_seg_app import settings as settings_files
-from nca_seg_app.ahead import Ahead
-from nca_seg_app.document import Edit, Mask, MaskDocument
-from nca_seg_app.editing import edit_aside
-from nca_seg_app.exporting import Exporting
-from nca_seg_app.found import Opened
-from nca_seg_app.jobs import Jobs, Tasks
-from nca_seg_app.keeping import Keeping
-from nca_seg_app.learning import Learning
-from nca_seg_app.listing import Listing
-from nca_seg_app.models import Models
-from nca_seg_app.neighbours import Neighbours
-from nca_seg_app.notify import explain
-from nca_seg_app.opened import OpenedImage
-from nca_seg_app.opening import Opening
-from nca_seg_app.ports import Engine, ImageRow, Prompts
-from nca_seg_app.segmenting import Segmentation
-from nca_seg_app.settings import Settings
-from nca_seg_app.state import Has, facts
-from nca_seg_app.viewing import Viewing
-from nca_seg_app.watching import Watching
+from nca_seg_app.background.jobs import Jobs, Tasks
+from nca_seg_app.services.annotation import OpenedImage
+from nca_seg_app.services.engine import Engine, ImageRow, Prompts
+from nca_seg_app.services.error_messages import explain
+from nca_seg_app.services.export import Exporting
+from nca_seg_app.services.fine_tuning import Learning
+from nca_seg_app.services.folder_watch import Watching
+from nca_seg_app.services.image_cache import Neighbours
+from nca_seg_app.services.lookahead import Ahead
+from nca_seg_app.services.mask_edits import edit_aside
+from nca_seg_app.services.model_library import Models
+from nca_seg_app.services.opening import Opening
+from nca_seg_app.services.saving import Keeping
+from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.study_reader import Opened
+from nca_seg_app.state import settings as settings_files
+from nca_seg_app.state.capabilities import Has, facts
+from nca_seg_app.state.document import Edit, Mask, MaskDocument
+from nca_seg_app.state.image_order import Listing
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.state.view_state import Viewing
 
 __all__ = ["Has", "Session"]
 

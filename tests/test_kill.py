@@ -36,7 +36,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from engine.masks import edits
 from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings
+from nca_seg_app.state.settings import Settings
 from tests.fakes import Person, fake_engine
 
 folder = Path(sys.argv[1])
@@ -57,7 +57,7 @@ def draw():
     print(strokes, flush=True)
 
 if len(sys.argv) > 2:
-    from nca_seg_app.endings import Endings
+    from nca_seg_app.shutdown import Endings
     session.change_settings(autosave_s=600.0)
     endings = Endings(application)
     endings.guard(session.keeping.write_at_end, lambda: False)

@@ -111,7 +111,11 @@ def test_what_decides_knows_no_widgets() -> None:
         waiting += [name for name in names if name.startswith("nca_seg_app.")]
         widgets = [name for name in names if name.startswith(("PySide6.QtWidgets", "pyqtgraph"))]
         assert not widgets, f"{module} imports {widgets}"
-    assert {"nca_seg_app.session", "nca_seg_app.document", "nca_seg_app.jobs"} <= seen
+    assert {
+        "nca_seg_app.session",
+        "nca_seg_app.state.document",
+        "nca_seg_app.background.jobs",
+    } <= seen
 
 
 def test_every_module_of_the_application_has_a_layer() -> None:

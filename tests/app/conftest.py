@@ -12,9 +12,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread
 from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QWidget
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app import ahead
+from nca_seg_app.services import lookahead
 from nca_seg_app.session import Has, Session
-from nca_seg_app.window import Window
+from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, AheadDesk, Desk, leave
 from tests.fakes import Person, fake_engine
 
@@ -103,7 +103,7 @@ def _name(thing: QThread | QWidget) -> str:
 @pytest.fixture
 def user(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AheadDesk]:
     """Somebody whose next image is segmented ahead, soon."""
-    monkeypatch.setattr(ahead, "REST_MS", 20)
+    monkeypatch.setattr(lookahead, "REST_MS", 20)
     made = AheadDesk(qtbot, tmp_path)
     yield made
     leave(made)

@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from engine.types import SampleSettings, TrainSettings
-from nca_seg_app.document import MaskDocument
 from nca_seg_app.session import Has, Session
-from nca_seg_app.settings import Settings
-from nca_seg_app.window import Window
+from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.ui.window import Window
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 SHAPE = (48, 64)

@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 from engine.errors import OutOfMemory
 from engine.study.study import Study
 from engine.types import CellStep
-from nca_seg_app import ahead as module
+from nca_seg_app.services import lookahead as module
 from nca_seg_app.session import Has
-from nca_seg_app.status import StatusLine
+from nca_seg_app.ui.status_bar import StatusLine
 from tests.app.desks import AheadDesk, Desk, leave
 from tests.fakes import disk, write_image
 

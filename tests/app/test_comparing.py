@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from engine.framing import Frame
 from engine.masks.edits import write_mask
 from engine.types import Float, Sample
-from nca_seg_app.comparing import IMAGES, PICTURE_PX, compare
+from nca_seg_app.services.model_comparison import IMAGES, PICTURE_PX, compare
 from nca_seg_app.session import Session
 from tests.app.desks import QUICK, Desk, leave
 from tests.fakes import DiskModel, Person, disk, fake_engine, write_image

@@ -10,8 +10,8 @@ from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from nca_seg_app.actions import ACTIONS, find_action
-from nca_seg_app.segmenting import SETTLE_MS
-from nca_seg_app.viewing import Shown
+from nca_seg_app.services.segmentation import SETTLE_MS
+from nca_seg_app.state.view_state import Shown
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel
 

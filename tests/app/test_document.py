@@ -10,8 +10,8 @@ from PySide6.QtCore import QRect
 
 from engine.masks import edits
 from engine.types import Patch
-from nca_seg_app.document import MaskDocument, pack
-from nca_seg_app.history import UNDO_STEPS
+from nca_seg_app.state.document import MaskDocument, pack
+from nca_seg_app.state.undo import UNDO_STEPS
 from tests.fakes import disk
 
 SHAPE = (23, 31)

@@ -19,7 +19,7 @@ from engine.study.export import ExportStep, export_dataset
 from engine.types import Sample
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Has
-from nca_seg_app.status import StatusLine
+from nca_seg_app.ui.status_bar import StatusLine
 from tests.app.desks import Desk, leave
 
 
@@ -157,7 +157,7 @@ def begin_slowly(desk: Desk, monkeypatch: pytest.MonkeyPatch, wait: Callable[[],
                 yield step
                 wait()
 
-    monkeypatch.setattr("nca_seg_app.exporting.export_dataset", export)
+    monkeypatch.setattr("nca_seg_app.services.export.export_dataset", export)
     reviewed(desk, 3)
     desk.session.export_dataset()
     desk.until(lambda: desk.session.exporting.progress == (1, 3))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from nca_seg_app import faults
+from nca_seg_app import crash_log
 from tests.conftest import PROJECT
 
-BEGIN = "import logging, sys; from nca_seg_app.faults import start_log; start_log(); "
+BEGIN = "import logging, sys; from nca_seg_app.crash_log import start_log; start_log(); "
 
 
 def start(program: str, **more: str) -> subprocess.Popen[str]:
@@ -35,8 +35,8 @@ def home() -> Iterator[Path]:
     folder = Path(os.environ["NCA_SEG_HOME"])
     folder.mkdir(parents=True)
     yield folder
-    while faults._held:
-        faults._held.pop().close()
+    while crash_log._held:
+        crash_log._held.pop().close()
 
 
 def test_the_log_takes_any_name_in_any_language(home: Path) -> None:
@@ -69,17 +69,17 @@ def test_two_windows_have_a_log_each_and_the_next_begins_again(home: Path) -> No
 
 
 def test_a_log_that_another_window_holds_is_left_to_it(home: Path) -> None:
-    assert faults._own_log(home) == home / "nca-seg-app.log"
-    assert faults._own_log(home) == home / "nca-seg-app-2.log"
-    for _ in range(2, faults.MOST_LOGS):
-        assert faults._own_log(home) is not None
-    assert faults._own_log(home) is None
+    assert crash_log._own_log(home) == home / "nca-seg-app.log"
+    assert crash_log._own_log(home) == home / "nca-seg-app-2.log"
+    for _ in range(2, crash_log.MOST_LOGS):
+        assert crash_log._own_log(home) is not None
+    assert crash_log._own_log(home) is None
 
 
 def test_a_log_is_bounded(home: Path) -> None:
-    handler = faults._rotating(home / "x.log")
+    handler = crash_log._rotating(home / "x.log")
     assert isinstance(handler, RotatingFileHandler)
-    assert (handler.maxBytes, handler.backupCount) == (faults.LOG_BYTES, 1)
+    assert (handler.maxBytes, handler.backupCount) == (crash_log.LOG_BYTES, 1)
     handler.close()
 
 

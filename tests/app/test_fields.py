@@ -19,10 +19,10 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
-from nca_seg_app.panels.images import ImagesPanel
-from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.session import Has, Session
-from nca_seg_app.window import Window
+from nca_seg_app.ui.panels.images import ImagesPanel
+from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.window import Window
 from tests.app.desks import opened
 from tests.fakes import write_image
 

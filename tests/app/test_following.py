@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
-from nca_seg_app.segmenting import SETTLE_MS
+from nca_seg_app.services.segmentation import SETTLE_MS
 from tests.app.desks import Desk
 
 

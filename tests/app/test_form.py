@@ -20,8 +20,8 @@ from pytestqt.qtbot import QtBot
 
 from engine.settings import setting
 from engine.types import SampleSettings, TrainSettings
-from nca_seg_app.form import Form
-from nca_seg_app.settings import Settings
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.ui.widgets.form import Form
 
 NO_KEY = Qt.KeyboardModifier.NoModifier
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.jobs import Job, Jobs, Tasks, TimeLeft
+from nca_seg_app.background.jobs import Job, Jobs, Tasks, TimeLeft
 
 #: A busy machine may keep a thread waiting.
 PATIENCE_MS = 20_000
@@ -92,7 +92,7 @@ def test_a_slow_window_sees_the_newest_event_and_no_backlog(qtbot: QtBot, jobs: 
 def test_a_quick_stream_is_told_once_in_a_while(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
     steps = Steps(400, holds_at=400)
     job = jobs.start(steps)
     heard = Heard(job, steps)
@@ -107,7 +107,7 @@ def test_a_quick_stream_is_told_once_in_a_while(
 def test_every_single_step_of_a_paused_stream_is_told(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
     steps, told = Steps(10, holds_at=2), []
     job = jobs.start(steps)
     job.progressed.connect(told.append)
@@ -123,7 +123,7 @@ def test_every_single_step_of_a_paused_stream_is_told(
 def test_a_pause_tells_what_came_before_it_and_then_every_step(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
     gate = threading.Semaphore(0)
 
     def stream() -> Iterator[int]:

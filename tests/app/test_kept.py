@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nca_seg_app import ahead as module
+from nca_seg_app.services import lookahead as module
 from tests.app.desks import AheadDesk
 from tests.fakes import write_image
 

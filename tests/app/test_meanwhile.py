@@ -14,10 +14,10 @@ from engine.masks.edits import read_mask
 from engine.study.records import read_record
 from engine.study.study import Study
 from engine.types import Image
-from nca_seg_app import watching
-from nca_seg_app.found import listed
-from nca_seg_app.opened import read_opened
-from nca_seg_app.ports import ImageRow, Whose
+from nca_seg_app.services import folder_watch
+from nca_seg_app.services.annotation import read_opened
+from nca_seg_app.services.engine import ImageRow, Whose
+from nca_seg_app.services.study_reader import listed
 from nca_seg_app.session import Has
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import disk, write_image
@@ -88,7 +88,7 @@ class TestListing:
             listings.append(study)
             return listed(study)
 
-        monkeypatch.setattr(watching, "listed", counted)
+        monkeypatch.setattr(folder_watch, "listed", counted)
         # The index comes and goes beside the masks whenever it is read.
         Study.open(desk.folder / "images").images()
         desk.session.watching.look()
@@ -157,7 +157,7 @@ class TestQuestions:
             raise UnreadableImage(path, "it is being written")
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("nca_seg_app.opened.read_image", broken)
+            patched.setattr("nca_seg_app.services.annotation.read_image", broken)
             patched.setattr(read_opened, "__defaults__", (broken,))
             desk.session.save()
             desk.settle()

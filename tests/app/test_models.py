@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nca_seg_app.actions import find_action
-from nca_seg_app.models import Shelf
+from nca_seg_app.services.model_library import Shelf
 from nca_seg_app.session import Has
 from tests.app.desks import Desk
 from tests.fakes import DiskModel, fake_engine

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.images.reading import read_image
 from engine.types import Image
-from nca_seg_app import neighbours as module
+from nca_seg_app.services import image_cache as module
 from tests.app.desks import SHAPE, Desk, leave
 
 IMAGE_MB = SHAPE[0] * SHAPE[1] * 3 / 1e6

@@ -8,8 +8,8 @@ import pytest
 
 from engine import errors
 from engine.plaintext import SENTENCE
-from nca_seg_app.notify import explain
-from nca_seg_app.settings import UnreadableSettings
+from nca_seg_app.services.error_messages import explain
+from nca_seg_app.state.settings import UnreadableSettings
 
 PATH = Path("/images/ä lesion.png")
 

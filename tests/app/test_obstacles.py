@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nca_seg_app import obstacles
-from nca_seg_app.obstacles import PACKAGES, wanted, without_qt, without_window
+from nca_seg_app import startup_checks
+from nca_seg_app.startup_checks import PACKAGES, wanted, without_qt, without_window
 from tests.conftest import PROJECT
 
 XCB, WAYLAND = {"DISPLAY": ":7"}, {"WAYLAND_DISPLAY": "wayland-0"}
@@ -26,7 +26,9 @@ class System:
 
     def load(self, file: str) -> object:
         kind = Path(file).stem.removeprefix("libq").split("-")[0]
-        needed: Collection[str] = obstacles.PLATFORMS.get(kind, (file,)) if "/" in file else (file,)
+        needed: Collection[str] = (
+            startup_checks.PLATFORMS.get(kind, (file,)) if "/" in file else (file,)
+        )
         for name in needed:
             if name in self.lacking:
                 raise OSError(f"{name}: cannot open shared object file: No such file or directory")
@@ -123,7 +125,7 @@ def test_qt_tries_what_the_environment_names(
 def test_a_display_that_does_not_answer_is_told_with_a_way_on(
     environment: dict[str, str], said: str, plugins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(obstacles, "_answers", lambda *_: False)
+    monkeypatch.setattr(startup_checks, "_answers", lambda *_: False)
     told = without_window(environment, plugins, System().load)
     assert told is not None
     assert said in told
@@ -153,14 +155,14 @@ def test_the_only_client_of_an_x_server_stays_until_qt_is_one(
 ) -> None:
     # Xvfb, as xvfb-run starts it, starts anew when its last client goes: Qt would then not find it.
     library = Library(error)
-    assert obstacles._answers(kind, lambda _: library) == (error == 0)
+    assert startup_checks._answers(kind, lambda _: library) == (error == 0)
     assert any("disconnect" in name for name in library.called) == closes
 
 
 def test_a_socket_that_was_handed_over_is_left_to_qt(
     plugins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(obstacles, "_answers", lambda *_: False)
+    monkeypatch.setattr(startup_checks, "_answers", lambda *_: False)
     environment = WAYLAND | {"WAYLAND_SOCKET": "5"}
     assert without_window(environment, plugins, System().load) is None
 

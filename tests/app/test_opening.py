@@ -14,8 +14,8 @@ from PIL import Image as PillowImage
 
 from engine.images.reading import read_preview
 from engine.study.study import Study
-from nca_seg_app import found, opening
-from nca_seg_app.opened import OpenedImage, read_opened
+from nca_seg_app.services import opening, study_reader
+from nca_seg_app.services.annotation import OpenedImage, read_opened
 from nca_seg_app.session import Has, Session
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import write_image
@@ -202,7 +202,7 @@ def test_a_folder_shows_its_first_image_in_small_too(
         assert gate.wait(20)
         return read_opened(study, path)
 
-    monkeypatch.setattr(found, "read_opened", slow)
+    monkeypatch.setattr(study_reader, "read_opened", slow)
     monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
     previews = told_previews(session)
     write_image(desk.folder / "images" / "a.jpg", (480, 640))

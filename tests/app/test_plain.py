@@ -15,10 +15,10 @@ from PySide6.QtGui import Qt as GuiQt
 from PySide6.QtWidgets import QApplication, QLabel, QListView, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.dialogs import Dialogs
-from nca_seg_app.panels.words import offer
-from nca_seg_app.plain import LONGEST_ENTRY, PlainLabel, entry, tip, title
-from nca_seg_app.window import Window
+from nca_seg_app.ui.dialogs import Dialogs
+from nca_seg_app.ui.panels.wording import offer
+from nca_seg_app.ui.widgets.plain_text import LONGEST_ENTRY, PlainLabel, entry, tip, title
+from nca_seg_app.ui.window import Window
 from tests.app.desks import opened, trigger
 from tests.conftest import PROJECT
 from tests.fakes import write_image

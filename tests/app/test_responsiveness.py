@@ -13,8 +13,8 @@ from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
 import engine
-from nca_seg_app.panels.images import ImagesPanel
 from nca_seg_app.session import Session
+from nca_seg_app.ui.panels.images import ImagesPanel
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel, write_image
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
-from nca_seg_app.keeping import KEPT
+from nca_seg_app.services.saving import KEPT
 from nca_seg_app.session import Has
-from nca_seg_app.settings import load
+from nca_seg_app.state.settings import load
 from tests.app.desks import Desk, leave
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.types import SampleSettings, TrainSettings
-from nca_seg_app import settings as module
-from nca_seg_app.settings import Settings, UnreadableSettings, load, save, settings_path
+from nca_seg_app.state import settings as module
+from nca_seg_app.state.settings import Settings, UnreadableSettings, load, save, settings_path
 
 OTHER = Settings(
     theme="dark",

@@ -8,7 +8,7 @@ import time
 import pytest
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.stalls import BOUND_MS, StallWatch
+from nca_seg_app.ui.stall_watch import BOUND_MS, StallWatch
 
 
 def test_a_stall_is_measured_and_logged(qtbot: QtBot, caplog: pytest.LogCaptureFixture) -> None:

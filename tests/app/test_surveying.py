@@ -10,10 +10,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.errors import OutOfMemory
-from nca_seg_app import ahead as module
 from nca_seg_app.actions import find_action
+from nca_seg_app.services import lookahead as module
 from nca_seg_app.session import Has
-from nca_seg_app.status import StatusLine
+from nca_seg_app.ui.status_bar import StatusLine
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel
 

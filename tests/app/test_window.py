@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from nca_seg_app.actions import ACTIONS
-from nca_seg_app.help import RESEARCH_USE, about_html, cheat_sheet_html
-from nca_seg_app.panels.segment import SegmentPanel
 from nca_seg_app.session import Has, Session
-from nca_seg_app.theme import DARK, LIGHT, Colours, apply_theme, icon
-from nca_seg_app.window import Window
+from nca_seg_app.ui.help import RESEARCH_USE, about_html, cheat_sheet_html
+from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, apply_theme, icon
+from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, opened, trigger
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 

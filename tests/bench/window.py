@@ -27,13 +27,13 @@ from PySide6.QtCore import QEvent, QEventLoop, QPointF, Qt, QThread, QTimer, Sig
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
-from nca_seg_app.canvas.view import CanvasView
-from nca_seg_app.ports import real_engine, warm_up
+from nca_seg_app.services.engine import real_engine, warm_up
 from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings
-from nca_seg_app.stalls import StallWatch
-from nca_seg_app.theme import apply_theme
-from nca_seg_app.window import Window
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.stall_watch import StallWatch
+from nca_seg_app.ui.widgets.theme import apply_theme
+from nca_seg_app.ui.window import Window
 from tests.bench.parts import results
 from tests.fakes import Person
 

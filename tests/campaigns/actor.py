@@ -16,9 +16,9 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 from engine.errors import ChangedOutside
 from engine.masks import edits
 from engine.types import SampleSettings
-from nca_seg_app.ports import Whose
+from nca_seg_app.services.engine import Whose
 from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings
+from nca_seg_app.state.settings import Settings
 from tests.campaigns.harness import mask_hash
 from tests.campaigns.journal import note, watch_studies
 from tests.fakes import DiskModel, fake_engine

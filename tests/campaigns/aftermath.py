@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from engine.errors import EngineError
 from engine.study.export import export_dataset
 from engine.study.study import Study
-from nca_seg_app import settings as settings_files
+from nca_seg_app.state import settings as settings_files
 from tests.campaigns.harness import Program, Verdict, mask_hash, unfinished_files
 
 #: What one kill may leave, before the next start.

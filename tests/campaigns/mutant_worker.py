@@ -13,8 +13,8 @@ from pathlib import Path
 
 from engine.cli.options import sentence as cli_sentence
 from engine.errors import EngineError
-from nca_seg_app.notify import sentence as window_sentence
-from nca_seg_app.settings import UnreadableSettings
+from nca_seg_app.services.error_messages import sentence as window_sentence
+from nca_seg_app.state.settings import UnreadableSettings
 from tests.campaigns import mutations
 from tests.campaigns import templates as drawn
 from tests.campaigns.harness import chances

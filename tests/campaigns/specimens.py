@@ -22,7 +22,7 @@ from engine.study.study import Study
 from engine.training import curves
 from engine.training.loop import STATE, train
 from engine.types import Image
-from nca_seg_app import settings as settings_files
+from nca_seg_app.state import settings as settings_files
 from tests.campaigns.harness import Verdict
 from tests.campaigns.mutations import (
     Change,

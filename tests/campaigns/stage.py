@@ -20,9 +20,9 @@ from engine.cli.options import sentence
 from engine.errors import ChangedOutside, EngineError
 from engine.masks.edits import find_mask, read_mask, replace
 from engine.study.mask_files import MASKS
-from nca_seg_app.ports import Whose
+from nca_seg_app.services.engine import Whose
 from nca_seg_app.session import Session
-from nca_seg_app.settings import Settings
+from nca_seg_app.state.settings import Settings
 from tests.campaigns.harness import Verdict
 from tests.campaigns.journal import note
 from tests.fakes import DiskModel, Person, fake_engine, write_image

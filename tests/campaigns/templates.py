@@ -23,7 +23,7 @@ from engine.study.study import Study
 from engine.training import curves
 from engine.training.loop import STATE, train
 from engine.types import Origin, SampleSettings, Split, TrainSettings, TrainStep
-from nca_seg_app import settings as settings_files
+from nca_seg_app.state import settings as settings_files
 from tests.campaigns.kill_commands import draw_dataset
 from tests.campaigns.pictures import SHAPE, masks, pictures
 from tests.oracles import lively_model, tiny_spec

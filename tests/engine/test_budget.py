@@ -17,7 +17,7 @@ from engine.networks import budget, checkpoint, library
 from engine.networks.presets import PRESETS
 from engine.training.loop import train
 from engine.types import ModelSpec, SampleSettings, TrainSettings
-from nca_seg_app.notify import sentence
+from nca_seg_app.services.error_messages import sentence
 from tests.engine.commands import FAST, picture, run, write_dataset
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset

@@ -8,8 +8,8 @@ from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
+from nca_seg_app.ui.canvas.interaction import CanvasView
 
 SHAPE = (48, 64)
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton

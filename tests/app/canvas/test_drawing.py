@@ -12,8 +12,8 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
+from nca_seg_app.ui.canvas.interaction import CanvasView
 from tests.app.canvas.hands import (
     CONTROL,
     LEFT,

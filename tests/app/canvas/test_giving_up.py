@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.canvas.view import CanvasView
 from nca_seg_app.session import Session
+from nca_seg_app.ui.canvas.interaction import CanvasView
 from tests.app.canvas.hands import CONTROL, drag, key, press, release, run_model
 
 

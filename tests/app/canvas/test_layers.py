@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
-from nca_seg_app.canvas.overlay import (
+from nca_seg_app.ui.canvas.image_pyramid import Picture, coarser_levels
+from nca_seg_app.ui.canvas.overlay import (
     Tint,
     annotation_contours,
     heat_image,
     proposal_of,
 )
-from nca_seg_app.canvas.picture import Picture, coarser_levels
 from tests.fakes import disk
 
 

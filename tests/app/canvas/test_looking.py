@@ -14,14 +14,14 @@ from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
-from nca_seg_app.canvas.overlay import (
+from nca_seg_app.session import Session
+from nca_seg_app.state.view_state import Shown
+from nca_seg_app.ui.canvas.canvas import OUTLINE_MS
+from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
-from nca_seg_app.canvas.placement import Placement, fitted
-from nca_seg_app.canvas.stage import OUTLINE_MS
-from nca_seg_app.canvas.view import CanvasView
-from nca_seg_app.session import Session
-from nca_seg_app.viewing import Shown
+from nca_seg_app.ui.canvas.viewport import Placement, fitted
 from tests.app.canvas.hands import (
     LEFT,
     NO_KEY,

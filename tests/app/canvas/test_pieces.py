@@ -8,8 +8,8 @@ import numpy as np
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainterPath
 
-from nca_seg_app.canvas.overlay import Contour
-from nca_seg_app.canvas.pieces import POINTS, Pieces
+from nca_seg_app.ui.canvas.contour_index import POINTS, Pieces
+from nca_seg_app.ui.canvas.overlay import Contour
 
 WHOLE = QRectF(-1e6, -1e6, 2e6, 2e6)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.types import CellStep
-from nca_seg_app.panels.cells import CellsPanel
-from nca_seg_app.viewing import Shown
+from nca_seg_app.state.view_state import Shown
+from nca_seg_app.ui.panels.cells import CellsPanel
 from tests.app.desks import PanelDesk
 
 

@@ -8,8 +8,8 @@ from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
-from nca_seg_app.panels.ensemble import EnsemblePanel
-from nca_seg_app.panels.maps import MAPS
+from nca_seg_app.ui.panels.ensemble import EnsemblePanel
+from nca_seg_app.ui.panels.maps import MAPS
 from tests.app.desks import PanelDesk, click
 
 

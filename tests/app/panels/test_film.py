@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 
 from engine.types import Image, SampleSettings
-from nca_seg_app.panels.film import FilmPanel
-from nca_seg_app.viewing import Shown
+from nca_seg_app.state.view_state import Shown
+from nca_seg_app.ui.panels.film import FilmPanel
 from tests.app.desks import PanelDesk, click
 from tests.fakes import DiskModel
 

@@ -12,11 +12,11 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication
 
-from nca_seg_app.listing import ordered
-from nca_seg_app.panels.imagelist import ImageModel, Index
-from nca_seg_app.panels.images import ImagesPanel
-from nca_seg_app.panels.thumbnails import thumbnail_of
-from nca_seg_app.ports import ImageRow
+from nca_seg_app.services.engine import ImageRow
+from nca_seg_app.state.image_order import ordered
+from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
+from nca_seg_app.ui.panels.images import ImagesPanel
+from nca_seg_app.ui.panels.thumbnails import thumbnail_of
 from tests.app.desks import PanelDesk, click
 from tests.fakes import write_image
 

@@ -18,13 +18,13 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.panels.ensemble import EnsemblePanel
-from nca_seg_app.panels.film import FilmPanel
-from nca_seg_app.panels.images import ImagesPanel
-from nca_seg_app.panels.pictures import Refresh, picture_of
-from nca_seg_app.panels.plots import Plot
-from nca_seg_app.panels.segment import SegmentPanel
-from nca_seg_app.theme import DARK, LIGHT, Colours, ThemeName, apply_theme
+from nca_seg_app.ui.panels.ensemble import EnsemblePanel
+from nca_seg_app.ui.panels.film import FilmPanel
+from nca_seg_app.ui.panels.images import ImagesPanel
+from nca_seg_app.ui.panels.pixmaps import Refresh, picture_of
+from nca_seg_app.ui.panels.plots import Plot
+from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, ThemeName, apply_theme
 from tests.app.desks import PanelDesk
 
 

@@ -8,8 +8,8 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
-from nca_seg_app.panels.portraits import portrait, window_of
-from nca_seg_app.theme import PROPOSAL
+from nca_seg_app.ui.panels.member_tiles import portrait, window_of
+from nca_seg_app.ui.widgets.theme import PROPOSAL
 from tests.fakes import DiskModel, image_of
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine.types import CellStep
-from nca_seg_app.panels.cells import CellsPanel
-from nca_seg_app.panels.montage import channel_scales
-from nca_seg_app.panels.principal import Principal
+from nca_seg_app.ui.panels.cells import CellsPanel
+from nca_seg_app.ui.panels.montage import channel_scales
+from nca_seg_app.ui.panels.pca import Principal
 from tests.app.desks import PanelDesk
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import UnreadableImage
 from engine.images.reading import read_image
-from nca_seg_app.panels.thumbnails import thumbnail_of
+from nca_seg_app.ui.panels.thumbnails import thumbnail_of
 from tests.engine.pictures import bytes_of, swapped_profile, written
 
 FLAT = np.full((480, 600, 3), (200, 90, 30), np.uint8)

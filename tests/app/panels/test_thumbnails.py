@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from nca_seg_app.panels import thumbnails as module
-from nca_seg_app.panels.thumbnails import Thumbnails, thumbnail_of
+from nca_seg_app.ui.panels import thumbnails as module
+from nca_seg_app.ui.panels.thumbnails import Thumbnails, thumbnail_of
 from tests.app.desks import PanelDesk
 from tests.fakes import write_image
 

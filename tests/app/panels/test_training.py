@@ -6,9 +6,9 @@ import pytest
 from PySide6.QtWidgets import QProgressBar
 
 from engine.types import TrainSettings
-from nca_seg_app.panels.training import TrainingPanel
-from nca_seg_app.panels.words import offer
 from nca_seg_app.session import Has
+from nca_seg_app.ui.panels.training import TrainingPanel
+from nca_seg_app.ui.panels.wording import offer
 from tests.app.desks import PanelDesk
 from tests.fakes import write_image
 

@@ -1,0 +1,1 @@
+"""Long and short work off the main thread."""

@@ -1,0 +1,165 @@
+"""What leaves the study is a copy, and takes the place of nothing without a person's word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+
+from engine.errors import DatasetProblem, MaskKept
+from engine.images.reading import is_image
+from engine.masks.edits import mask_name, write_mask
+from engine.plaintext import one_line
+from engine.study.export import ExportStep, export_dataset
+from engine.study.mask_files import keeps_masks
+from nca_seg_app.background.job_controller import Undertaking
+from nca_seg_app.background.jobs import Jobs
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+SUFFIX = ".png"
+#: So many of what an export left out are named in its message.
+NAMED = 3
+#: In characters: of a name, and of a reason, in that message.
+NAME, REASON = 40, 80
+#: Without a clear yes, as where the question is closed, nothing private leaves.
+KEEP_METADATA = (
+    "Should the copies of the images keep what the files say besides the picture, as place, date, "
+    "names and comments? Without it they are the pictures alone, turned upright."
+)
+
+
+class Exporting(Undertaking):
+    """One mask as a picture; all saved masks as a data set, written beside whatever else runs."""
+
+    #: A file or folder that was asked for is on disk; carries its path.
+    saved = Signal(object)
+    #: Read `progress`.
+    progress_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        # Copying files and computing outlines need not wait for each other.
+        super().__init__(session, Jobs(session))
+        self._folder = Path()
+        self._progress = (0, 0)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(samples written, samples to write) of the newest data set."""
+        return self._progress
+
+    def export_mask(self) -> None:
+        """Ask for a file and write the open mask there."""
+        session, mask = self._session, self._session.keeping.open_mask
+        if mask is None:
+            return
+        snapshot = mask.document.snapshot()
+        chosen = session.prompts.ask_path("mask", mask.path.with_name(mask_name(mask.path.stem)))
+        if chosen is None:
+            return
+        # Never in place of another suffix: the name may have a dot, or be that of a photograph.
+        is_named = chosen.suffix.lower() == SUFFIX
+        file = chosen if is_named else chosen.with_name(chosen.name + SUFFIX)
+        there = file.resolve()
+        # Not looked for among the images: there may be thousands, and the window waits.
+        if there.exists() and there.parent.samefile(mask.study.folder) and is_image(there):
+            session.fail(MaskKept(file, "it is an image of this study"))
+            return
+        # The dialog has asked about the file that was chosen.
+        if (
+            file != chosen
+            and file.exists()
+            and not session.prompts.confirm(f"{file.name} exists already. Replace it?")
+        ):
+            return
+
+        def done(_: object) -> None:
+            session.message.emit(f"Exported {file.name}")
+            self.saved.emit(file)
+
+        def work() -> None:
+            # The dialog asked about a file, not about what somebody reviewed.
+            if there.exists() and keeps_masks(there.parent):
+                raise MaskKept(file, "it is a mask of a study, which Save writes")
+            write_mask(file, snapshot())
+
+        session.lane.run(work, done, session.fail)
+
+    def export_dataset(self) -> None:
+        """Ask for a folder and write the study's saved masks there as a data set."""
+        session, study = self._session, self._session.study
+        if study is None:
+            return
+        if self.running:
+            session.message.emit("A data set is being exported; wait for it or stop it first.")
+            return
+        folder = session.prompts.ask_path("dataset", study.folder.with_name("dataset"))
+        if folder is None:
+            return
+        keep_metadata = session.prompts.confirm(KEEP_METADATA)
+        self._folder = folder
+
+        def stream() -> Iterator[ExportStep]:
+            steps = export_dataset(study.saved_samples(), folder, keep_metadata=keep_metadata)
+            with closing(steps):  # type: ignore[type-var]
+                yield from steps
+
+        self._set_progress(0, 0)
+        self._begin(stream)
+
+    def stop(self) -> None:
+        """End the export; what is written so far is a data set."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def may_close(self) -> bool:
+        """Ask about an export under way; False where the person stays."""
+        return not self.running or self._session.prompts.confirm(
+            "A data set is being exported. Stop it? The samples written so far are one."
+        )
+
+    def close(self) -> None:
+        """Stop, and wait until what is written is a data set."""
+        self._jobs.close()
+
+    # Inside
+
+    def _set_progress(self, done: int, total: int) -> None:
+        self._progress = done, total
+        self.progress_changed.emit()
+
+    def _show(self, step: ExportStep) -> None:
+        self._set_progress(step.done, step.total)
+
+    def _complete(self, step: ExportStep | None) -> None:
+        count = step.written if step is not None else 0
+        noun = "sample" if count == 1 else "samples"
+        self._session.message.emit(f"Exported {count} {noun} to {self._folder}")
+        self._tell_left_out(step)
+        if count:
+            self.saved.emit(self._folder)
+
+    def _stopped(self, step: ExportStep | None) -> None:
+        count = f"{step.written} of {step.total}" if step is not None else "none"
+        self._session.message.emit(
+            f"Stopped: {count} of the samples are in {self._folder}, which can be used as it is."
+        )
+        self._tell_left_out(step)
+
+    def _tell_left_out(self, step: ExportStep | None) -> None:
+        """Say, where it stays on the screen, which samples were not written and why."""
+        if step is None or not step.left_out:
+            return
+        named = [f"{one_line(x.path.name, NAME)} ({one_line(x.reason, REASON)})"
+                 for x in step.left_out[:NAMED]]  # fmt: skip
+        more = f" and {len(step.left_out) - NAMED} more" if len(step.left_out) > NAMED else ""
+        counts = f"{step.written} of {step.total} samples were written"
+        problem = f"{counts}, left out: {', '.join(named)}{more}"
+        self._session.fail(DatasetProblem(self._folder, problem))
+
+    def _fail(self, error: BaseException) -> None:
+        self._session.fail(error)

@@ -1,0 +1,244 @@
+"""A model learns from saved masks into a new model beside its parent, never in its place."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+
+from engine.errors import FolderInUse
+from engine.locks import Lock
+from engine.networks.library import ModelEntry
+from engine.study.study import study_dataset
+from engine.training.leftovers import Leftover
+from engine.types import ModelSpec, Sample, TrainSettings, TrainStep, evenly
+from nca_seg_app.background.job_controller import Undertaking
+from nca_seg_app.services.model_comparison import Comparing
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+
+class Curve:
+    """Every step of a training; written by the job's thread, read by any.
+
+    `judged` are the samples that judge it: none before the first step, or where there are none.
+    """
+
+    def __init__(self) -> None:
+        self.judged: tuple[Sample, ...] = ()
+        self._lock = threading.Lock()
+        self._steps: list[TrainStep] = []
+
+    def record(self, step: TrainStep) -> None:
+        """Add the newest step."""
+        with self._lock:
+            self._steps.append(step)
+
+    def steps(self) -> tuple[TrainStep, ...]:
+        """The steps so far."""
+        with self._lock:
+            return tuple(self._steps)
+
+
+class Learning(Undertaking):
+    """A fine-tuning under way, its curve, and the new model it leads to.
+
+    What one that was killed had learned is offered in the same way when the window is opened again.
+    `comparing` shows what that outlines otherwise than its parent.
+    """
+
+    #: The curve grew or is a new one.
+    curve_changed = Signal()
+    #: `candidate` is another one, or None.
+    candidate_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, session.jobs)
+        self._keeps = False
+        self._parent: ModelEntry | None = None
+        self._curve = Curve()
+        self._candidate: Path | None = None
+        self._folder: Path | None = None
+        #: Of the folder, until the person has decided: other windows shall not take it for killed.
+        self._lock: Lock | None = None
+        self._interrupted: ModelSpec | None = None
+        self.comparing = Comparing(session, self)
+        session.models_held.listed.connect(self._look_for_leftovers)
+
+    @property
+    def curve(self) -> tuple[TrainStep, ...]:
+        """Every step of the newest run so far, none left out."""
+        return self._curve.steps()
+
+    @property
+    def validation_images(self) -> int:
+        """How many images the Dice of the newest run is a mean of."""
+        return len(self._curve.judged)
+
+    @property
+    def parent_model(self) -> ModelEntry | None:
+        """The model that the newest run started from."""
+        return self._parent
+
+    @property
+    def candidate(self) -> Path | None:
+        """The weights of a new model that waits for a decision, or None."""
+        return self._candidate
+
+    @property
+    def interrupted(self) -> ModelSpec | None:
+        """What the candidate describes, where its fine-tuning was killed before it ended."""
+        return self._interrupted
+
+    def finetune(self, settings: TrainSettings | None = None) -> None:
+        """Fine-tune the chosen model on the study's saved masks."""
+        session, study, entry = self._session, self._session.study, self._session.model
+        if study is None or entry is None or session.jobs.current is not None:
+            return
+        if self._candidate is not None and not session.prompts.confirm(
+            "The new model has not been added to your models. Drop it and train another one?"
+        ):
+            return
+        if settings is not None:
+            session.change_settings(learn=settings)
+        chosen, device = session.settings.learn, session.settings.device
+        shelf, engine, curve = session.models_held.shelf, session.engine, Curve()
+        folder = engine.training_folder(entry)
+
+        def stream() -> Iterator[TrainStep]:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(folder, "window")
+            handle = shelf.get(entry, device).handle
+            dataset = study_dataset(study)
+            curve.judged = evenly(dataset.split("val"), chosen.validation_images)
+            events = engine.finetune(handle, dataset, chosen, folder)
+            with closing(events) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    curve.record(step)
+                    yield step
+
+        self.discard()
+        self._keeps, self._parent, self._curve, self._folder = False, entry, curve, folder
+        self._begin(stream)
+        self.curve_changed.emit()
+
+    def stop_and_keep(self) -> None:
+        """End the run; the best weights so far become the candidate."""
+        if self._job is not None:
+            self._keeps = True
+            self._job.cancel()
+
+    def cancel(self) -> None:
+        """End the run and drop what it made."""
+        if self._job is not None:
+            self._keeps = False
+            self._job.cancel()
+
+    def accept(self) -> None:
+        """Add the candidate to the models, beside its parent, and choose it."""
+        session, candidate, parent = self._session, self._candidate, self._parent
+        if candidate is None or parent is None:
+            return
+
+        def done(entry: ModelEntry) -> None:
+            self.discard()
+            session.models_held.add(entry)
+            session.message.emit(f"{entry.name} is in the list beside {parent.name}, and chosen.")
+
+        session.lane.run(lambda: session.engine.install(candidate, parent), done, session.fail)
+
+    def discard(self) -> None:
+        """Drop the candidate; the models stay as they are."""
+        if self._candidate is not None:
+            self._set_candidate(None)
+            self._clean_up()
+
+    def may_close(self) -> bool:
+        """Ask about what closing would cost; False where the person stays."""
+        confirm = self._session.prompts.confirm
+        if self.running:
+            return confirm(
+                "Training is under way. Stop it? What it has learned so far will be lost."
+            )
+        return self._candidate is None or confirm(
+            "The new model has not been added to your models. Leave, and drop it?"
+        )
+
+    # Inside
+
+    def _set_candidate(self, candidate: Path | None) -> None:
+        if candidate != self._candidate:
+            self._candidate = candidate
+            if candidate is not None and self._parent is not None:
+                self.comparing.begin(self._parent.path, candidate, self._curve.judged)
+            else:
+                self.comparing.forget()
+            self.candidate_changed.emit()
+
+    def _clean_up(self) -> None:
+        """Remove what the run left on disk; an accepted model has its own copy."""
+        folder, self._folder, self._interrupted = self._folder, None, None
+        if self._lock is not None:
+            self._lock.release()
+        if folder is not None:
+            self._session.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    def _look_for_leftovers(self) -> None:
+        session = self._session
+        session.models_held.listed.disconnect(self._look_for_leftovers)
+        session.lane.run(session.engine.unfinished, self._offer, session.fail)
+
+    def _offer(self, left: Leftover | None) -> None:
+        """Let the person decide about what a fine-tuning that was killed had learned."""
+        session, entries = self._session, self._session.models
+        if left is None or self.running or self._candidate is not None or not entries:
+            return
+        with suppress(FolderInUse):
+            self._lock = Lock(left.weights.parent, "window")
+            parents = [each for each in entries if each.fingerprint == left.spec.parent]
+            self._parent = (*parents, *entries)[0]
+            self._folder, self._interrupted = left.weights.parent, left.spec
+            self._set_candidate(left.weights)
+            session.message.emit(
+                f"A fine-tuning of {self._parent.name} was interrupted. What it had learned waits "
+                "in the Training panel: add it to your models, or discard it."
+            )
+
+    def _show(self, step: TrainStep) -> None:
+        self.curve_changed.emit()
+
+    def _complete(self, step: TrainStep | None) -> None:
+        self._keep(step)
+        self.curve_changed.emit()
+
+    def _stopped(self, step: TrainStep | None) -> None:
+        if self._keeps:
+            self._keep(step)
+        else:
+            self._clean_up()
+        self.curve_changed.emit()
+
+    def _fail(self, error: BaseException) -> None:
+        # What was best before the failure is whole on disk, and worth a decision.
+        steps = self._curve.steps()
+        if steps and steps[-1].best_path is not None:
+            self._keep(steps[-1])
+        else:
+            self._clean_up()
+        self.curve_changed.emit()
+        self._session.fail(error)
+
+    def _keep(self, step: TrainStep | None) -> None:
+        if step is not None and step.best_path is not None:
+            self._set_candidate(step.best_path)
+        else:
+            self._clean_up()
+            self._session.message.emit(
+                "Stopped before the first validation: there is no new model to keep."
+            )

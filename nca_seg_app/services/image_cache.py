@@ -1,0 +1,139 @@
+"""The images beside the open one are read before they are asked for, within a bound of memory."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from engine.errors import EngineError
+from engine.files import Stamp, stamp
+from engine.images.reading import read_image
+from engine.types import Image
+from nca_seg_app.background.jobs import Tasks
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+log = logging.getLogger(__name__)
+
+#: Someone who goes through the list quickly shall not wait for images that he passes by.
+REST_MS = 100
+
+
+class Neighbours(QObject):
+    """The next and the previous image of the list, kept as they were read."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        # A thread of its own: previews and thumbnails shall not wait for whole images.
+        self._tasks = Tasks(self)
+        self._lock = Lock()
+        self._kept: dict[Path, tuple[Stamp, Image]] = {}
+        #: What is being read, and what tells that it has been.
+        self._underway: tuple[Path, Event] | None = None
+        #: The next one first: where only one fits, it is that.
+        self._wanted: tuple[Path, ...] = ()
+        self._too_large: set[Path] = set()
+        self._timer = QTimer(self, singleShot=True, interval=REST_MS)
+        self._timer.timeout.connect(self._look)
+        session.image_changed.connect(self._timer.start)
+        session.listing.changed.connect(self._timer.start)
+        session.settings_changed.connect(self._follow_settings)
+
+    @property
+    def held_mb(self) -> float:
+        """What is kept, in megabytes."""
+        with self._lock:
+            return sum(_megabytes(image) for _, image in self._kept.values())
+
+    def read(self, path: Path) -> Image:
+        """The image, from memory where its file is as it was. May be called in any thread.
+
+        Where it is just being read, that is waited for. Raises what
+        `engine.images.reading.read_image` raises.
+        """
+        underway = self._underway
+        if underway is not None and underway[0] == path:
+            underway[1].wait()
+        now = stamp(path)
+        with self._lock:
+            known = self._kept.get(path)
+        if known is not None and now is not None and known[0] == now:
+            return known[1]
+        return read_image(path)
+
+    def holds(self, path: Path) -> bool:
+        """Whether the image need not be read from its file. Looks at the file."""
+        with self._lock:
+            known = self._kept.get(path)
+        return known is not None and known[0] == stamp(path)
+
+    def close(self) -> None:
+        """Read nothing any more; what is being read is waited for."""
+        self._timer.stop()
+        self._wanted = ()
+        self._tasks.close()
+
+    @property
+    def _most_mb(self) -> float:
+        settings = self._session.settings
+        return settings.cache_mb - settings.thumbnails_mb
+
+    def _look(self) -> None:
+        session, listing = self._session, self._session.listing
+        places = [listing.neighbour(step) for step in (1, -1)]
+        wanted = tuple(session.images[place].path for place in places if place is not None)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._too_large.clear()
+        self._bound()
+        for path in wanted:
+            if self._most_mb > 0 and path not in self._too_large:
+                self._tasks.run(partial(self._read, path), None, _note)
+
+    def _read(self, path: Path) -> None:
+        before = stamp(path)
+        if before is None or path not in self._wanted or self.holds(path):
+            return
+        read = Event()
+        self._underway = path, read
+        try:
+            image = read_image(path)
+            with self._lock:
+                self._kept[path] = before, image
+            self._bound()
+        finally:
+            self._underway = None
+            read.set()
+
+    def _follow_settings(self) -> None:
+        self._too_large.clear()
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep what is wanted, and of that what fits."""
+        left_mb = self._most_mb
+        with self._lock:
+            kept, self._kept = self._kept, {}
+            for path in self._wanted:
+                if path in kept and _megabytes(kept[path][1]) <= left_mb:
+                    self._kept[path] = kept[path]
+                    left_mb -= _megabytes(kept[path][1])
+                elif path in kept:
+                    self._too_large.add(path)
+
+
+def _note(error: BaseException) -> None:
+    # What is wrong with a file the person meets in opening it.
+    if not isinstance(error, EngineError):
+        log.error("an image was not read ahead", exc_info=error)
+
+
+def _megabytes(image: Image) -> float:
+    return image.pixels_hwc.nbytes / 1e6

@@ -1,0 +1,157 @@
+"""What a new model outlines otherwise than its parent, on images that it did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PySide6.QtCore import QObject, Signal
+
+from engine.errors import UnreadableImage, UnreadableMask
+from engine.images.reading import read_image
+from engine.masks import edits
+from engine.metrics import dice
+from engine.types import Sample, SampleSettings, evenly
+from nca_seg_app.services.engine import Engine
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+#: More would take longer than a person looks at them.
+IMAGES = 8
+#: Of a picture's longer side; it is shown smaller, also on dense screens.
+PICTURE_PX = 256
+SETTINGS = SampleSettings(members=4)
+
+#: Outlines, each (n, 2) (row, column), in pixels of the small picture.
+Outlines = Sequence[NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """An image with its saved mask and what both models outline.
+
+    `picture_hwc` is small, uint8 (rows, columns, 3). The Dice are at the image's own size.
+    """
+
+    path: Path
+    picture_hwc: NDArray[np.uint8]
+    saved: Outlines
+    before: Outlines
+    after: Outlines
+    dice_before: float
+    dice_after: float
+
+    @property
+    def gain(self) -> float:
+        """How much nearer the new model comes to the saved mask, in Dice."""
+        return self.dice_after - self.dice_before
+
+
+class Comparing(QObject):
+    """One image after the other by both models, while no job of the person's runs."""
+
+    #: `found` or `total` is another one.
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._models: Callable[[], tuple[Any, ...]] = tuple
+        self._found: tuple[Compared, ...] = ()
+        self._waiting: tuple[Sample, ...] = ()
+        self._busy = False
+        session.jobs.changed.connect(self._go_on)
+
+    @property
+    def found(self) -> tuple[Compared, ...]:
+        """The images compared so far."""
+        return self._found
+
+    @property
+    def total(self) -> int:
+        """How many images are to be compared in all."""
+        return len(self._found) + len(self._waiting)
+
+    def begin(self, before: Path, after: Path, judged: Sequence[Sample]) -> None:
+        """Compare two models' files on some of `judged`, in place of what was compared before."""
+        engine, device = self._session.engine, self._session.settings.device
+        # In the thread that compares, and once.
+        self._models = cache(
+            lambda: tuple(engine.load_model(path, device) for path in (before, after))
+        )
+        self._found, self._waiting = (), evenly(judged, IMAGES)
+        self.changed.emit()
+        self._go_on()
+
+    def forget(self) -> None:
+        """Stop, and drop what was found."""
+        self._models = tuple
+        self._found = self._waiting = ()
+        self.changed.emit()
+
+    def _go_on(self) -> None:
+        session, models = self._session, self._models
+        if self._busy or not self._waiting or session.jobs.current is not None:
+            return
+        sample = self._waiting[0]
+
+        def done(compared: Compared | None) -> None:
+            self._busy = False
+            if models is self._models:
+                self._waiting = self._waiting[1:]
+                self._found += (compared,) if compared is not None else ()
+                if not self._waiting:
+                    # Both need not stay in memory until the person decides.
+                    self._models = tuple
+                self.changed.emit()
+            self._go_on()
+
+        def failed(error: BaseException) -> None:
+            if models is self._models:
+                session.fail(error)
+                if not isinstance(error, (UnreadableImage, UnreadableMask)):
+                    # It would fail on the other images as well.
+                    self._waiting = self._waiting[:1]
+            done(None)
+
+        def work() -> Compared | None:
+            # Closing, and another candidate, need not wait for an image to its end.
+            return compare(session.engine, models(), sample, lambda: models is self._models)
+
+        self._busy = True
+        session.aside.run(work, done, failed)
+
+
+def compare(
+    engine: Engine,
+    models: tuple[Any, ...],
+    sample: Sample,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Compared | None:
+    """Both models on one sample, or None once that is not `wanted`; may be called in any thread.
+
+    Raises what reading the sample raises.
+    """
+    image = read_image(sample.image_path)
+    saved_hw = edits.read_mask(sample.mask_path, (image.height, image.width))
+    found = []
+    for model in models:
+        for result in engine.segment(model, image, SETTINGS):  # noqa: B007 - the last one counts
+            if not wanted():
+                return None
+        found.append(result.mask())
+    before_hw, after_hw = found
+    outlined_hw = (saved_hw, before_hw, after_hw)
+    picture = PillowImage.fromarray(image.pixels_hwc)
+    picture.thumbnail((PICTURE_PX, PICTURE_PX))
+    saved, before, after = (edits.outline(edits.shrunk(hw, picture.size)) for hw in outlined_hw)
+    dice_before, dice_after = dice(before_hw, saved_hw), dice(after_hw, saved_hw)
+    pixels_hwc = np.asarray(picture)
+    return Compared(sample.image_path, pixels_hwc, saved, before, after, dice_before, dice_after)

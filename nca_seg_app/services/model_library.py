@@ -1,0 +1,182 @@
+"""A model is loaded once, in the thread that first needs it; the window holds its name only."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.files import stamp
+from engine.networks.library import ModelEntry
+from engine.types import Device
+from nca_seg_app.services.engine import Engine
+
+if TYPE_CHECKING:
+    from nca_seg_app.session import Session
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to run: an opaque handle, the hash of its weights, and where it runs."""
+
+    handle: Any
+    fingerprint: str
+    device_text: str
+
+
+class Shelf:
+    """The last loaded model; threads that ask at the same time load it once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._key: tuple[Any, ...] = ()
+        self._loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The model on the shelf, without waiting for one that is being loaded."""
+        return self._loaded
+
+    def has(self, entry: ModelEntry, device: Device) -> bool:
+        """Whether `get()` need not load `entry` first, unless its file has changed."""
+        return self._loaded is not None and self._key[:2] == (entry.path, device)
+
+    def get(self, entry: ModelEntry, device: Device) -> Loaded:
+        """`entry` loaded for `device`; slow the first time, so not for the main thread."""
+        with self._lock:
+            # The stamp is part of the key: a file of the same name may hold other weights by now.
+            key = (entry.path, device, stamp(entry.path))
+            if self._loaded is None or key != self._key:
+                # First let go of the old one, or both lie in memory.
+                self._loaded = None
+                handle = self._engine.load_model(entry.path, device)
+                text = self._engine.device_text(handle)
+                self._loaded = Loaded(handle, self._engine.fingerprint(handle), text)
+                self._key = key
+            return self._loaded
+
+
+class Models(QObject):
+    """The models there are, and the chosen one."""
+
+    #: The list is another one.
+    listed = Signal()
+    #: Another one is chosen, or it runs elsewhere.
+    chosen_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.shelf = Shelf(session.engine)
+        self._entries: tuple[ModelEntry, ...] = ()
+        self._chosen: ModelEntry | None = None
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """The installed models."""
+        return self._entries
+
+    @property
+    def chosen(self) -> ModelEntry | None:
+        """The model that the next run uses, or None where none is installed."""
+        return self._chosen
+
+    @property
+    def device_text(self) -> str:
+        """Where the loaded model runs, as "CPU · bf16"; empty until one is loaded."""
+        loaded = self.shelf.loaded
+        return loaded.device_text if loaded is not None else ""
+
+    def refresh(self) -> None:
+        """Look again which models are installed."""
+        self._session.lane.run(self._session.engine.installed, self._list, self._session.fail)
+
+    def choose(self, name: str) -> None:
+        """Use the model called `name` from the next run on; an unknown name changes nothing."""
+        for entry in self._entries:
+            if entry.name == name and entry != self._chosen:
+                self._chosen = entry
+                self._session.change_settings(model=name)
+                self.chosen_changed.emit()
+
+    def warm_up(self) -> None:
+        """Load the chosen model in the background, so that a run's first picture comes at once."""
+        entry, device = self._chosen, self._session.settings.device
+        if entry is not None:
+            self._session.aside.run(
+                lambda: self.shelf.get(entry, device),
+                lambda _: self.note_loaded(),
+                self._session.fail,
+            )
+
+    def note_loaded(self) -> None:
+        """Tell the window that the model is on the shelf by now, and where it runs."""
+        self.chosen_changed.emit()
+
+    def add(self, entry: ModelEntry) -> None:
+        """Put a new model into the list and choose it."""
+        if entry.name not in [each.name for each in self._entries]:
+            self._entries = (*self._entries, entry)
+        self.listed.emit()
+        self.choose(entry.name)
+
+    def ask_for_one(self) -> None:
+        """Ask for a model's file, copy it into the list and choose it."""
+        session = self._session
+        path = session.prompts.ask_path("model", Path.home())
+        if path is None:
+            return
+
+        def done(entry: ModelEntry) -> None:
+            self.add(entry)
+            session.message.emit(f"{entry.name} is in the list of models, and chosen.")
+
+        session.lane.run(lambda: session.engine.add_model(path), done, session.fail)
+
+    def remove(self) -> None:
+        """Ask, then take the chosen model out of the list, if it is a person's own.
+
+        Its file is put aside, not deleted; its parent is chosen, or what comes first.
+        """
+        entry, session = self._chosen, self._session
+        if entry is None or entry.shipped:
+            return
+        if not session.prompts.confirm(
+            f"Take {entry.name} out of the list of models? Its file is kept beside the others, in "
+            "the folder “discarded”."
+        ):
+            return
+
+        def done(kept: Path) -> None:
+            rest = tuple(each for each in self._entries if each.name != entry.name)
+            parents = [each.name for each in rest if each.fingerprint == entry.spec.parent]
+            run = session.segmentation.run
+            if run is not None and run.model == entry:
+                # Nobody could replay it.
+                session.segmentation.reset()
+            if self._chosen == entry:
+                session.change_settings(model=parents[0] if parents else "")
+            self._list(rest)
+            session.message.emit(f"{entry.name} is out of the list; its file is {kept}.")
+
+        session.lane.run(lambda: session.engine.remove_model(entry.name), done, session.fail)
+
+    def _list(self, entries: tuple[ModelEntry, ...]) -> None:
+        self._entries = entries
+        wanted = self._session.settings.model
+        named = [entry for entry in entries if entry.name == wanted]
+        usable = (*named, *entries)
+        chosen = usable[0] if usable else None
+        # Both facts first: who hears of a list must find the chosen model in it.
+        changed, self._chosen = chosen != self._chosen, chosen
+        self.listed.emit()
+        if changed:
+            self.chosen_changed.emit()
+        if not entries:
+            self._session.message.emit(
+                "No model is installed. You can draw by hand, or add one from a file (Study menu)."
+            )

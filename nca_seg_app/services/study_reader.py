@@ -1,0 +1,123 @@
+"""What lies in a folder, or in files that were chosen, as the window lists and opens it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import EngineError, UnreadableImage
+from engine.images.listing import Listing, list_folder
+from engine.images.reading import read_image
+from engine.study.mask_files import image_version
+from engine.study.study import Study, Writer
+from nca_seg_app.services.annotation import OpenedImage, read_opened, with_annotation
+from nca_seg_app.services.engine import ImageRow
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A study with its images, and the one at `index` read. `refused` could not be read.
+
+    The rows are the `whole` folder, or some images of it. `skipped` counts the pictures in it that
+    are of kinds which are not read, by kind.
+    """
+
+    study: Study
+    rows: tuple[ImageRow, ...]
+    index: int
+    opened: OpenedImage
+    refused: tuple[EngineError, ...] = ()
+    whole: bool = True
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def open_listed(
+    paths: list[Path],
+    tell: Callable[[Path], None] = lambda _: None,
+    writer: Writer | None = None,
+) -> Opened:
+    """What opening a folder, an image, or several images gives.
+
+    `tell` is given each image before it is read, and `writer` writes the drafts. A folder opens at
+    its first image that is not reviewed. Several images may only lie in one folder; others are
+    refused, as are those that cannot be read before the first that can. Raises EngineError or
+    OSError where nothing can be opened.
+    """
+    first = paths[0]
+    if first.is_dir():
+        study = Study.open(first, writer)
+        there = list_folder(study.folder)
+        rows = listed(study, there)
+        skipped = dict(there.skipped)
+        if unnamed := len(there.images) - len(rows):
+            # Names of bytes that are no text have no place in an index or a record.
+            skipped["unreadably named"] = unnamed
+        if not rows:
+            others = f" but {told_skipped(skipped)}" if skipped else ""
+            raise UnreadableImage(first, f"there are no images in this folder{others}")
+        order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
+        found = _first_readable(study, rows, order, tell)
+        return dataclasses.replace(found, skipped=skipped)
+    # Read before a study is made, so that a bad file leaves no trace.
+    refused: list[EngineError] = []
+    for path in paths:
+        tell(path)
+        try:
+            # Before it is read: what changes meanwhile is noticed when it is to be replaced.
+            version = image_version(path)
+            image = read_image(path)
+        except UnreadableImage as error:
+            refused.append(error)
+            continue
+        break
+    else:
+        raise refused[0]
+    study = Study.open(path.parent, writer)
+    known = {row.path.name: row for row in listed(study)}
+    rows = tuple(
+        known.get(each.name, ImageRow(study.folder / each.name))
+        for each in paths
+        if each.parent.resolve() == path.parent.resolve()
+        and each not in {error.path for error in refused if isinstance(error, UnreadableImage)}
+    )
+    refused += [
+        UnreadableImage(each, "it lies in another folder than the first one")
+        for each in paths
+        if each.parent.resolve() != path.parent.resolve()
+    ]
+    base = dataclasses.replace(study.base(rows[0].path), image=version)
+    opened = with_annotation(study, image, rows[0].path, base)
+    return Opened(study, rows, 0, opened, tuple(refused), whole=False)
+
+
+def _first_readable(
+    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
+) -> Opened:
+    refused: list[EngineError] = []
+    listed = list(rows)
+    for place in order:
+        tell(rows[place].path)
+        try:
+            opened = read_opened(study, rows[place].path)
+        except EngineError as error:
+            refused.append(error)
+            listed[place] = dataclasses.replace(rows[place], readable=False)
+            continue
+        return Opened(study, tuple(listed), place, opened, tuple(refused))
+    raise refused[0]
+
+
+def told_skipped(skipped: Mapping[str, int]) -> str:
+    """How many pictures of which kinds, as "3 HEIC pictures and 1 GIF picture"."""
+    told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
+    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+
+
+def listed(study: Study, listing: Listing | None = None) -> tuple[ImageRow, ...]:
+    """All images of a study, as the list shows them; `listing` is the folder's, if it is known."""
+    return tuple(
+        ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
+        for each in study.images(listing)
+    )

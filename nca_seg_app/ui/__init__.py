@@ -1,0 +1,1 @@
+"""The window: canvas, panels, dialogs, bars; it shows and forwards."""

@@ -1,0 +1,159 @@
+"""What is shown is derived from the session when it is painted, and kept until that changes."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QImage
+
+from engine.types import Float
+from nca_seg_app.session import Session
+from nca_seg_app.ui.canvas.image_pyramid import Picture
+from nca_seg_app.ui.canvas.overlay import (
+    FINE_SIDE,
+    FORMING_SIDE,
+    Contour,
+    Proposal,
+    Tint,
+    Window,
+    annotation_contours,
+    borders_of,
+    heat_image,
+    proposal_of,
+    sharpness_of,
+    value_at,
+)
+
+
+class Layers:
+    """Picture, tint, heat map and proposal of the open image; computed at first use."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.picture: Picture | None = None
+        self.tint: Tint | None = None
+        self.mean_hw: Float | None = None
+        self.variance_hw: Float | None = None
+        self._heat: QImage | None = None
+        self._heat_is_stale = True
+        self._borders: tuple[Contour, ...] = ()
+        self._borders_of: tuple[object, ...] = ()
+        self._proposal: Proposal | None = None
+        self._proposal_is_stale = True
+
+    def adopt_image(self) -> None:
+        """Begin anew with the session's image and document."""
+        image, document = self._session.image, self._session.document
+        self.picture = Picture(image.pixels_hwc) if image is not None else None
+        self.tint = Tint(document.shape) if document is not None else None
+        if document is not None and not document.is_empty:
+            height, width = document.shape
+            self.refresh_tint((slice(0, height), slice(0, width)))
+        self.adopt_settings()
+        self.adopt_result()
+
+    def adopt_settings(self) -> None:
+        """Take over the tint's opacity."""
+        if self.tint is not None:
+            self.tint.set_opacity(self._session.settings.fill_opacity)
+
+    def adopt_result(self) -> None:
+        """Take over the session's result, or that there is none."""
+        result = self._session.segmentation.result
+        # Once each: both go over all members.
+        self.mean_hw = result.mean_hw if result is not None else None
+        self.variance_hw = result.variance_hw if result is not None else None
+        self.forget_maps()
+
+    def forget_maps(self) -> None:
+        """Another map is shown, another threshold holds, or a run pauses, goes on or ends."""
+        self._heat_is_stale = self._proposal_is_stale = True
+
+    def refresh_tint(self, window: Window) -> None:
+        """The mask changed within a window (rows, columns)."""
+        if self.tint is not None and self._session.document is not None:
+            self.tint.refresh(self._session.document.mask_hw, window)
+
+    def contours(self, window: Window) -> list[Contour]:
+        """The annotation's outline within a window (rows, columns)."""
+        document = self._session.document
+        return annotation_contours(document.mask_hw, window) if document is not None else []
+
+    @property
+    def heat(self) -> QImage | None:
+        """The map a panel wants shown, or the variance where it is switched on.
+
+        None while a member is shown: its border says it all, and the lesion is to be seen.
+        """
+        shown = self._session.viewing.shown
+        if shown is None and not self._session.settings.show_variance:
+            return None
+        if shown is not None and shown.member is not None:
+            return None
+        if self._heat_is_stale:
+            self._heat = None
+            if shown is not None:
+                self._heat = heat_image(shown.map_hw, shown.kind)
+            elif self.variance_hw is not None:
+                self._heat = heat_image(self.variance_hw, "variance", self._side)
+            self._heat_is_stale = False
+        return self._heat
+
+    @property
+    def proposal(self) -> Proposal | None:
+        """The border of the probability map a panel shows, or of the newest result."""
+        if self._proposal_is_stale:
+            self._proposal = self._newest_proposal()
+            self._proposal_is_stale = False
+        return self._proposal
+
+    @property
+    def borders(self) -> tuple[Contour, ...]:
+        """The borders of all members, while one is shown; the same object until they change."""
+        shown, image = self._session.viewing.shown, self._session.image
+        result, threshold = self._session.segmentation.result, self._session.settings.threshold
+        if shown is None or shown.member is None or result is None or image is None:
+            return ()
+        if self._session.segmentation.running:
+            # They would be found anew at every step.
+            return ()
+        if self._borders_of != (result, threshold):
+            self._borders_of = (result, threshold)
+            self._borders = tuple(borders_of(result, threshold, (image.height, image.width)))
+        return self._borders
+
+    @property
+    def proposal_waits(self) -> bool:
+        """Whether the proposal is to be drawn: not accepted, or a panel shows its map."""
+        shown = self._session.viewing.shown
+        return self._session.segmentation.proposed or (
+            shown is not None and shown.kind == "probability"
+        )
+
+    def readout(self, share: tuple[float, float]) -> str:
+        """What the maps say at a place given as shares (of the rows, of the columns)."""
+        parts = []
+        if self.mean_hw is not None and self.variance_hw is not None:
+            doubt = 2 * value_at(self.variance_hw, share) ** 0.5
+            parts = [f"p {value_at(self.mean_hw, share):.2f}", f"doubt {doubt:.2f}"]
+        shown = self._session.viewing.shown
+        if shown is not None and shown.kind != "colours":
+            parts.append(f"{shown.title} {value_at(shown.map_hw, share):.2f}")
+        return " · ".join(parts)
+
+    def _newest_proposal(self) -> Proposal | None:
+        session, shown = self._session, self._session.viewing.shown
+        result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
+        if session.image is None:
+            return None
+        shape, threshold = (session.image.height, session.image.width), session.settings.threshold
+        if shown is not None and shown.kind == "probability":
+            calm_hw = shown.map_hw * 0 if variance_hw is None else variance_hw
+            return proposal_of(shown.map_hw, calm_hw, threshold, shape, 1.0)
+        if result is None or mean_hw is None or variance_hw is None:
+            return None
+        sharpness = sharpness_of(result)
+        return proposal_of(mean_hw, variance_hw, threshold, shape, sharpness, self._side)
+
+    @property
+    def _side(self) -> int:
+        run = self._session.segmentation
+        return FORMING_SIDE if run.running and not run.paused else FINE_SIDE

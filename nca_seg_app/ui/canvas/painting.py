@@ -1,0 +1,138 @@
+"""Everything here is in view coordinates, so lines are two pixels wide at every magnification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+
+from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL
+
+CASING = QColor(0, 0, 0, 165)
+LINE_WIDTH = 2.0
+CASING_WIDTH = 4.0
+#: Width and colour of the glow along a border that is a little, more, and very doubtful.
+GLOWS = (
+    (10.0, QColor(255, 176, 0, 60)),
+    (16.0, QColor(255, 130, 0, 75)),
+    (24.0, QColor(255, 70, 20, 90)),
+)
+#: How far it reaches over what lies under it, in pixels of the view.
+GLOW_REACH = 14
+
+
+def stroke_annotation(painter: QPainter, pieces: Sequence[QPainterPath]) -> None:
+    """The outline of what a person decided, in pieces."""
+    _cased(painter, pieces, ANNOTATION, Qt.PenStyle.SolidLine)
+
+
+def stroke_glow(painter: QPainter, glow: Sequence[QPainterPath]) -> None:
+    """Where the members disagree along the border, a little, more, and very much."""
+    for stretches, (width, colour) in zip(glow, GLOWS, strict=True):
+        pen = _pen(colour, width)
+        # Cut off square, its ends would look like borders of their own.
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.strokePath(stretches, pen)
+
+
+def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> None:
+    """The outline a model proposes: dashed, or soft while it forms."""
+    if sharpness >= 1:
+        _cased(painter, [path], PROPOSAL, Qt.PenStyle.DashLine)
+        return
+    softness = 1.0 - sharpness
+    # Layers of haze, wide and faint to narrow and bright: the less is known, the wider.
+    for width, opacity in ((20 * softness, 0.12), (12 * softness, 0.16), (5 * softness, 0.22)):
+        painter.strokePath(path, _pen(_faint(PROPOSAL, opacity), LINE_WIDTH + width))
+    painter.strokePath(path, _pen(_faint(CASING, 0.5 * sharpness), CASING_WIDTH))
+    painter.strokePath(path, _pen(_faint(PROPOSAL, 0.4 + 0.6 * sharpness), LINE_WIDTH))
+
+
+def stroke_member(painter: QPainter, path: QPainterPath, others: QPainterPath) -> None:
+    """The outline of the member that is shown, over those of all, which are thin."""
+    painter.strokePath(others, _pen(_faint(CASING, 0.3), 2.2))
+    painter.strokePath(others, _pen(_faint(PROPOSAL, 0.75), 1.0))
+    _cased(painter, [path], PROPOSAL, Qt.PenStyle.SolidLine)
+
+
+def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPointF]) -> None:
+    """What is being drawn and is not in the mask yet."""
+    white = QColor("white")
+    _cased(painter, [path], white, Qt.PenStyle.SolidLine)
+    painter.setPen(_pen(CASING, 1.0))
+    painter.setBrush(white)
+    for place, corner in enumerate(corners):
+        radius = 4.5 if place == 0 else 3.0
+        painter.drawEllipse(corner, radius, radius)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool) -> None:
+    """The exact footprint of brush or eraser, with a plus or a minus in its middle."""
+    for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
+        painter.setPen(_pen(colour, width))
+        painter.drawEllipse(centre, radius, radius)
+        arm = 3.5
+        # A sign inside a very small footprint would hide what is painted.
+        place = centre if radius > 9 else centre + QPointF(radius + 8, radius + 8)
+        painter.drawLine(place - QPointF(arm, 0), place + QPointF(arm, 0))
+        if adds:
+            painter.drawLine(place - QPointF(0, arm), place + QPointF(0, arm))
+
+
+def draw_mark(painter: QPainter, place: QPointF) -> None:
+    """The pixel picked for its curves."""
+    for colour, width in ((CASING, 3.5), (QColor("white"), 1.5)):
+        painter.setPen(_pen(colour, width))
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            painter.drawLine(place + QPointF(4 * x, 4 * y), place + QPointF(11 * x, 11 * y))
+
+
+def draw_caption(painter: QPainter, text: str, font: QFont) -> None:
+    """What is shown over the picture, in the view's corner."""
+    size = QFontMetricsF(font).size(0, text)
+    box = QRectF(12, 12, size.width() + 20, size.height() + 10)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(20, 20, 20, 200))
+    painter.drawRoundedRect(box, 5, 5)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setFont(font)
+    painter.setPen(QColor("#f0f0f0"))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def draw_drop_frame(painter: QPainter, view: QRectF) -> None:
+    """That what is dragged may be dropped here."""
+    painter.setPen(_pen(ANNOTATION, 3.0, Qt.PenStyle.DashLine))
+    painter.drawRoundedRect(view.adjusted(10, 10, -10, -10), 8, 8)
+
+
+def draw_drop_place(painter: QPainter, around: QRectF, colour: QColor) -> None:
+    """Where things may be dropped while nothing is open."""
+    painter.setPen(_pen(colour, 1.5, Qt.PenStyle.DashLine))
+    painter.drawRoundedRect(around, 12, 12)
+
+
+def _faint(colour: QColor, opacity: float) -> QColor:
+    faint = QColor(colour)
+    faint.setAlphaF(opacity)
+    return faint
+
+
+def _cased(
+    painter: QPainter, paths: Sequence[QPainterPath], colour: QColor, style: Qt.PenStyle
+) -> None:
+    # All casings first, or that of a path would lie on the line of the one before.
+    for pen in (_pen(CASING, CASING_WIDTH, style), _pen(colour, LINE_WIDTH, style)):
+        for path in paths:
+            painter.strokePath(path, pen)
+
+
+def _pen(colour: QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
+    # Round joins look the same at these widths, and take twice as long.
+    pen = QPen(colour, width, style, Qt.PenCapStyle.FlatCap, Qt.PenJoinStyle.BevelJoin)
+    if style == Qt.PenStyle.DashLine:
+        # Dashes count in widths of their pen; a line and its casing must break at the same places.
+        pen.setDashPattern([10 / width, 6 / width])
+    return pen

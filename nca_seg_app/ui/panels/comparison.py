@@ -1,0 +1,78 @@
+"""Before a new model is taken, one sees on pictures what it outlines otherwise than its parent."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from engine.plaintext import shown_name
+from nca_seg_app.session import Session
+from nca_seg_app.ui.panels.pixmaps import Refresh, outlined
+from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.panels.wording import compared_text
+from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL, TRUTH
+
+PICTURE_PX = 128
+
+
+class ComparisonView(QWidget):
+    """The images of `learning.comparing` with three outlines each, and a sentence about them."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._comparing = session.learning.comparing
+        self.told = PlainLabel()
+        self.told.setWordWrap(True)
+        model = PictureModel(self._draw, self._say, self._explain)
+        self.pictures = PictureView(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
+        self.pictures.setAccessibleName("Images by the new model and its parent")
+        self.pictures.keep_one_row()
+        self.pictures.chosen.connect(self._open)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.told)
+        layout.addWidget(self.pictures)
+        self._refresh = Refresh(self, self._show)
+        self._comparing.changed.connect(self._adopt)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        # A widget that is hidden is never asked to show anything.
+        self.setVisible(self._comparing.total > 0)
+        self._refresh.ask()
+
+    def _show(self) -> None:
+        found, total = self._comparing.found, self._comparing.total
+        pictures = self.pictures.pictures
+        shown = pictures.rowCount()
+        pictures.set_count(len(found), stale=shown if shown <= len(found) else 0)
+        self.told.setText(compared_text([each.gain for each in found], total))
+
+    def _draw(self, place: int) -> QPixmap:
+        compared, style = self._comparing.found[place], Qt.PenStyle
+        lines = (
+            (compared.saved, TRUTH, style.SolidLine),
+            (compared.before, PROPOSAL, style.DashLine),
+            (compared.after, ANNOTATION, style.SolidLine),
+        )
+        return outlined(compared.picture_hwc, lines, PICTURE_PX, self.devicePixelRatioF())
+
+    def _say(self, place: int) -> str:
+        compared = self._comparing.found[place]
+        return f"{compared.dice_before:.2f} → {compared.dice_after:.2f}"
+
+    def _explain(self, place: int) -> str:
+        compared = self._comparing.found[place]
+        return (
+            f"{shown_name(compared.path)}: Dice with your mask {compared.dice_before:.3f} by the "
+            f"parent, {compared.dice_after:.3f} by the new model. Click to open it."
+        )
+
+    def _open(self, place: int) -> None:
+        path = self._comparing.found[place].path
+        for index, row in enumerate(self._session.images):
+            if row.path == path:
+                self._session.open_row(index)

@@ -1,0 +1,31 @@
+"""The maps over all members: which there are, what they mean, and in which colours."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QPixmap
+
+from engine.types import Float
+from nca_seg_app.ui.panels.agreement import Agreement
+from nca_seg_app.ui.panels.pixmaps import Colours, picture_of
+
+MAP_PX = 60
+MAPS = ("Mean", "Variance", "Entropy", "Agreement")
+MAP_TIPS = (
+    "Mean probability of all members.",
+    "Variance: where members differ. Bright is up to 0.25. V shows it over the image.",
+    "Entropy of the mean: bright where it is undecided, up to 1 bit.",
+    "The area that enough members outline; the slider below says how many.",
+)
+
+
+def map_of(agreement: Agreement, place: int, share: float) -> Float:
+    """The map at `place` of MAPS; `share` is how many members the last one asks for."""
+    enough_hw = agreement.enough(share)
+    return (agreement.mean_hw, agreement.variance_hw, agreement.entropy_hw, enough_hw)[place]
+
+
+def draw_map(agreement: Agreement, place: int, share: float, ratio: float) -> QPixmap:
+    """That map as a small picture."""
+    colours: Colours = "inferno" if MAPS[place] in ("Variance", "Entropy") else "grey"
+    high = 0.25 if MAPS[place] == "Variance" else 1.0
+    return picture_of(map_of(agreement, place, share), MAP_PX, ratio, colours, high=high)

@@ -1,0 +1,57 @@
+"""A member's portrait is the lesion itself with the border that this member draws around it."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPixmap
+
+from engine.masks import edits
+from engine.types import EnsembleResult, Image
+from nca_seg_app.ui.panels.pixmaps import outlined
+from nca_seg_app.ui.widgets.theme import PROPOSAL
+
+#: Share of the outlined area's sides that is shown around it.
+AROUND = 0.15
+#: Of the mean probability: what any of the members might outline.
+SOME = 0.05
+
+Window = tuple[slice, slice]
+
+
+def window_of(result: EnsembleResult) -> Window:
+    """Rows and columns of the grid that hold what the members outline, once all have ended.
+
+    The whole grid before, so that the portraits stay as they are while others join them.
+    """
+    rows, columns = result.frame.grid_shape
+    if result.done < result.total:
+        return slice(0, rows), slice(0, columns)
+    outlined_hw = result.mean_hw >= SOME
+    window = []
+    for axis, side in ((1, rows), (0, columns)):
+        places = np.flatnonzero(outlined_hw.any(axis=axis))
+        first, last = (int(places[0]), int(places[-1]) + 1) if places.size else (0, side)
+        margin = round(AROUND * (last - first)) + 1
+        window.append(slice(max(0, first - margin), min(side, last + margin)))
+    return window[0], window[1]
+
+
+def portrait(
+    image: Image, result: EnsembleResult, member: int, threshold: float, side_px: int, ratio: float
+) -> QPixmap:
+    """That member's border on the photograph, cut to `window_of()`; the longer side `side_px`."""
+    cell = np.array([image.height, image.width]) / result.frame.grid_shape
+    window = window_of(result)
+    (top, left), (bottom, right) = (
+        np.rint(cell * [getattr(part, end) for part in window]).astype(int)
+        for end in ("start", "stop")
+    )
+    # Thinned out rather than averaged: a tile must not cost what the whole picture costs.
+    stride = max(1, int(max(bottom - top, right - left) / (2 * side_px * ratio)))
+    pixels_hwc = image.pixels_hwc[top:bottom:stride, left:right:stride]
+    border = [
+        (contour_rc * cell - (top, left)) / stride
+        for contour_rc in edits.outline(result.members_nhw[member], threshold)
+    ]
+    return outlined(pixels_hwc, [(border, PROPOSAL, Qt.PenStyle.SolidLine)], side_px, ratio)

@@ -1,0 +1,235 @@
+"""The segment panel: a model, a few settings, a run, what came of it, and the person's decision."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.plaintext import shown_name
+from nca_seg_app.actions import Action, find_action, plain_text
+from nca_seg_app.session import Has, Session
+from nca_seg_app.state.settings import Settings
+from nca_seg_app.ui.panels.agreement import AgreementWatch
+from nca_seg_app.ui.panels.pixmaps import Refresh
+from nca_seg_app.ui.panels.wording import figures, progress_text, scores
+from nca_seg_app.ui.widgets.form import Form, finish_typing
+from nca_seg_app.ui.widgets.plain_text import PlainLabel
+
+SLIDER_STEPS = 100
+WORDS_LINES = 3
+
+
+class SegmentPanel(QWidget):
+    """Everything that starts, follows and ends a segmentation."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._buttons: list[tuple[Action, QPushButton]] = []
+        self.models = QComboBox()
+        self.models.setToolTip("The model that draws the outlines. Used from the next run on.")
+        self.models.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.models.setAccessibleName("Model")
+        self.figures, self.words = _words(), _words()
+        # So that nothing below it moves when a run begins or its first scores come.
+        self.words.setMinimumHeight(WORDS_LINES * self.words.fontMetrics().lineSpacing())
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
+        self.progress = QProgressBar()
+        self.progress.setToolTip(
+            "Members drawn, the diffusion step of those under way, the time left."
+        )
+        self.threshold, self.threshold_text = _slider(
+            "Threshold",
+            "How sure the members must be on average. Drag: the outline follows. It holds for the "
+            "next images, too; a double click on its number gives the usual one back.",
+        )
+        self.opacity, self.opacity_text = _slider(
+            "Fill opacity", "How strongly the inside of the outline is tinted. Z hides the tint."
+        )
+        self.opacity.setMaximum(60)
+        self._lay_out()
+        self._watch = AgreementWatch(session, self)
+        self._refresh = Refresh(self, self._show_run)
+        self._connect()
+        for show in (self._show_models, self._show_settings, self._show_state, self._show_run):
+            show()
+
+    def button(self, action_id: str) -> QPushButton:
+        """The button of an action. KeyError where there is none."""
+        return {action.id: button for action, button in self._buttons}[action_id]
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.models)
+        layout.addWidget(self.figures)
+        layout.addWidget(self.form)
+        layout.addWidget(self._button("run.segment", show_keys=True))
+        controls = QHBoxLayout()
+        for action_id in ("run.pause", "run.step", "run.cancel"):
+            controls.addWidget(self._button(action_id))
+        layout.addLayout(controls)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.words)
+        sliders = QGridLayout()
+        rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
+        for row, (slider, text) in enumerate(rows):
+            label = PlainLabel(slider.accessibleName())
+            label.setToolTip(slider.toolTip())
+            sliders.addWidget(label, row, 0)
+            sliders.addWidget(slider, row, 1)
+            sliders.addWidget(text, row, 2)
+        layout.addLayout(sliders)
+        decision = QHBoxLayout()
+        for action_id in ("run.accept", "run.discard"):
+            decision.addWidget(self._button(action_id, show_keys=True))
+        layout.addLayout(decision)
+        layout.addWidget(self._button("run.accept_and_next", show_keys=True))
+        layout.addStretch(1)
+
+    def _button(self, action_id: str, *, show_keys: bool = False) -> QPushButton:
+        action = find_action(action_id)
+        text = plain_text(action).removesuffix(" Result")
+        keys = QKeySequence(action.shortcuts[0]).toString(QKeySequence.SequenceFormat.NativeText)
+        button = QPushButton(f"{text}   {keys}" if show_keys else text)
+        button.setToolTip(f"{action.tip} ({keys})")
+        # So that no narrow dock cuts the words off.
+        button.setMinimumWidth(0)
+        button.clicked.connect(lambda: self._do(action))
+        self._buttons.append((action, button))
+        return button
+
+    def _do(self, action: Action) -> None:
+        # A click on these buttons leaves the keyboard, and what is being typed, in a field.
+        finish_typing()
+        action.method(self._session)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.threshold_text and event.type() == QEvent.Type.MouseButtonDblClick:
+            self._session.segmentation.set_threshold(Settings().threshold)
+            return True
+        return super().eventFilter(watched, event)
+
+    def _connect(self) -> None:
+        session, run = self._session, self._session.segmentation
+        self.threshold_text.installEventFilter(self)
+        self.models.activated.connect(
+            lambda place: session.choose_model(self.models.itemData(place).name)
+        )
+        self.form.changed.connect(lambda settings: session.change_settings(sample=settings))
+        self.threshold.valueChanged.connect(lambda value: run.set_threshold(value / SLIDER_STEPS))
+        self.opacity.valueChanged.connect(
+            lambda value: session.change_settings(fill_opacity=value / SLIDER_STEPS)
+        )
+        session.models_changed.connect(self._show_models)
+        session.model_changed.connect(self._show_models)
+        session.settings_changed.connect(self._show_settings)
+        session.state_changed.connect(self._show_state)
+        run.result_changed.connect(self._refresh.ask)
+        for signal in (run.running_changed, session.state_changed, session.model_changed):
+            signal.connect(self._refresh.ask)
+        self._watch.changed.connect(self._show_words)
+        run.threshold_changed.connect(self._show_words)
+
+    def _show_models(self) -> None:
+        session, chosen = self._session, self._session.model
+        listed = [self.models.itemData(place) for place in range(self.models.count())]
+        if listed != list(session.models):
+            self.models.clear()
+            for entry in session.models:
+                self.models.addItem(f"{shown_name(entry.name)} · {entry.spec.size} cells", entry)
+        names = [entry.name for entry in session.models]
+        self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
+        self.figures.setText(figures(chosen, session.device_text) if chosen else "")
+
+    def _show_settings(self) -> None:
+        settings = self._session.settings
+        if self.form.value() != settings.sample:
+            self.form.set_value(settings.sample)
+        for slider, text, value in (
+            (self.threshold, self.threshold_text, settings.threshold),
+            (self.opacity, self.opacity_text, settings.fill_opacity),
+        ):
+            blocked = slider.blockSignals(True)
+            slider.setValue(round(value * SLIDER_STEPS))
+            slider.blockSignals(blocked)
+            shown = f"{value:.2f}" if slider is self.threshold else f"{100 * value:.0f} %"
+            text.setText(shown)
+        # It holds for the next images, too, so it must be seen where it is not the usual one.
+        font = self.threshold_text.font()
+        font.setBold(settings.threshold != Settings().threshold)
+        self.threshold_text.setFont(font)
+
+    def _show_state(self) -> None:
+        state = self._session.state
+        for action, button in self._buttons:
+            button.setEnabled(action.needs in state)
+        self.button("run.pause").setText("Go On" if Has.PAUSED in state else "Pause")
+
+    def _show_run(self) -> None:
+        run = self._session.segmentation
+        done, total = run.progress
+        # Or each would have all of the window painted that is to be painted, at once.
+        self.progress.setUpdatesEnabled(False)
+        self.progress.setRange(0, 0 if self._loading else max(1, total))
+        self.progress.setValue(done)
+        words = progress_text(run.result, run.settings.members, run.seconds_left, run.paused)
+        self.progress.setFormat(words)
+        self.progress.setTextVisible(total > 0)
+        self.progress.setUpdatesEnabled(True)
+        self._show_words()
+
+    def _show_words(self) -> None:
+        run, state, image = self._session.segmentation, self._session.state, self._session.image
+        newest = self._watch.newest
+        if image is None:
+            words = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
+        elif newest is not None:
+            words = scores(newest, run.threshold, image.spacing_mm)
+        elif Has.MODEL not in state:
+            words = "No model is installed. You can draw by hand: press B for the brush."
+        elif self._loading:
+            words = "Loading the model…"
+        elif Has.LEARNING in state:
+            words = "The model is learning. Segment waits for the end of that: see Training."
+        elif Has.IDLE in state and Has.RESULT not in state:
+            words = "Press Segment: the model outlines the lesion several times over."
+        else:
+            words = ""
+        self.words.setText(words)
+
+    @property
+    def _loading(self) -> bool:
+        session, run = self._session, self._session.segmentation.run
+        waits = session.segmentation.running and session.segmentation.result is None
+        return (
+            run is not None and waits and not session.models_held.shelf.has(run.model, run.device)
+        )
+
+
+def _words() -> PlainLabel:
+    label = PlainLabel()
+    label.setWordWrap(True)
+    return label
+
+
+def _slider(name: str, tip: str) -> tuple[QSlider, PlainLabel]:
+    slider, text = QSlider(Qt.Orientation.Horizontal), PlainLabel()
+    slider.setRange(0, SLIDER_STEPS)
+    slider.setAccessibleName(name)
+    slider.setToolTip(f"{tip} (arrow keys)")
+    text.setMinimumWidth(text.fontMetrics().horizontalAdvance("000 %"))
+    text.setToolTip(slider.toolTip())
+    return slider, text

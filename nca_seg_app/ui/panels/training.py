@@ -1,0 +1,211 @@
+"""A model learns from the saved masks while one watches; what it learned is taken or left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.plaintext import shown_name
+from engine.study.dataset import VAL_SHARE
+from engine.types import TrainStep
+from nca_seg_app.session import Has, Session
+from nca_seg_app.ui.panels.comparison import ComparisonView
+from nca_seg_app.ui.panels.plots import CURVE_COLOURS, Plot
+from nca_seg_app.ui.panels.wording import duration, leftover, offer
+from nca_seg_app.ui.widgets.form import Form
+from nca_seg_app.ui.widgets.plain_text import PlainLabel
+
+#: Not the size of the grid: a child keeps its parent's.
+FIELDS = ("steps", "batch_size", "learning_rate", "validate_every")
+#: Losses of single steps jump; the mean over this share of the run shows where they go.
+SMOOTHED_SHARE = 0.05
+
+
+class TrainingPanel(QWidget):
+    """What is learned from, how, the live curves, and the decision about the new model."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._lay_out()
+        learning = session.learning
+        self.start.clicked.connect(lambda: learning.finetune(self._form.value()))
+        self._pause.clicked.connect(learning.pause)
+        self._keep.clicked.connect(learning.stop_and_keep)
+        self._cancel.clicked.connect(learning.cancel)
+        self.accept.clicked.connect(learning.accept)
+        self._discard.clicked.connect(learning.discard)
+        self._form.changed.connect(lambda value: session.change_settings(learn=value))
+        session.settings_changed.connect(self._show_settings)
+        for signal in (session.state_changed, session.images_changed, session.model_changed):
+            signal.connect(self._show_state)
+        learning.running_changed.connect(self._show_state)
+        learning.candidate_changed.connect(self._show_state)
+        learning.curve_changed.connect(self._show_curve)
+        self._show_state()
+        self._show_curve()
+
+    def _lay_out(self) -> None:
+        self._source = PlainLabel()
+        self._source.setWordWrap(True)
+        self._form = Form(self._session.settings.learn, FIELDS)
+        self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
+        self._pause = _button("Pause", "Hold the training, or let it go on.")
+        self._keep = _button("Stop and keep best", "End it; the best model so far is offered.")
+        self._cancel = _button("Cancel", "End it and drop what it made.")
+        self._bar = QProgressBar()
+        self._left = PlainLabel()
+        self._loss, self._dice = Plot("loss", "step"), Plot("validation Dice", "step")
+        self._loss.setFixedHeight(150)
+        self._dice.setFixedHeight(170)
+        buttons = QGridLayout()
+        buttons.addWidget(self.start, 0, 0, 1, 2)
+        buttons.addWidget(self._bar, 1, 0, 1, 2)
+        buttons.addWidget(self._left, 2, 0, 1, 2)
+        buttons.addWidget(self._pause, 3, 0)
+        buttons.addWidget(self._cancel, 3, 1)
+        buttons.addWidget(self._keep, 4, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._source)
+        layout.addWidget(self._form)
+        layout.addLayout(buttons)
+        layout.addWidget(self._decision())
+        layout.addWidget(self._loss)
+        layout.addWidget(self._dice)
+        layout.addStretch(1)
+
+    def _decision(self) -> QWidget:
+        self.offer = QFrame()
+        self.offer.setFrameShape(QFrame.Shape.StyledPanel)
+        self.offer_text = PlainLabel()
+        self.offer_text.setWordWrap(True)
+        self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
+        self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
+        self.comparison = ComparisonView(self._session)
+        row = QHBoxLayout()
+        row.addWidget(self.accept)
+        row.addWidget(self._discard)
+        column = QVBoxLayout(self.offer)
+        column.addWidget(self.offer_text)
+        column.addWidget(self.comparison)
+        column.addLayout(row)
+        return self.offer
+
+    def _show_state(self) -> None:
+        session, learning = self._session, self._session.learning
+        state, rows = session.state, session.images
+        masks = sum(row.has_mask for row in rows)
+        model = shown_name(session.model.name) if session.model is not None else "no model"
+        if not rows:
+            told = "Open a folder and save some masks: the model can learn from them."
+        elif not masks:
+            told = f"None of {len(rows)} images has a saved mask yet. Save some to learn from them."
+        else:
+            images = "image" if len(rows) == 1 else "images"
+            told = f"Learns from the saved masks of {masks} of {len(rows)} {images}."
+            told += f" About one in {round(1 / VAL_SHARE)} is kept aside to judge what it learned."
+            told += f" Starts from {model}, which stays as it is."
+        if not learning.running:
+            # A running one learns from what was saved when it began.
+            self._source.setText(told)
+        needs = Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE
+        self.start.setEnabled(needs in state)
+        running = learning.running
+        self._form.setEnabled(not running)
+        for widget in (self._pause, self._keep, self._cancel, self._bar, self._left):
+            widget.setVisible(running)
+        self.start.setVisible(not running)
+        self._pause.setText("Go on" if learning.paused else "Pause")
+        self.offer.setVisible(learning.candidate is not None)
+        self._show_offer()
+
+    def _show_offer(self) -> None:
+        learning = self._session.learning
+        parent, curve = learning.parent_model, learning.curve
+        if parent is not None and learning.interrupted is not None:
+            self.offer_text.setText(leftover(parent.name, learning.interrupted))
+            return
+        last = curve[-1] if curve else None
+        if parent is None or last is None or last.best_dice is None:
+            self.offer_text.setText(
+                "A new model is ready. There were too few masks to measure it on: judge it by eye."
+            )
+            return
+        self.offer_text.setText(
+            offer(parent.name, last.best_dice, last.start_dice, learning.validation_images)
+        )
+
+    def _show_settings(self) -> None:
+        if self._form.value() != self._session.settings.learn:
+            self._form.set_value(self._session.settings.learn)
+
+    def _show_curve(self) -> None:
+        learning = self._session.learning
+        curve = learning.curve
+        self._loss.clear()
+        self._dice.clear()
+        self._loss.setVisible(bool(curve))
+        self._dice.setVisible(bool(curve) and curve[-1].best_dice is not None)
+        if not curve:
+            # A training that begins is not where the one before it ended.
+            self._bar.reset()
+            self._left.clear()
+            return
+        last = curve[-1]
+        self._bar.setRange(0, last.total)
+        self._bar.setValue(last.done)
+        self._bar.setFormat(f"{last.done} of {last.total}")
+        left_s = learning.seconds_left
+        self._left.setText(f"{duration(left_s)} left" if left_s is not None else "")
+        self._draw_loss(curve)
+        self._draw_dice(curve)
+
+    def _draw_loss(self, curve: tuple[TrainStep, ...]) -> None:
+        steps = np.array([step.done for step in curve])
+        losses = np.array([step.loss for step in curve])
+        faint = pg.mkColor(CURVE_COLOURS[1])
+        faint.setAlpha(90)
+        self._loss.plot(steps, losses, pen=pg.mkPen(faint, width=1))
+        width = max(1, round(SMOOTHED_SHARE * curve[-1].total))
+        sums = np.cumsum(np.concatenate([[0.0], losses]))
+        first = np.maximum(0, np.arange(1, len(sums)) - width)
+        means = (sums[1:] - sums[first]) / (np.arange(1, len(sums)) - first)
+        self._loss.plot(steps, means, pen=pg.mkPen(CURVE_COLOURS[1], width=2), name="loss")
+
+    def _draw_dice(self, curve: tuple[TrainStep, ...]) -> None:
+        validated = [step for step in curve if step.validation_dice is not None]
+        start = curve[-1].start_dice
+        if start is not None:
+            pen = pg.mkPen(CURVE_COLOURS[5], width=2, style=Qt.PenStyle.DashLine)
+            ends = [0, curve[-1].total]
+            self._dice.plot(ends, [start, start], pen=pen, name="parent")
+        if not validated:
+            return
+        steps = [step.done for step in validated]
+        dice = [float(step.validation_dice or 0) for step in validated]
+        pen, brush = pg.mkPen(CURVE_COLOURS[2], width=2), CURVE_COLOURS[2]
+        self._dice.plot(
+            steps, dice, pen=pen, symbol="o", symbolSize=5, symbolBrush=brush, symbolPen=None,
+            name="new model",
+        )  # fmt: skip
+        best = int(np.argmax(dice))
+        self._dice.plot(
+            [steps[best]], [dice[best]], pen=None, symbol="star", symbolSize=15,
+            symbolBrush=CURVE_COLOURS[0], symbolPen=None, name=f"best {dice[best]:.3f}",
+        )  # fmt: skip
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button

@@ -1,0 +1,126 @@
+"""The status bar says where the model runs, what is under the pointer, that this is research."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
+
+from engine.plaintext import one_line, shown_name
+from nca_seg_app.session import Session
+from nca_seg_app.ui.help import RESEARCH_USE
+from nca_seg_app.ui.panels.wording import duration
+from nca_seg_app.ui.widgets.plain_text import PlainLabel, tip
+
+MESSAGE_MS = 8000
+
+
+class Note(PlainLabel):
+    """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        fits = self.fontMetrics().elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, self.width() - 4
+        )
+        painter = QPainter(self)
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, fits)
+
+
+class StatusLine(QStatusBar):
+    """Device and precision, model, pointer, doubt, time of saving; messages for a while."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setSizeGripEnabled(False)
+        self.device = self._label("Where the model runs, and with which precision.")
+        self.model = self._label("The model that the next run uses.")
+        self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
+        self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
+        self.saved = self._label("")
+        self.ahead = self._label(
+            "The next image, or all of them, segmented before you ask for it. "
+            "Study, Find Doubt of All Images begins and ends that."
+        )
+        self.export = self._label("The data set being written. File, Stop Export ends it.")
+        self.note = Note()
+        self.addWidget(self.note, 1)
+        research_use = PlainLabel(RESEARCH_USE)
+        research_use.setContentsMargins(6, 1, 8, 3)
+        self.addPermanentWidget(research_use)
+        self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
+        self._note_timer.timeout.connect(self._end_note)
+        session.message.connect(self.show_note)
+        session.keeping.saved.connect(self._show_saved)
+        session.image_changed.connect(self._show_image)
+        session.images_changed.connect(self._show_doubt)
+        session.model_changed.connect(self._show_model)
+        session.ahead.changed.connect(self._show_ahead)
+        session.exporting.progress_changed.connect(self._show_export)
+        session.exporting.running_changed.connect(self._show_export)
+        self._show_model()
+
+    def show_note(self, sentence: str) -> None:
+        """Tell something that needs no answer, for a while."""
+        self.note.setText(one_line(sentence))
+        self.note.setToolTip(tip(sentence))
+        # What hardly ever changes makes room for it.
+        self._make_room(bool(sentence))
+        self._note_timer.start()
+
+    def _end_note(self) -> None:
+        self.note.clear()
+        self._make_room(False)
+
+    def _make_room(self, needed: bool) -> None:
+        for label in (self.device, self.model, self.ahead):
+            label.setVisible(not needed)
+
+    def _label(self, told: str) -> PlainLabel:
+        label = PlainLabel()
+        label.setContentsMargins(6, 1, 6, 3)
+        label.setToolTip(tip(told))
+        self.addWidget(label)
+        return label
+
+    def _show_saved(self, path: object) -> None:
+        self.saved.setText(f"saved {datetime.now().astimezone():%H:%M}")
+        self.saved.setToolTip(tip(str(path)))
+
+    def _show_image(self) -> None:
+        self.saved.clear()
+        self.pointer.clear()
+        self._show_doubt()
+
+    def _show_doubt(self) -> None:
+        doubt = self._session.row.doubt if self._session.row is not None else None
+        self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
+
+    def _show_ahead(self) -> None:
+        ahead = self._session.ahead
+        text = f"working ahead: {shown_name(ahead.path.stem)}" if ahead.path is not None else ""
+        if ahead.surveys:
+            (done, total), left_s = ahead.progress, ahead.seconds_left
+            text = f"doubt of {done:,} of {total:,} new images"
+            text += f" · {duration(left_s)} left" if left_s is not None else ""
+        self.ahead.setText(text)
+
+    def _show_export(self) -> None:
+        exporting = self._session.exporting
+        (done, total), left_s = exporting.progress, exporting.seconds_left
+        text = f"exporting {done} of {total}" if total else "exporting…"
+        text += f" · {duration(left_s)} left" if left_s is not None else ""
+        self.export.setText(text if exporting.running else "")
+
+    def _show_model(self) -> None:
+        entry, device = self._session.model, self._session.device_text
+        self.device.setText(device or ("model is not loaded yet" if entry else ""))
+        self.model.setText(
+            f"{shown_name(entry.name)} · {entry.spec.size} cells" if entry else "no model"
+        )
