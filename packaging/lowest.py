@@ -23,18 +23,18 @@ SAMPLE = PROJECT / "resources" / "samples" / "sample_1_plain.jpg"
 TEST_TOOLS = ("hypothesis", "pytest", "pytest-qt", "pytest-timeout")
 AS_NEW_AS_ALLOWED = ("torch",)
 TESTS = (
-    "tests/app/test_form.py",
-    "tests/app/test_notify.py",
-    "tests/app/test_window.py",
-    "tests/engine/test_checkpoint.py",
-    "tests/engine/test_cli_listing.py",
-    "tests/engine/test_ensemble.py",
-    "tests/engine/test_images.py",
-    "tests/engine/test_library.py",
-    "tests/engine/test_masks.py",
-    "tests/engine/test_report.py",
-    "tests/engine/test_shape.py",
-    "tests/engine/test_study.py",
+    "tests/app/ui/widgets/test_form.py",
+    "tests/app/services/test_error_messages.py",
+    "tests/app/ui/test_window.py",
+    "tests/engine/networks/test_checkpoint.py",
+    "tests/engine/cli/test_models_command.py",
+    "tests/engine/diffusion/test_ensemble.py",
+    "tests/engine/images/test_reading.py",
+    "tests/engine/networks/test_library.py",
+    "tests/engine/masks/test_edits.py",
+    "tests/engine/report/test_page.py",
+    "tests/engine/masks/test_measurements.py",
+    "tests/engine/study/test_study.py",
 )
 
 

@@ -17,9 +17,8 @@ from engine.networks.device import choose
 from engine.networks.library import find, models_folder
 from engine.networks.table import build
 from engine.training.optimizer import optimizers
+from tests.conftest import PROJECT
 from tests.engine.commands import TINY, install, run
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
 from nca_seg_app.ui.canvas.interaction import CanvasView
-from tests.app.canvas.hands import (
+from tests.app.ui.canvas.hands import (
     CONTROL,
     LEFT,
     MIDDLE,

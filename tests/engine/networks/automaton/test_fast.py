@@ -27,6 +27,7 @@ from engine.networks.presets import preset
 from engine.networks.table import ARCHITECTURES, build
 from engine.study.dataset import read_dataset
 from engine.types import SampleSettings
+from tests.conftest import PROJECT
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 13, 10), (2, 36, 20)]
 
@@ -197,7 +198,7 @@ def answer_of(program: str, threads: int) -> str:
     return subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        cwd=Path(__file__).parents[2],
+        cwd=PROJECT,
         capture_output=True,
         check=True,
         text=True,

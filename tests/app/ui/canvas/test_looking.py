@@ -22,7 +22,7 @@ from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
 from nca_seg_app.ui.canvas.viewport import Placement, fitted
-from tests.app.canvas.hands import (
+from tests.app.ui.canvas.hands import (
     LEFT,
     NO_KEY,
     colour_at,

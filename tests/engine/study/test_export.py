@@ -18,6 +18,7 @@ from engine.images.reading import read_image
 from engine.masks.edits import read_mask, write_mask
 from engine.study.dataset import assign_splits, read_dataset
 from engine.study.export import export_dataset
+from tests.conftest import PROJECT
 from tests.engine.exports import ORIGIN, contents, export, left_out, make_samples, stored
 from tests.oracles import disk
 
@@ -110,7 +111,7 @@ def test_killed_export_can_be_repeated(tmp_path: Path) -> None:
         "    if step.done == 3: os._exit(9)\n"
     )
     arguments = [sys.executable, "-c", script, str(tmp_path / "from"), str(tmp_path / "to")]
-    assert subprocess.run(arguments, cwd=Path(__file__).parents[2], check=False).returncode == 9
+    assert subprocess.run(arguments, cwd=PROJECT, check=False).returncode == 9
     with pytest.raises(DatasetProblem, match="may be repeated"):
         read_dataset(tmp_path / "to")
     assert export(samples, tmp_path / "to").written == 6

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from engine.errors import UnreadableModel
 from engine.networks import checkpoint, tensor_file
+from tests.conftest import PROJECT
 from tests.oracles import lively_model
 
 
@@ -60,7 +61,7 @@ def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_
 
 
 def test_the_readme_names_the_model_in_the_box() -> None:
-    project = Path(__file__).parents[2]
+    project = PROJECT
     (shipped,) = (project / "resources").glob("*.safetensors")
     own = checkpoint.fingerprint(*checkpoint.read(shipped))
     assert f"model {shipped.stem}, fingerprint {own}" in (project / "README.md").read_text("utf-8")
@@ -166,7 +167,7 @@ def test_a_file_from_before_there_were_checksums_is_taken_at_its_word(stored: Pa
 
 
 def test_the_model_in_the_box_has_a_checksum() -> None:
-    (shipped,) = (Path(__file__).parents[2] / "resources").glob("*.safetensors")
+    (shipped,) = (PROJECT / "resources").glob("*.safetensors")
     whole = bytearray(shipped.read_bytes())
     told, arrays = tensor_file.read(shipped, checkpoint.MOST_BYTES)
     assert tensor_file.checksum(arrays, told).encode() in whole

@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
 from nca_seg_app.ui.canvas.interaction import CanvasView
-from tests.app.canvas.hands import CONTROL, drag, key, press, release, run_model
+from tests.app.ui.canvas.hands import CONTROL, drag, key, press, release, run_model
 
 
 def test_undo_takes_back_the_last_corner_of_a_polygon(canvas: CanvasView, session: Session) -> None:

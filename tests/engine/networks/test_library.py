@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.networks import checkpoint, library
 from engine.types import ModelSpec
+from tests.conftest import PROJECT
 
 
 def make_model(path: Path, name: str = "", weight: float = 0.0) -> Path:
@@ -302,4 +303,4 @@ def test_shipped_and_unknown_models_are_not_removed(shipped: Path) -> None:
 def test_importing_loads_no_torch() -> None:
     modules = "engine.study.dataset, engine.study.study, engine.networks.library"
     script = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)
