@@ -67,11 +67,11 @@ GESTURES = (
 
 
 def _tool(tool: Tool) -> Callable[[Session], object]:
-    return lambda session: session.viewing.choose_tool(tool)
+    return lambda session: session.view_state.choose_tool(tool)
 
 
 def _has_tool(tool: Tool) -> Callable[[Session], bool]:
-    return lambda session: session.viewing.tool == tool
+    return lambda session: session.view_state.tool == tool
 
 
 def _toggle(name: str) -> Callable[[Session], object]:
@@ -96,8 +96,8 @@ def _discard(session: Session) -> None:
     # Escape means the nearest thing that can be given up: the stroke, the map, the proposal.
     if session.document is not None and session.document.drawing:
         session.document.rollback()
-    elif session.viewing.shown is not None:
-        session.viewing.show(None)
+    elif session.view_state.shown is not None:
+        session.view_state.show(None)
     else:
         session.segmentation.discard()
         session.message.emit("The result was dropped. Segment (Ctrl+R) draws it again.")
@@ -123,12 +123,12 @@ ACTIONS: tuple[Action, ...] = (
            Has.STUDY | Has.SAVED_MASKS, "Copy images and saved masks to a data set folder.",
            "export", 1),
     Action("file.stop_export", "File", "S&top Export",
-           lambda session: session.exporting.stop(), needs=Has.EXPORTING,
+           lambda session: session.export.stop(), needs=Has.EXPORTING,
            tip="End the export; the samples written so far are a data set.", group=1),
     Action("file.preferences", "File", "&Preferences…",
-           lambda session: session.viewing.ask_window("preferences"), ("Ctrl+,",),
+           lambda session: session.view_state.ask_window("preferences"), ("Ctrl+,",),
            tip="Theme, device and drafts.", group=2),
-    Action("file.quit", "File", "&Quit", lambda session: session.viewing.ask_window("quit"),
+    Action("file.quit", "File", "&Quit", lambda session: session.view_state.ask_window("quit"),
            ("Ctrl+Q",), tip="Leave; unsaved changes are asked about.", group=3),
 
     Action("edit.undo", "Edit", "&Undo", Session.undo, ("Ctrl+Z",), Has.CAN_UNDO,
@@ -145,16 +145,16 @@ ACTIONS: tuple[Action, ...] = (
            "Empty the mask.", "clear", 2),
 
     Action("view.fit", "View", "&Fit to Window",
-           lambda session: session.viewing.fit_requested.emit(), ("F",), Has.IMAGE,
+           lambda session: session.view_state.fit_requested.emit(), ("F",), Has.IMAGE,
            "Show the whole image.", "fit"),
     Action("view.actual_size", "View", "&Actual Size",
-           lambda session: session.viewing.actual_size_requested.emit(), ("1",), Has.IMAGE,
+           lambda session: session.view_state.actual_size_requested.emit(), ("1",), Has.IMAGE,
            "One pixel of the image is one of the screen.", "actual-size"),
     Action("view.zoom_in", "View", "Zoom &In",
-           lambda session: session.viewing.zoom_requested.emit(1.25), ("Ctrl++", "Ctrl+="),
+           lambda session: session.view_state.zoom_requested.emit(1.25), ("Ctrl++", "Ctrl+="),
            Has.IMAGE, "Magnify."),
     Action("view.zoom_out", "View", "Zoom &Out",
-           lambda session: session.viewing.zoom_requested.emit(0.8), ("Ctrl+-",), Has.IMAGE,
+           lambda session: session.view_state.zoom_requested.emit(0.8), ("Ctrl+-",), Has.IMAGE,
            "Show more of the image."),
     Action("view.outline", "View", "Ou&tline", _toggle("show_outline"), ("X",),
            tip="Show or hide the outline.", icon="outline", group=1,
@@ -166,10 +166,10 @@ ACTIONS: tuple[Action, ...] = (
            tip="Show where the members disagree.", icon="variance", group=1,
            checked=_is_on("show_variance")),
     Action("view.panels", "View", "&Panels or Only the Image",
-           lambda session: session.viewing.ask_window("panels"), ("W",),
+           lambda session: session.view_state.ask_window("panels"), ("W",),
            tip="Hide all panels, or show them again.", group=3),
     Action("view.next_doubt", "View", "Next &Doubtful Stretch",
-           lambda session: session.viewing.next_doubt_requested.emit(), ("N",),
+           lambda session: session.view_state.next_doubt_requested.emit(), ("N",),
            Has.IMAGE | Has.RESULT, "Go to the next stretch of border the members disagree on.",
            "next-doubt", 2),
 
@@ -221,34 +221,34 @@ ACTIONS: tuple[Action, ...] = (
     Action("study.reload", "Study", "Re&load Image", lambda session: session.opening.reload(),
            ("F5",), Has.IMAGE, "Read the image and its mask anew from their files."),
     Action("study.survey", "Study", "Find Doubt of &All Images",
-           lambda session: session.ahead.survey(), needs=Has.STUDY | Has.MODEL,
+           lambda session: session.lookahead.survey(), needs=Has.STUDY | Has.MODEL,
            tip="Segment all new images, to begin with the most doubtful; again to stop.",
-           checked=lambda session: session.ahead.surveys),
+           checked=lambda session: session.lookahead.surveys),
     Action("study.mark_reviewed", "Study", "&Reviewed",
-           lambda session: session.keeping.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
+           lambda session: session.saving.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
            "Save, and mark the image as done, or take the mark away.",
            checked=lambda session: session.row is not None and session.row.status == "reviewed"),
     Action("study.finetune", "Study", "&Fine-tune Model",
-           lambda session: session.learning.finetune(), ("Ctrl+T",),
+           lambda session: session.fine_tuning.finetune(), ("Ctrl+T",),
            Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,
            "Let the model learn from the saved masks.", "training", 1),
     Action("study.stop_learning", "Study", "Stop and &Keep Best",
-           lambda session: session.learning.stop_and_keep(), needs=Has.LEARNING,
+           lambda session: session.fine_tuning.stop_and_keep(), needs=Has.LEARNING,
            tip="End the training; the best model so far is offered.", group=1),
     Action("study.cancel_learning", "Study", "&Cancel Training",
-           lambda session: session.learning.cancel(), needs=Has.LEARNING,
+           lambda session: session.fine_tuning.cancel(), needs=Has.LEARNING,
            tip="End the training and drop what it made.", group=1),
     Action("study.add_model", "Study", "Add &Model…",
-           lambda session: session.models_held.ask_for_one(),
+           lambda session: session.model_library.ask_for_one(),
            tip="Copy a model from a file into the list of models.", group=2),
     Action("study.remove_model", "Study", "R&emove Model…",
-           lambda session: session.models_held.remove(), needs=Has.OWN_MODEL | Has.IDLE,
+           lambda session: session.model_library.remove(), needs=Has.OWN_MODEL | Has.IDLE,
            tip="Take the chosen model out of the list; its file is kept.", group=2),
 
     Action("help.shortcuts", "Help", "&Shortcuts",
-           lambda session: session.viewing.ask_window("help"), ("F1",),
+           lambda session: session.view_state.ask_window("help"), ("F1",),
            tip="All commands and their keys.", icon="help"),
-    Action("help.about", "Help", "&About", lambda session: session.viewing.ask_window("about"),
+    Action("help.about", "Help", "&About", lambda session: session.view_state.ask_window("about"),
            tip="Version and paper. Research use only."),
 )
 # fmt: on

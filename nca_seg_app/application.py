@@ -48,7 +48,7 @@ def _show(app: QApplication, chosen: argparse.Namespace) -> int:
     """Show the window until it is closed; the exit status."""
     endings = Endings(app)
     window = open_window(app)
-    endings.guard(window.session.keeping.write_at_end, lambda: window.is_closed)
+    endings.guard(window.session.saving.write_at_end, lambda: window.is_closed)
     if chosen.paths:
         window.session.open_path(chosen.paths)
     elif chosen.sample:

@@ -148,7 +148,7 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
     )  # fmt: skip
     overlay = overlay_picture(image, result, session.segmentation.threshold)
     write_atomic(out / f"{path.stem}_overlay.png", png(overlay))
-    session.viewing.fit_requested.emit()
+    session.view_state.fit_requested.emit()
     began = time.monotonic()
     _wait(lambda: time.monotonic() - began > SETTLE_MS / 1000)
     write_atomic(out / "window.png", png(window.grab().toImage()))

@@ -17,23 +17,23 @@ from nca_seg_app.background.jobs import Jobs, Tasks
 from nca_seg_app.services.annotation import OpenedImage
 from nca_seg_app.services.engine import Engine, ImageRow, Prompts
 from nca_seg_app.services.error_messages import explain
-from nca_seg_app.services.export import Exporting
-from nca_seg_app.services.fine_tuning import Learning
-from nca_seg_app.services.folder_watch import Watching
-from nca_seg_app.services.image_cache import Neighbours
-from nca_seg_app.services.lookahead import Ahead
+from nca_seg_app.services.export import Export
+from nca_seg_app.services.fine_tuning import FineTuning
+from nca_seg_app.services.folder_watch import FolderWatch
+from nca_seg_app.services.image_cache import ImageCache
+from nca_seg_app.services.lookahead import Lookahead
 from nca_seg_app.services.mask_edits import edit_aside
-from nca_seg_app.services.model_library import Models
+from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.services.opening import Opening
-from nca_seg_app.services.saving import Keeping
+from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
 from nca_seg_app.services.study_reader import Opened
 from nca_seg_app.state import settings as settings_files
 from nca_seg_app.state.capabilities import Has, facts
 from nca_seg_app.state.document import Edit, Mask, MaskDocument
-from nca_seg_app.state.image_order import Listing
+from nca_seg_app.state.image_order import ImageOrder
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.state.view_state import Viewing
+from nca_seg_app.state.view_state import ViewState
 
 __all__ = ["Has", "Session"]
 
@@ -93,30 +93,30 @@ class Session(QObject):
         # Two threads: loading torch takes seconds, and thumbnails should not wait for it.
         self.aside = Tasks(self, threads=2)
         self.jobs = Jobs(self)
-        self.viewing = Viewing(self)
-        self.models_held = Models(self)
+        self.view_state = ViewState(self)
+        self.model_library = ModelLibrary(self)
         self.segmentation = Segmentation(self)
-        self.learning = Learning(self)
-        self.keeping = Keeping(self)
-        self.exporting = Exporting(self)
+        self.fine_tuning = FineTuning(self)
+        self.saving = Saving(self)
+        self.export = Export(self)
         self.opening = Opening(self)
-        self.listing = Listing(self)
-        self.neighbours = Neighbours(self)
-        self.ahead = Ahead(self)
-        self.watching = Watching(self)
+        self.image_order = ImageOrder(self)
+        self.image_cache = ImageCache(self)
+        self.lookahead = Lookahead(self)
+        self.folder_watch = FolderWatch(self)
         self._settings_timer = QTimer(self)
         self._settings_timer.setSingleShot(True)
         self._settings_timer.setInterval(400)
         self._settings_timer.timeout.connect(self._write_settings)
         self.jobs.changed.connect(self.update_state)
-        self.learning.candidate_changed.connect(self.update_state)
-        self.keeping.saved.connect(self.saved)
-        self.exporting.saved.connect(self.saved)
-        self.models_held.listed.connect(self.models_changed)
-        self.models_held.chosen_changed.connect(self.model_changed)
+        self.fine_tuning.candidate_changed.connect(self.update_state)
+        self.saving.saved.connect(self.saved)
+        self.export.saved.connect(self.saved)
+        self.model_library.listed.connect(self.models_changed)
+        self.model_library.chosen_changed.connect(self.model_changed)
         self.model_changed.connect(self.update_state)
         self.images_changed.connect(self.update_state)
-        self.listing.changed.connect(self.update_state)
+        self.image_order.changed.connect(self.update_state)
         self.opening.preview_changed.connect(self.update_state)
         self.settings_changed.connect(self.update_state)
         self.update_state()
@@ -171,17 +171,17 @@ class Session(QObject):
     @property
     def models(self) -> tuple[ModelEntry, ...]:
         """The installed models."""
-        return self.models_held.entries
+        return self.model_library.entries
 
     @property
     def model(self) -> ModelEntry | None:
         """The model that the next run uses."""
-        return self.models_held.chosen
+        return self.model_library.chosen
 
     @property
     def device_text(self) -> str:
         """Where the model runs, as "CPU · bf16"; empty until it is known."""
-        return self.models_held.device_text
+        return self.model_library.device_text
 
     # Opening and closing
 
@@ -223,16 +223,16 @@ class Session(QObject):
 
     def close(self) -> bool:
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
-        if not all(x.may_close() for x in (self.learning, self.exporting, self.keeping)):
+        if not all(x.may_close() for x in (self.fine_tuning, self.export, self.saving)):
             return False
-        self.watching.close()
-        self.ahead.close()
-        self.neighbours.close()
+        self.folder_watch.close()
+        self.lookahead.close()
+        self.image_cache.close()
         self.segmentation.discard()
-        self.learning.cancel()
+        self.fine_tuning.cancel()
         self.jobs.close()
-        self.learning.discard()
-        self.exporting.close()
+        self.fine_tuning.discard()
+        self.export.close()
         if self._settings_timer.isActive():
             self._settings_timer.stop()
             self._write_settings()
@@ -245,15 +245,15 @@ class Session(QObject):
 
     def choose_model(self, name: str) -> None:
         """Use the model called `name` from the next run on."""
-        self.models_held.choose(name)
+        self.model_library.choose(name)
 
     def refresh_models(self) -> None:
         """Look again which models are installed."""
-        self.models_held.refresh()
+        self.model_library.refresh()
 
     def warm_up(self) -> None:
         """Load the chosen model in the background, so that the first picture comes at once."""
-        self.models_held.warm_up()
+        self.model_library.warm_up()
 
     def change_settings(self, **changes: Any) -> None:
         """Settings with `changes`, kept on disk; ValueError where one is out of range."""
@@ -295,22 +295,22 @@ class Session(QObject):
 
     def save(self) -> None:
         """Write the mask to the study with its origin; `saved` follows."""
-        self.segmentation.when_settled(self.keeping.save)
+        self.segmentation.when_settled(self.saving.save)
 
     def save_as(self) -> None:
         """Ask for a file and write the mask there as a PNG."""
-        self.exporting.export_mask()
+        self.export.export_mask()
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the saved masks there as a data set."""
-        self.exporting.export_dataset()
+        self.export.export_dataset()
 
     def accept_and_next(self) -> None:
         """Accept the result if one is proposed, save as reviewed, open the next image.
 
         What a person drew since the result was put up, or taken, is kept and saved instead.
         """
-        self.keeping.accept_and_next()
+        self.saving.accept_and_next()
 
     def edit_aside(
         self,
@@ -349,7 +349,7 @@ class Session(QObject):
             before, self._rows = [row.path for row in self._rows], rows
             # Statuses alone move nothing under a person's hand.
             if before != [row.path for row in rows]:
-                self.listing.refresh()
+                self.image_order.refresh()
             self.images_changed.emit()
 
     def update_state(self) -> None:
@@ -361,7 +361,7 @@ class Session(QObject):
 
     def adopt_study(self, opened: Opened) -> None:
         """Take over a folder, or images, that have just been read."""
-        self.ahead.remember()
+        self.lookahead.remember()
         # Together with the rows: the old place may not be among them.
         self._study, self._rows, self._index = opened.study, opened.rows, opened.index
         self.adopt(opened.index, opened.opened)
@@ -371,18 +371,18 @@ class Session(QObject):
     def adopt(self, index: int, opened: OpenedImage) -> None:
         """Take over an image that has just been read, in place of the open one."""
         self.segmentation.reset()
-        self.viewing.show(None)
-        self.viewing.pick(None)
+        self.view_state.show(None)
+        self.view_state.pick(None)
         old, document = self._document, opened.document(self)
         self._index, self._image, self._document = index, opened.image, document
         self.set_row(self._rows[index].path, readable=True)
         document.history_changed.connect(self.update_state)
         document.history_changed.connect(self.segmentation.note_history)
-        self.keeping.begin(document, opened)
+        self.saving.begin(document, opened)
         self.image_changed.emit()
         self.images_changed.emit()
         self.update_state()
-        self.ahead.propose()
+        self.lookahead.propose()
         if opened.image.note:
             self.message.emit(f"{self._rows[index].path.name}: {opened.image.note}.")
         if opened.is_outdated:

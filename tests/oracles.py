@@ -29,10 +29,10 @@ class OracleModel:
         self.truth = torch.from_numpy(np.where(truth_hw, scale, -scale).astype(np.float32))
 
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
-        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+        def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             return self.truth.expand_as(noisy_n1hw).clone()
 
-        return believe
+        return predict_clean
 
 
 def tiny_spec(architecture: str = "multicbam", **changes: object) -> ModelSpec:

@@ -66,7 +66,7 @@ class Model:
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
         answer = self._answer(seed, members)
 
-        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+        def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
             given, time = self._given(mirrored(noisy_n1hw, members), timestep)
             output = mirrored(answer(image, given, time, timestep), members)
@@ -74,7 +74,7 @@ class Model:
             # What overflowed would be clipped to a mask; 0 × infinity stays to be seen.
             return clean + 0 * output
 
-        return believe
+        return predict_clean
 
     def evolve(
         self, image_chw: Float, noisy_hw: Float, timestep: int, seed: int, member: int

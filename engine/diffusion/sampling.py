@@ -38,13 +38,13 @@ def denoise(
     """
     spec, seed = model.spec, settings.seed
     shape = (image_chw.shape[1] // spec.detail, image_chw.shape[2] // spec.detail)
-    believe = model.denoiser(image_chw, seed, members)
+    predict_clean = model.denoiser(image_chw, seed, members)
     bars = alpha_bars(spec.schedule, spec.timesteps)
     noisy = noise.normal(seed, members, Purpose.START, spec.timesteps, shape)
     noisy = noisy.to(model.device.name)
     pairs = walk(spec.timesteps, min(settings.steps, spec.timesteps))
     for done, (timestep, following) in enumerate(pairs, start=1):
-        clean = believe(noisy, timestep)
+        clean = predict_clean(noisy, timestep)
         clean_nhw = (clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy()
         # Compared with a threshold it would be no lesion, and no doubt.
         if not np.isfinite(clean_nhw).all():

@@ -24,7 +24,7 @@ from engine.types import Image, ModelSpec, Sample, TrainSettings
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class Batch:
     """This process's samples of one step, n of them, on the CPU.
 
     `image_n3hw`, with `spec.detail` pixels to a cell's side, and `share_n1hw` (the share of lesion
@@ -40,9 +40,9 @@ class Lesson:
     recycled_n: Tensor
     draws: tuple[torch.Generator, ...]
 
-    def only(self, places_k: Tensor) -> Lesson:
+    def only(self, places_k: Tensor) -> Batch:
         """Some of the samples, with the same generators."""
-        return Lesson(
+        return Batch(
             self.image_n3hw[places_k],
             self.share_n1hw[places_k],
             self.noise_n1hw[places_k],
@@ -61,7 +61,7 @@ class Lesson:
         return fires
 
 
-class Lessons:
+class BatchSource:
     """The samples of a split, held decoded in memory at the size that views are sampled at."""
 
     def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
@@ -72,7 +72,7 @@ class Lessons:
         side = self._finer * spec.detail * settings.size
         self._pictures = [picture(sample, side) for sample in samples]
 
-    def draw(self, step: int) -> Lesson:
+    def draw(self, step: int) -> Batch:
         """This process's share of the samples of a step, counted from 0."""
         settings, spec = self.settings, self.spec
         chosen = self._chosen(step)
@@ -84,7 +84,7 @@ class Lessons:
         # More of the steps near pure noise, where the whole mask must come from the picture.
         timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
         shape = (1, settings.size, settings.size)
-        return Lesson(
+        return Batch(
             image_n3hw=images,
             share_n1hw=shares,
             noise_n1hw=torch.stack([torch.randn(shape, generator=draw) for draw in draws]),

@@ -31,7 +31,7 @@ from engine.networks.budget import expect_affordable
 from engine.networks.device import DeviceChoice, alone, choose, in_memory, share_out
 from engine.networks.table import build
 from engine.training import parallel, training_state
-from engine.training.batches import Lesson, Lessons, reference
+from engine.training.batches import Batch, BatchSource, reference
 from engine.training.gradient import give_gradient
 from engine.training.loss import LARGEST_LOSS, total_loss
 from engine.training.optimizer import optimizers
@@ -127,7 +127,7 @@ def _train(
     }
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
-    lessons = Lessons(learned, spec, settings)
+    batches = BatchSource(learned, spec, settings)
     references = [reference(sample, settings.size, spec.detail) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start, end())
     if resume:
@@ -141,7 +141,7 @@ def _train(
                     run.start_dice = run.validate(references)
         while not run.ended:
             with in_memory(settings.batch_size, settings.size, "samples"):
-                step = run.step(lessons, references)
+                step = run.step(batches, references)
             yield step
     finally:
         try:
@@ -220,14 +220,14 @@ class _Run:
         self.best_path: Path | None = None
         self.saved_at = time.monotonic()
 
-    def step(self, lessons: Lessons, references: References) -> TrainStep:
+    def step(self, batches: BatchSource, references: References) -> TrainStep:
         began = time.monotonic()
-        lesson = alone(lessons.draw, self.done)
+        batch = alone(batches.draw, self.done)
 
         def loss_of(places_k: Tensor) -> Tensor:
-            return self._loss(lesson.only(places_k))
+            return self._loss(batch.only(places_k))
 
-        mean_loss = give_gradient(self.network, loss_of, len(lesson.draws), self.device.name)
+        mean_loss = give_gradient(self.network, loss_of, len(batch.draws), self.device.name)
         rate = self._rate()
         if not mean_loss <= LARGEST_LOSS:
             raise Diverged(self.done + 1, rate, self.best_path)
@@ -277,40 +277,40 @@ class _Run:
         for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(weight.detach(), 1 - decay)
 
-    def _loss(self, lesson: Lesson) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
         """L_total of some of the step's samples."""
         spec, place = self.spec, self.device.name
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
-        bar = bars[lesson.timestep_n][:, None, None, None]
-        clean = spec.mask_scale * (2 * lesson.share_n1hw - 1)
-        noisy = add_noise(self._recycled(clean, lesson), lesson.noise_n1hw, bar)
+        bar = bars[batch.timestep_n][:, None, None, None]
+        clean = spec.mask_scale * (2 * batch.share_n1hw - 1)
+        noisy = add_noise(self._recycled(clean, batch), batch.noise_n1hw, bar)
         # The noise that leads from the true mask to this x_t, also where the guess was another.
         noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
-        state = self._state(noisy, bar, lesson)
-        share = lesson.share_n1hw.to(place)
+        state = self._state(noisy, bar, batch)
+        share = batch.share_n1hw.to(place)
         weight = self.settings.rgb_weight
         return total_loss(state, share, noise.to(place), bar.to(place), spec, weight)
 
     @torch.no_grad()
-    def _recycled(self, clean: Tensor, lesson: Lesson) -> Tensor:
+    def _recycled(self, clean: Tensor, batch: Batch) -> Tensor:
         """The clean masks, some of them as the network itself believes from pure noise.
 
         From the truth alone it learns to trust its x_t, which when it is used holds its own errors
         (Fu 2023, MELBA 2023:016).
         """
-        taken = lesson.recycled_n.nonzero().squeeze(1)
+        taken = batch.recycled_n.nonzero().squeeze(1)
         if not len(taken):
             return clean
         spec = self.spec
-        some = replace(lesson.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
+        some = replace(batch.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
         state = self._state(noisy, torch.full((1, 1, 1, 1), bar), some)
         output = state[:, NOISE : NOISE + 1].float().cpu()
-        believed = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
-        return clean.index_copy(0, taken, believed)
+        predicted_clean = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
+        return clean.index_copy(0, taken, predicted_clean)
 
-    def _state(self, noisy: Tensor, bar: Tensor, lesson: Lesson) -> Tensor:
+    def _state(self, noisy: Tensor, bar: Tensor, batch: Batch) -> Tensor:
         """The network's last state for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
         given = network_input(noisy, bar, spec.mask_scale)
@@ -318,10 +318,10 @@ class _Run:
         # Without its cache, which all threads share.
         with torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu"):
             state: Tensor = self.network(
-                (2 * lesson.image_n3hw - 1).to(place),
+                (2 * batch.image_n3hw - 1).to(place),
                 given.to(place),
-                (lesson.timestep_n / spec.timesteps).to(place),
-                lesson.fires(spec.fire_probability, place),
+                (batch.timestep_n / spec.timesteps).to(place),
+                batch.fires(spec.fire_probability, place),
             )
         return state
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
 
-class Undertaking(QObject):
+class JobController(QObject):
     """What segmenting, learning and exporting share: a run, with the time it still needs.
 
     A subclass says what each event means, and each of the three ends; nothing runs by then.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ChangedOutside
 from nca_seg_app.services.engine import Whose
-from nca_seg_app.services.mask_writing import OpenMask, resolving, saving
+from nca_seg_app.services.mask_writing import OpenMask, resolve_task, save_task
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -34,7 +34,7 @@ def settle(
             # What was drawn since the answer is in no copy.
             mask.document.mark_saved(state)
             if not mask.document.unsaved:
-                session.keeping.drop_draft()
+                session.saving.drop_draft()
             session.opening.reload()
         else:
             save_again()
@@ -45,7 +45,7 @@ def settle(
                 lambda _: session.message.emit(f"The other mask is kept as {copy.name}."),
             )
 
-    session.lane.run(resolving(mask, error, whose), go, session.fail)
+    session.lane.run(resolve_task(mask, error, whose), go, session.fail)
 
 
 def saved_last(session: Session, mask: OpenMask, reviewed: bool) -> bool:
@@ -54,12 +54,12 @@ def saved_last(session: Session, mask: OpenMask, reviewed: bool) -> bool:
     Raises what keeps the mask from being saved, ChangedOutside where that is the answer.
     """
     try:
-        session.lane.wait(saving(mask, reviewed))
+        session.lane.wait(save_task(mask, reviewed))
     except ChangedOutside as error:
         whose = _ask(session, mask, error)
         if whose == "cancel":
             raise
-        session.lane.wait(resolving(mask, error, whose))
+        session.lane.wait(resolve_task(mask, error, whose))
         if whose != "theirs":
             return False
     mask.document.mark_saved(mask.document.state)

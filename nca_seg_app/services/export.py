@@ -15,7 +15,7 @@ from engine.masks.edits import mask_name, write_mask
 from engine.plaintext import one_line
 from engine.study.export import ExportStep, export_dataset
 from engine.study.mask_files import keeps_masks
-from nca_seg_app.background.job_controller import Undertaking
+from nca_seg_app.background.job_controller import JobController
 from nca_seg_app.background.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ KEEP_METADATA = (
 )
 
 
-class Exporting(Undertaking):
+class Export(JobController):
     """One mask as a picture; all saved masks as a data set, written beside whatever else runs."""
 
     #: A file or folder that was asked for is on disk; carries its path.
@@ -54,7 +54,7 @@ class Exporting(Undertaking):
 
     def export_mask(self) -> None:
         """Ask for a file and write the open mask there."""
-        session, mask = self._session, self._session.keeping.open_mask
+        session, mask = self._session, self._session.saving.open_mask
         if mask is None:
             return
         snapshot = mask.document.snapshot()

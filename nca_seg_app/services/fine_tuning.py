@@ -17,8 +17,8 @@ from engine.networks.library import ModelEntry
 from engine.study.study import study_dataset
 from engine.training.leftovers import Leftover
 from engine.types import ModelSpec, Sample, TrainSettings, TrainStep, evenly
-from nca_seg_app.background.job_controller import Undertaking
-from nca_seg_app.services.model_comparison import Comparing
+from nca_seg_app.background.job_controller import JobController
+from nca_seg_app.services.model_comparison import ModelComparison
 
 if TYPE_CHECKING:
     from nca_seg_app.session import Session
@@ -46,7 +46,7 @@ class Curve:
             return tuple(self._steps)
 
 
-class Learning(Undertaking):
+class FineTuning(JobController):
     """A fine-tuning under way, its curve, and the new model it leads to.
 
     What one that was killed had learned is offered in the same way when the window is opened again.
@@ -68,8 +68,8 @@ class Learning(Undertaking):
         #: Of the folder, until the person has decided: other windows shall not take it for killed.
         self._lock: Lock | None = None
         self._interrupted: ModelSpec | None = None
-        self.comparing = Comparing(session, self)
-        session.models_held.listed.connect(self._look_for_leftovers)
+        self.comparison = ModelComparison(session, self)
+        session.model_library.listed.connect(self._look_for_leftovers)
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
@@ -108,7 +108,7 @@ class Learning(Undertaking):
         if settings is not None:
             session.change_settings(learn=settings)
         chosen, device = session.settings.learn, session.settings.device
-        shelf, engine, curve = session.models_held.shelf, session.engine, Curve()
+        shelf, engine, curve = session.model_library.shelf, session.engine, Curve()
         folder = engine.training_folder(entry)
 
         def stream() -> Iterator[TrainStep]:
@@ -148,7 +148,7 @@ class Learning(Undertaking):
 
         def done(entry: ModelEntry) -> None:
             self.discard()
-            session.models_held.add(entry)
+            session.model_library.add(entry)
             session.message.emit(f"{entry.name} is in the list beside {parent.name}, and chosen.")
 
         session.lane.run(lambda: session.engine.install(candidate, parent), done, session.fail)
@@ -176,9 +176,9 @@ class Learning(Undertaking):
         if candidate != self._candidate:
             self._candidate = candidate
             if candidate is not None and self._parent is not None:
-                self.comparing.begin(self._parent.path, candidate, self._curve.judged)
+                self.comparison.begin(self._parent.path, candidate, self._curve.judged)
             else:
-                self.comparing.forget()
+                self.comparison.forget()
             self.candidate_changed.emit()
 
     def _clean_up(self) -> None:
@@ -191,7 +191,7 @@ class Learning(Undertaking):
 
     def _look_for_leftovers(self) -> None:
         session = self._session
-        session.models_held.listed.disconnect(self._look_for_leftovers)
+        session.model_library.listed.disconnect(self._look_for_leftovers)
         session.lane.run(session.engine.unfinished, self._offer, session.fail)
 
     def _offer(self, left: Leftover | None) -> None:

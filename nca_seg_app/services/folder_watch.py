@@ -27,7 +27,7 @@ REST_MS = 400
 Moments = tuple[int, ...]
 
 
-class Watching(QObject):
+class FolderWatch(QObject):
     """Looks again when the folder changes and when the window comes to the front.
 
     Images that came are listed. That the open image or its mask is another one now is told; it is
@@ -45,13 +45,13 @@ class Watching(QObject):
         self._timer.timeout.connect(self.look)
         self._watcher.directoryChanged.connect(self._timer.start)
         session.image_changed.connect(self._follow)
-        session.keeping.saved.connect(self._follow)
+        session.saving.saved.connect(self._follow)
         if isinstance(application := QGuiApplication.instance(), QGuiApplication):
             application.applicationStateChanged.connect(self._wake)
 
     def look(self, then: Callable[[], None] = lambda: None) -> None:
         """See what changed on disk; `then` once images that came are listed."""
-        session, study, mask = self._session, self._session.study, self._session.keeping.open_mask
+        session, study, mask = self._session, self._session.study, self._session.saving.open_mask
         if study is None:
             then()
             return

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 REST_MS = 100
 
 
-class Neighbours(QObject):
+class ImageCache(QObject):
     """The next and the previous image of the list, kept as they were read."""
 
     def __init__(self, session: Session) -> None:
@@ -43,7 +43,7 @@ class Neighbours(QObject):
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
         session.image_changed.connect(self._timer.start)
-        session.listing.changed.connect(self._timer.start)
+        session.image_order.changed.connect(self._timer.start)
         session.settings_changed.connect(self._follow_settings)
 
     @property
@@ -86,8 +86,8 @@ class Neighbours(QObject):
         return settings.cache_mb - settings.thumbnails_mb
 
     def _look(self) -> None:
-        session, listing = self._session, self._session.listing
-        places = [listing.neighbour(step) for step in (1, -1)]
+        session, image_order = self._session, self._session.image_order
+        places = [image_order.neighbour(step) for step in (1, -1)]
         wanted = tuple(session.images[place].path for place in places if place is not None)
         if wanted != self._wanted:
             self._wanted = wanted

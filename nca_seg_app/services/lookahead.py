@@ -61,7 +61,7 @@ class Forerun:
         return self._reader(self.path)
 
 
-class Ahead(QObject):
+class Lookahead(QObject):
     """The result of the next image of the list, computed while nothing else is, and kept.
 
     It begins once the person uses the model: the open image has a result of a finished run, or a
@@ -103,7 +103,7 @@ class Ahead(QObject):
             session.model_changed,
             session.image_changed,
             session.images_changed,
-            session.listing.changed,
+            session.image_order.changed,
             session.jobs.changed,
         ):
             signal.connect(self._follow)
@@ -257,7 +257,7 @@ class Ahead(QObject):
                 self._end_survey("Done")
         if path is not None:
             # A survey's images are not those that are opened next.
-            reader = read_image if surveys else session.neighbours.read
+            reader = read_image if surveys else session.image_cache.read
             forerun = Forerun(path, run, surveys, reader)
             self._set_forerun(forerun)
             # Before the job, which can then be stopped within one step from its beginning.
@@ -308,8 +308,8 @@ class Ahead(QObject):
         if session.segmentation.result is None and document.is_empty:
             return None
         rows = session.images
-        ahead = (rows[place] for place in session.listing.way(1) if rows[place].status == "new")
-        first = next(ahead, None)
+        places = session.image_order.way(1)
+        first = next((rows[place] for place in places if rows[place].status == "new"), None)
         return first.path if first is not None and first.path not in done_with else None
 
     def _unknown(self) -> list[Path]:
@@ -351,7 +351,7 @@ class Ahead(QObject):
         elif forerun is not None and result is not None:
             forerun.result = result
             self._keep(forerun)
-            self._session.keeping.note_doubt(forerun.path, result, quietly=True)
+            self._session.saving.note_doubt(forerun.path, result, quietly=True)
             # The list knows its doubt in a moment.
             self._surveyed.add(forerun.path)
             # It may have been opened meanwhile.

@@ -40,7 +40,7 @@ class OpenMask:
     on_disk: OnDisk
 
 
-def saving(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
+def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
     """What saves the mask as it is now, where nobody else has changed what it lies over."""
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
@@ -54,7 +54,7 @@ def saving(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
     return work
 
 
-def drafting(mask: OpenMask) -> Callable[[], Path]:
+def draft_task(mask: OpenMask) -> Callable[[], Path]:
     """What keeps the mask as it is now as a draft."""
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
@@ -64,7 +64,7 @@ def drafting(mask: OpenMask) -> Callable[[], Path]:
     return work
 
 
-def resolving(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callable[[], Path | None]:
+def resolve_task(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callable[[], Path | None]:
     """What makes room for the mask, or puts it aside; gives where the copy lies, if one is made.
 
     Nothing is decided that was not seen: what has changed once more is a conflict again.

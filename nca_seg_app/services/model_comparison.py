@@ -54,7 +54,7 @@ class Compared:
         return self.dice_after - self.dice_before
 
 
-class Comparing(QObject):
+class ModelComparison(QObject):
     """One image after the other by both models, while no job of the person's runs."""
 
     #: `found` or `total` is another one.

@@ -60,7 +60,7 @@ class Shelf:
             return self._loaded
 
 
-class Models(QObject):
+class ModelLibrary(QObject):
     """The models there are, and the chosen one."""
 
     #: The list is another one.

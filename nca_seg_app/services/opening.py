@@ -124,12 +124,12 @@ class Opening(QObject):
             if place is None:
                 session.fail(Vanished(path))
                 return
-            session.ahead.remember()
+            session.lookahead.remember()
             session.adopt(place, opened)
 
         def work(tell: Callable[[Path], None]) -> OpenedImage:
             tell(path)
-            return read_opened(study, path, session.neighbours.read)
+            return read_opened(study, path, session.image_cache.read)
 
         # This is wished for now, whatever was being opened.
         self._end()
@@ -159,7 +159,7 @@ class Opening(QObject):
     def open_neighbour(self, step: int) -> None:
         """Open the next (1) or previous (-1) image that can be read, as the list has them."""
         end = "This is the last image." if step > 0 else "This is the first image."
-        self.way_to(self._session.listing.neighbour(step), end)()
+        self.way_to(self._session.image_order.neighbour(step), end)()
 
     def way_to(self, place: int | None, end: str) -> Callable[[], None]:
         """What opens the image at that place of the list as it is now, whenever called.
@@ -188,8 +188,8 @@ class Opening(QObject):
 
         Nor does it come to that where something else is wished for before.
         """
-        session, mask = self._session, self._session.keeping.open_mask
-        keeping, ticket = session.keeping, self._ticket
+        session, mask = self._session, self._session.saving.open_mask
+        saving, ticket = session.saving, self._ticket
         if self._asks:
             return
         if mask is not None:
@@ -201,20 +201,20 @@ class Opening(QObject):
                 self._when_kept(go)
 
         if mask is None or not mask.document.unsaved:
-            keeping.drop_draft()
+            saving.drop_draft()
             go()
-        elif keeping.is_drafted:
+        elif saving.is_drafted:
             go()
             session.message.emit(f"{mask.path.name} is kept as a draft; it is not saved yet.")
         else:
-            keeping.write_draft(lambda: mask.document.when_still(again))
+            saving.write_draft(lambda: mask.document.when_still(again))
 
     def when_safe(self, go: Callable[[], None]) -> None:
         """Call `go` once unsaved changes are saved or let go; not where the person stays.
 
         Nor does it come to that where something else is wished for before they are saved.
         """
-        keeping, mask = self._session.keeping, self._session.keeping.open_mask
+        saving, mask = self._session.saving, self._session.saving.open_mask
         if self._asks:
             return
         answer = self.ask_save(mask) if mask is not None else "discard"
@@ -226,9 +226,9 @@ class Opening(QObject):
                 self.when_safe(go)
 
         if answer == "save" and mask is not None:
-            keeping.save(lambda: mask.document.when_still(again))
+            saving.save(lambda: mask.document.when_still(again))
         elif answer == "discard":
-            keeping.drop_draft()
+            saving.drop_draft()
             go()
 
     def ask_save(self, mask: OpenMask) -> Answer:
@@ -302,7 +302,7 @@ class Opening(QObject):
                 self._show_preview(preview_hwc)
 
         def preview() -> NDArray[np.uint8] | None:
-            return None if self._session.neighbours.holds(path) else read_preview(path)
+            return None if self._session.image_cache.holds(path) else read_preview(path)
 
         if ticket == self._ticket and self._waits:
             self._previewed = path

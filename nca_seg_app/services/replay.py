@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nca_seg_app.session import Session
 
 
-class Replaying:
+class Replay:
     """Replays of one run after another; a newer wish replaces one that was not answered yet."""
 
     def __init__(self, session: Session) -> None:
@@ -28,7 +28,7 @@ class Replaying:
         if image is None or frame is None:
             return
         self._ticket += 1
-        ticket, device, shelf = self._ticket, session.settings.device, session.models_held.shelf
+        ticket, device, shelf = self._ticket, session.settings.device, session.model_library.shelf
 
         def work() -> list[CellStep]:
             cells: list[CellStep] = []

@@ -114,7 +114,7 @@ class Run:
 
     def stream(self, session: Session, image: Image) -> Iterator[EnsembleResult]:
         """The growing ensemble for `image`, with every step on the film; for a job's thread."""
-        loaded = session.models_held.shelf.get(self.model, self.device)
+        loaded = session.model_library.shelf.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
         events = session.engine.segment(loaded.handle, image, self.settings)
         with closing(events) as steps:  # type: ignore[type-var]

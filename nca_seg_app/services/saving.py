@@ -13,7 +13,7 @@ from engine.study.study import Status
 from engine.types import EnsembleResult
 from nca_seg_app.services.annotation import OpenedImage
 from nca_seg_app.services.conflicts import saved_last, settle
-from nca_seg_app.services.mask_writing import OnDisk, OpenMask, drafting, saving
+from nca_seg_app.services.mask_writing import OnDisk, OpenMask, draft_task, save_task
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.document import MaskDocument
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEPT = "The outline you drew was saved; the model's proposal was not taken."
 
 
-class Keeping(QObject):
+class Saving(QObject):
     """Saving and drafts of the open document. All writing happens off the main thread."""
 
     #: A file that was asked for is on disk; carries its path.
@@ -116,7 +116,7 @@ class Keeping(QObject):
 
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        session.lane.run(saving(mask, keeps), done, refuse)
+        session.lane.run(save_task(mask, keeps), done, refuse)
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
@@ -197,8 +197,8 @@ class Keeping(QObject):
             return
         self._moving_on = True
         # Found before: saving takes a moment, in which the person may sort the list anew.
-        listing, was_reviewed = session.listing, self._reviewed
-        place = listing.neighbour(1) if was_reviewed else listing.unfinished()
+        image_order, was_reviewed = session.image_order, self._reviewed
+        place = image_order.neighbour(1) if was_reviewed else image_order.unfinished()
         end = "This is the last image." if was_reviewed else "Every image of the list is reviewed."
         open_next = session.opening.way_to(place, end)
         self._wish = session.opening.wish
@@ -213,11 +213,13 @@ class Keeping(QObject):
         def look_again() -> None:
             # Images may have come since the folder was opened.
             nonlocal open_next
-            open_next = session.opening.way_to(listing.unfinished(), end)
+            open_next = session.opening.way_to(image_order.unfinished(), end)
             go()
 
         seek = (
-            go if was_reviewed or place is not None else lambda: session.watching.look(look_again)
+            go
+            if was_reviewed or place is not None
+            else lambda: session.folder_watch.look(look_again)
         )
         mask.document.when_still(lambda: self.mark_reviewed(seek))
 
@@ -311,7 +313,7 @@ class Keeping(QObject):
                 self._note_change()
             session.fail(error)
 
-        session.lane.run(drafting(mask), done, failed)
+        session.lane.run(draft_task(mask), done, failed)
 
     def write_at_end(self) -> None:
         """Write what is drawn and not saved, and what was asked for before, in this thread.
@@ -329,7 +331,7 @@ class Keeping(QObject):
     def _write_newest(self) -> None:
         mask = self.open_mask
         if mask is not None and mask.document.unsaved and not self.is_drafted:
-            drafting(mask)()
+            draft_task(mask)()
             self._has_draft = True
 
     def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:

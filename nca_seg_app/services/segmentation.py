@@ -10,10 +10,10 @@ from PySide6.QtCore import QTimer, Signal
 from engine.masks import edits
 from engine.networks.library import ModelEntry
 from engine.types import CellStep, EnsembleResult, Origin, Patch, SampleSettings
-from nca_seg_app.background.job_controller import Undertaking
+from nca_seg_app.background.job_controller import JobController
 from nca_seg_app.services.annotation import Source
 from nca_seg_app.services.mask_edits import edit_aside
-from nca_seg_app.services.replay import Replaying
+from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.run import Film, Run
 from nca_seg_app.state.document import Mask
 
@@ -26,7 +26,7 @@ SETTLE_MS = 150
 STAYS = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
 
 
-class Segmentation(Undertaking):
+class Segmentation(JobController):
     """The run, its result so far, its film, and what a person does with them."""
 
     #: `result` is another one, or None; or it was accepted, or is proposed again.
@@ -60,7 +60,7 @@ class Segmentation(Undertaking):
         self._follows.timeout.connect(self._follow)
         #: The document's state that a mask under way follows from, or None.
         self._followed: object = None
-        self._replaying = Replaying(session)
+        self._replaying = Replay(session)
 
     @property
     def result(self) -> EnsembleResult | None:
@@ -207,7 +207,7 @@ class Segmentation(Undertaking):
 
     def replace(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
         """As `accept()`, also in place of what a person drew; undo gives that back."""
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         self.use_member(shown.member if shown is not None else None, then, anyway=anyway)
 
     def use_member(
@@ -314,7 +314,7 @@ class Segmentation(Undertaking):
                 # It was moved on meanwhile.
                 self._follows.start()
             # What was taken is to be seen, not the map over it.
-            session.viewing.show(None)
+            session.view_state.show(None)
             self._tell()
             for follow, always in taking:
                 if always or len(tried) == 1:
@@ -379,7 +379,7 @@ class Segmentation(Undertaking):
 
     def _show(self, result: EnsembleResult) -> None:
         if self._result is None:
-            self._session.models_held.note_loaded()
+            self._session.model_library.note_loaded()
         self._set_result(result)
         self.film_changed.emit()
 
@@ -387,7 +387,7 @@ class Segmentation(Undertaking):
         self._whole = True
         self._stopped(result)
         if result is not None and self._session.path is not None:
-            self._session.keeping.note_doubt(self._session.path, result)
+            self._session.saving.note_doubt(self._session.path, result)
         self.completed.emit()
 
     def _stopped(self, result: EnsembleResult | None) -> None:

@@ -37,7 +37,11 @@ class Has(Flag):
 
 def facts(session: Session) -> Has:
     """Everything that holds for the session now."""
-    document, segmentation, learning = session.document, session.segmentation, session.learning
+    document, segmentation, fine_tuning = (
+        session.document,
+        session.segmentation,
+        session.fine_tuning,
+    )
     image, result = session.image, segmentation.result
     if session.opening.preview_hwc is not None:
         # Another image is seen already: what is done now must not fall on the one behind it.
@@ -49,10 +53,10 @@ def facts(session: Session) -> Has:
         Has.IDLE: session.jobs.current is None,
         Has.RUNNING: segmentation.running,
         Has.PAUSED: segmentation.paused,
-        Has.LEARNING: learning.running,
-        Has.EXPORTING: session.exporting.running,
-        Has.SURVEYING: session.ahead.surveys,
-        Has.CANDIDATE: learning.candidate is not None,
+        Has.LEARNING: fine_tuning.running,
+        Has.EXPORTING: session.export.running,
+        Has.SURVEYING: session.lookahead.surveys,
+        Has.CANDIDATE: fine_tuning.candidate is not None,
         Has.RESULT: result is not None,
         Has.MASK: document is not None and not document.is_empty,
         Has.UNSAVED: document is not None and document.unsaved,
@@ -60,8 +64,8 @@ def facts(session: Session) -> Has:
         Has.SAVED_MASKS: any(row.has_mask for row in session.images),
         Has.CAN_UNDO: document is not None and document.can_undo,
         Has.CAN_REDO: document is not None and document.can_redo,
-        Has.NEXT: session.listing.neighbour(1) is not None,
-        Has.PREVIOUS: session.listing.neighbour(-1) is not None,
+        Has.NEXT: session.image_order.neighbour(1) is not None,
+        Has.PREVIOUS: session.image_order.neighbour(-1) is not None,
         Has.RECENT: bool(session.settings.recent),
     }
     state = Has.NOTHING

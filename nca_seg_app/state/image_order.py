@@ -56,7 +56,7 @@ def merged(
     return (*rows, *kept), sum(row.path not in before for row in rows)
 
 
-class Listing(QObject):
+class ImageOrder(QObject):
     """The session's images in the order a person wants, and only those whose name has the words.
 
     They are sorted when that is asked for and when a folder is opened. Doubts and statuses that

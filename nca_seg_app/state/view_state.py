@@ -32,7 +32,7 @@ class Shown:
     member: int | None = None
 
 
-class Viewing(QObject):
+class ViewState(QObject):
     """Tool, shown map, picked pixel; and what actions ask of the canvas and the window."""
 
     tool_changed = Signal(str)

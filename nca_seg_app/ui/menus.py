@@ -37,7 +37,7 @@ class Commands(QObject):
         session.settings_changed.connect(self.refresh)
         session.images_changed.connect(self.refresh)
         session.image_changed.connect(self._watch_document)
-        session.viewing.tool_changed.connect(self.refresh)
+        session.view_state.tool_changed.connect(self.refresh)
         self.colour_icons()
         self.refresh()
 

@@ -44,7 +44,7 @@ class StatusLine(QStatusBar):
         self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
         self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
         self.saved = self._label("")
-        self.ahead = self._label(
+        self.lookahead = self._label(
             "The next image, or all of them, segmented before you ask for it. "
             "Study, Find Doubt of All Images begins and ends that."
         )
@@ -57,13 +57,13 @@ class StatusLine(QStatusBar):
         self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
         self._note_timer.timeout.connect(self._end_note)
         session.message.connect(self.show_note)
-        session.keeping.saved.connect(self._show_saved)
+        session.saving.saved.connect(self._show_saved)
         session.image_changed.connect(self._show_image)
         session.images_changed.connect(self._show_doubt)
         session.model_changed.connect(self._show_model)
-        session.ahead.changed.connect(self._show_ahead)
-        session.exporting.progress_changed.connect(self._show_export)
-        session.exporting.running_changed.connect(self._show_export)
+        session.lookahead.changed.connect(self._show_ahead)
+        session.export.progress_changed.connect(self._show_export)
+        session.export.running_changed.connect(self._show_export)
         self._show_model()
 
     def show_note(self, sentence: str) -> None:
@@ -79,7 +79,7 @@ class StatusLine(QStatusBar):
         self._make_room(False)
 
     def _make_room(self, needed: bool) -> None:
-        for label in (self.device, self.model, self.ahead):
+        for label in (self.device, self.model, self.lookahead):
             label.setVisible(not needed)
 
     def _label(self, told: str) -> PlainLabel:
@@ -103,20 +103,24 @@ class StatusLine(QStatusBar):
         self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
 
     def _show_ahead(self) -> None:
-        ahead = self._session.ahead
-        text = f"working ahead: {shown_name(ahead.path.stem)}" if ahead.path is not None else ""
-        if ahead.surveys:
-            (done, total), left_s = ahead.progress, ahead.seconds_left
+        lookahead = self._session.lookahead
+        text = (
+            f"working ahead: {shown_name(lookahead.path.stem)}"
+            if lookahead.path is not None
+            else ""
+        )
+        if lookahead.surveys:
+            (done, total), left_s = lookahead.progress, lookahead.seconds_left
             text = f"doubt of {done:,} of {total:,} new images"
             text += f" · {duration(left_s)} left" if left_s is not None else ""
-        self.ahead.setText(text)
+        self.lookahead.setText(text)
 
     def _show_export(self) -> None:
-        exporting = self._session.exporting
-        (done, total), left_s = exporting.progress, exporting.seconds_left
+        export = self._session.export
+        (done, total), left_s = export.progress, export.seconds_left
         text = f"exporting {done} of {total}" if total else "exporting…"
         text += f" · {duration(left_s)} left" if left_s is not None else ""
-        self.export.setText(text if exporting.running else "")
+        self.export.setText(text if export.running else "")
 
     def _show_model(self) -> None:
         entry, device = self._session.model, self._session.device_text

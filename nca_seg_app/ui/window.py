@@ -166,7 +166,7 @@ class Window(QMainWindow):
         session.image_changed.connect(self._show_image)
         session.state_changed.connect(self._show_unsaved)
         session.settings_changed.connect(self._adopt_settings)
-        session.viewing.window_requested.connect(self._answer)
+        session.view_state.window_requested.connect(self._answer)
         self.canvas.pointed.connect(self.status.pointer.setText)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
 

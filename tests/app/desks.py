@@ -73,7 +73,7 @@ class Desk:
                 not session.lane.pending
                 and not session.aside.pending
                 and session.jobs.current is None
-                and not session.exporting.running
+                and not session.export.running
             )
         )
 
@@ -115,7 +115,7 @@ class AheadDesk(Desk):
 
     @property
     def kept(self) -> list[str]:
-        return [path.name for path in self.session.ahead.kept]
+        return [path.name for path in self.session.lookahead.kept]
 
     def begin(self, holds_at: int = -1) -> None:
         """Turn it on; with `holds_at` it is under way and stands before that step."""
@@ -123,7 +123,7 @@ class AheadDesk(Desk):
         self.model.holds_at = holds_at
         self.session.change_settings(run_ahead=True)
         if holds_at >= 0:
-            self.until(lambda: self.session.ahead.path is not None and self.model.at_once == 1)
+            self.until(lambda: self.session.lookahead.path is not None and self.model.at_once == 1)
 
     def go_on(self) -> None:
         self.model.gate.set()
@@ -131,12 +131,12 @@ class AheadDesk(Desk):
 
     def rest(self) -> None:
         """Wait until nothing more would begin by itself."""
-        session, timer = self.session, self.session.ahead._timer
+        session, timer = self.session, self.session.lookahead._timer
         self.until(
             lambda: (
                 session.jobs.free
                 and not timer.isActive()
-                and session.ahead.path is None
+                and session.lookahead.path is None
                 and not session.lane.pending
                 and not session.aside.pending
             )

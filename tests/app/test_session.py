@@ -154,15 +154,15 @@ def test_accept_and_next_waits_for_the_stroke_under_way_and_keeps_it(desk: Desk)
 
 def test_the_list_stays_while_images_are_accepted_until_it_is_sorted_anew(desk: Desk) -> None:
     desk.open()
-    desk.session.listing.sort("status")
+    desk.session.image_order.sort("status")
     for expected in (1, 2):
         desk.segment()
         desk.session.accept_and_next()
         desk.settle()
         assert desk.session.index == expected
-        assert desk.session.listing.places == [0, 1, 2]
-    desk.session.listing.sort("status")
-    assert desk.session.listing.places == [2, 0, 1]
+        assert desk.session.image_order.places == [0, 1, 2]
+    desk.session.image_order.sort("status")
+    assert desk.session.image_order.places == [2, 0, 1]
 
 
 def test_fill_keep_smooth_and_clear_are_undo_steps(desk: Desk) -> None:

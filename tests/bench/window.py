@@ -75,7 +75,7 @@ def brush(given: argparse.Namespace) -> Iterator[Line]:
     """Strokes on an image of 24 megapixels."""
     desk = Desk(Path(tempfile.mkdtemp()), [LARGE])
     desk.open()
-    desk.session.viewing.choose_tool("brush")
+    desk.session.view_state.choose_tool("brush")
     draws = np.random.default_rng(0)
     count = 200 if given.quick else 5000
     events: list[float] = []
@@ -167,10 +167,10 @@ def working(given: argparse.Namespace) -> Iterator[Line]:
         desk.segment()
         # Not until it is saved only: the next run would begin on the image that is about to go.
         desk.follow(session.accept_and_next, session.image_changed)
-    session.learning.finetune()
+    session.fine_tuning.finetune()
     waits = [desk.spin(1.0) for _ in range(3 if given.quick else 20)]
     yield "longest wait of an event while fine-tuning", ms(max(waits)), "50 ms"
-    session.learning.cancel()
+    session.fine_tuning.cancel()
     desk.close()
 
 

@@ -82,12 +82,12 @@ class Actor(QObject):
             "open": lambda: session.open_path(self._folder),
             "draw": lambda: self._draw(rng),
             "save": session.save,
-            "review": session.keeping.toggle_reviewed,
+            "review": session.saving.toggle_reviewed,
             "segment": session.segmentation.segment,
             "accept_and_next": session.accept_and_next,
             "next": session.open_next,
             "previous": session.open_previous,
-            "draft": session.keeping.write_draft,
+            "draft": session.saving.write_draft,
             "undo": session.undo,
             "reopen": lambda: session.open_path(session.path or self._folder),
             "close": self._close,
@@ -118,7 +118,7 @@ class Actor(QObject):
             or session.aside.pending
             or session.jobs.current is not None
             or session.opening.under_way
-            or session.keeping.moving_on
+            or session.saving.moving_on
         )
         # One look more: what ended may have begun something else.
         self._quiet = 0 if busy else self._quiet + 1

@@ -50,7 +50,9 @@ def _gone(
     for action in rng.sample((desk.draft, desk.save), 2):
         expect(action() is not True, "it says that it saved into a folder that is gone", "wrong")
         expect(
-            _listing(folder.parent) == before, f"{action.__name__} makes a ghost folder", "wrong"
+            _listing(folder.parent) == before,
+            f"{action.__name__} makes a ghost folder",
+            "wrong",
         )
         desk.expect_shown(drawn_hw, f"gone, {action.__name__}")
     expect_exports(desk, drawn_hw, place)
@@ -200,9 +202,9 @@ def future_mask(rng: random.Random, place: Path) -> None:
     """A mask's time lies ahead of the clock: what is drawn over it is found again."""
     desk, first_hw, drawn_hw = drawn_desk(rng, place / "study", place)
     mask_path = desk.folder / MASKS / "a_segmentation.png"
-    ahead = time.time() + rng.choice((3.0, 3600.0, YEAR_S))
+    lookahead = time.time() + rng.choice((3.0, 3600.0, YEAR_S))
     for path in (mask_path, record_path(mask_path)):
-        os.utime(path, (ahead, ahead))
+        os.utime(path, (lookahead, lookahead))
     if rng.random() < 0.5:
         # Opened anew, so that nothing is known but what lies on disk.
         desk.close()

@@ -189,7 +189,7 @@ class Desk:
 
     def draft(self) -> None:
         """Have the draft written now."""
-        self.session.keeping.write_draft()
+        self.session.saving.write_draft()
         self.settle()
 
     def expect_shown(self, mask_hw: NDArray[np.bool_], moment: str) -> None:

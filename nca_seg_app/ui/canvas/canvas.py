@@ -63,19 +63,19 @@ class Stage(QWidget):
         self._outline_timer.setSingleShot(True)
         self._outline_timer.setInterval(OUTLINE_MS)
         self._outline_timer.timeout.connect(self._refresh_outline)
-        viewing, segmentation = session.viewing, session.segmentation
+        view_state, segmentation = session.view_state, session.segmentation
         session.image_changed.connect(self.adopt_image)
         session.opening.preview_changed.connect(self._adopt_preview)
         session.settings_changed.connect(self.adopt_settings)
         segmentation.result_changed.connect(self._adopt_result)
         segmentation.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
-        viewing.shown_changed.connect(self._adopt_maps)
-        viewing.picked_changed.connect(self.update)
-        viewing.fit_requested.connect(self.fit)
-        viewing.actual_size_requested.connect(self.show_actual_size)
-        viewing.zoom_requested.connect(self._zoom_about_middle)
-        viewing.next_doubt_requested.connect(self.show_next_doubt)
+        view_state.shown_changed.connect(self._adopt_maps)
+        view_state.picked_changed.connect(self.update)
+        view_state.fit_requested.connect(self.fit)
+        view_state.actual_size_requested.connect(self.show_actual_size)
+        view_state.zoom_requested.connect(self._zoom_about_middle)
+        view_state.next_doubt_requested.connect(self.show_next_doubt)
 
     # Where the image lies
 
@@ -138,7 +138,7 @@ class Stage(QWidget):
         self.session.message.emit(
             f"Doubtful stretch {self._doubt_place + 1} of {len(places)}: the brush corrects it."
         )
-        self.session.viewing.choose_tool("brush")
+        self.session.view_state.choose_tool("brush")
 
     def _zoom_about_middle(self, factor: float) -> None:
         self.zoom_to(self._placement.scale * factor, QRectF(self.rect()).center())
@@ -265,13 +265,13 @@ class Stage(QWidget):
         painter.end()
 
     def _paint_layers(self, painter: QPainter, picture: Picture, dirty: QRect) -> None:
-        layers, settings, viewing = self.layers, self.session.settings, self.session.viewing
+        layers, settings, view_state = self.layers, self.session.settings, self.session.view_state
         target = self.transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(target, heat)
         # A tint would mix with the colours of a map that is to be read.
-        tints = settings.show_fill and settings.fill_opacity > 0 and viewing.shown is None
+        tints = settings.show_fill and settings.fill_opacity > 0 and view_state.shown is None
         if tints and layers.tint is not None and not layers.tint.blank:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             painter.drawImage(target, layers.tint.image)
@@ -285,10 +285,10 @@ class Stage(QWidget):
                 self._paint_glow(painter, dirty)
             painting.stroke_annotation(painter, [self.transform.map(each) for each in pieces])
             self._paint_proposal(painter)
-        if viewing.shown is not None:
-            painting.draw_caption(painter, viewing.shown.title, self.font())
-        if viewing.picking and viewing.picked is not None:
-            row, column = viewing.picked
+        if view_state.shown is not None:
+            painting.draw_caption(painter, view_state.shown.title, self.font())
+        if view_state.picking and view_state.picked is not None:
+            row, column = view_state.picked
             painting.draw_mark(painter, self.transform.map(to_point(row + 0.5, column + 0.5)))
 
     def _adopt_proposal(self) -> None:

@@ -13,7 +13,7 @@ from nca_seg_app.session import Session
 CATCHING_UP_S = 0.02
 
 
-class Takeover(QObject):
+class DeferredInput(QObject):
     """Holds back what the hand does until the proposal that it corrects has become the mask."""
 
     #: Nothing is held back any more.

@@ -21,7 +21,7 @@ from nca_seg_app.actions import find_action
 from nca_seg_app.session import Session
 from nca_seg_app.ui.canvas import painting
 from nca_seg_app.ui.canvas.coordinates import to_point, to_rc
-from nca_seg_app.ui.canvas.deferred_input import Takeover
+from nca_seg_app.ui.canvas.deferred_input import DeferredInput
 from nca_seg_app.ui.canvas.empty_state import Doorway
 from nca_seg_app.ui.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.ui.canvas.viewport import Placement
@@ -55,16 +55,16 @@ class CanvasView(Doorway):
         self._notches = 0
         #: Where the keyboard was before Space was held, if elsewhere.
         self._keyboard: QWidget | None = None
-        self._takeover = Takeover(session, self)
+        self._takeover = DeferredInput(session, self)
         self._takeover.ended.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAccessibleName("Canvas")
-        session.viewing.tool_changed.connect(self._adopt_tool)
+        session.view_state.tool_changed.connect(self._adopt_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.settings_changed.connect(self._adopt_cursor)
         session.segmentation.result_changed.connect(self._tell_pointed)
-        session.viewing.shown_changed.connect(self._tell_pointed)
+        session.view_state.shown_changed.connect(self._tell_pointed)
         self.adopt_image()
 
     def hold_bare(self) -> None:
@@ -100,7 +100,7 @@ class CanvasView(Doorway):
         session, document, image = self.session, self.session.document, self.session.image
         if self._tool is not None:
             self._tool.cancel()
-        kind = DRAWING_TOOLS.get(session.viewing.tool)
+        kind = DRAWING_TOOLS.get(session.view_state.tool)
         self._tool = None
         if kind is not None and document is not None and image is not None and not self.previews:
             radius_px = lambda: session.settings.brush_radius_px  # noqa: E731 - asked at each use
@@ -128,7 +128,9 @@ class CanvasView(Doorway):
             self._takeover.do(lambda: tool.press(point, erases, pixel))
         elif button in (Button.LeftButton, Button.MiddleButton):
             self._held, self._panned_from = button, place
-            picks = button == Button.LeftButton and not self.bare and self.session.viewing.picking
+            picks = (
+                button == Button.LeftButton and not self.bare and self.session.view_state.picking
+            )
             self._pressed_at = place if picks else None
         self._point_at(place)
         self._adopt_cursor()
@@ -152,7 +154,7 @@ class CanvasView(Doorway):
             return
         place, pressed_at = event.position(), self._pressed_at
         if pressed_at is not None and (place - pressed_at).manhattanLength() <= CLICK_DISTANCE:
-            self.session.viewing.pick(self._pixel(place))
+            self.session.view_state.pick(self._pixel(place))
         self._let_go()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:

@@ -83,7 +83,7 @@ class Layers:
 
         None while a member is shown: its border says it all, and the lesion is to be seen.
         """
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         if shown is None and not self._session.settings.show_variance:
             return None
         if shown is not None and shown.member is not None:
@@ -108,7 +108,7 @@ class Layers:
     @property
     def borders(self) -> tuple[Contour, ...]:
         """The borders of all members, while one is shown; the same object until they change."""
-        shown, image = self._session.viewing.shown, self._session.image
+        shown, image = self._session.view_state.shown, self._session.image
         result, threshold = self._session.segmentation.result, self._session.settings.threshold
         if shown is None or shown.member is None or result is None or image is None:
             return ()
@@ -123,7 +123,7 @@ class Layers:
     @property
     def proposal_waits(self) -> bool:
         """Whether the proposal is to be drawn: not accepted, or a panel shows its map."""
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         return self._session.segmentation.proposed or (
             shown is not None and shown.kind == "probability"
         )
@@ -134,13 +134,13 @@ class Layers:
         if self.mean_hw is not None and self.variance_hw is not None:
             doubt = 2 * value_at(self.variance_hw, share) ** 0.5
             parts = [f"p {value_at(self.mean_hw, share):.2f}", f"doubt {doubt:.2f}"]
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         if shown is not None and shown.kind != "colours":
             parts.append(f"{shown.title} {value_at(shown.map_hw, share):.2f}")
         return " · ".join(parts)
 
     def _newest_proposal(self) -> Proposal | None:
-        session, shown = self._session, self._session.viewing.shown
+        session, shown = self._session, self._session.view_state.shown
         result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
         if session.image is None:
             return None

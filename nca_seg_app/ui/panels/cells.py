@@ -52,11 +52,11 @@ class CellsPanel(QWidget):
         self.update_slider.valueChanged.connect(self._show_update)
         self._play.toggled.connect(self._set_playing)
         self.montage.clicked.connect(self._choose_channel)
-        segmentation, viewing = session.segmentation, session.viewing
+        segmentation, view_state = session.segmentation, session.view_state
         segmentation.film_changed.connect(self._follow_film)
         segmentation.running_changed.connect(self._follow_film)
-        viewing.shown_changed.connect(self._follow_shown)
-        viewing.picked_changed.connect(self._draw_curves)
+        view_state.shown_changed.connect(self._follow_shown)
+        view_state.picked_changed.connect(self._draw_curves)
         self._follow_film()
         self._show_update()
 
@@ -159,11 +159,11 @@ class CellsPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._rest_timer.start()
-        self._session.viewing.set_picking(True)
+        self._session.view_state.set_picking(True)
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        self._session.viewing.set_picking(False)
+        self._session.view_state.set_picking(False)
         self._play.setChecked(False)
 
     # The cell update
@@ -212,7 +212,7 @@ class CellsPanel(QWidget):
 
     def _choose_channel(self, channel: int) -> None:
         if channel == self._channel:
-            self._session.viewing.show(None)
+            self._session.view_state.show(None)
             return
         self._channel = channel
         self.montage.choose(channel)
@@ -233,11 +233,11 @@ class CellsPanel(QWidget):
         name = self.montage.name(self._channel)
         title = f"{name}, level {step.level}, update {step.update}"
         self._shown = Shown(title, kind, map_hw)
-        self._session.viewing.show(self._shown)
+        self._session.view_state.show(self._shown)
 
     def _follow_shown(self) -> None:
         # Another panel, or another image, has taken the canvas.
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         if shown is not self._shown:
             self._channel, self._shown = -1, None
             self.montage.choose(-1)
@@ -248,7 +248,7 @@ class CellsPanel(QWidget):
 
     def _draw_curves(self) -> None:
         self.plot.clear()
-        image, picked = self._session.image, self._session.viewing.picked
+        image, picked = self._session.image, self._session.view_state.picked
         self.plot.setVisible(picked is not None)
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")
@@ -274,5 +274,5 @@ class CellsPanel(QWidget):
         self._mark_update()
 
     def _mark_update(self) -> None:
-        if self._session.viewing.picked is not None and hasattr(self, "_line"):
+        if self._session.view_state.picked is not None and hasattr(self, "_line"):
             self._line.setValue(self.update_slider.value())

@@ -23,7 +23,7 @@ class ComparisonView(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._comparing = session.learning.comparing
+        self._comparison = session.fine_tuning.comparison
         self.told = PlainLabel()
         self.told.setWordWrap(True)
         model = PictureModel(self._draw, self._say, self._explain)
@@ -36,23 +36,23 @@ class ComparisonView(QWidget):
         layout.addWidget(self.told)
         layout.addWidget(self.pictures)
         self._refresh = Refresh(self, self._show)
-        self._comparing.changed.connect(self._adopt)
+        self._comparison.changed.connect(self._adopt)
         self._adopt()
 
     def _adopt(self) -> None:
         # A widget that is hidden is never asked to show anything.
-        self.setVisible(self._comparing.total > 0)
+        self.setVisible(self._comparison.total > 0)
         self._refresh.ask()
 
     def _show(self) -> None:
-        found, total = self._comparing.found, self._comparing.total
+        found, total = self._comparison.found, self._comparison.total
         pictures = self.pictures.pictures
         shown = pictures.rowCount()
         pictures.set_count(len(found), stale=shown if shown <= len(found) else 0)
         self.told.setText(compared_text([each.gain for each in found], total))
 
     def _draw(self, place: int) -> QPixmap:
-        compared, style = self._comparing.found[place], Qt.PenStyle
+        compared, style = self._comparison.found[place], Qt.PenStyle
         lines = (
             (compared.saved, TRUTH, style.SolidLine),
             (compared.before, PROPOSAL, style.DashLine),
@@ -61,18 +61,18 @@ class ComparisonView(QWidget):
         return outlined(compared.picture_hwc, lines, PICTURE_PX, self.devicePixelRatioF())
 
     def _say(self, place: int) -> str:
-        compared = self._comparing.found[place]
+        compared = self._comparison.found[place]
         return f"{compared.dice_before:.2f} → {compared.dice_after:.2f}"
 
     def _explain(self, place: int) -> str:
-        compared = self._comparing.found[place]
+        compared = self._comparison.found[place]
         return (
             f"{shown_name(compared.path)}: Dice with your mask {compared.dice_before:.3f} by the "
             f"parent, {compared.dice_after:.3f} by the new model. Click to open it."
         )
 
     def _open(self, place: int) -> None:
-        path = self._comparing.found[place].path
+        path = self._comparison.found[place].path
         for index, row in enumerate(self._session.images):
             if row.path == path:
                 self._session.open_row(index)

@@ -95,17 +95,17 @@ class EnsemblePanel(QWidget):
         self.members.customContextMenuRequested.connect(self._open_menu)
         self.maps.chosen.connect(lambda place, _: self._put_map(place))
         self.level.valueChanged.connect(self._move_level)
-        self.back.clicked.connect(lambda: session.viewing.show(None))
+        self.back.clicked.connect(lambda: session.view_state.show(None))
         run.result_changed.connect(self._note_result)
         self.watch.changed.connect(self._note_agreement)
-        session.viewing.shown_changed.connect(self._note_shown)
+        session.view_state.shown_changed.connect(self._note_shown)
 
     def _note_result(self) -> None:
         if self._session.segmentation.result is None:
             self._painted = None
             if self._placed is not None:
                 # The map on the canvas belongs to a result that is gone.
-                self._session.viewing.show(None)
+                self._session.view_state.show(None)
         self._refresh.ask()
 
     def _note_agreement(self) -> None:
@@ -141,7 +141,7 @@ class EnsemblePanel(QWidget):
         self.doubt.setText(doubt_text(newest))
 
     def _note_shown(self) -> None:
-        self.back.setEnabled(self._session.viewing.shown is not None)
+        self.back.setEnabled(self._session.view_state.shown is not None)
         place = self._placed
         self.members.select(place if place is not None and place >= 0 else -1)
         self.maps.select(-1 - place if place is not None and place < 0 else -1)
@@ -152,7 +152,7 @@ class EnsemblePanel(QWidget):
     def _placed(self) -> int | None:
         """What is on the canvas from here: a member, a map counted from -1 down, or None."""
         put = self._put
-        return put[1] if put is not None and self._session.viewing.shown is put[0] else None
+        return put[1] if put is not None and self._session.view_state.shown is put[0] else None
 
     def _put_member(self, member: int) -> None:
         result = self._session.segmentation.result
@@ -170,7 +170,7 @@ class EnsemblePanel(QWidget):
     def _show_on_canvas(self, title: str, kind: Kind, map_hw: Float, place: int) -> None:
         shown = Shown(title, kind, map_hw, place if place >= 0 else None)
         self._put = (shown, place)
-        self._session.viewing.show(shown)
+        self._session.view_state.show(shown)
 
     def _open_menu(self, point: QPoint) -> None:
         index = self.members.indexAt(point)

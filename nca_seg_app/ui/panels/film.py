@@ -72,11 +72,11 @@ class FilmPanel(QWidget):
         self.before.clicked.connect(lambda: self._move(-1))
         self.after.clicked.connect(lambda: self._move(1))
         self.play.toggled.connect(self._play)
-        self.back.clicked.connect(lambda: session.viewing.show(None))
+        self.back.clicked.connect(lambda: session.view_state.show(None))
         self._timer.timeout.connect(self._advance)
         session.segmentation.film_changed.connect(self._note_film)
         session.segmentation.running_changed.connect(self._refresh.ask)
-        session.viewing.shown_changed.connect(self._note_shown)
+        session.view_state.shown_changed.connect(self._note_shown)
 
     # What changes
 
@@ -87,7 +87,7 @@ class FilmPanel(QWidget):
             self.play.setChecked(False)
             if self._cursor_shown():
                 # The frame on the canvas belongs to a film that is gone.
-                self._session.viewing.show(None)
+                self._session.view_state.show(None)
         self._refresh.ask()
 
     def _show(self) -> None:
@@ -116,7 +116,7 @@ class FilmPanel(QWidget):
         self._note_shown()
 
     def _note_shown(self) -> None:
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         self.back.setEnabled(shown is not None)
         if shown is not None and shown.member is not None:
             # The film is that of the member on the canvas.
@@ -138,11 +138,11 @@ class FilmPanel(QWidget):
     # The cursor
 
     def _cursor_shown(self) -> bool:
-        return self._shown is not None and self._session.viewing.shown is self._shown
+        return self._shown is not None and self._session.view_state.shown is self._shown
 
     def _cursor(self) -> int:
         """Place of the frame that is on the canvas, or -1."""
-        shown = self._session.viewing.shown
+        shown = self._session.view_state.shown
         if shown is None:
             return -1
         on_canvas = (
@@ -161,7 +161,7 @@ class FilmPanel(QWidget):
             self._shown = Shown(f"{title}: noisy mask x_t", "noisy", step.noisy_hw)
         else:
             self._shown = Shown(f"{title}: mask it believes in", "probability", step.clean_hw)
-        self._session.viewing.show(self._shown)
+        self._session.view_state.show(self._shown)
 
     def _move(self, by: int) -> None:
         cursor = self._cursor()

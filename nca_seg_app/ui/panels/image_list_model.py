@@ -89,7 +89,7 @@ class ImageModel(QAbstractListModel):
         same = _same_images(rows, before)
         if not same:
             self.thumbnails.clear()
-        places = self._session.listing.places
+        places = self._session.image_order.places
         was_open, self._open = self._open, self._session.index
         if not same or places != self._places:
             self.beginResetModel()

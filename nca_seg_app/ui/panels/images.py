@@ -48,9 +48,9 @@ class ImagesPanel(QWidget):
         self.order.setToolTip(
             "Order of the list, in which D and A go through it; choose it again to sort anew."
         )
-        self.order.setCurrentIndex(self.order.findData(session.listing.order))
+        self.order.setCurrentIndex(self.order.findData(session.image_order.order))
         self.order.setAccessibleName("Order")
-        self.words = FindField(session.listing.words)
+        self.words = FindField(session.image_order.words)
         self.words.setPlaceholderText("Find by name")
         self.words.setClearButtonEnabled(True)
         self.words.setToolTip(
@@ -62,11 +62,11 @@ class ImagesPanel(QWidget):
         self._refresh = Refresh(self, self._show)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
-        self.order.activated.connect(lambda: session.listing.sort(self.order.currentData()))
-        self.words.textChanged.connect(session.listing.find)
+        self.order.activated.connect(lambda: session.image_order.sort(self.order.currentData()))
+        self.words.textChanged.connect(session.image_order.find)
         self.words.returnPressed.connect(self._open_first)
         self.words.left.connect(self._enter_list)
-        session.listing.changed.connect(self._note_order)
+        session.image_order.changed.connect(self._note_order)
         session.images_changed.connect(self._refresh.ask)
         session.image_changed.connect(self._refresh.ask)
         self._show()

@@ -215,7 +215,7 @@ class SegmentPanel(QWidget):
         session, run = self._session, self._session.segmentation.run
         waits = session.segmentation.running and session.segmentation.result is None
         return (
-            run is not None and waits and not session.models_held.shelf.has(run.model, run.device)
+            run is not None and waits and not session.model_library.shelf.has(run.model, run.device)
         )
 
 

@@ -69,11 +69,11 @@ def test_the_member_that_is_shown_is_taken_and_then_seen(desk: Desk) -> None:
     assert result is not None
     member = 2
     shown = Shown(f"Member {member + 1}", "probability", result.members_nhw[member], member)
-    session.viewing.show(shown)
+    session.view_state.show(shown)
     session.segmentation.accept()
     desk.settle()
     assert np.array_equal(desk.mask_hw, result.frame.restore(result.members_nhw[member]) >= 0.5)
-    assert session.viewing.shown is None
+    assert session.view_state.shown is None
     assert session.document is not None
     assert session.document.undo_text == f"Use member {member + 1}"
 
@@ -83,11 +83,11 @@ def test_a_step_of_the_film_is_looked_at_and_the_result_is_taken(desk: Desk) -> 
     desk.segment()
     session, result = desk.session, desk.session.segmentation.result
     assert result is not None
-    session.viewing.show(Shown("Step", "probability", 1 - result.mean_hw))
+    session.view_state.show(Shown("Step", "probability", 1 - result.mean_hw))
     session.segmentation.accept()
     desk.settle()
     assert np.array_equal(desk.mask_hw, result.mask(0.5))
-    assert session.viewing.shown is None
+    assert session.view_state.shown is None
 
 
 def test_accept_and_next_asked_again_before_it_is_done_counts_once(desk: Desk) -> None:
@@ -128,10 +128,10 @@ def test_what_is_drawn_and_kept_as_a_draft_is_listed_as_one(desk: Desk) -> None:
     desk.open()
     desk.draw()
     assert statuses(desk)[0] == "new"
-    desk.session.keeping.write_draft()
+    desk.session.saving.write_draft()
     assert statuses(desk)[0] == "draft"
     desk.session.undo()
-    desk.session.keeping.write_draft()
+    desk.session.saving.write_draft()
     desk.settle()
     assert statuses(desk)[0] == "new"
     desk.session.redo()
@@ -143,16 +143,16 @@ def test_what_is_drawn_and_kept_as_a_draft_is_listed_as_one(desk: Desk) -> None:
 def test_the_mark_of_a_reviewed_image_is_set_and_taken_away(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    keeping = desk.session.keeping
+    saving = desk.session.saving
     seen = []
     for _ in range(3):
-        keeping.toggle_reviewed()
+        saving.toggle_reviewed()
         desk.settle()
         seen.append(statuses(desk)[0])
     assert seen == ["reviewed", "saved", "reviewed"]
     # What was drawn since is saved, not un-reviewed.
     desk.draw(row=40)
-    keeping.toggle_reviewed()
+    saving.toggle_reviewed()
     desk.settle()
     assert statuses(desk)[0] == "reviewed"
     assert desk.session.document is not None
@@ -258,7 +258,7 @@ def test_a_draft_newer_than_a_save_is_still_listed_as_one(desk: Desk) -> None:
     desk.draw()
     desk.session.save()
     desk.draw(row=40)
-    desk.session.keeping.write_draft()
+    desk.session.saving.write_draft()
     desk.settle()
     assert statuses(desk)[0] == "draft"
     assert desk.session.images[0].has_mask
@@ -267,9 +267,9 @@ def test_a_draft_newer_than_a_save_is_still_listed_as_one(desk: Desk) -> None:
 def test_a_mark_taken_away_stays_away_when_the_mask_is_saved_at_once(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    desk.session.keeping.toggle_reviewed()
+    desk.session.saving.toggle_reviewed()
     desk.settle()
-    desk.session.keeping.toggle_reviewed()
+    desk.session.saving.toggle_reviewed()
     desk.draw(row=40)
     desk.session.save()
     desk.settle()
@@ -341,10 +341,10 @@ def test_escape_puts_a_map_away_before_it_drops_the_result(desk: Desk) -> None:
     desk.segment()
     session, result = desk.session, desk.session.segmentation.result
     assert result is not None
-    session.viewing.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
+    session.view_state.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
     escape = find_action("run.discard").method
     escape(session)
-    assert session.viewing.shown is None
+    assert session.view_state.shown is None
     assert session.segmentation.result is result
     escape(session)
     assert session.segmentation.result is None

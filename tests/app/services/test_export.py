@@ -82,7 +82,7 @@ def reviewed(desk: Desk, images: int) -> None:
         desk.session.open_row(index)
         desk.settle()
         desk.draw()
-        desk.session.keeping.mark_reviewed()
+        desk.session.saving.mark_reviewed()
         desk.settle()
     desk.person.path = desk.folder / "dataset"
 
@@ -160,14 +160,14 @@ def begin_slowly(desk: Desk, monkeypatch: pytest.MonkeyPatch, wait: Callable[[],
     monkeypatch.setattr("nca_seg_app.services.export.export_dataset", export)
     reviewed(desk, 3)
     desk.session.export_dataset()
-    desk.until(lambda: desk.session.exporting.progress == (1, 3))
+    desk.until(lambda: desk.session.export.progress == (1, 3))
 
 
 def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    exporting, status = desk.session.exporting, StatusLine(desk.session)
+    export, status = desk.session.export, StatusLine(desk.session)
     desk.qtbot.addWidget(status)
     begin_slowly(desk, monkeypatch, lambda: gate.wait(20))
     assert Has.EXPORTING | Has.IDLE in desk.session.state
@@ -178,7 +178,7 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     desk.until(lambda: Has.RESULT | Has.IDLE in desk.session.state)
     desk.session.export_dataset()
     assert "is being exported" in desk.messages[-1]
-    assert exporting.running
+    assert export.running
     # Stopping takes one step at most.
     find_action("file.stop_export").method(desk.session)
     gate.set()
@@ -195,7 +195,7 @@ def test_closing_asks_before_it_ends_an_export_and_leaves_a_data_set(
     begin_slowly(desk, monkeypatch, lambda: time.sleep(0.3))
     desk.person.agrees = False
     assert not desk.session.close()
-    assert desk.session.exporting.running
+    assert desk.session.export.running
     desk.person.agrees = True
     leave(desk)
     assert 1 <= len(read_dataset(desk.folder / "dataset").samples) < 3

@@ -30,7 +30,7 @@ def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
 
 def held(desk: Desk) -> list[str]:
     session = desk.session
-    return [row.path.name for row in session.images if session.neighbours.holds(row.path)]
+    return [row.path.name for row in session.images if session.image_cache.holds(row.path)]
 
 
 def test_the_next_and_the_previous_image_are_read_ahead(desk: Desk) -> None:
@@ -39,7 +39,7 @@ def test_the_next_and_the_previous_image_are_read_ahead(desk: Desk) -> None:
     desk.session.open_next()
     desk.settle()
     desk.until(lambda: held(desk) == ["a.png", "c.png"])
-    assert desk.session.neighbours.held_mb == pytest.approx(2 * IMAGE_MB)
+    assert desk.session.image_cache.held_mb == pytest.approx(2 * IMAGE_MB)
 
 
 def test_what_is_held_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_what_is_held_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPa
         raise AssertionError("it was read again")
 
     monkeypatch.setattr(module, "read_image", refuse)
-    first = desk.session.neighbours.read(path)
+    first = desk.session.image_cache.read(path)
     assert np.array_equal(first.pixels_hwc, read_image(path).pixels_hwc)
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_changed_is_read_again(desk: Desk) -> None:
     path = desk.session.images[1].path
     PillowImage.new("RGB", (20, 10), (1, 2, 3)).save(path)
     assert held(desk) == []
-    assert desk.session.neighbours.read(path).pixels_hwc.shape == (10, 20, 3)
+    assert desk.session.image_cache.read(path).pixels_hwc.shape == (10, 20, 3)
 
 
 def test_a_file_of_the_same_length_and_time_in_its_place_is_read_again(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def test_the_bound_of_the_settings_holds(desk: Desk) -> None:
     assert len(held(desk)) == 1
     desk.session.change_settings(cache_mb=0.0)
     assert held(desk) == []
-    assert desk.session.neighbours.held_mb == 0
+    assert desk.session.image_cache.held_mb == 0
 
 
 def test_who_wants_what_is_being_read_waits_for_it(
@@ -129,7 +129,7 @@ def test_another_folder_leaves_nothing_of_the_old_one(desk: Desk, tmp_path: Path
     PillowImage.new("RGB", (20, 10)).save(alone)
     desk.session.open_path(alone)
     desk.settle()
-    desk.until(lambda: desk.session.neighbours.held_mb == 0)
+    desk.until(lambda: desk.session.image_cache.held_mb == 0)
 
 
 def test_closing_waits_for_no_more_than_what_is_being_read(
@@ -156,7 +156,7 @@ def test_a_damaged_neighbour_troubles_nobody_until_it_is_opened(desk: Desk) -> N
     path = desk.session.images[1].path
     path.write_bytes(b"damaged")
     desk.session.change_settings(cache_mb=400.0)
-    desk.session.listing.changed.emit()
+    desk.session.image_order.changed.emit()
     desk.qtbot.wait(2 * module.REST_MS)
     desk.settle()
     assert desk.failures == []

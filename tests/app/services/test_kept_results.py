@@ -18,14 +18,14 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
     user.until(lambda: user.kept == ["b.png"])
     session = user.session
     for place, doubt in ((1, 0.3), (2, 0.1)):
-        session.listing.find("abcd"[place])
+        session.image_order.find("abcd"[place])
         user.rest()
         session.set_row(session.images[place].path, doubt=doubt)
     assert user.kept == ["b.png", "c.png"]
-    (size,) = {forerun.nbytes for forerun in session.ahead._kept}
+    (size,) = {forerun.nbytes for forerun in session.lookahead._kept}
     assert size > 0
     monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
-    session.listing.find("d")
+    session.image_order.find("d")
     user.rest()
     assert user.kept == ["b.png", "d.png"]
 

@@ -102,11 +102,11 @@ def test_a_person_does_not_meet_it(user: AheadDesk) -> None:
     before, states = user.session.state, []
     user.session.state_changed.connect(lambda: states.append(user.session.state))
     user.begin(HOLDS_AT)
-    assert status.ahead.text() == "working ahead: b"
+    assert status.lookahead.text() == "working ahead: b"
     assert user.session.segmentation.progress == (8, 8)
     user.go_on()
     user.until(lambda: user.kept == ["b.png"])
-    assert status.ahead.text() == ""
+    assert status.lookahead.text() == ""
     assert Has.IDLE in before
     assert states == []
 
@@ -144,11 +144,11 @@ def test_a_training_comes_first(user: AheadDesk) -> None:
     user.session.save()
     user.settle()
     user.begin(HOLDS_AT)
-    user.session.learning.finetune()
-    assert user.session.learning.running
+    user.session.fine_tuning.finetune()
+    assert user.session.fine_tuning.running
     user.go_on()
     user.settle()
-    assert user.session.learning.candidate is not None
+    assert user.session.fine_tuning.candidate is not None
     user.rest()
     assert user.kept == ["b.png"]
 
@@ -170,22 +170,22 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
     session = user.session
     user.begin()
     user.until(lambda: user.kept == ["b.png"])
-    session.listing.find("c.png")
+    session.image_order.find("c.png")
     user.model.holds_at = HOLDS_AT
-    user.until(lambda: session.ahead.path is not None and user.model.at_once == 1)
+    user.until(lambda: session.lookahead.path is not None and user.model.at_once == 1)
     if change == "sample":
         session.change_settings(sample=dataclasses.replace(session.settings.sample, seed=7))
     elif change == "device":
         session.change_settings(device="cpu")
     else:
         assert session.model is not None
-        session.models_held.add(dataclasses.replace(session.model, name="other"))
+        session.model_library.add(dataclasses.replace(session.model, name="other"))
     assert user.kept == []
-    assert session.ahead.path is None
+    assert session.lookahead.path is None
     user.go_on()
     user.rest()
     assert user.model.runs == 3
-    session.listing.find("")
+    session.image_order.find("")
     session.open_next()
     user.rest()
     assert user.kept == []
@@ -195,7 +195,7 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
 def test_it_can_be_turned_off_and_on_again(user: AheadDesk) -> None:
     user.begin(HOLDS_AT)
     user.session.change_settings(run_ahead=False)
-    assert user.session.ahead.path is None
+    assert user.session.lookahead.path is None
     user.session.change_settings(run_ahead=True)
     user.qtbot.wait(3 * module.REST_MS)
     user.go_on()
@@ -257,7 +257,7 @@ def test_an_image_opened_too_early_gets_its_result_when_it_is_there(user: AheadD
     user.session.open_next()
     user.until(lambda: user.session.index == 1)
     assert user.session.segmentation.result is None
-    assert user.session.ahead.path is not None
+    assert user.session.lookahead.path is not None
     user.go_on()
     user.until(lambda: user.session.segmentation.proposed)
     assert user.model.runs == 2
@@ -270,7 +270,7 @@ def test_what_a_person_draws_meanwhile_is_left_alone(user: AheadDesk) -> None:
     user.draw()
     drawn_hw = user.mask_hw.copy()
     user.go_on()
-    user.until(lambda: user.session.ahead.path is None)
+    user.until(lambda: user.session.lookahead.path is None)
     user.settle()
     assert user.session.segmentation.result is None
     assert np.array_equal(user.mask_hw, drawn_hw)
@@ -310,9 +310,9 @@ def test_closing_leaves_no_thread(user: AheadDesk) -> None:
     user.go_on()
     assert user.session.close()
     assert user.model.at_once == 0
-    assert user.session.ahead.path is None
+    assert user.session.lookahead.path is None
     user.qtbot.wait(3 * module.REST_MS)
-    assert user.session.ahead.path is None
+    assert user.session.lookahead.path is None
     assert user.model.runs == 2
 
 

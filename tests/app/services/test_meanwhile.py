@@ -80,7 +80,7 @@ class TestListing:
         desk.draw()
         desk.session.save()
         desk.settle()
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         listings: list[Study] = []
 
@@ -91,11 +91,11 @@ class TestListing:
         monkeypatch.setattr(folder_watch, "listed", counted)
         # The index comes and goes beside the masks whenever it is read.
         Study.open(desk.folder / "images").images()
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         assert not listings
         Study.open(desk.folder / "images").save(desk.folder / "images/b.png", disk(SHAPE), None)
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         assert desk.session.images[1].status == "saved"
 
@@ -105,7 +105,7 @@ class TestTheEnd:
         desk.open()
         desk.draw()
         desk.session.save()
-        desk.session.keeping.write_at_end()
+        desk.session.saving.write_at_end()
         desk.settle()
         desk.draw(30, 40)
         desk.session.save()
@@ -165,7 +165,7 @@ class TestQuestions:
         assert "being written" in desk.failures[-1]
         desk.draw(10, 10)
         desk.person.whose = "cancel"
-        for act in (desk.session.save, desk.session.keeping.toggle_reviewed):
+        for act in (desk.session.save, desk.session.saving.toggle_reviewed):
             act()
             desk.settle()
             assert desk.mask_path.read_bytes() == theirs
@@ -230,7 +230,7 @@ class TestQuestions:
         recovered_over_a_review(desk)
         assert desk.session.images[0].status == "draft"
         desk.session.undo()
-        desk.session.keeping.write_draft()
+        desk.session.saving.write_draft()
         desk.settle()
         assert desk.session.images[0].status == "reviewed"
 
@@ -238,7 +238,7 @@ class TestQuestions:
         desk.open()
         desk.draw(30, 40)
         aside = (desk.folder / "images").rename(desk.folder / "aside")
-        desk.session.keeping.toggle_reviewed()
+        desk.session.saving.toggle_reviewed()
         desk.session.save()
         desk.settle()
         assert len(desk.failures) == 2
@@ -252,11 +252,11 @@ class TestDrafts:
     def test_a_draft_that_somebody_removed_is_written_again_at_the_end(self, desk: Desk) -> None:
         desk.open()
         desk.draw(30, 40)
-        desk.session.keeping.write_draft()
+        desk.session.saving.write_draft()
         desk.settle()
         (draft,) = (desk.mask_path.parent / "drafts").glob("*.png")
         draft.unlink()
-        desk.session.keeping.write_at_end()
+        desk.session.saving.write_at_end()
         assert read_mask(draft)[30, 40]
 
     def test_drawing_goes_on_where_the_folder_cannot_be_written_any_more(self, desk: Desk) -> None:

@@ -45,7 +45,7 @@ class TwoModels(Desk):
             self.segment()
             self.session.accept_and_next()
             self.settle()
-        self.session.learning.finetune()
+        self.session.fine_tuning.finetune()
         if to_the_end:
             self.settle()
         else:
@@ -61,9 +61,9 @@ def two(qtbot: QtBot, tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
     two.learn(12)
-    learning = two.session.learning
-    found = learning.comparing.found
-    assert 0 < len(found) == learning.comparing.total == learning.validation_images <= IMAGES
+    fine_tuning = two.session.fine_tuning
+    found = fine_tuning.comparison.found
+    assert 0 < len(found) == fine_tuning.comparison.total == fine_tuning.validation_images <= IMAGES
     for compared in found:
         assert compared.path.parent == two.folder / "images"
         # What was saved is what the parent says.
@@ -74,24 +74,24 @@ def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
 
 def test_what_was_compared_goes_with_the_decision(two: TwoModels) -> None:
     two.learn(6)
-    learning = two.session.learning
-    assert learning.comparing.found
-    learning.accept()
+    fine_tuning = two.session.fine_tuning
+    assert fine_tuning.comparison.found
+    fine_tuning.accept()
     two.settle()
-    assert learning.comparing.total == 0
+    assert fine_tuning.comparison.total == 0
 
 
 def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(12, to_the_end=False)
-    learning = two.session.learning
-    total = learning.validation_images
+    fine_tuning = two.session.fine_tuning
+    total = fine_tuning.validation_images
     assert total > 1
     for path in (two.folder / "images").glob("*.png"):
         path.unlink()
     two.child.gate.set()
     two.settle()
-    assert len(learning.comparing.found) == learning.comparing.total == 1
+    assert len(fine_tuning.comparison.found) == fine_tuning.comparison.total == 1
     assert len(two.failures) == total - 1
     assert ".png" in two.failures[0]
     two.failures.clear()
@@ -100,12 +100,12 @@ def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) ->
 def test_a_candidate_dropped_meanwhile_is_not_compared(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(6, to_the_end=False)
-    learning = two.session.learning
-    learning.discard()
+    fine_tuning = two.session.fine_tuning
+    fine_tuning.discard()
     two.child.gate.set()
     two.settle()
-    assert learning.comparing.found == ()
-    assert learning.comparing.total == 0
+    assert fine_tuning.comparison.found == ()
+    assert fine_tuning.comparison.total == 0
     assert not two.failures
 
 

@@ -47,18 +47,18 @@ def test_an_added_model_is_chosen_and_removed_again_in_favour_of_its_parent(desk
 def test_a_model_chosen_meanwhile_stays_chosen(desk: Desk) -> None:
     add(desk, "first")
     add(desk, "second")
-    desk.session.models_held.remove()
+    desk.session.model_library.remove()
     desk.session.choose_model("first")
     desk.settle()
     assert (names(desk), chosen(desk)) == (["oracle", "first"], "first")
 
 
 def test_nothing_is_removed_without_asking_nor_a_shipped_model(desk: Desk) -> None:
-    desk.session.models_held.remove()
+    desk.session.model_library.remove()
     assert not desk.person.asked
     add(desk, "mine")
     desk.person.agrees = False
-    desk.session.models_held.remove()
+    desk.session.model_library.remove()
     desk.settle()
     assert "mine" in desk.person.asked[-1]
     assert names(desk) == ["oracle", "mine"]
@@ -67,7 +67,7 @@ def test_nothing_is_removed_without_asking_nor_a_shipped_model(desk: Desk) -> No
 def test_adding_can_be_given_up_and_a_bad_file_is_told(desk: Desk) -> None:
     before = names(desk)
     desk.person.path = None
-    desk.session.models_held.ask_for_one()
+    desk.session.model_library.ask_for_one()
     desk.settle()
     assert names(desk) == before
     assert not desk.failures

@@ -84,7 +84,7 @@ def test_an_image_that_opens_after_all_is_no_longer_stepped_over(desk: Desk) -> 
 def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    desk.session.keeping.mark_reviewed()
+    desk.session.saving.mark_reviewed()
     desk.settle()
     desk.session.open_path(desk.folder / "images")
     desk.settle()
@@ -97,8 +97,10 @@ def test_next_and_previous_go_through_the_list_as_it_is_seen(desk: Desk) -> None
     session, images = desk.session, desk.folder / "images"
     for name, doubt in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
         session.set_row(images / f"{name}.png", doubt=doubt)
-    session.listing.sort("doubt")
-    seen = [row.path.stem for row in (session.images[place] for place in session.listing.places)]
+    session.image_order.sort("doubt")
+    seen = [
+        row.path.stem for row in (session.images[place] for place in session.image_order.places)
+    ]
     assert seen == ["a", "d", "b", "c"]
     for expected in seen[1:]:
         session.open_next()
@@ -117,14 +119,14 @@ def test_what_the_search_leaves_out_is_stepped_over(desk: Desk) -> None:
     session = desk.session
     session.open_row(4)
     desk.settle()
-    session.listing.find("A")
+    session.image_order.find("A")
     session.open_previous()
     desk.settle()
     assert session.path == desk.folder / "images" / "a3.png"
     session.open_previous()
     desk.settle()
     assert session.path == desk.folder / "images" / "a2.png"
-    session.listing.find("nowhere")
+    session.image_order.find("nowhere")
     assert not (Has.NEXT | Has.PREVIOUS) & session.state
     session.open_next()
     desk.settle()

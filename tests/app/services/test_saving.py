@@ -70,7 +70,7 @@ def test_a_draft_that_cannot_be_written_keeps_the_person_where_the_work_is(
     drawn_hw = desk.mask_hw.copy()
     monkeypatch.setattr(Study, "save_draft", full)
     # The first one by the clock, the others asked for.
-    desk.session.keeping.write_draft()
+    desk.session.saving.write_draft()
     for _ in range(2):
         desk.session.open_next()
         desk.settle()
@@ -207,7 +207,7 @@ def test_a_draft_of_what_was_undone_and_done_again_does_not_outlive_the_save(des
     desk.draw()
     desk.session.save()
     desk.session.undo()
-    desk.session.keeping.write_draft()
+    desk.session.saving.write_draft()
     desk.session.redo()
     desk.settle()
     assert Has.UNSAVED not in desk.session.state

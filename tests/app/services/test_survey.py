@@ -37,7 +37,7 @@ def known(user: Desk) -> list[str]:
 
 
 def finish(user: Desk) -> None:
-    user.until(lambda: not user.session.ahead.surveys)
+    user.until(lambda: not user.session.lookahead.surveys)
     user.settle()
 
 
@@ -53,7 +53,7 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
     assert user.session.index == 0
     assert user.session.segmentation.result is None
     # Sorted by doubt they are opened next, and what was found is seen at once.
-    assert [path.name for path in user.session.ahead.kept] == ["b.png", "c.png", "d.png"]
+    assert [path.name for path in user.session.lookahead.kept] == ["b.png", "c.png", "d.png"]
     assert user.session.study is not None
     assert [image.doubt is None for image in user.session.study.images()] == [
         True,
@@ -62,7 +62,7 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
         False,
     ]
     survey(user)
-    assert not user.session.ahead.surveys
+    assert not user.session.lookahead.surveys
     assert user.messages[-1] == "The doubt of every new image is known."
 
 
@@ -70,14 +70,14 @@ def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None
     status = StatusLine(user.session)
     user.qtbot.addWidget(status)
     reached: list[tuple[int, int]] = []
-    user.session.ahead.changed.connect(lambda: reached.append(user.session.ahead.progress))
+    user.session.lookahead.changed.connect(lambda: reached.append(user.session.lookahead.progress))
     user.model.holds_at = 0
     survey(user)
     user.until(lambda: user.model.at_once == 1)
-    assert status.ahead.text().startswith("doubt of 0 of 4 new images")
+    assert status.lookahead.text().startswith("doubt of 0 of 4 new images")
     survey(user)
-    assert not user.session.ahead.surveys
-    assert status.ahead.text() == ""
+    assert not user.session.lookahead.surveys
+    assert status.lookahead.text() == ""
     user.model.gate.set()
     user.settle()
     assert known(user) == []
@@ -96,7 +96,7 @@ def test_a_persons_run_comes_first_and_the_survey_goes_on_after_it(user: Desk) -
     user.model.gate.set()
     user.model.holds_at = -1
     user.until(lambda: user.session.segmentation.result is not None)
-    assert user.session.ahead.surveys
+    assert user.session.lookahead.surveys
     finish(user)
     assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
 
@@ -111,11 +111,11 @@ def test_other_settings_end_it_and_a_broken_image_does_not(user: Desk) -> None:
     user.model.holds_at = 0
     user.model.gate.clear()
     survey(user)
-    assert user.session.ahead.surveys
+    assert user.session.lookahead.surveys
     user.session.change_settings(
         sample=dataclasses.replace(user.session.settings.sample, members=4)
     )
-    assert not user.session.ahead.surveys
+    assert not user.session.lookahead.surveys
     assert "other settings" in user.messages[-1]
     user.model.gate.set()
 
@@ -125,7 +125,7 @@ def test_the_next_image_comes_first(user: Desk) -> None:
     user.segment()
     survey(user)
     finish(user)
-    assert [path.name for path in user.session.ahead.kept] == ["b.png", "c.png", "d.png"]
+    assert [path.name for path in user.session.lookahead.kept] == ["b.png", "c.png", "d.png"]
     assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
 
 
@@ -157,8 +157,10 @@ def test_doubts_of_other_settings_are_found_anew(user: Desk) -> None:
     before = [row.doubt for row in user.session.images]
     user.session.change_settings(sample=dataclasses.replace(user.session.settings.sample, seed=4))
     seen: list[str] = []
-    user.session.ahead.changed.connect(
-        lambda: seen.append(user.session.ahead.path.name) if user.session.ahead.path else None
+    user.session.lookahead.changed.connect(
+        lambda: (
+            seen.append(user.session.lookahead.path.name) if user.session.lookahead.path else None
+        )
     )
     survey(user)
     finish(user)

@@ -37,7 +37,7 @@ def both_open(desk: Desk, other: Desk) -> Path:
     desk.open()
     other.open()
     other.draw(10, 10)
-    other.session.keeping.mark_reviewed()
+    other.session.saving.mark_reviewed()
     other.settle()
     assert read_record(other.mask_path).reviewed
     return other.mask_path
@@ -58,7 +58,7 @@ class TestSaving:
         if how == "save":
             desk.session.save()
         elif how == "reviewed":
-            desk.session.keeping.toggle_reviewed()
+            desk.session.saving.toggle_reviewed()
         elif how == "leave":
             desk.person.save = "save"
             desk.open_elsewhere()
@@ -166,7 +166,7 @@ class TestSaving:
         desk.session.save()
         desk.settle()
         write_mask(desk.mask_path, disk(SHAPE))
-        desk.session.keeping.toggle_reviewed()
+        desk.session.saving.toggle_reviewed()
         desk.settle()
         assert desk.person.asked == ["whose mask a.png"]
         assert not read_record(desk.mask_path).reviewed
@@ -176,9 +176,9 @@ class TestSaving:
         for row in (10, 20, 30):
             desk.draw(row, 40)
             desk.session.save()
-        desk.session.keeping.toggle_reviewed()
+        desk.session.saving.toggle_reviewed()
         desk.settle()
-        desk.session.keeping.toggle_reviewed()
+        desk.session.saving.toggle_reviewed()
         desk.settle()
         desk.draw(40, 10)
         desk.session.accept_and_next()
@@ -197,7 +197,7 @@ class TestDrafts:
         desk.open()
         other.open()
         other.draw(10, 10)
-        other.session.keeping.write_draft()
+        other.session.saving.write_draft()
         other.settle()
         drawn_hw = other.mask_hw.copy()
         # Here it is not offered, and what is saved here does not remove it.
@@ -223,7 +223,7 @@ class TestDrafts:
         other.session.open_row(0)
         other.settle()
         other.draw(10, 10)
-        other.session.keeping.mark_reviewed()
+        other.session.saving.mark_reviewed()
         other.settle()
         desk.session.open_previous()
         desk.settle()
@@ -277,14 +277,14 @@ class TestImages:
         desk.draw()
         (desk.folder / "images" / "b.png").with_name("notes.txt").write_text("no image")
         write_image(desk.folder / "images" / "a.png", SHAPE)
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         assert [row.path.name for row in desk.session.images] == ["a.png", "b.png"]
         assert desk.session.row is not None
         assert desk.session.row.path.name == "b.png"
         assert any("1 new image was found" in message for message in desk.messages)
         (desk.folder / "images" / "a.png").unlink()
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         assert [row.path.name for row in desk.session.images] == ["b.png"]
 
@@ -295,7 +295,7 @@ class TestImages:
         desk.settle()
         write_mask(desk.mask_path, disk(SHAPE))
         for _ in range(2):
-            desk.session.watching.look()
+            desk.session.folder_watch.look()
             desk.settle()
         assert sum("Reload Image" in message for message in desk.messages) == 1
         desk.session.opening.reload()
@@ -308,7 +308,7 @@ class TestImages:
         for _ in range(2):
             desk.draw()
             desk.session.save()
-            desk.session.watching.look()
+            desk.session.folder_watch.look()
         desk.settle()
         assert not any("Reload Image" in message for message in desk.messages)
 
@@ -325,10 +325,10 @@ class TestFolder:
         if how == "deleted":
             shutil.rmtree(aside)
         desk.session.accept_and_next()
-        desk.session.watching.look()
+        desk.session.folder_watch.look()
         desk.settle()
         assert "not there any more" in desk.failures[0]
-        desk.session.keeping.write_draft()
+        desk.session.saving.write_draft()
         desk.settle()
         assert not folder.exists()
         assert np.array_equal(desk.mask_hw, drawn_hw)
@@ -350,7 +350,7 @@ class TestFolder:
         desk.open()
         desk.draw(30, 40)
         desk.begin_stroke(10, 10, 3)
-        desk.session.keeping.write_at_end()
+        desk.session.saving.write_at_end()
         draft = Study.open(desk.folder / "images").load_draft(desk.folder / "images/a.png", SHAPE)
         assert draft is not None
         assert draft.mask_hw[30, 40]

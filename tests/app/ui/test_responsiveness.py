@@ -80,11 +80,11 @@ def test_no_slow_part_of_the_engine_runs_in_the_windows_thread(desk: Desk) -> No
         for edit in (session.fill_holes, session.keep_largest, session.smooth, session.undo):
             edit()
             desk.settle()
-        session.keeping.write_draft()
+        session.saving.write_draft()
         desk.settle()
         session.save()
         desk.settle()
-        session.keeping.mark_reviewed()
+        session.saving.mark_reviewed()
         session.open_previous()
         desk.settle()
         session.refresh_models()

@@ -125,7 +125,7 @@ def test_enablement_is_what_the_state_says(window: Window, qtbot: QtBot, tmp_pat
 def test_check_marks_follow_the_session(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
     opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
     actions = window.commands.actions
-    window.session.viewing.choose_tool("eraser")
+    window.session.view_state.choose_tool("eraser")
     assert actions["tools.eraser"].isChecked()
     assert not actions["tools.brush"].isChecked()
     # Clicking the tool in hand again leaves it in hand.
@@ -279,15 +279,15 @@ def test_channels_are_put_on_the_canvas_and_curves_drawn(
     panel = area.widget()
     qtbot.waitUntil(lambda: panel.montage.heightForWidth(300) > 50)
     panel.montage.clicked.emit(4)
-    shown = session.viewing.shown
+    shown = session.view_state.shown
     assert shown is not None
     assert shown.title.startswith("x_t, level 2")
     film_step = session.segmentation.film.steps(0)[-1]
     assert (shown.map_hw == film_step.noisy_hw).all()
-    session.viewing.pick((24, 32))
+    session.view_state.pick((24, 32))
     assert len(panel.plot.plotItem.listDataItems()) >= 5
     panel.montage.clicked.emit(4)
-    assert session.viewing.shown is None
+    assert session.view_state.shown is None
 
 
 def test_a_training_ends_in_a_model_beside_its_parent(

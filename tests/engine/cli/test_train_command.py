@@ -206,12 +206,12 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
 
     out, real, handler = tmp_path / "run", _Run._loss, signal.getsignal(getattr(signal, name))
 
-    def loss(run: _Run, lesson: Any) -> Any:
+    def loss(run: _Run, batch: Any) -> Any:
         if run.done == 3:
             # The second one, as of a manager that loses its patience, disturbs nothing.
             for _ in range(2):
                 signal.raise_signal(getattr(signal, name))
-        return real(run, lesson)
+        return real(run, batch)
 
     common = ("train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN)
     with monkeypatch.context() as patched:
@@ -231,7 +231,7 @@ def test_a_fine_tuning_that_diverges_installs_nothing(
 
     real = _Run._loss
     monkeypatch.setattr(
-        _Run, "_loss", lambda run, lesson: real(run, lesson) * (np.nan if run.done == 3 else 1)
+        _Run, "_loss", lambda run, batch: real(run, batch) * (np.nan if run.done == 3 else 1)
     )
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "6")
     result = run(*arguments, exit_code=4)

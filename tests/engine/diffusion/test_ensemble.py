@@ -25,10 +25,10 @@ class QuarrellingModel(OracleModel):
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         truth = super().denoiser(image_chw, seed, members)
 
-        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+        def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             return truth(noisy_n1hw, timestep) * (1 if members[0] % 2 else -1)
 
-        return believe
+        return predict_clean
 
 
 class GreedyModel(OracleModel):
@@ -48,13 +48,13 @@ class OverflowingModel(OracleModel):
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         truth = super().denoiser(image_chw, seed, members)
 
-        def believe(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+        def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             answer = truth(noisy_n1hw, timestep)
             if timestep <= 100 - self.since:
                 answer[-1, 0, 3, 4] = self.number
             return answer
 
-        return believe
+        return predict_clean
 
 
 class BrokenModel(OracleModel):

@@ -35,7 +35,7 @@ def outlines(seed: int, count: int, height: int = 48, width: int = 64, wobble: f
     return np.stack(masks)
 
 
-def believed(masks_nhw: Mask, seed: int = 0) -> Float:
+def predicted_clean(masks_nhw: Mask, seed: int = 0) -> Float:
     """Members whose masks are these, none of them sure."""
     doubt_nhw = np.random.default_rng(seed).uniform(0, 0.4, size=masks_nhw.shape)
     return np.where(masks_nhw, 1 - doubt_nhw, doubt_nhw).astype(np.float32)
@@ -54,7 +54,7 @@ def test_the_table_holds_every_way() -> None:
 def test_an_answer_is_a_probability_whatever_the_members_order(
     how: Fusion, seed: int, count: int
 ) -> None:
-    members_nhw = believed(outlines(seed, count), seed)
+    members_nhw = predicted_clean(outlines(seed, count), seed)
     fused_hw = fuse(members_nhw, how)
     assert fused_hw.dtype == np.float32
     assert fused_hw.shape == members_nhw.shape[1:]
@@ -81,7 +81,7 @@ def test_a_mean_weighs_belief_and_a_majority_counts_heads() -> None:
 
 
 def test_what_are_no_members_is_refused() -> None:
-    members_nhw = believed(outlines(0, 2))
+    members_nhw = predicted_clean(outlines(0, 2))
     for wrong in (members_nhw[0], members_nhw[:0], members_nhw.astype(np.float64)):
         with pytest.raises(ValueError, match="members"):
             fuse(wrong)  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ def test_staple_of_very_many_members_is_quick_and_near_their_majority() -> None:
     fused_hw = staple(masks_nhw)
     assert time.process_time() - began < 3
     assert np.isfinite(fused_hw).all()
-    assert dice(fused_hw >= 0.5, fuse(believed(masks_nhw), "majority") >= 0.5) > 0.9
+    assert dice(fused_hw >= 0.5, fuse(predicted_clean(masks_nhw), "majority") >= 0.5) > 0.9
 
 
 def test_staple_of_noise_ends() -> None:
@@ -157,10 +157,10 @@ def test_staple_of_noise_ends() -> None:
 
 @ways
 def test_equal_members_are_settled_and_new_ones_are_not(how: Fusion) -> None:
-    members_nhw = believed(np.repeat(outlines(0, 1), 12, axis=0))
+    members_nhw = predicted_clean(np.repeat(outlines(0, 1), 12, axis=0))
     assert last_change(members_nhw, how) == 0
     assert settled(members_nhw, how)
-    wandering_nhw = believed(outlines(0, 12, wobble=6))
+    wandering_nhw = predicted_clean(outlines(0, 12, wobble=6))
     assert last_change(wandering_nhw, how) > 0.01
     assert not settled(wandering_nhw, how)
 
@@ -168,7 +168,7 @@ def test_equal_members_are_settled_and_new_ones_are_not(how: Fusion) -> None:
 def test_an_ensemble_settles_as_it_grows() -> None:
     # The hundredth drawing moves the mean less than the eleventh.
     masks_nhw = outlines(3, 200, wobble=0.5)
-    members_nhw = believed(masks_nhw)
+    members_nhw = predicted_clean(masks_nhw)
     changes = [last_change(members_nhw[:count]) for count in (11, 40, 200)]
     assert changes[0] > changes[1] > changes[2]
     assert settled(members_nhw, tolerance=0.02)
@@ -176,7 +176,7 @@ def test_an_ensemble_settles_as_it_grows() -> None:
 
 
 def test_too_few_members_have_not_settled() -> None:
-    members_nhw = believed(np.repeat(outlines(0, 1), 10, axis=0))
+    members_nhw = predicted_clean(np.repeat(outlines(0, 1), 10, axis=0))
     assert settled(members_nhw)
     assert last_change(members_nhw[:9]) == 1
     assert not settled(members_nhw[:9])
@@ -199,7 +199,7 @@ def test_the_last_change_is_the_greatest_of_the_last_ensembles() -> None:
 @given(seeds)
 @law
 def test_no_truth_sees_a_greater_change(seed: int) -> None:
-    members_nhw = believed(outlines(seed, 6, wobble=3), seed)
+    members_nhw = predicted_clean(outlines(seed, 6, wobble=3), seed)
     (truth_hw,) = outlines(seed + 1, 1, wobble=3)
     change = last_change(members_nhw, last=4)
     answers = [fuse(members_nhw[:count]) >= 0.5 for count in (3, 4, 5, 6)]

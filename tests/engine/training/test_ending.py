@@ -28,8 +28,8 @@ def diverging_at(step: int, number: float, monkeypatch: pytest.MonkeyPatch) -> N
 
     real = _Run._loss
 
-    def loss(run: _Run, lesson: object) -> torch.Tensor:
-        found = real(run, lesson)  # type: ignore[arg-type]
+    def loss(run: _Run, batch: object) -> torch.Tensor:
+        found = real(run, batch)  # type: ignore[arg-type]
         return found * number if run.done + 1 == step else found
 
     monkeypatch.setattr(_Run, "_loss", loss)

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.engine.networks.test_library import make_model
 
 from engine import locks
 from engine.networks import library
 from engine.training.leftovers import FORGOTTEN_S, USELESS_S, trainings_folder, unfinished
+from tests.engine.networks.test_library import make_model
 
 NOW_S = time.time()
 NAME = "lesion+1-20260102-030405-678901"

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
 from engine.networks import checkpoint
-from engine.training.batches import Lessons
+from engine.training.batches import BatchSource
 from engine.training.loop import BEST, LAST, STATE, finetune, train
 from engine.training.loss import mask_loss, noise_loss, rgb_loss, total_loss
 from engine.training.optimizer import Muon, orthogonal
@@ -49,11 +49,11 @@ def test_every_sample_comes_once_before_any_comes_again_each_time_in_another_ord
     tmp_path: Path,
 ) -> None:
     settings, samples = replace(BRIEF, augment=False), drawn_dataset(tmp_path).split("train")
-    lessons, turns = Lessons(samples, tiny_spec(), settings), 6
+    batches, turns = BatchSource(samples, tiny_spec(), settings), 6
     views = [
         view.numpy().tobytes()
         for step in range(-(-turns * len(samples) // settings.batch_size))
-        for view in lessons.draw(step).image_n3hw
+        for view in batches.draw(step).image_n3hw
     ]
     orders = [tuple(views[turn * len(samples) :][: len(samples)]) for turn in range(turns)]
     assert {len(set(order)) for order in orders} == {len(samples)}
@@ -64,15 +64,15 @@ def test_every_sample_comes_once_before_any_comes_again_each_time_in_another_ord
 def test_lessons_have_the_details_that_the_spec_asks_for(tmp_path: Path, augment: bool) -> None:
     samples = drawn_dataset(tmp_path).split("train")
     settings = replace(BRIEF, augment=augment)
-    lesson = Lessons(samples, tiny_spec(channels=64, detail=4), settings).draw(0)
-    assert lesson.image_n3hw.shape == (4, 3, 64, 64)
-    assert lesson.share_n1hw.shape == lesson.noise_n1hw.shape == (4, 1, 16, 16)
-    assert 0 <= float(lesson.image_n3hw.min()) < float(lesson.image_n3hw.max()) <= 1
+    batch = BatchSource(samples, tiny_spec(channels=64, detail=4), settings).draw(0)
+    assert batch.image_n3hw.shape == (4, 3, 64, 64)
+    assert batch.share_n1hw.shape == batch.noise_n1hw.shape == (4, 1, 16, 16)
+    assert 0 <= float(batch.image_n3hw.min()) < float(batch.image_n3hw.max()) <= 1
     if not augment:
-        plain = Lessons(samples, tiny_spec(), settings).draw(0)
-        coarse = torch.nn.functional.avg_pool2d(lesson.image_n3hw, 4)
+        plain = BatchSource(samples, tiny_spec(), settings).draw(0)
+        coarse = torch.nn.functional.avg_pool2d(batch.image_n3hw, 4)
         torch.testing.assert_close(coarse, plain.image_n3hw, atol=0.1, rtol=0)
-        torch.testing.assert_close(lesson.share_n1hw, plain.share_n1hw, atol=0.1, rtol=0)
+        torch.testing.assert_close(batch.share_n1hw, plain.share_n1hw, atol=0.1, rtol=0)
 
 
 def test_a_model_with_details_trains_and_is_judged(tmp_path: Path) -> None:

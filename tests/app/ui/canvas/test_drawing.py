@@ -40,7 +40,7 @@ from tests.fakes import write_image
 def test_a_dab_of_the_brush_paints_the_pixels_under_it(
     canvas: CanvasView, session: Session
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
     assert (mask_of(session) == footprint(20, 30, 5)).all()
@@ -50,7 +50,7 @@ def test_a_dab_of_the_brush_paints_the_pixels_under_it(
 def test_shift_or_the_right_button_erases(
     canvas: CanvasView, session: Session, more: dict[str, object]
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     drag(canvas, 24.0, 50.0)
     release(canvas, 24.0, 50.0)
@@ -65,7 +65,7 @@ def test_shift_or_the_right_button_erases(
 
 
 def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     drag(canvas, 24.0, 40.0)
     assert mask_of(session).any()
@@ -82,7 +82,7 @@ def test_keys_wait_for_the_end_of_a_stroke(
     canvas: CanvasView, session: Session, asked: str
 ) -> None:
     which = Qt.Key[f"Key_{asked}"]
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     drag(canvas, 24.0, 30.0)
     assert key(canvas, which)
@@ -93,7 +93,7 @@ def test_keys_wait_for_the_end_of_a_stroke(
 
 
 def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     assert session.document is not None
     assert session.document.drawing
@@ -103,14 +103,14 @@ def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session:
 def test_escape_belongs_to_the_window_while_nothing_is_drawn(
     canvas: CanvasView, session: Session
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     assert not key(canvas, Qt.Key.Key_Escape)
     assert not key(canvas, Qt.Key.Key_Return)
 
 
 @pytest.mark.parametrize("closing", ["double click", "enter"])
 def test_a_polygon_is_closed_and_filled(canvas: CanvasView, session: Session, closing: str) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0), (45.0, 60.0)):
         press(canvas, row, column)
         release(canvas, row, column)
@@ -129,9 +129,9 @@ def test_a_polygon_is_closed_and_filled(canvas: CanvasView, session: Session, cl
 
 
 def test_another_tool_gives_up_the_polygon(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     press(canvas, 10.0, 10.0)
-    session.viewing.choose_tool("lasso")
+    session.view_state.choose_tool("lasso")
     for place, (row, column) in enumerate(((20.0, 20.0), (20.0, 30.0), (30.0, 30.0))):
         (drag if place else press)(canvas, row, column)
     release(canvas, 30.0, 30.0)
@@ -140,7 +140,7 @@ def test_another_tool_gives_up_the_polygon(canvas: CanvasView, session: Session)
 
 
 def test_drawing_works_the_same_when_magnified(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     canvas.zoom_to(37.0, place_of(canvas, 20.0, 30.0))
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
@@ -159,11 +159,11 @@ def test_the_wheel_with_control_changes_the_brush(canvas: CanvasView, session: S
 def test_another_image_is_drawn_on_anew(
     canvas: CanvasView, session: Session, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     press(canvas, 10.0, 10.0)
     with qtbot.waitSignal(session.image_changed):
         session.open_path(write_image(tmp_path / "other" / "b.png", (100, 50)))
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 90.0, 40.0)
     release(canvas, 90.0, 40.0)
     assert mask_of(session).shape == (100, 50)
@@ -172,7 +172,7 @@ def test_another_image_is_drawn_on_anew(
 
 
 def test_a_button_pressed_while_panning_draws_nothing(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 20.0, 30.0, button=MIDDLE)
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
@@ -193,7 +193,7 @@ def test_another_tool_taken_in_hand_leaves_a_pan_under_way(
     canvas: CanvasView, session: Session
 ) -> None:
     press(canvas, 20.0, 30.0, button=MIDDLE)
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     release(canvas, 20.0, 30.0, button=MIDDLE)
     before = canvas.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
@@ -204,7 +204,7 @@ def test_another_tool_taken_in_hand_leaves_a_pan_under_way(
 def test_a_release_that_went_elsewhere_ends_what_was_under_way(
     canvas: CanvasView, session: Session, tool: str
 ) -> None:
-    session.viewing.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
     press(canvas, 20.0, 30.0)
     painted_hw, before = mask_of(session).copy(), canvas.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
@@ -224,34 +224,34 @@ def test_a_release_that_went_elsewhere_ends_what_was_under_way(
 def test_nothing_is_drawn_on_the_bare_image(
     canvas: CanvasView, session: Session, button: Qt.MouseButton
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 24.0, 30.0)
     release(canvas, 24.0, 30.0)
-    session.viewing.set_picking(True)
+    session.view_state.set_picking(True)
     assert key(canvas, Qt.Key.Key_Space)
     press(canvas, 24.0, 30.0, button=button)
     release(canvas, 24.0, 30.0, button=button)
     assert (mask_of(session) == footprint(24, 30, 5)).all()
-    assert session.viewing.picked is None
+    assert session.view_state.picked is None
 
 
 def test_a_click_on_the_bare_image_picks_nothing_whichever_is_let_go_first(
     canvas: CanvasView, session: Session
 ) -> None:
-    session.viewing.set_picking(True)
-    session.viewing.choose_tool("brush")
+    session.view_state.set_picking(True)
+    session.view_state.choose_tool("brush")
     assert key(canvas, Qt.Key.Key_Space)
     press(canvas, 24.0, 30.0)
     QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyRelease, Qt.Key.Key_Space, NO_KEY))
     release(canvas, 24.0, 30.0)
-    assert session.viewing.picked is None
+    assert session.view_state.picked is None
 
 
 @pytest.mark.parametrize("bare", [True, False])
 def test_two_quick_pans_do_not_close_a_polygon(
     canvas: CanvasView, session: Session, bare: bool
 ) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0)):
         press(canvas, row, column)
         release(canvas, row, column)
@@ -274,7 +274,7 @@ def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qt
     assert session.segmentation.result is not None
     proposed_hw = session.segmentation.result.mask(session.settings.threshold)
     row, column = (int(each[0]) for each in np.nonzero(proposed_hw))
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, row + 0.5, column + 0.5, keys=SHIFT)
     drag(canvas, row + 0.5, column + 2.5, keys=SHIFT)
     release(canvas, row + 0.5, column + 2.5, keys=SHIFT)
@@ -294,7 +294,7 @@ def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qt
 def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
     canvas: CanvasView, session: Session, qtbot: QtBot
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 4.0, 4.0)
     release(canvas, 4.0, 4.0)
     run_model(session, qtbot)
@@ -308,7 +308,7 @@ def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
 def waiting(canvas: CanvasView, session: Session, qtbot: QtBot) -> threading.Event:
     """What lets the proposal, which is being taken for the brush, become the mask."""
     run_model(session, qtbot)
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     gate = threading.Event()
     session.lane.run(gate.wait, None)
     return gate
@@ -353,7 +353,7 @@ def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
 ) -> None:
     press(canvas, 4.0, 4.0)
     release(canvas, 4.0, 4.0)
-    session.viewing.choose_tool("eraser")
+    session.view_state.choose_tool("eraser")
     waiting.set()
     settled(session, qtbot)
     qtbot.waitUntil(lambda: session.document is not None and session.document.place == 2)
@@ -363,7 +363,7 @@ def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
 def test_a_polygon_begun_before_the_result_takes_no_proposal(
     canvas: CanvasView, session: Session, qtbot: QtBot
 ) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     press(canvas, 4.0, 4.0)
     release(canvas, 4.0, 4.0)
     run_model(session, qtbot)

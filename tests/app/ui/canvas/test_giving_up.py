@@ -12,7 +12,7 @@ from tests.app.ui.canvas.hands import CONTROL, drag, key, press, release, run_mo
 
 
 def test_undo_takes_back_the_last_corner_of_a_polygon(canvas: CanvasView, session: Session) -> None:
-    session.viewing.choose_tool("polygon")
+    session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0)):
         press(canvas, row, column)
         release(canvas, row, column)
@@ -28,7 +28,7 @@ def test_what_is_given_up_gives_the_proposal_back(
     qtbot: QtBot, canvas: CanvasView, session: Session, tool: str
 ) -> None:
     run_model(session, qtbot)
-    session.viewing.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
     assert session.document is not None
     press(canvas, 10.0, 10.0)
     if tool == "polygon":
@@ -49,7 +49,7 @@ def test_what_is_given_up_at_once_gives_the_proposal_back(
     qtbot: QtBot, canvas: CanvasView, session: Session
 ) -> None:
     run_model(session, qtbot)
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 10.0, 10.0)
     assert key(canvas, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not session.lane.pending)
@@ -62,7 +62,7 @@ def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
     qtbot: QtBot, canvas: CanvasView, session: Session
 ) -> None:
     run_model(session, qtbot)
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 10.0, 10.0)
     assert key(canvas, Qt.Key.Key_Escape)
     release(canvas, 10.0, 10.0)
@@ -81,10 +81,10 @@ def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
 def test_undo_during_a_drag_gives_up_what_is_drawn_and_nothing_before(
     canvas: CanvasView, session: Session, tool: str
 ) -> None:
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 40.0, 5.0)
     release(canvas, 40.0, 5.0)
-    session.viewing.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
     press(canvas, 10.0, 10.0)
     drag(canvas, 10.0, 20.0)
     drag(canvas, 20.0, 20.0)

@@ -75,17 +75,17 @@ def test_a_fitted_image_stays_fitted_and_another_keeps_its_middle(canvas: Canvas
 
 def test_the_session_asks_for_fit_and_actual_size(canvas: CanvasView, session: Session) -> None:
     fit = canvas.placement
-    session.viewing.actual_size_requested.emit()
+    session.view_state.actual_size_requested.emit()
     assert canvas.placement.scale == pytest.approx(1 / canvas.devicePixelRatioF())
-    session.viewing.zoom_requested.emit(2.0)
+    session.view_state.zoom_requested.emit(2.0)
     assert canvas.placement.scale == pytest.approx(2 / canvas.devicePixelRatioF())
-    session.viewing.fit_requested.emit()
+    session.view_state.fit_requested.emit()
     assert canvas.placement == fit
 
 
 def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: Session) -> None:
     canvas.zoom_to(20.0, QPointF(320, 240))
-    session.viewing.set_picking(True)
+    session.view_state.set_picking(True)
     before = canvas.placement
     press(canvas, 20.0, 30.0)
     at = place_of(canvas, 20.0, 30.0) + QPointF(30, -20)
@@ -93,7 +93,7 @@ def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: S
     drag(canvas, row, column)
     release(canvas, 20.0, 30.0)
     assert canvas.placement == before.moved(30, -20)
-    assert session.viewing.picked is None
+    assert session.view_state.picked is None
 
 
 def test_a_click_without_a_tool_picks_the_pixel_where_a_panel_asks(
@@ -101,11 +101,11 @@ def test_a_click_without_a_tool_picks_the_pixel_where_a_panel_asks(
 ) -> None:
     press(canvas, 10.5, 30.5)
     release(canvas, 10.5, 30.5)
-    assert session.viewing.picked is None
-    session.viewing.set_picking(True)
+    assert session.view_state.picked is None
+    session.view_state.set_picking(True)
     press(canvas, 20.5, 30.5)
     release(canvas, 20.5, 30.5)
-    assert session.viewing.picked == (20, 30)
+    assert session.view_state.picked == (20, 30)
 
 
 def test_the_image_cannot_be_lost(canvas: CanvasView) -> None:
@@ -150,7 +150,7 @@ def test_the_outline_follows_a_stroke_before_it_ends(
     canvas: CanvasView, session: Session, qtbot: QtBot
 ) -> None:
     session.change_settings(show_fill=False)
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     press(canvas, 20.0, 10.0)
     drag(canvas, 20.0, 50.0)
     edge = place_of(canvas, 15.0, 25.0)
@@ -230,9 +230,9 @@ def test_what_is_told_of_a_pointer_that_rests_stays_true(
     place = place_of(canvas, 24.5, 32.5)
     run_model(session, qtbot)
     assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
-    session.viewing.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
+    session.view_state.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
     assert said[-1].endswith("x_t 0.50")
-    session.viewing.show(None)
+    session.view_state.show(None)
     session.segmentation.discard()
     canvas.zoom_to(40.0, place + QPointF(100, 0))
     column, row = canvas.placement.to_image(place.x(), place.y())
@@ -242,7 +242,7 @@ def test_what_is_told_of_a_pointer_that_rests_stays_true(
 def test_a_brush_too_small_to_be_seen_has_a_cursor(canvas: CanvasView, session: Session) -> None:
     session.change_settings(brush_radius_px=0.5)
     canvas.zoom_to(20.0, QPointF(320, 240))
-    session.viewing.choose_tool("brush")
+    session.view_state.choose_tool("brush")
     assert canvas.cursor().shape() == Qt.CursorShape.BlankCursor
     canvas.zoom_to(5.0, QPointF(320, 240))
     assert canvas.cursor().shape() == Qt.CursorShape.CrossCursor
@@ -252,21 +252,21 @@ def test_a_shown_map_covers_the_image(canvas: CanvasView, session: Session) -> N
     bare = looks(canvas)
     map_hw = np.zeros((12, 16), np.float32)
     map_hw[:, 8:] = 1
-    session.viewing.show(Shown("x_t", "noisy", map_hw))
+    session.view_state.show(Shown("x_t", "noisy", map_hw))
     seen = looks(canvas)
     left, right = place_of(canvas, 40.0, 5.0), place_of(canvas, 40.0, 60.0)
     assert colour_at(seen, left).lightness() < colour_at(bare, left).lightness() - 60
     assert colour_at(seen, right).lightness() > 150
-    session.viewing.show(None)
+    session.view_state.show(None)
     assert looks(canvas) == bare
 
 
 def test_the_next_doubt_is_magnified(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
     fit_scale = canvas.placement.scale
     run_model(session, qtbot)
-    session.viewing.next_doubt_requested.emit()
+    session.view_state.next_doubt_requested.emit()
     assert canvas.placement.scale > 2 * fit_scale
-    assert session.viewing.tool == "brush"
+    assert session.view_state.tool == "brush"
     row, column = canvas.placement.to_image(320, 240)[::-1]
     assert 0.2 * 48 < np.hypot(row - 24, column - 32) < 0.4 * 48
 
@@ -306,12 +306,12 @@ def test_a_shown_member_is_a_border_over_the_bare_lesion(
     middle = place_of(canvas, 24.0, 32.0)
     bare = colour_at(looks(canvas), middle)
     session.change_settings(show_outline=True)
-    session.viewing.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
+    session.view_state.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
     assert colour_at(looks(canvas), middle) == bare
     borders = canvas.layers.borders
     assert len(borders) == len(result.members_nhw)
     radii = [float(np.hypot(*(border - (24, 32)).T).mean()) for border in borders]
     assert radii[:3] == pytest.approx([12, 12.96, 13.92], abs=0.7)
     assert canvas.layers.borders is borders
-    session.viewing.show(None)
+    session.view_state.show(None)
     assert canvas.layers.borders == ()

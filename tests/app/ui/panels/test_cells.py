@@ -30,7 +30,7 @@ def test_levels_may_have_different_numbers_of_updates(
         *(f"level 1, update {update} of {coarse}" for update in range(coarse + 1)),
         *(f"level 2, update {update} of {fine}" for update in range(fine + 1)),
     ]
-    desk.session.viewing.pick((24, 32))
+    desk.session.view_state.pick((24, 32))
     for curve in panel.plot.plotItem.listDataItems():
         assert len(curve.yData) == coarse + fine + 2
     noise = panel.plot.plotItem.listDataItems()[0].yData
@@ -84,7 +84,7 @@ def test_the_member_on_the_canvas_is_the_one_that_is_replayed(desk: PanelDesk) -
     assert result is not None
     desk.qtbot.waitUntil(lambda: bool(panel._steps))
     before = panel._steps
-    desk.session.viewing.show(Shown("Member 3", "probability", result.members_nhw[2], 2))
+    desk.session.view_state.show(Shown("Member 3", "probability", result.members_nhw[2], 2))
     desk.qtbot.waitUntil(lambda: panel._steps is not before and bool(panel._steps))
     assert panel._member.value() == 3
-    assert desk.session.viewing.shown is not None
+    assert desk.session.view_state.shown is not None

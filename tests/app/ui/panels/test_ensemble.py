@@ -41,15 +41,15 @@ def test_a_click_puts_a_member_on_the_canvas_and_a_new_run_takes_it_away(desk: P
     desk.show(panel)
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 5)
-    viewing, result = desk.session.viewing, desk.session.segmentation.result
+    view_state, result = desk.session.view_state, desk.session.segmentation.result
     assert result is not None
     index = panel.members.pictures.index(3)
     click(desk, panel.members.viewport(), panel.members.visualRect(index).center())
-    assert viewing.shown is not None
-    assert viewing.shown.title == "Member 4"
-    assert np.array_equal(viewing.shown.map_hw, result.members_nhw[3])
+    assert view_state.shown is not None
+    assert view_state.shown.title == "Member 4"
+    assert np.array_equal(view_state.shown.map_hw, result.members_nhw[3])
     desk.session.segmentation.discard()
-    assert viewing.shown is None
+    assert view_state.shown is None
 
 
 def test_a_member_becomes_the_mask(desk: PanelDesk) -> None:
@@ -82,13 +82,13 @@ def test_the_agreement_map_follows_its_slider(desk: PanelDesk) -> None:
             and panel.watch.newest.result is desk.session.segmentation.result
         )
     )
-    viewing = desk.session.viewing
+    view_state = desk.session.view_state
     areas = []
     panel.maps.chosen.emit(MAPS.index("Agreement"), False)
     for percent in (100, 1):
         panel.level.setValue(percent)
-        assert viewing.shown is not None
-        areas.append(float(viewing.shown.map_hw.sum()))
+        assert view_state.shown is not None
+        areas.append(float(view_state.shown.map_hw.sum()))
     members = desk.session.segmentation.result.members_nhw >= 0.5
     assert areas == [members.all(axis=0).sum(), members.any(axis=0).sum()]
 
@@ -117,8 +117,8 @@ def test_the_frame_stays_on_what_the_canvas_shows(desk: PanelDesk, button: Qt.Mo
         )  # fmt: skip
         QApplication.sendEvent(view, move)
     desk.qtbot.mouseRelease(view, button, pos=places[1].center())
-    assert desk.session.viewing.shown is not None
-    assert desk.session.viewing.shown.title == "Member 4"
+    assert desk.session.view_state.shown is not None
+    assert desk.session.view_state.shown.title == "Member 4"
     framed = panel.members.selectionModel().selectedIndexes()
     assert [index.row() for index in framed] == [3]
     assert panel.members.currentIndex().row() == 3

@@ -34,14 +34,14 @@ def test_the_film_fills_and_a_frame_goes_to_the_canvas(desk: PanelDesk) -> None:
         (frame.center() - QPoint(0, 20), steps[1].noisy_hw),
     ):
         click(desk, panel.frames.viewport(), point)
-        assert desk.session.viewing.shown is not None
-        assert desk.session.viewing.shown.map_hw is expected
-    assert desk.session.viewing.shown.kind == "noisy"
+        assert desk.session.view_state.shown is not None
+        assert desk.session.view_state.shown.map_hw is expected
+    assert desk.session.view_state.shown.kind == "noisy"
     desk.qtbot.keyClick(panel.frames, Qt.Key.Key_Right)
     assert panel.frames.currentIndex().row() == 2
-    assert desk.session.viewing.shown.map_hw is steps[2].noisy_hw
+    assert desk.session.view_state.shown.map_hw is steps[2].noisy_hw
     panel.back.click()
-    assert desk.session.viewing.shown is None
+    assert desk.session.view_state.shown is None
     desk.qtbot.waitUntil(lambda: panel.frames.currentIndex().row() == -1)
 
 
@@ -54,8 +54,8 @@ def test_another_member_keeps_the_moment(desk: PanelDesk) -> None:
     panel.after.click()
     panel.member.setValue(4)
     step = desk.session.segmentation.film.steps(3)[1]
-    assert desk.session.viewing.shown is not None
-    assert desk.session.viewing.shown.map_hw is step.clean_hw
+    assert desk.session.view_state.shown is not None
+    assert desk.session.view_state.shown.map_hw is step.clean_hw
 
 
 def test_playing_ends_at_the_last_frame(desk: PanelDesk) -> None:
@@ -72,9 +72,9 @@ def test_a_new_film_takes_the_old_frame_off_the_canvas(desk: PanelDesk) -> None:
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.frames.pictures.rowCount() == 4)
     panel.before.click()
-    assert desk.session.viewing.shown is not None
+    assert desk.session.view_state.shown is not None
     desk.segment()
-    assert desk.session.viewing.shown is None
+    assert desk.session.view_state.shown is None
 
 
 def test_before_the_first_step_members_are_not_counted_as_none(
@@ -113,7 +113,7 @@ def test_the_film_is_that_of_the_member_on_the_canvas(desk: PanelDesk) -> None:
     desk.segment()
     result = desk.session.segmentation.result
     assert result is not None
-    desk.session.viewing.show(Shown("Member 2", "probability", result.members_nhw[1], 1))
+    desk.session.view_state.show(Shown("Member 2", "probability", result.members_nhw[1], 1))
     desk.qtbot.waitUntil(lambda: panel.member.value() == 2)
     desk.qtbot.waitUntil(lambda: panel._steps == desk.session.segmentation.film.steps(1))
-    assert desk.session.viewing.shown is not None
+    assert desk.session.view_state.shown is not None

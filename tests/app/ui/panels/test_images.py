@@ -89,41 +89,41 @@ def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
     choose_order(panel, 1)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     panel.words.setText("C.PN")
-    assert desk.session.listing.places == [2]
+    assert desk.session.image_order.places == [2]
     panel.words.clear()
-    assert desk.session.listing.places == [0, 1, 2]
+    assert desk.session.image_order.places == [0, 1, 2]
     choose_order(panel, 1)
     panel.words.setText("PN")
-    assert desk.session.listing.places == [2, 0, 1]
+    assert desk.session.image_order.places == [2, 0, 1]
 
 
 def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
     desk.open()
-    desk.session.listing.sort("status")
-    desk.session.keeping.mark_reviewed()
+    desk.session.image_order.sort("status")
+    desk.session.saving.mark_reviewed()
     desk.qtbot.waitUntil(lambda: desk.session.images[0].status == "reviewed")
-    assert desk.session.listing.places == [0, 1, 2]
+    assert desk.session.image_order.places == [0, 1, 2]
     desk.open()
-    assert desk.session.listing.places == [1, 2, 0]
+    assert desk.session.image_order.places == [1, 2, 0]
 
 
 def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Down)
-    assert desk.session.listing.order == "doubt"
+    assert desk.session.image_order.order == "doubt"
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Space)
     desk.qtbot.keyClick(panel.order.view(), Qt.Key.Key_Return)
-    assert desk.session.listing.places == [2, 0, 1]
+    assert desk.session.image_order.places == [2, 0, 1]
 
 
 def test_escape_clears_the_words(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClicks(panel.words, "b.p")
-    assert desk.session.listing.places == [1]
+    assert desk.session.image_order.places == [1]
     desk.qtbot.keyClick(panel.words, Qt.Key.Key_Escape)
     assert panel.words.text() == ""
-    assert desk.session.listing.places == [0, 1, 2]
+    assert desk.session.image_order.places == [0, 1, 2]
 
 
 def test_return_opens_the_first_image_found_and_down_enters_the_list(desk: PanelDesk) -> None:
@@ -197,7 +197,7 @@ def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
     many = tuple(ImageRow(desk.folder / f"{number:05}.png") for number in range(13_000))
     # As if such a folder were open; making one would take longer than the test.
     desk.session._rows = many
-    desk.session.listing.sort("name")
+    desk.session.image_order.sort("name")
     began = time.thread_time()
     desk.session.images_changed.emit()
     panel._show()

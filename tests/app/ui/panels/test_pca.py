@@ -63,7 +63,7 @@ def test_all_channels_are_put_on_the_canvas_as_colours(desk: PanelDesk) -> None:
     channels = len(panel._steps[0].state_chw)
     assert panel.montage.name(channels + 1) == "colours"
     panel.montage.clicked.emit(channels + 1)
-    shown = desk.session.viewing.shown
+    shown = desk.session.view_state.shown
     assert shown is not None
     assert shown.kind == "colours"
     step = panel._steps[panel.update_slider.value()]

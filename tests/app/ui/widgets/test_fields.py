@@ -94,10 +94,10 @@ def test_escape_clears_the_words_and_keeps_the_result(
 ) -> None:
     words = window.findChild(ImagesPanel).words
     qtbot.keyClicks(field(window, "words"), "b")
-    assert session.listing.places == [1]
+    assert session.image_order.places == [1]
     qtbot.keyClick(words, Qt.Key.Key_Escape)
     assert words.text() == ""
-    assert session.listing.places == [0, 1]
+    assert session.image_order.places == [0, 1]
     assert session.segmentation.proposed
 
 
@@ -214,7 +214,7 @@ def test_only_what_is_saved_to_the_study_is_called_saved(
 ) -> None:
     status = window.status
     with qtbot.waitSignal(session.saved):
-        session.exporting.saved.emit(tmp_path)
+        session.export.saved.emit(tmp_path)
     assert not status.saved.text()
     with qtbot.waitSignal(session.saved):
         session.save()

@@ -87,7 +87,7 @@ def test_nothing_in_the_window_takes_a_name_for_markup(
     path = write_image(tmp_path / RICH / f"{RICH}.png", (48, 64))
     session = opened(window, qtbot, path)
     assert f"{RICH}.png" in window.windowTitle().replace("[*][*]", "[*]")
-    session.keeping.save()
+    session.saving.save()
     qtbot.waitUntil(lambda: bool(window.status.saved.toolTip()))
     told = f"Saved {RICH}_segmentation.png"
     qtbot.waitUntil(lambda: window.status.note.text() == told)
@@ -118,7 +118,7 @@ def test_what_cannot_be_seen_in_a_name_is_marked(
     path = write_image(tmp_path / "one" / "les\nion\x1b\u202e.png", (48, 64))
     session = opened(window, qtbot, path)
     assert window.windowTitle().startswith("les ion??.png")
-    session.keeping.save()
+    session.saving.save()
     qtbot.waitUntil(lambda: window.status.note.text() == "Saved les ion??_segmentation.png")
     assert not window.strip.sentence
     assert all(line.isprintable() for text in tips(window) for line in text.split("\n"))

@@ -181,16 +181,16 @@ def test_a_model_whose_weights_were_trained_answers_by_the_new_ones() -> None:
     image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
     noisy = torch.randn(1, 1, 16, 12)
 
-    def believed(asked: Model) -> Tensor:
+    def predicted_clean(asked: Model) -> Tensor:
         return asked.denoiser(image_chw, 5, [0])(noisy, 60)
 
-    before = believed(model)
-    assert torch.equal(believed(model), before)
+    before = predicted_clean(model)
+    assert torch.equal(predicted_clean(model), before)
     for weight in network.parameters():
         weight.lerp_(torch.ones_like(weight), 0.01)
-    after = believed(model)
+    after = predicted_clean(model)
     assert not torch.equal(after, before)
-    assert torch.equal(after, believed(Model(network, model.device)))
+    assert torch.equal(after, predicted_clean(Model(network, model.device)))
 
 
 def answer_of(program: str, threads: int) -> str:
