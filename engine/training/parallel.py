@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from engine.networks.device import choose
+from engine.networks.preload import load_optimizer
 from engine.types import Device
 
 
@@ -23,6 +24,7 @@ def group(device: Device = "auto") -> Iterator[None]:
     """Join the processes torchrun started, if it did; gloo on CPUs, nccl on CUDA devices.
 
     A process that ends by an exception, an interruption too, leaves without waiting for the others.
+    One that ends well has none of the group's threads left.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -30,6 +32,10 @@ def group(device: Device = "auto") -> Iterator[None]:
     cuda = choose(device).name == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Some of torch's functions take the group of the moment they are imported as a default, and so
+    # keep it for good. Imported by the optimizers, within the group, they kept gloo's threads
+    # running, and one that let go of a tensor while the interpreter ended aborted the process.
+    load_optimizer()
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield
