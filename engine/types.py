@@ -210,7 +210,7 @@ class EnsembleResult:
         """*The* uncertainty of the program, in [0, 1]: the error to be expected, as 1 − Dice.
 
         `metrics.expected_error` of the members; of four measures the best at ranking images by
-        their true error on val (docs/decisions/0013-doubt-is-the-expected-error.md).
+        their true error on val (docs/decisions/0013-report-uncertainty-as-expected-error.md).
         """
         return expected_error(self.members_nhw)
 

@@ -6,7 +6,7 @@ from engine.errors import UnknownArchitecture
 from engine.types import ModelSpec
 
 #: The text of the paper gives hidden 512 to all four; its count of 139k for the basic model is
-#: hidden 256 (docs/decisions/0002-paper-presets.md).
+#: hidden 256 (docs/decisions/0002-match-the-papers-parameter-counts.md).
 PRESETS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (

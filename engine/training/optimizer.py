@@ -63,7 +63,7 @@ def optimizers(network: nn.Module, weight_decay: float) -> list[torch.optim.Opti
     The weight decay is that of the matrices: AdamW's parameters have none.
 
     Measured on val after equal time: Muon learns more than twice as fast as AdamW alone
-    (docs/decisions/0009-muon.md).
+    (docs/decisions/0009-train-matrices-with-muon.md).
     """
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
