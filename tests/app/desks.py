@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.services.engine import Engine
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.state.settings import Settings
@@ -34,15 +35,20 @@ SETTINGS = Settings(sample=SampleSettings(steps=4, members=5, batch_size=2), run
 class Desk:
     """A session with a person before it, and everything it told them."""
 
-    def __init__(self, qtbot: QtBot, folder: Path, model: DiskModel | None = None) -> None:
+    def __init__(
+        self,
+        qtbot: QtBot,
+        folder: Path,
+        model: DiskModel | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         self.qtbot = qtbot
         self.folder = folder
         self.model = model or DiskModel()
         self.person = Person()
         self.settings_file = folder / "settings.json"
-        self.session = Session(
-            fake_engine(folder, self.model), self.person, QUICK, self.settings_file
-        )
+        engine = engine or fake_engine(folder, self.model)
+        self.session = Session(engine, self.person, QUICK, self.settings_file)
         self.failures: list[str] = []
         self.messages: list[str] = []
         self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))

@@ -12,9 +12,8 @@ from engine.framing import Frame
 from engine.masks.edits import write_mask
 from engine.types import Float, Sample
 from nca_seg_app.services.model_comparison import IMAGES, PICTURE_PX, compare
-from nca_seg_app.session import Session
-from tests.app.desks import QUICK, Desk, leave
-from tests.fakes import DiskModel, Person, disk, fake_engine, write_image
+from tests.app.desks import Desk, leave
+from tests.fakes import DiskModel, disk, fake_engine, write_image
 
 
 class Larger(DiskModel):
@@ -28,15 +27,10 @@ class TwoModels(Desk):
     """A desk whose fine-tuned models differ from the installed ones."""
 
     def __init__(self, qtbot: QtBot, folder: Path) -> None:
-        super().__init__(qtbot, folder)
-        self.child = Larger()
-        parent, child = self.model, self.child
+        parent, child = DiskModel(), Larger()
+        self.child = child
         engine = fake_engine(folder, parent, lambda path: child if path.stem == "best" else parent)
-        self.session.close()
-        self.session = Session(engine, Person(save="save"), QUICK, self.settings_file)
-        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
-        self.session.refresh_models()
-        self.settle()
+        super().__init__(qtbot, folder, parent, engine)
 
     def learn(self, count: int, *, to_the_end: bool = True) -> None:
         """Save what the parent says of so many images, learn from that and compare."""
