@@ -35,8 +35,9 @@ from engine.files import write_atomic
 from engine.masks import edits
 from engine.study.results import write_result
 from engine.types import EnsembleResult, Image
-from nca_seg_app.services.engine import Answer, PathKind, Whose, real_engine
+from nca_seg_app.services.engine import real_engine
 from nca_seg_app.services.error_messages import sentence
+from nca_seg_app.services.prompts import Answer, PathKind, Whose
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
 from nca_seg_app.ui.widgets.theme import apply_theme

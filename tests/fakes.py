@@ -30,7 +30,8 @@ from engine.types import (
     TrainSettings,
     TrainStep,
 )
-from nca_seg_app.services.engine import Answer, Engine, PathKind, Whose
+from nca_seg_app.services.engine import Engine
+from nca_seg_app.services.prompts import Answer, PathKind, Whose
 
 
 def disk(shape: tuple[int, int], radius: float = 0.3) -> NDArray[np.bool_]:

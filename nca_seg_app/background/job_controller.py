@@ -1,20 +1,18 @@
-"""A job under way has one owner: it ends once, and a job let go of is no longer listened to."""
+"""Runs one job at a time for a service: it ends once, and a job let go of is not listened to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from nca_seg_app.background.jobs import Job, Jobs, TimeLeft
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.background.jobs import Job, Jobs
+from nca_seg_app.background.time_left import TimeLeft
 
 
 class JobController(QObject):
-    """What segmenting, learning and exporting share: a run, with the time it still needs.
+    """What segmenting, fine-tuning and exporting share: a run, with the time it still needs.
 
     A subclass says what each event means, and each of the three ends; nothing runs by then.
     """
@@ -22,9 +20,8 @@ class JobController(QObject):
     #: The run began, paused, went on or ended.
     running_changed = Signal()
 
-    def __init__(self, session: Session, jobs: Jobs) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, jobs: Jobs, parent: QObject) -> None:
+        super().__init__(parent)
         self._jobs = jobs
         self._job: Job | None = None
         self._time_left = TimeLeft()
@@ -91,7 +88,6 @@ class JobController(QObject):
         job.cancelled.connect(ending(self._stopped))
         job.failed.connect(ending(self._fail))
         self.running_changed.emit()
-        self._session.update_state()
 
     def _let_go(self) -> None:
         """Listen to the run no more, whatever it still tells."""
@@ -111,4 +107,3 @@ class JobController(QObject):
         self._job = None
         slot(told)
         self.running_changed.emit()
-        self._session.update_state()

@@ -1,4 +1,4 @@
-"""All that the session needs from outside: the engine's slow functions and a person's answers."""
+"""The engine's functions that need torch or the installed models, behind one door."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from engine.errors import ChangedOutside
 from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images.reading import IMAGE_SUFFIXES
@@ -18,7 +17,6 @@ from engine.masks import edits
 from engine.networks import library
 from engine.networks.library import ModelEntry
 from engine.networks.preload import for_good, load_libraries, load_optimizer
-from engine.study.study import Status
 from engine.training.leftovers import Leftover, unfinished
 from engine.types import (
     CellStep,
@@ -31,45 +29,6 @@ from engine.types import (
     TrainSettings,
     TrainStep,
 )
-
-PathKind = Literal["image", "folder", "model", "mask", "dataset"]
-Answer = Literal["save", "discard", "cancel"]
-Whose = Literal["theirs", "mine", "both", "cancel"]
-
-
-class Prompts(Protocol):
-    """Questions to a person; the window implements it, tests fake it."""
-
-    def ask_save(self, name: str) -> Answer:
-        """What to do with the unsaved mask of the image `name`."""
-
-    def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
-        """Whose mask of the image `name` is kept, where another window or program wrote one.
-
-        Only "theirs" or "cancel" where the mask does not fit the image any more.
-        """
-
-    def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
-        """Where to open ("image", "folder", "model") or save ("mask", "dataset"), or None."""
-
-    def confirm(self, question: str) -> bool:
-        """Whether the person agrees."""
-
-
-@dataclass(frozen=True)
-class ImageRow:
-    """An image as the images panel lists it.
-
-    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is that
-    of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
-    a draft may lie over. `readable` is False once opening failed.
-    """
-
-    path: Path
-    status: Status = "new"
-    doubt: float | None = None
-    has_mask: bool = False
-    readable: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""What leaves the study is a copy, and takes the place of nothing without a person's word."""
+"""Exports copies of masks and data sets; replaces nothing without a person's word."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
@@ -17,9 +16,8 @@ from engine.study.export import ExportStep, export_dataset
 from engine.study.mask_files import keeps_masks
 from nca_seg_app.background.job_controller import JobController
 from nca_seg_app.background.jobs import Jobs
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.services.context import Context
+from nca_seg_app.services.saving import Saving
 
 SUFFIX = ".png"
 #: So many of what an export left out are named in its message.
@@ -41,9 +39,10 @@ class Export(JobController):
     #: Read `progress`.
     progress_changed = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, context: Context, saving: Saving) -> None:
         # Copying files and computing outlines need not wait for each other.
-        super().__init__(session, Jobs(session))
+        super().__init__(Jobs(context), context)
+        self._context, self._workspace, self._saving = context, context.workspace, saving
         self._folder = Path()
         self._progress = (0, 0)
 
@@ -54,11 +53,13 @@ class Export(JobController):
 
     def export_mask(self) -> None:
         """Ask for a file and write the open mask there."""
-        session, mask = self._session, self._session.saving.open_mask
+        mask = self._saving.open_mask
         if mask is None:
             return
         snapshot = mask.document.snapshot()
-        chosen = session.prompts.ask_path("mask", mask.path.with_name(mask_name(mask.path.stem)))
+        chosen = self._context.prompts.ask_path(
+            "mask", mask.path.with_name(mask_name(mask.path.stem))
+        )
         if chosen is None:
             return
         # Never in place of another suffix: the name may have a dot, or be that of a photograph.
@@ -67,18 +68,18 @@ class Export(JobController):
         there = file.resolve()
         # Not looked for among the images: there may be thousands, and the window waits.
         if there.exists() and there.parent.samefile(mask.study.folder) and is_image(there):
-            session.fail(MaskKept(file, "it is an image of this study"))
+            self._context.fail(MaskKept(file, "it is an image of this study"))
             return
         # The dialog has asked about the file that was chosen.
         if (
             file != chosen
             and file.exists()
-            and not session.prompts.confirm(f"{file.name} exists already. Replace it?")
+            and not self._context.prompts.confirm(f"{file.name} exists already. Replace it?")
         ):
             return
 
         def done(_: object) -> None:
-            session.message.emit(f"Exported {file.name}")
+            self._context.message.emit(f"Exported {file.name}")
             self.saved.emit(file)
 
         def work() -> None:
@@ -87,20 +88,22 @@ class Export(JobController):
                 raise MaskKept(file, "it is a mask of a study, which Save writes")
             write_mask(file, snapshot())
 
-        session.lane.run(work, done, session.fail)
+        self._context.lane.run(work, done, self._context.fail)
 
     def export_dataset(self) -> None:
         """Ask for a folder and write the study's saved masks there as a data set."""
-        session, study = self._session, self._session.study
+        study = self._workspace.study
         if study is None:
             return
         if self.running:
-            session.message.emit("A data set is being exported; wait for it or stop it first.")
+            self._context.message.emit(
+                "A data set is being exported; wait for it or stop it first."
+            )
             return
-        folder = session.prompts.ask_path("dataset", study.folder.with_name("dataset"))
+        folder = self._context.prompts.ask_path("dataset", study.folder.with_name("dataset"))
         if folder is None:
             return
-        keep_metadata = session.prompts.confirm(KEEP_METADATA)
+        keep_metadata = self._context.prompts.confirm(KEEP_METADATA)
         self._folder = folder
 
         def stream() -> Iterator[ExportStep]:
@@ -118,7 +121,7 @@ class Export(JobController):
 
     def may_close(self) -> bool:
         """Ask about an export under way; False where the person stays."""
-        return not self.running or self._session.prompts.confirm(
+        return not self.running or self._context.prompts.confirm(
             "A data set is being exported. Stop it? The samples written so far are one."
         )
 
@@ -138,14 +141,14 @@ class Export(JobController):
     def _complete(self, step: ExportStep | None) -> None:
         count = step.written if step is not None else 0
         noun = "sample" if count == 1 else "samples"
-        self._session.message.emit(f"Exported {count} {noun} to {self._folder}")
+        self._context.message.emit(f"Exported {count} {noun} to {self._folder}")
         self._tell_left_out(step)
         if count:
             self.saved.emit(self._folder)
 
     def _stopped(self, step: ExportStep | None) -> None:
         count = f"{step.written} of {step.total}" if step is not None else "none"
-        self._session.message.emit(
+        self._context.message.emit(
             f"Stopped: {count} of the samples are in {self._folder}, which can be used as it is."
         )
         self._tell_left_out(step)
@@ -159,7 +162,7 @@ class Export(JobController):
         more = f" and {len(step.left_out) - NAMED} more" if len(step.left_out) > NAMED else ""
         counts = f"{step.written} of {step.total} samples were written"
         problem = f"{counts}, left out: {', '.join(named)}{more}"
-        self._session.fail(DatasetProblem(self._folder, problem))
+        self._context.fail(DatasetProblem(self._folder, problem))
 
     def _fail(self, error: BaseException) -> None:
-        self._session.fail(error)
+        self._context.fail(error)

@@ -1,4 +1,4 @@
-"""A model learns from saved masks into a new model beside its parent, never in its place."""
+"""Fine-tunes a model on the saved masks into a new model beside its parent, never in its place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
@@ -18,10 +17,9 @@ from engine.study.study import study_dataset
 from engine.training.leftovers import Leftover
 from engine.types import ModelSpec, Sample, TrainSettings, TrainStep, evenly
 from nca_seg_app.background.job_controller import JobController
+from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_comparison import ModelComparison
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.services.model_library import ModelLibrary
 
 
 class Curve:
@@ -50,7 +48,7 @@ class FineTuning(JobController):
     """A fine-tuning under way, its curve, and the new model it leads to.
 
     What one that was killed had learned is offered in the same way when the window is opened again.
-    `comparing` shows what that outlines otherwise than its parent.
+    A model comparison shows what that outlines otherwise than its parent.
     """
 
     #: The curve grew or is a new one.
@@ -58,8 +56,9 @@ class FineTuning(JobController):
     #: `candidate` is another one, or None.
     candidate_changed = Signal()
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, session.jobs)
+    def __init__(self, context: Context, models: ModelLibrary, comparison: ModelComparison) -> None:
+        super().__init__(context.jobs, context)
+        self._context, self._workspace, self._models = context, context.workspace, models
         self._keeps = False
         self._parent: ModelEntry | None = None
         self._curve = Curve()
@@ -68,8 +67,8 @@ class FineTuning(JobController):
         #: Of the folder, until the person has decided: other windows shall not take it for killed.
         self._lock: Lock | None = None
         self._interrupted: ModelSpec | None = None
-        self.comparison = ModelComparison(session, self)
-        session.model_library.listed.connect(self._look_for_leftovers)
+        self._comparison = comparison
+        self._models.listed.connect(self._look_for_leftovers)
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
@@ -98,23 +97,23 @@ class FineTuning(JobController):
 
     def finetune(self, settings: TrainSettings | None = None) -> None:
         """Fine-tune the chosen model on the study's saved masks."""
-        session, study, entry = self._session, self._session.study, self._session.model
-        if study is None or entry is None or session.jobs.current is not None:
+        study, entry = self._workspace.study, self._models.chosen
+        if study is None or entry is None or self._context.jobs.current is not None:
             return
-        if self._candidate is not None and not session.prompts.confirm(
+        if self._candidate is not None and not self._context.prompts.confirm(
             "The new model has not been added to your models. Drop it and train another one?"
         ):
             return
         if settings is not None:
-            session.change_settings(learn=settings)
-        chosen, device = session.settings.learn, session.settings.device
-        shelf, engine, curve = session.model_library.shelf, session.engine, Curve()
+            self._context.change_settings(learn=settings)
+        chosen, device = self._context.settings.learn, self._context.settings.device
+        cache, engine, curve = self._models.cache, self._context.engine, Curve()
         folder = engine.training_folder(entry)
 
         def stream() -> Iterator[TrainStep]:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(folder, "window")
-            handle = shelf.get(entry, device).handle
+            handle = cache.get(entry, device).handle
             dataset = study_dataset(study)
             curve.judged = evenly(dataset.split("val"), chosen.validation_images)
             events = engine.finetune(handle, dataset, chosen, folder)
@@ -142,16 +141,20 @@ class FineTuning(JobController):
 
     def accept(self) -> None:
         """Add the candidate to the models, beside its parent, and choose it."""
-        session, candidate, parent = self._session, self._candidate, self._parent
+        candidate, parent = self._candidate, self._parent
         if candidate is None or parent is None:
             return
 
         def done(entry: ModelEntry) -> None:
             self.discard()
-            session.model_library.add(entry)
-            session.message.emit(f"{entry.name} is in the list beside {parent.name}, and chosen.")
+            self._models.add(entry)
+            self._context.message.emit(
+                f"{entry.name} is in the list beside {parent.name}, and chosen."
+            )
 
-        session.lane.run(lambda: session.engine.install(candidate, parent), done, session.fail)
+        self._context.lane.run(
+            lambda: self._context.engine.install(candidate, parent), done, self._context.fail
+        )
 
     def discard(self) -> None:
         """Drop the candidate; the models stay as they are."""
@@ -161,7 +164,7 @@ class FineTuning(JobController):
 
     def may_close(self) -> bool:
         """Ask about what closing would cost; False where the person stays."""
-        confirm = self._session.prompts.confirm
+        confirm = self._context.prompts.confirm
         if self.running:
             return confirm(
                 "Training is under way. Stop it? What it has learned so far will be lost."
@@ -176,9 +179,9 @@ class FineTuning(JobController):
         if candidate != self._candidate:
             self._candidate = candidate
             if candidate is not None and self._parent is not None:
-                self.comparison.begin(self._parent.path, candidate, self._curve.judged)
+                self._comparison.begin(self._parent.path, candidate, self._curve.judged)
             else:
-                self.comparison.forget()
+                self._comparison.forget()
             self.candidate_changed.emit()
 
     def _clean_up(self) -> None:
@@ -187,16 +190,15 @@ class FineTuning(JobController):
         if self._lock is not None:
             self._lock.release()
         if folder is not None:
-            self._session.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
+            self._context.lane.run(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     def _look_for_leftovers(self) -> None:
-        session = self._session
-        session.model_library.listed.disconnect(self._look_for_leftovers)
-        session.lane.run(session.engine.unfinished, self._offer, session.fail)
+        self._models.listed.disconnect(self._look_for_leftovers)
+        self._context.lane.run(self._context.engine.unfinished, self._offer, self._context.fail)
 
     def _offer(self, left: Leftover | None) -> None:
         """Let the person decide about what a fine-tuning that was killed had learned."""
-        session, entries = self._session, self._session.models
+        entries = self._models.entries
         if left is None or self.running or self._candidate is not None or not entries:
             return
         with suppress(FolderInUse):
@@ -205,7 +207,7 @@ class FineTuning(JobController):
             self._parent = (*parents, *entries)[0]
             self._folder, self._interrupted = left.weights.parent, left.spec
             self._set_candidate(left.weights)
-            session.message.emit(
+            self._context.message.emit(
                 f"A fine-tuning of {self._parent.name} was interrupted. What it had learned waits "
                 "in the Training panel: add it to your models, or discard it."
             )
@@ -232,13 +234,13 @@ class FineTuning(JobController):
         else:
             self._clean_up()
         self.curve_changed.emit()
-        self._session.fail(error)
+        self._context.fail(error)
 
     def _keep(self, step: TrainStep | None) -> None:
         if step is not None and step.best_path is not None:
             self._set_candidate(step.best_path)
         else:
             self._clean_up()
-            self._session.message.emit(
+            self._context.message.emit(
                 "Stopped before the first validation: there is no new model to keep."
             )

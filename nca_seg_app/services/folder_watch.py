@@ -1,24 +1,22 @@
-"""What other windows and programs do to the open folder is seen, and told before it matters."""
+"""Watches the open folder for what other windows and programs do to it, and tells it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer
+from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 
 from engine.study.study import Study
 from engine.types import Base
-from nca_seg_app.services.engine import ImageRow
+from nca_seg_app.services.context import Context
 from nca_seg_app.services.mask_writing import OpenMask
+from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.study_reader import listed
 from nca_seg_app.state.image_order import merged
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.state.workspace import ImageRow
 
 #: Whoever copies a thousand images into the folder shall not have it listed a thousand times.
 REST_MS = 400
@@ -34,9 +32,12 @@ class FolderWatch(QObject):
     read again only when a person asks for that.
     """
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    #: Images came or went.
+    listed = Signal()
+
+    def __init__(self, context: Context, saving: Saving) -> None:
+        super().__init__(context)
+        self._context, self._workspace, self._saving = context, context.workspace, saving
         self._listed_at: tuple[Study | None, Moments] = (None, ())
         #: What was told of the open image, so that it is told once.
         self._told: tuple[Path, Base] | None = None
@@ -44,20 +45,20 @@ class FolderWatch(QObject):
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self.look)
         self._watcher.directoryChanged.connect(self._timer.start)
-        session.image_changed.connect(self._follow)
-        session.saving.saved.connect(self._follow)
+        context.workspace.image_changed.connect(self._follow)
+        self._saving.saved.connect(self._follow)
         if isinstance(application := QGuiApplication.instance(), QGuiApplication):
             application.applicationStateChanged.connect(self._wake)
 
     def look(self, then: Callable[[], None] = lambda: None) -> None:
         """See what changed on disk; `then` once images that came are listed."""
-        session, study, mask = self._session, self._session.study, self._session.saving.open_mask
+        study, mask = self._workspace.study, self._saving.open_mask
         if study is None:
             then()
             return
         if mask is not None:
             # In the lane, where no save of one's own is half done.
-            session.lane.run(
+            self._context.lane.run(
                 lambda: mask.study.base(mask.path),
                 lambda found: self._compare(mask, found),
                 lambda _: self._tell_gone(mask),
@@ -76,7 +77,7 @@ class FolderWatch(QObject):
 
         def done(found: tuple[Moments, tuple[ImageRow, ...] | None]) -> None:
             moments, rows = found
-            if study is session.study and rows is not None:
+            if study is self._workspace.study and rows is not None:
                 self._listed_at = study, moments
                 self._take(rows)
             # The folder for masks may be there by now.
@@ -84,7 +85,7 @@ class FolderWatch(QObject):
             then()
 
         # A folder that is gone is told with its open image.
-        session.aside.run(work, done, lambda _: then())
+        self._context.aside.run(work, done, lambda _: then())
 
     def close(self) -> None:
         """Look no more."""
@@ -93,14 +94,18 @@ class FolderWatch(QObject):
             self._watcher.removePaths(paths)
 
     def _take(self, found: tuple[ImageRow, ...]) -> None:
-        session = self._session
-        rows, count = merged(session.images, found, session.path, session.opening.whole)
-        session.take_rows(rows)
+        workspace = self._workspace
+        rows, count = merged(workspace.images, found, workspace.path, workspace.is_whole_folder)
+        # Statuses alone move nothing under a person's hand.
+        if workspace.set_images(rows):
+            self.listed.emit()
         if count:
-            session.message.emit(f"{count:,} new image{'s were' if count > 1 else ' was'} found.")
+            self._context.message.emit(
+                f"{count:,} new image{'s were' if count > 1 else ' was'} found."
+            )
 
     def _follow(self) -> None:
-        study = self._session.study
+        study = self._workspace.study
         wanted = {str(each) for each in (study.folder, study.masks_folder)} if study else set()
         watched = set(self._watcher.directories())
         if gone := watched - wanted:
@@ -114,8 +119,8 @@ class FolderWatch(QObject):
 
     def _compare(self, mask: OpenMask, found: Base) -> None:
         """Tell once that what lies on disk is not what the open mask was drawn over."""
-        session, base = self._session, mask.on_disk.base
-        if mask.document is not session.document or found == base:
+        base = mask.on_disk.base
+        if mask.document is not self._workspace.document or found == base:
             return
         if self._told != (mask.path, found):
             self._told = mask.path, found
@@ -123,14 +128,14 @@ class FolderWatch(QObject):
                 self._tell_gone(mask)
                 return
             what = "" if found.image != base.image else "The mask of "
-            session.message.emit(
+            self._context.message.emit(
                 f"{what}{mask.path.name} was changed by another window or program. "
                 "Reload Image (F5) shows it; saving asks first."
             )
 
     def _tell_gone(self, mask: OpenMask) -> None:
-        if mask.document is self._session.document:
-            self._session.message.emit(
+        if mask.document is self._workspace.document:
+            self._context.message.emit(
                 f"{mask.path.name} is not there any more. What you draw is kept; "
                 "Export Mask saves it elsewhere."
             )

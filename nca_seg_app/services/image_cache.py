@@ -1,4 +1,4 @@
-"""The images beside the open one are read before they are asked for, within a bound of memory."""
+"""Reads the images beside the open one before they are asked for, within a bound of memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -14,10 +13,9 @@ from engine.errors import EngineError
 from engine.files import Stamp, stamp
 from engine.images.reading import read_image
 from engine.types import Image
-from nca_seg_app.background.jobs import Tasks
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.background.tasks import Tasks
+from nca_seg_app.services.context import Context
+from nca_seg_app.state.image_order import ImageOrder
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +26,9 @@ REST_MS = 100
 class ImageCache(QObject):
     """The next and the previous image of the list, kept as they were read."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, context: Context, image_order: ImageOrder) -> None:
+        super().__init__(context)
+        self._context, self._workspace, self._image_order = context, context.workspace, image_order
         # A thread of its own: previews and thumbnails shall not wait for whole images.
         self._tasks = Tasks(self)
         self._lock = Lock()
@@ -42,9 +40,9 @@ class ImageCache(QObject):
         self._too_large: set[Path] = set()
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
-        session.image_changed.connect(self._timer.start)
-        session.image_order.changed.connect(self._timer.start)
-        session.settings_changed.connect(self._follow_settings)
+        context.workspace.image_changed.connect(self._timer.start)
+        self._image_order.changed.connect(self._timer.start)
+        self._context.settings_changed.connect(self._follow_settings)
 
     @property
     def held_mb(self) -> float:
@@ -82,13 +80,13 @@ class ImageCache(QObject):
 
     @property
     def _most_mb(self) -> float:
-        settings = self._session.settings
+        settings = self._context.settings
         return settings.cache_mb - settings.thumbnails_mb
 
     def _look(self) -> None:
-        session, image_order = self._session, self._session.image_order
+        image_order = self._image_order
         places = [image_order.neighbour(step) for step in (1, -1)]
-        wanted = tuple(session.images[place].path for place in places if place is not None)
+        wanted = tuple(self._workspace.images[place].path for place in places if place is not None)
         if wanted != self._wanted:
             self._wanted = wanted
             self._too_large.clear()

@@ -1,22 +1,26 @@
-"""What runs ahead never delays, changes or blocks what the person does."""
+"""Segments upcoming images while idle; gives way to the user."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.files import Stamp, stamp
 from engine.images.reading import read_image
 from engine.types import EnsembleResult, Image
-from nca_seg_app.background.jobs import Job, TimeLeft
+from nca_seg_app.background.jobs import Job
+from nca_seg_app.services.context import Context
+from nca_seg_app.services.image_cache import ImageCache
+from nca_seg_app.services.model_library import ModelLibrary
+from nca_seg_app.services.proposal import Proposal
 from nca_seg_app.services.run import Run
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.survey import Survey
+from nca_seg_app.state.image_order import ImageOrder
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ REST_MS = 250
 KEPT_BYTES = 64 * 1024 * 1024
 
 
-class Forerun:
+class _Task:
     """A run on an image that need not be open. `result` is None before its end.
 
     `surveys` where the doubt of one image after the other is wanted.
@@ -69,113 +73,91 @@ class Lookahead(QObject):
     well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` the least
     doubtful go. What is kept is proposed when its image is opened, and belongs to the folder,
     model, settings and device it began with: with others it is dropped.
-
-    A survey goes on to all new images whose doubt is not known, which then can be sorted by it.
     """
 
     #: `path` is another one, or None.
     changed = Signal()
+    #: A run reached its end: carries the image's path and its result.
+    finished = Signal(object, object)
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(
+        self,
+        context: Context,
+        models: ModelLibrary,
+        image_order: ImageOrder,
+        image_cache: ImageCache,
+        segmentation: Segmentation,
+        proposal: Proposal,
+        survey: Survey,
+    ) -> None:
+        super().__init__(context)
+        self._context, self._workspace, self._models = context, context.workspace, models
+        self._image_order, self._image_cache = image_order, image_cache
+        self._segmentation, self._proposal, self._survey = segmentation, proposal, survey
         self._terms = self._terms_now()
         self._used: set[Path] = set()
         self._failed: set[Path] = set()
-        self._kept: list[Forerun] = []
-        self._forerun: Forerun | None = None
+        self._kept: list[_Task] = []
+        self._task: _Task | None = None
         self._job: Job | None = None
         self._closed = False
-        self._survey: TimeLeft | None = None
-        self._surveyed: set[Path] = set()
-        #: Other settings held before, so that doubts already known may be of those.
-        self._mixed = False
-        self._to_survey = 0
+        #: The version of the open image's file that was read.
         self._opened: Stamp | None = None
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._look)
-        session.image_changed.connect(self._note_image)
-        segmentation = session.segmentation
         segmentation.completed.connect(self._note_use)
-        segmentation.result_changed.connect(self._note_decision)
+        proposal.changed.connect(self._note_decision)
+        survey.begun.connect(self._note_survey)
+        survey.stopped.connect(self._drop_survey)
+        workspace = context.workspace
+        workspace.image_changed.connect(self._note_image)
         for signal in (
-            session.settings_changed,
-            session.model_changed,
-            session.image_changed,
-            session.images_changed,
-            session.image_order.changed,
-            session.jobs.changed,
+            context.settings_changed,
+            models.chosen_changed,
+            workspace.image_changed,
+            workspace.images_changed,
+            image_order.changed,
+            context.jobs.changed,
         ):
             signal.connect(self._follow)
 
     @property
     def path(self) -> Path | None:
         """The image that is worked on, or None."""
-        return self._forerun.path if self._forerun is not None else None
+        return self._task.path if self._task is not None else None
 
     @property
     def kept(self) -> tuple[Path, ...]:
         """The images whose results wait to be opened."""
-        return tuple(forerun.path for forerun in self._kept)
-
-    @property
-    def surveys(self) -> bool:
-        """Whether the doubt of all new images is being found."""
-        return self._survey is not None
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """(images done, images in all) of the survey; (0, 0) where there is none."""
-        total = self._to_survey if self.surveys else 0
-        return total - len(self._unknown()) if total else 0, total
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time the survey still needs, or None while that is unknown."""
-        return self._survey.seconds if self._survey is not None else None
-
-    def survey(self) -> None:
-        """Find the doubt of all new images, one after the other; asked again, stop."""
-        if self.surveys:
-            self._end_survey("Stopped")
-            return
-        self._failed.clear()
-        if unknown := len(self._unknown()):
-            self._survey, self._to_survey = TimeLeft(), unknown
-            self._survey.note(0, self._to_survey)
-            self._session.update_state()
-            self.changed.emit()
-            self._follow()
-        else:
-            self._session.message.emit("The doubt of every new image is known.")
+        return tuple(task.path for task in self._kept)
 
     def propose(self) -> None:
         """Put up what is kept for the open image, unless a person has begun with it."""
-        for forerun in self._kept:
-            if forerun.path == self._session.path and self._is_untouched():
-                self._kept.remove(forerun)
-                result, image = forerun.result, self._session.image
-                if result is not None and image is not None and forerun.fits(image):
-                    self._session.segmentation.propose(forerun.run, result)
+        for task in self._kept:
+            if task.path == self._workspace.path and self._is_untouched():
+                self._kept.remove(task)
+                result, image = task.result, self._workspace.image
+                if result is not None and image is not None and task.fits(image):
+                    self._segmentation.put_up(task.run, result)
                 return
 
     def remember(self) -> None:
         """Keep the whole result of the open image, where nothing was decided or drawn yet."""
-        session, document = self._session, self._session.document
-        segmentation, chosen = session.segmentation, Run.chosen(session)
-        run, result, row = segmentation.run, segmentation.result, session.row
+        document = self._workspace.document
+        segmentation, chosen = self._segmentation, Run.chosen(self._context, self._models)
+        run, result, row = segmentation.run, segmentation.result, self._workspace.row
         if run is None or result is None or row is None or document is None or chosen is None:
             return
         whole = result.done == result.total and run.terms == chosen.terms
         if whole and row.status == "new" and document.is_empty:
-            forerun = Forerun(row.path, run, surveys=False)
-            forerun.result, forerun.stamp = result, self._opened
-            if forerun.nbytes <= KEPT_BYTES:
-                self._keep(forerun)
+            task = _Task(row.path, run, surveys=False)
+            task.result, task.stamp = result, self._opened
+            if task.nbytes <= KEPT_BYTES:
+                self._keep(task)
 
     def _note_image(self) -> None:
         # Of the file as it was read: it may be another one when the image is left.
-        path = self._session.path
+        path = self._workspace.path
         self._opened = stamp(path) if path is not None else None
 
     def close(self) -> None:
@@ -186,18 +168,18 @@ class Lookahead(QObject):
     # Inside
 
     def _terms_now(self) -> tuple[Any, ...]:
-        session, run = self._session, Run.chosen(self._session)
-        return session.study, run.terms if run is not None else None
+        run = Run.chosen(self._context, self._models)
+        return self._workspace.study, run.terms if run is not None else None
 
     def _is_untouched(self) -> bool:
-        session, row, document = self._session, self._session.row, self._session.document
+        row, document = self._workspace.row, self._workspace.document
         return (
             row is not None
             and row.status == "new"
             and document is not None
             and document.revision == 0
             and document.is_empty
-            and session.segmentation.run is None
+            and self._segmentation.run is None
         )
 
     def _follow(self) -> None:
@@ -206,19 +188,14 @@ class Lookahead(QObject):
             before, self._terms = self._terms, terms
             self._used.clear()
             self._drop()
-            # Doubts of two models, or of two numbers of members, are not to be compared.
-            self._mixed = terms[0] == before[0]
-            if self.surveys:
-                why = "other settings hold" if self._mixed else "another folder is open"
-                self._end_survey(f"Stopped, since {why}")
-        if not self._session.settings.run_ahead and not self.surveys:
+            self._survey.forget(same_folder=terms[0] == before[0])
+        if not self._context.settings.run_ahead and not self._survey.running:
             self._give_up()
         elif not self._closed:
             self._timer.start()
 
     def _drop(self) -> None:
         self._failed.clear()
-        self._surveyed.clear()
         self._kept.clear()
         self._give_up()
 
@@ -226,154 +203,141 @@ class Lookahead(QObject):
         job, self._job = self._job, None
         if job is not None:
             job.cancel()
-        self._set_forerun(None)
+        self._set_task(None)
 
     def _note_use(self) -> None:
-        session, run, path = self._session, self._session.segmentation.run, self._session.path
-        chosen = Run.chosen(session)
-        if run is None or path is None or chosen is None or session.segmentation.result is None:
+        run, path = self._segmentation.run, self._workspace.path
+        chosen = Run.chosen(self._context, self._models)
+        if run is None or path is None or chosen is None or self._segmentation.result is None:
             return
         if run.terms == chosen.terms:
             self._used.add(path)
             self._follow()
 
     def _note_decision(self) -> None:
-        segmentation = self._session.segmentation
+        segmentation = self._segmentation
         if segmentation.result is not None and not segmentation.proposed:
             self._note_use()
 
     def _look(self) -> None:
-        session, run = self._session, Run.chosen(self._session)
-        if self._closed or self._forerun is not None or not session.jobs.free or run is None:
+        run = Run.chosen(self._context, self._models)
+        if self._closed or self._task is not None or not self._context.jobs.free or run is None:
             return
         path, surveys = self._next(), False
-        if path is None and self.surveys:
-            unknown, surveys = self._unknown(), True
+        if path is None and self._survey.running:
+            unknown, surveys = self._survey.unknown(), True
             path = unknown[0] if unknown else None
-            if path is None and session.lane.pending:
+            if path is None and self._context.lane.pending:
                 # The last doubt is still being written.
                 self._timer.start()
             elif path is None:
-                self._end_survey("Done")
+                self._survey.stop("Done")
         if path is not None:
             # A survey's images are not those that are opened next.
-            reader = read_image if surveys else session.image_cache.read
-            forerun = Forerun(path, run, surveys, reader)
-            self._set_forerun(forerun)
+            reader = read_image if surveys else self._image_cache.read
+            task = _Task(path, run, surveys, reader)
+            self._set_task(task)
             # Before the job, which can then be stopped within one step from its beginning.
-            session.aside.run(
-                forerun.read,
-                lambda image: self._begin(forerun, image),
-                lambda error: self._refuse(forerun, error),
+            self._context.aside.run(
+                task.read,
+                lambda image: self._begin(task, image),
+                lambda error: self._refuse(task, error),
             )
 
-    def _begin(self, forerun: Forerun, image: Image) -> None:
-        session = self._session
-        if forerun is not self._forerun:
+    def _begin(self, task: _Task, image: Image) -> None:
+        if task is not self._task:
             return
-        if not session.jobs.free:
-            self._set_forerun(None)
+        if not self._context.jobs.free:
+            self._set_task(None)
             return
-        job = self._job = session.jobs.start_spare(lambda: forerun.run.stream(session, image))
-        job.completed.connect(lambda result: self._end(job, forerun, result))
+        job = self._job = self._context.jobs.start_spare(
+            lambda: task.run.stream(self._models, image)
+        )
+        job.completed.connect(lambda result: self._end(job, task, result))
         job.cancelled.connect(lambda _: self._end(job))
         # The log has it already.
-        job.failed.connect(lambda error: self._break(job, forerun, error))
+        job.failed.connect(lambda error: self._break(job, task, error))
 
-    def _refuse(self, forerun: Forerun, error: BaseException) -> None:
+    def _refuse(self, task: _Task, error: BaseException) -> None:
         # The person meets the trouble in opening the image.
-        log.info("%s is not segmented ahead: %s", forerun.path, error)
-        if forerun is self._forerun:
-            self._failed.add(forerun.path)
-            self._set_forerun(None)
+        log.info("%s is not segmented ahead: %s", task.path, error)
+        if task is self._task:
+            self._note_failed(task.path)
+            self._set_task(None)
             self._follow()
 
-    def _break(self, job: Job, forerun: Forerun, error: BaseException) -> None:
-        if self.surveys and job is self._job:
+    def _break(self, job: Job, task: _Task, error: BaseException) -> None:
+        if self._survey.running and job is self._job:
             # It would fail at the next image as well, and the person waits for it.
-            self._session.fail(error)
-            self._end_survey("Stopped")
-        self._end(job, forerun)
+            self._context.fail(error)
+            self._survey.stop()
+        self._end(job, task)
 
     def _next(self) -> Path | None:
         """The next image to work on: nothing if the first without a mask is done with."""
-        session, document = self._session, self._session.document
-        if not session.settings.run_ahead or document is None or not self._used:
+        document = self._workspace.document
+        if not self._context.settings.run_ahead or document is None or not self._used:
             return None
         done_with = {*self._failed, *self.kept}
-        if self._is_untouched() and session.path not in done_with:
-            return session.path
-        if session.path not in self._used:
+        if self._is_untouched() and self._workspace.path not in done_with:
+            return self._workspace.path
+        if self._workspace.path not in self._used:
             return None
-        if session.segmentation.result is None and document.is_empty:
+        if self._segmentation.result is None and document.is_empty:
             return None
-        rows = session.images
-        places = session.image_order.way(1)
+        rows = self._workspace.images
+        places = self._image_order.way(1)
         first = next((rows[place] for place in places if rows[place].status == "new"), None)
         return first.path if first is not None and first.path not in done_with else None
 
-    def _unknown(self) -> list[Path]:
-        """The new images whose doubt is to be found."""
-        return [
-            row.path
-            for row in self._session.images
-            if row.status == "new"
-            and (row.doubt is None or self._mixed)
-            and row.readable
-            and row.path not in self._failed
-            and row.path not in self._surveyed
-        ]
+    def _note_failed(self, path: Path) -> None:
+        self._failed.add(path)
+        self._survey.note_failed(path)
 
-    def _end_survey(self, how: str) -> None:
-        rows = self._session.images
-        known = sum(row.doubt is not None for row in rows)
-        failed = f", {len(self._failed):,} cannot be segmented" if self._failed else ""
-        self._survey = None
-        if self._forerun is not None and self._forerun.surveys:
+    def _note_survey(self) -> None:
+        # What failed before is tried again.
+        self._failed.clear()
+        self._follow()
+
+    def _drop_survey(self) -> None:
+        if self._task is not None and self._task.surveys:
             self._give_up()
-        self._session.message.emit(
-            f"{how}: the doubt of {known:,} of {len(rows):,} images is known{failed}. "
-            "“Most doubt first” sorts by it."
-        )
-        self._session.update_state()
-        self.changed.emit()
 
     def _end(
-        self, job: Job, forerun: Forerun | None = None, result: EnsembleResult | None = None
+        self, job: Job, task: _Task | None = None, result: EnsembleResult | None = None
     ) -> None:
-        """What the job told last; without `forerun` it was stopped for a person's work."""
+        """What the job told last; without `task` it was stopped for a person's work."""
         if job is not self._job:
             return
         self._job = None
-        self._set_forerun(None)
-        if forerun is not None and result is None:
-            self._failed.add(forerun.path)
-        elif forerun is not None and result is not None:
-            forerun.result = result
-            self._keep(forerun)
-            self._session.saving.note_doubt(forerun.path, result, quietly=True)
+        self._set_task(None)
+        if task is not None and result is None:
+            self._note_failed(task.path)
+        elif task is not None and result is not None:
+            task.result = result
+            self._keep(task)
+            self.finished.emit(task.path, result)
             # The list knows its doubt in a moment.
-            self._surveyed.add(forerun.path)
+            self._survey.note_done(task.path)
             # It may have been opened meanwhile.
             self.propose()
         self._follow()
-        if self._survey is not None:
-            self._survey.note(*self.progress)
-            self.changed.emit()
+        if self._survey.running:
+            self._survey.note_progress()
             # Nobody goes through the list meanwhile, or the job would have been stopped for it.
             QTimer.singleShot(0, self, self._look)
 
-    def _keep(self, forerun: Forerun) -> None:
-        others = [each for each in self._kept if each.path != forerun.path]
-        room = KEPT_BYTES - forerun.nbytes
-        doubts = {row.path: row.doubt or 0.0 for row in self._session.images}
+    def _keep(self, task: _Task) -> None:
+        others = [each for each in self._kept if each.path != task.path]
+        room = KEPT_BYTES - task.nbytes
+        doubts = {row.path: row.doubt or 0.0 for row in self._workspace.images}
         # The most doubtful are looked at first, and the newest, so it is the others that go. The
         # newest stays whatever its size: else it would be drawn again and again.
         while others and sum(each.nbytes for each in others) > room:
             others.remove(min(others, key=lambda each: doubts.get(each.path, 0.0)))
-        self._kept = [*others, forerun]
+        self._kept = [*others, task]
 
-    def _set_forerun(self, forerun: Forerun | None) -> None:
-        if forerun is not self._forerun:
-            self._forerun = forerun
+    def _set_task(self, task: _Task | None) -> None:
+        if task is not self._task:
+            self._task = task
             self.changed.emit()

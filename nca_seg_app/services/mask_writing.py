@@ -14,7 +14,7 @@ from engine.study.records import Seen
 from engine.study.study import Study
 from engine.types import Base, Origin
 from nca_seg_app.services.annotation import Source
-from nca_seg_app.services.engine import Whose
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.state.document import Mask, MaskDocument
 
 

@@ -1,4 +1,4 @@
-"""What a new model outlines otherwise than its parent, on images that it did not learn from."""
+"""Compares a new model with its parent, on images that it did not learn from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,8 @@ from engine.images.reading import read_image
 from engine.masks import edits
 from engine.metrics import dice
 from engine.types import Sample, SampleSettings, evenly
+from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
 
 #: More would take longer than a person looks at them.
 IMAGES = 8
@@ -60,14 +58,14 @@ class ModelComparison(QObject):
     #: `found` or `total` is another one.
     changed = Signal()
 
-    def __init__(self, session: Session, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session = session
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._context = context
         self._models: Callable[[], tuple[Any, ...]] = tuple
         self._found: tuple[Compared, ...] = ()
         self._waiting: tuple[Sample, ...] = ()
         self._busy = False
-        session.jobs.changed.connect(self._go_on)
+        self._context.jobs.changed.connect(self._go_on)
 
     @property
     def found(self) -> tuple[Compared, ...]:
@@ -81,7 +79,7 @@ class ModelComparison(QObject):
 
     def begin(self, before: Path, after: Path, judged: Sequence[Sample]) -> None:
         """Compare two models' files on some of `judged`, in place of what was compared before."""
-        engine, device = self._session.engine, self._session.settings.device
+        engine, device = self._context.engine, self._context.settings.device
         # In the thread that compares, and once.
         self._models = cache(
             lambda: tuple(engine.load_model(path, device) for path in (before, after))
@@ -97,8 +95,8 @@ class ModelComparison(QObject):
         self.changed.emit()
 
     def _go_on(self) -> None:
-        session, models = self._session, self._models
-        if self._busy or not self._waiting or session.jobs.current is not None:
+        models = self._models
+        if self._busy or not self._waiting or self._context.jobs.current is not None:
             return
         sample = self._waiting[0]
 
@@ -115,7 +113,7 @@ class ModelComparison(QObject):
 
         def failed(error: BaseException) -> None:
             if models is self._models:
-                session.fail(error)
+                self._context.fail(error)
                 if not isinstance(error, (UnreadableImage, UnreadableMask)):
                     # It would fail on the other images as well.
                     self._waiting = self._waiting[:1]
@@ -123,10 +121,10 @@ class ModelComparison(QObject):
 
         def work() -> Compared | None:
             # Closing, and another candidate, need not wait for an image to its end.
-            return compare(session.engine, models(), sample, lambda: models is self._models)
+            return compare(self._context.engine, models(), sample, lambda: models is self._models)
 
         self._busy = True
-        session.aside.run(work, done, failed)
+        self._context.aside.run(work, done, failed)
 
 
 def compare(

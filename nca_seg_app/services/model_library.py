@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from engine.files import stamp
 from engine.networks.library import ModelEntry
 from engine.types import Device
+from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Loaded:
     device_text: str
 
 
-class Shelf:
-    """The last loaded model; threads that ask at the same time load it once."""
+class ModelCache:
+    """Keeps the last loaded model; threads that ask at the same time load it once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -38,7 +36,7 @@ class Shelf:
 
     @property
     def loaded(self) -> Loaded | None:
-        """The model on the shelf, without waiting for one that is being loaded."""
+        """The model that is loaded, without waiting for one that is being loaded."""
         return self._loaded
 
     def has(self, entry: ModelEntry, device: Device) -> bool:
@@ -68,10 +66,14 @@ class ModelLibrary(QObject):
     #: Another one is chosen, or it runs elsewhere.
     chosen_changed = Signal()
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
-        self.shelf = Shelf(session.engine)
+    #: A model was taken out of the list; carries its entry.
+    removed = Signal(object)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._context = context
+        self.engine = context.engine
+        self.cache = ModelCache(context.engine)
         self._entries: tuple[ModelEntry, ...] = ()
         self._chosen: ModelEntry | None = None
 
@@ -88,33 +90,33 @@ class ModelLibrary(QObject):
     @property
     def device_text(self) -> str:
         """Where the loaded model runs, as "CPU · bf16"; empty until one is loaded."""
-        loaded = self.shelf.loaded
+        loaded = self.cache.loaded
         return loaded.device_text if loaded is not None else ""
 
     def refresh(self) -> None:
         """Look again which models are installed."""
-        self._session.lane.run(self._session.engine.installed, self._list, self._session.fail)
+        self._context.lane.run(self._context.engine.installed, self._list, self._context.fail)
 
     def choose(self, name: str) -> None:
         """Use the model called `name` from the next run on; an unknown name changes nothing."""
         for entry in self._entries:
             if entry.name == name and entry != self._chosen:
                 self._chosen = entry
-                self._session.change_settings(model=name)
+                self._context.change_settings(model=name)
                 self.chosen_changed.emit()
 
     def warm_up(self) -> None:
         """Load the chosen model in the background, so that a run's first picture comes at once."""
-        entry, device = self._chosen, self._session.settings.device
+        entry, device = self._chosen, self._context.settings.device
         if entry is not None:
-            self._session.aside.run(
-                lambda: self.shelf.get(entry, device),
+            self._context.aside.run(
+                lambda: self.cache.get(entry, device),
                 lambda _: self.note_loaded(),
-                self._session.fail,
+                self._context.fail,
             )
 
     def note_loaded(self) -> None:
-        """Tell the window that the model is on the shelf by now, and where it runs."""
+        """Tell the window that the model is loaded by now, and where it runs."""
         self.chosen_changed.emit()
 
     def add(self, entry: ModelEntry) -> None:
@@ -126,26 +128,26 @@ class ModelLibrary(QObject):
 
     def ask_for_one(self) -> None:
         """Ask for a model's file, copy it into the list and choose it."""
-        session = self._session
-        path = session.prompts.ask_path("model", Path.home())
+        context = self._context
+        path = context.prompts.ask_path("model", Path.home())
         if path is None:
             return
 
         def done(entry: ModelEntry) -> None:
             self.add(entry)
-            session.message.emit(f"{entry.name} is in the list of models, and chosen.")
+            context.message.emit(f"{entry.name} is in the list of models, and chosen.")
 
-        session.lane.run(lambda: session.engine.add_model(path), done, session.fail)
+        context.lane.run(lambda: context.engine.add_model(path), done, context.fail)
 
     def remove(self) -> None:
         """Ask, then take the chosen model out of the list, if it is a person's own.
 
         Its file is put aside, not deleted; its parent is chosen, or what comes first.
         """
-        entry, session = self._chosen, self._session
+        context, entry = self._context, self._chosen
         if entry is None or entry.shipped:
             return
-        if not session.prompts.confirm(
+        if not context.prompts.confirm(
             f"Take {entry.name} out of the list of models? Its file is kept beside the others, in "
             "the folder “discarded”."
         ):
@@ -154,20 +156,17 @@ class ModelLibrary(QObject):
         def done(kept: Path) -> None:
             rest = tuple(each for each in self._entries if each.name != entry.name)
             parents = [each.name for each in rest if each.fingerprint == entry.spec.parent]
-            run = session.segmentation.run
-            if run is not None and run.model == entry:
-                # Nobody could replay it.
-                session.segmentation.reset()
+            self.removed.emit(entry)
             if self._chosen == entry:
-                session.change_settings(model=parents[0] if parents else "")
+                context.change_settings(model=parents[0] if parents else "")
             self._list(rest)
-            session.message.emit(f"{entry.name} is out of the list; its file is {kept}.")
+            context.message.emit(f"{entry.name} is out of the list; its file is {kept}.")
 
-        session.lane.run(lambda: session.engine.remove_model(entry.name), done, session.fail)
+        context.lane.run(lambda: context.engine.remove_model(entry.name), done, context.fail)
 
     def _list(self, entries: tuple[ModelEntry, ...]) -> None:
         self._entries = entries
-        wanted = self._session.settings.model
+        wanted = self._context.settings.model
         named = [entry for entry in entries if entry.name == wanted]
         usable = (*named, *entries)
         chosen = usable[0] if usable else None
@@ -177,6 +176,6 @@ class ModelLibrary(QObject):
         if changed:
             self.chosen_changed.emit()
         if not entries:
-            self._session.message.emit(
+            self._context.message.emit(
                 "No model is installed. You can draw by hand, or add one from a file (Study menu)."
             )

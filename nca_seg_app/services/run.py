@@ -1,97 +1,26 @@
-"""A run knows what it began with and keeps its film: it can be accounted for and replayed."""
+"""A run of a model over an image: what it began with, and its film, so that it can be replayed."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.networks.library import ModelEntry
-from engine.types import Device, EnsembleResult, Float, Image, SampleSettings
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
-
-#: A film beyond this leaves diffusion steps out, evenly, rather than fill the memory.
-FILM_BYTES = 768 * 1024 * 1024
-
-
-@dataclass(frozen=True, eq=False)
-class FilmStep:
-    """One diffusion step of one member, on the grid: x_t and the mask it then believed in.
-
-    `noisy_hw` is in mask units, `clean_hw` a probability in [0, 1].
-    """
-
-    member: int
-    timestep: int
-    noisy_hw: Float
-    clean_hw: Float
-
-
-class Film:
-    """Every diffusion step of a run by member; written by the job's thread, read by any.
-
-    `members` is how many the run draws at most, or 0 where that is open.
-    """
-
-    def __init__(self, members: int = 0) -> None:
-        self._expected = members
-        self._lock = threading.Lock()
-        self._steps: dict[int, list[FilmStep]] = {}
-        self._stride = 0
-
-    @property
-    def members(self) -> int:
-        """How many members have steps."""
-        with self._lock:
-            return max(self._steps, default=-1) + 1
-
-    def steps(self, member: int) -> tuple[FilmStep, ...]:
-        """The steps of `member` so far, first to last."""
-        with self._lock:
-            return tuple(self._steps.get(member, ()))
-
-    def find(self, member: int, timestep: int) -> FilmStep | None:
-        """The step of `member` at `timestep`, or None."""
-        for step in self.steps(member):
-            if step.timestep == timestep:
-                return step
-        return None
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that its steps take."""
-        with self._lock:
-            steps = [step for each in self._steps.values() for step in each]
-        return sum(step.noisy_hw.nbytes + step.clean_hw.nbytes for step in steps)
-
-    def record(self, event: EnsembleResult) -> None:
-        """Add what every member of the batch did in this step."""
-        step = event.step
-        if not self._stride:
-            batch = len(step.noisy_nhw)
-            # Where the number is given, the first batch may be smaller than the others.
-            members = self._expected or batch * event.total // step.total
-            each = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) // batch
-            self._stride = 1 + each * members * step.total // FILM_BYTES
-        # A batch's last step is always kept: it is the member's answer.
-        if (step.done - 1) % self._stride and step.done != step.total:
-            return
-        with self._lock:
-            for row, (noisy_hw, clean_hw) in enumerate(
-                zip(step.noisy_nhw, step.clean_nhw, strict=True)
-            ):
-                member = event.first_member + row
-                self._steps.setdefault(member, []).append(
-                    FilmStep(member, step.timestep, noisy_hw, clean_hw)
-                )
+from engine.types import Device, EnsembleResult, Image, SampleSettings
+from nca_seg_app.services.context import Context
+from nca_seg_app.services.model_library import ModelLibrary
+from nca_seg_app.state.film import Film
 
 
 class Run:
-    """What a run was started with, and its film: a result can be accounted for and replayed."""
+    """What a run was started with, and its film.
+
+    Parameters
+    ----------
+    model : the model's entry in the library.
+    settings : how the ensemble is drawn.
+    device : where it is drawn.
+    """
 
     def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
         self.model = model
@@ -102,9 +31,9 @@ class Run:
         self.fingerprint = ""
 
     @classmethod
-    def chosen(cls, session: Session) -> Run | None:
+    def chosen(cls, context: Context, models: ModelLibrary) -> Run | None:
         """A run with the chosen model and settings, or None where there is no model."""
-        entry, settings = session.model, session.settings
+        entry, settings = models.chosen, context.settings
         return cls(entry, settings.sample, settings.device) if entry is not None else None
 
     @property
@@ -112,11 +41,11 @@ class Run:
         """What decides its result, besides the image."""
         return self.model, self.settings, self.device
 
-    def stream(self, session: Session, image: Image) -> Iterator[EnsembleResult]:
-        """The growing ensemble for `image`, with every step on the film; for a job's thread."""
-        loaded = session.model_library.shelf.get(self.model, self.device)
+    def stream(self, models: ModelLibrary, image: Image) -> Iterator[EnsembleResult]:
+        """Yields the growing ensemble for `image`, with every step on the film; in any thread."""
+        loaded = models.cache.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
-        events = session.engine.segment(loaded.handle, image, self.settings)
+        events = models.engine.segment(loaded.handle, image, self.settings)
         with closing(events) as steps:  # type: ignore[type-var]
             for event in steps:
                 self.film.record(event)

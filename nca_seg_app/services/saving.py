@@ -1,10 +1,9 @@
-"""What a person drew reaches the disk: saved when asked, as a draft every few seconds otherwise."""
+"""Saves the open mask when asked, and keeps drafts of it every few seconds otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -12,17 +11,11 @@ from engine.errors import ChangedOutside
 from engine.study.study import Status
 from engine.types import EnsembleResult
 from nca_seg_app.services.annotation import OpenedImage
-from nca_seg_app.services.conflicts import saved_last, settle
+from nca_seg_app.services.conflicts import Conflicts
+from nca_seg_app.services.context import Context
 from nca_seg_app.services.mask_writing import OnDisk, OpenMask, draft_task, save_task
-from nca_seg_app.state.capabilities import Has
+from nca_seg_app.services.questions import Questions
 from nca_seg_app.state.document import MaskDocument
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
-
-
-#: Told where there were two outlines to choose from.
-KEPT = "The outline you drew was saved; the model's proposal was not taken."
 
 
 class Saving(QObject):
@@ -30,20 +23,22 @@ class Saving(QObject):
 
     #: A file that was asked for is on disk; carries its path.
     saved = Signal(object)
+    #: The open mask was not saved, or not marked as reviewed; told or asked about after this.
+    refused = Signal()
+    #: What is on disk is to be shown in place of the open mask.
+    reload_wanted = Signal()
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, context: Context, questions: Questions) -> None:
+        super().__init__(context)
+        self._context, self._workspace = context, context.workspace
+        self._questions, self._conflicts = questions, Conflicts(context, questions)
         self._saves = 0
         self._on_disk: OnDisk | None = None
         #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
         self._written: int | None = None
         self._draft_file: Path | None = None
-        self._has_draft = self._told_of_home = False
-        self._reviewed = self._moving_on = False
-        #: Of the opening when moving on was asked for: nothing else was wished for since.
-        self._wish = 0
+        self._has_draft = self._told_of_home = self._reviewed = False
         #: What the open image is without its draft.
         self._saved_as: Status = "new"
         self._timer = QTimer(self)
@@ -53,20 +48,21 @@ class Saving(QObject):
     @property
     def open_mask(self) -> OpenMask | None:
         """The mask that is open now, or None."""
-        study, path, document = self._session.study, self._session.path, self._session.document
+        workspace = self._workspace
+        study, path, document = workspace.study, workspace.path, workspace.document
         if study is None or path is None or document is None or self._on_disk is None:
             return None
         return OpenMask(study, path, document, self._on_disk)
 
     @property
-    def moving_on(self) -> bool:
-        """Whether the mask is being saved as reviewed, to open the next image then."""
-        return self._moving_on
+    def was_reviewed(self) -> bool:
+        """Whether the open mask is reviewed, or was before it was drawn on."""
+        return self._reviewed
 
     def begin(self, document: MaskDocument, opened: OpenedImage) -> None:
         """Watch over a document just opened."""
         self._timer.stop()
-        self._moving_on = self._told_of_home = False
+        self._told_of_home = False
         self._on_disk = OnDisk(opened.base, opened.draft_seen)
         # Somebody else's review is not one of a drawing over what was there before.
         self._reviewed = opened.base.reviewed
@@ -77,10 +73,11 @@ class Saving(QObject):
         saved: Status = "reviewed" if opened.reviewed else "saved"
         self._saved_as = saved if opened.mask_hw is not None else "new"
         # Another window may have saved since the list was made.
-        session = self._session
-        if session.path is not None:
+        if self._workspace.path is not None:
             status: Status = "draft" if self._has_draft else self._saved_as
-            session.set_row(session.path, status=status, has_mask=opened.mask_hw is not None)
+            self._workspace.set_row(
+                self._workspace.path, status=status, has_mask=opened.mask_hw is not None
+            )
         document.changed.connect(self._note_change)
         if not document.unsaved:
             self.drop_draft()
@@ -90,7 +87,7 @@ class Saving(QObject):
 
         `reviewed` None keeps the image's status if it was reviewed.
         """
-        session, mask = self._session, self.open_mask
+        mask = self.open_mask
         if mask is None:
             return
         document, path = mask.document, mask.path
@@ -103,32 +100,32 @@ class Saving(QObject):
 
         def done(mask_path: Path) -> None:
             # A newer save is about to write something else.
-            if document is session.document and number == self._saves:
+            if document is self._workspace.document and number == self._saves:
                 document.mark_saved(state)
                 if not document.unsaved:
                     # One may have been written since, of a step undone and done again.
                     self.drop_draft()
             self._set_status(path, "reviewed" if keeps else "saved", has_mask=True)
-            session.message.emit(f"Saved {mask_path.name}")
+            self._context.message.emit(f"Saved {mask_path.name}")
             self.saved.emit(mask_path)
             if then is not None:
                 then()
 
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        session.lane.run(save_task(mask, keeps), done, refuse)
+        self._context.lane.run(save_task(mask, keeps), done, refuse)
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
-        session, mask = self._session, self.open_mask
+        mask = self.open_mask
         if mask is None:
             return True
-        answer = session.opening.ask_save(mask)
+        answer = self._questions.ask_save(mask)
         try:
-            while answer == "save" and not saved_last(session, mask, self._reviewed):
+            while answer == "save" and not self._conflicts.saved_at_last(mask, self._reviewed):
                 pass
         except Exception as error:
-            session.fail(error)
+            self._context.fail(error)
             return False
         if answer != "cancel":
             self.drop_draft()
@@ -136,7 +133,7 @@ class Saving(QObject):
 
     def toggle_reviewed(self) -> None:
         """Save what is unsaved and mark the image as reviewed; where it is, take the mark away."""
-        mask, row = self.open_mask, self._session.row
+        mask, row = self.open_mask, self._workspace.row
         done = row is not None and row.status == "reviewed"
         if mask is not None and done and not mask.document.unsaved:
             self._set_reviewed(mask, False, None)
@@ -145,7 +142,7 @@ class Saving(QObject):
 
     def mark_reviewed(self, then: Callable[[], None] | None = None) -> None:
         """Save what is unsaved and mark the image as reviewed."""
-        mask, row = self.open_mask, self._session.row
+        mask, row = self.open_mask, self._workspace.row
         if mask is None or row is None:
             return
         if mask.document.unsaved or not row.has_mask:
@@ -156,7 +153,7 @@ class Saving(QObject):
     def _set_reviewed(
         self, mask: OpenMask, reviewed: bool, then: Callable[[], None] | None
     ) -> None:
-        session, path, on_disk = self._session, mask.path, mask.on_disk
+        path, on_disk = mask.path, mask.on_disk
         refuse = self._refusal(mask, then, reviewed)
         self._reviewed = reviewed
 
@@ -165,99 +162,52 @@ class Saving(QObject):
 
         def done(_: object) -> None:
             self._set_status(path, "reviewed" if reviewed else "saved")
-            session.message.emit(f"{path.name} is {'' if reviewed else 'no longer '}reviewed")
+            self._context.message.emit(f"{path.name} is {'' if reviewed else 'no longer '}reviewed")
             if then is not None:
                 then()
 
-        session.lane.run(work, done, refuse)
-
-    def accept_and_next(self) -> None:
-        """Accept the result if one is proposed, save as reviewed, open the next image.
-
-        What a person drew since the result was put up, or taken, is kept and saved instead.
-        """
-        session, segmentation = self._session, self._session.segmentation
-        if self._moving_on or session.opening.under_way:
-            # Asked again before it is done: the next image is not meant.
-            return
-        if segmentation.proposed and segmentation.may_replace:
-            segmentation.accept(self.review_and_next)
-        elif Has.MASK in session.state or (session.row is not None and session.row.has_mask):
-            self.review_and_next(KEPT if segmentation.proposed else "")
-        else:
-            session.message.emit("There is nothing to accept yet: segment the image or draw first.")
-
-    def review_and_next(self, notice: str = "") -> None:
-        """Save as reviewed and open the next image that is not; `notice` is told last.
-
-        From one that was reviewed before, the next image whatever its status.
-        """
-        session, mask = self._session, self.open_mask
-        if mask is None or self._moving_on:
-            return
-        self._moving_on = True
-        # Found before: saving takes a moment, in which the person may sort the list anew.
-        image_order, was_reviewed = session.image_order, self._reviewed
-        place = image_order.neighbour(1) if was_reviewed else image_order.unfinished()
-        end = "This is the last image." if was_reviewed else "Every image of the list is reviewed."
-        open_next = session.opening.way_to(place, end)
-        self._wish = session.opening.wish
-
-        def go() -> None:
-            self._moving_on = False
-            if self._wish == session.opening.wish:
-                open_next()
-            if notice:
-                session.message.emit(notice)
-
-        def look_again() -> None:
-            # Images may have come since the folder was opened.
-            nonlocal open_next
-            open_next = session.opening.way_to(image_order.unfinished(), end)
-            go()
-
-        seek = (
-            go
-            if was_reviewed or place is not None
-            else lambda: session.folder_watch.look(look_again)
-        )
-        mask.document.when_still(lambda: self.mark_reviewed(seek))
+        self._context.lane.run(work, done, refuse)
 
     def _refusal(
         self, mask: OpenMask, then: Callable[[], None] | None, reviewed: bool
     ) -> Callable[[BaseException], None]:
         """What is done where writing fails: all is as it was, or a person says whose mask holds."""
-        session = self._session
 
         def refuse(error: BaseException) -> None:
-            is_open = mask.document is session.document
+            is_open = mask.document is self._workspace.document
             if is_open:
-                self._reviewed, self._moving_on = mask.on_disk.base.reviewed, False
+                self._reviewed = mask.on_disk.base.reviewed
+                self.refused.emit()
             if is_open and isinstance(error, ChangedOutside):
-                same = self._wish == session.opening.wish
-                settle(session, mask, error, lambda: self.save(then, reviewed=reviewed))
-                if same:
-                    # The question gave up what was being opened, not what comes after saving.
-                    self._wish = session.opening.wish
+                self._conflicts.settle(
+                    mask,
+                    error,
+                    mine=lambda: self.save(then, reviewed=reviewed),
+                    theirs=lambda: self._show_theirs(mask),
+                )
             else:
-                session.fail(error)
+                self._context.fail(error)
 
         return refuse
 
+    def _show_theirs(self, mask: OpenMask) -> None:
+        if not mask.document.unsaved:
+            self.drop_draft()
+        self.reload_wanted.emit()
+
     def _set_status(self, path: Path, status: Status, **more: bool) -> None:
         """What the list says of a mask on disk; a draft that lies over it comes first."""
-        session = self._session
-        if path == session.path:
+        if path == self._workspace.path:
             self._saved_as = status
-        drafted = path == session.path and self._has_draft
-        session.set_row(path, **more, **({} if drafted else {"status": status}))
+        drafted = path == self._workspace.path and self._has_draft
+        self._workspace.set_row(path, **more, **({} if drafted else {"status": status}))
 
-    def note_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
-        """Keep the doubt of a finished run on the image at `path`.
+    def keep_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
+        """Keep the doubt of a finished run on the image at `path`, in the study and in the list.
 
         `quietly` leaves a failure to the log.
         """
-        session, study = self._session, self._session.study
+        study = self._workspace.study
         if study is None:
             return
 
@@ -266,10 +216,10 @@ class Saving(QObject):
             study.set_doubt(path, doubt)
             return doubt
 
-        session.lane.run(
+        self._context.lane.run(
             work,
-            lambda doubt: session.set_row(path, doubt=doubt),
-            None if quietly else session.fail,
+            lambda doubt: self._workspace.set_row(path, doubt=doubt),
+            None if quietly else self._context.fail,
         )
 
     # Drafts
@@ -277,7 +227,7 @@ class Saving(QObject):
     @property
     def is_drafted(self) -> bool:
         """Whether the mask as it is now lies on disk as a draft."""
-        document, file = self._session.document, self._draft_file
+        document, file = self._workspace.document, self._draft_file
         # Where there are no locks, another window may have shown it and let it go.
         return (
             document is not None
@@ -288,7 +238,7 @@ class Saving(QObject):
 
     def write_draft(self, then: Callable[[], None] | None = None) -> None:
         """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
-        session, mask = self._session, self.open_mask
+        mask = self.open_mask
         if mask is None or (mask.document.revision == self._drafted and then is None):
             return
         document, revision = mask.document, mask.document.revision
@@ -297,23 +247,23 @@ class Saving(QObject):
             self.drop_draft()
             return
         self._has_draft = True
-        session.set_row(mask.path, status="draft")
+        self._workspace.set_row(mask.path, status="draft")
 
         def done(draft: Path) -> None:
-            if document is session.document:
+            if document is self._workspace.document:
                 self._written, self._draft_file = revision, draft
                 self._tell_of_home(mask, draft)
             if then is not None:
                 then()
 
         def failed(error: BaseException) -> None:
-            if document is session.document and self._drafted == revision:
+            if document is self._workspace.document and self._drafted == revision:
                 # So that it is tried again.
                 self._drafted = None
                 self._note_change()
-            session.fail(error)
+            self._context.fail(error)
 
-        session.lane.run(draft_task(mask), done, failed)
+        self._context.lane.run(draft_task(mask), done, failed)
 
     def write_at_end(self) -> None:
         """Write what is drawn and not saved, and what was asked for before, in this thread.
@@ -321,7 +271,7 @@ class Saving(QObject):
         For a program that may be about to end; it can go on as well, as where the end of a login is
         called off. Qt's loop is not needed. Raises what writing raises.
         """
-        lane = self._session.lane
+        lane = self._context.lane
         self._write_newest()
         if lane.pending:
             lane.wait(lambda: None)
@@ -338,14 +288,14 @@ class Saving(QObject):
         if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):
             self._told_of_home = True
             gone = "is not there any more" if not mask.path.exists() else "cannot be saved there"
-            self._session.message.emit(
+            self._context.message.emit(
                 f"{mask.path} {gone}. What you draw is kept in {draft.parent} meanwhile; "
                 "Export Mask saves it elsewhere."
             )
 
     def drop_draft(self) -> None:
         """Forget the draft, as when its changes are discarded or undone."""
-        session, study, row = self._session, self._session.study, self._session.row
+        study, row = self._workspace.study, self._workspace.row
         self._timer.stop()
         self._written = None
         if self._has_draft and study is not None and row is not None and self._on_disk is not None:
@@ -353,10 +303,10 @@ class Saving(QObject):
             shown, self._on_disk.draft = self._on_disk.draft, None
             path = row.path
             if row.status == "draft":
-                session.set_row(path, status=self._saved_as)
-            session.lane.run(lambda: study.drop_draft(path, shown), None, session.fail)
+                self._workspace.set_row(path, status=self._saved_as)
+            self._context.lane.run(lambda: study.drop_draft(path, shown), None, self._context.fail)
 
     def _note_change(self) -> None:
         # Not restarted by each change: someone who never pauses is kept safe as well.
         if not self._timer.isActive():
-            self._timer.start(round(self._session.settings.autosave_s * 1000))
+            self._timer.start(round(self._context.settings.autosave_s * 1000))

@@ -13,7 +13,7 @@ from engine.images.reading import read_image
 from engine.study.mask_files import image_version
 from engine.study.study import Study, Writer
 from nca_seg_app.services.annotation import OpenedImage, read_opened, with_annotation
-from nca_seg_app.services.engine import ImageRow
+from nca_seg_app.state.workspace import ImageRow
 
 
 @dataclass(frozen=True, eq=False)

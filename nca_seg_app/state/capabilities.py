@@ -1,16 +1,12 @@
-"""What holds now is computed from the session in one place; nothing else decides enablement."""
+"""Names the facts that decide which actions are enabled."""
 
 from __future__ import annotations
 
 from enum import Flag, auto
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
 
 
 class Has(Flag):
-    """Facts about the session that actions need."""
+    """A fact about what is open and what runs; an action needs some of them."""
 
     NOTHING = 0
     IMAGE = auto()
@@ -33,43 +29,3 @@ class Has(Flag):
     NEXT = auto()
     PREVIOUS = auto()
     RECENT = auto()
-
-
-def facts(session: Session) -> Has:
-    """Everything that holds for the session now."""
-    document, segmentation, fine_tuning = (
-        session.document,
-        session.segmentation,
-        session.fine_tuning,
-    )
-    image, result = session.image, segmentation.result
-    if session.opening.preview_hwc is not None:
-        # Another image is seen already: what is done now must not fall on the one behind it.
-        document = image = result = None
-    holds = {
-        Has.IMAGE: image is not None,
-        Has.MODEL: session.model is not None,
-        Has.OWN_MODEL: session.model is not None and not session.model.shipped,
-        Has.IDLE: session.jobs.current is None,
-        Has.RUNNING: segmentation.running,
-        Has.PAUSED: segmentation.paused,
-        Has.LEARNING: fine_tuning.running,
-        Has.EXPORTING: session.export.running,
-        Has.SURVEYING: session.lookahead.surveys,
-        Has.CANDIDATE: fine_tuning.candidate is not None,
-        Has.RESULT: result is not None,
-        Has.MASK: document is not None and not document.is_empty,
-        Has.UNSAVED: document is not None and document.unsaved,
-        Has.STUDY: session.study is not None,
-        Has.SAVED_MASKS: any(row.has_mask for row in session.images),
-        Has.CAN_UNDO: document is not None and document.can_undo,
-        Has.CAN_REDO: document is not None and document.can_redo,
-        Has.NEXT: session.image_order.neighbour(1) is not None,
-        Has.PREVIOUS: session.image_order.neighbour(-1) is not None,
-        Has.RECENT: bool(session.settings.recent),
-    }
-    state = Has.NOTHING
-    for fact, true in holds.items():
-        if true:
-            state |= fact
-    return state

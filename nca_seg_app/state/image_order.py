@@ -1,19 +1,16 @@
-"""One order of the images: the list shows it, and next and previous follow it."""
+"""Keeps the order in which images are listed, and which of them: next and previous follow it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from engine.study.study import Status, Study
-from nca_seg_app.services.engine import ImageRow
-
-if TYPE_CHECKING:
-    from nca_seg_app.session import Session
+from nca_seg_app.state.workspace import ImageRow, Workspace
 
 Order = Literal["name", "doubt", "status"]
 RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
@@ -57,7 +54,7 @@ def merged(
 
 
 class ImageOrder(QObject):
-    """The session's images in the order a person wants, and only those whose name has the words.
+    """The open images in the order a person wants, and only those whose name has the words.
 
     They are sorted when that is asked for and when a folder is opened. Doubts and statuses that
     come in later move nothing under a person's hand.
@@ -66,9 +63,9 @@ class ImageOrder(QObject):
     #: They were sorted anew, or other words hold.
     changed = Signal()
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
         self._order: Order = "name"
         self._words = ""
         #: The folder as it was opened when its images were sorted; None: they are to be sorted.
@@ -91,7 +88,7 @@ class ImageOrder(QObject):
 
     @property
     def places(self) -> list[int]:
-        """The listed images as places in `session.images`, first to last; not to be changed."""
+        """The listed images as places in `Workspace.images`, first to last; not to be changed."""
         self._refresh()
         return self._places
 
@@ -126,7 +123,7 @@ class ImageOrder(QObject):
         From an open image that is not listed itself, the way goes from where it would stand.
         """
         self._refresh()
-        index = self._session.index
+        index = self._workspace.index
         if index < 0:
             return iter(())
         line = self._lines[index]
@@ -134,7 +131,7 @@ class ImageOrder(QObject):
         return (place for place in way if place in self._listed and self._rows[place].readable)
 
     def _refresh(self) -> None:
-        self._rows, study = self._session.images, self._session.study
+        self._rows, study = self._workspace.images, self._workspace.study
         # A folder that is opened again is another study of the same images.
         if study is not self._sorted:
             self._sorted = study

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 from engine.errors import ChangedOutside
 from engine.images.reading import IMAGE_SUFFIXES
 from engine.plaintext import NAME, one_line
-from nca_seg_app.services.engine import Answer, PathKind, Whose
+from nca_seg_app.services.prompts import Answer, PathKind, Whose
 from nca_seg_app.session import Session
 from nca_seg_app.ui.help import close_button
 from nca_seg_app.ui.widgets.form import Form

@@ -16,7 +16,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 from engine.errors import ChangedOutside
 from engine.masks import edits
 from engine.types import SampleSettings
-from nca_seg_app.services.engine import Whose
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.session import Session
 from nca_seg_app.state.settings import Settings
 from tests.campaigns.harness import mask_hash

@@ -19,7 +19,7 @@ from engine.errors import ChangedOutside
 from engine.masks import edits
 from nca_seg_app import __main__ as entry
 from nca_seg_app import application
-from nca_seg_app.services.engine import Whose
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.ui.window import Window
 from tests.campaigns.harness import mask_hash
 from tests.campaigns.journal import note, watch_studies

@@ -20,7 +20,7 @@ from engine.cli.options import sentence
 from engine.errors import ChangedOutside, EngineError
 from engine.masks.edits import find_mask, read_mask, replace
 from engine.study.mask_files import MASKS
-from nca_seg_app.services.engine import Whose
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.session import Session
 from nca_seg_app.state.settings import Settings
 from tests.campaigns.harness import Verdict

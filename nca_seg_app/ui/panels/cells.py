@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
 )
 
 from engine.types import CellStep
-from nca_seg_app.services.run import FilmStep
 from nca_seg_app.session import Session
+from nca_seg_app.state.film import FilmStep
 from nca_seg_app.state.view_state import Kind, Shown
 from nca_seg_app.ui.panels.montage import Montage, channel_scales
 from nca_seg_app.ui.panels.pca import Principal

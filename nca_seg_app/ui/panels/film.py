@@ -6,8 +6,8 @@ from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QWidget
 
-from nca_seg_app.services.run import Film, FilmStep
 from nca_seg_app.session import Session
+from nca_seg_app.state.film import Film, FilmStep
 from nca_seg_app.state.view_state import Shown
 from nca_seg_app.ui.panels.film_controls import FilmBar
 from nca_seg_app.ui.panels.pixmaps import Refresh, picture_of, stacked

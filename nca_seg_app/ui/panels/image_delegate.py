@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPalette, QPen, QPixmap, QPol
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from engine.study.study import Status
-from nca_seg_app.services.engine import ImageRow
+from nca_seg_app.state.workspace import ImageRow
 from nca_seg_app.ui.panels.image_list_model import (
     OPEN_ROLE,
     ROW_ROLE,

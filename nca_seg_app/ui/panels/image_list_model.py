@@ -9,8 +9,8 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from engine.plaintext import one_line, shown_name
-from nca_seg_app.services.engine import ImageRow
 from nca_seg_app.session import Session
+from nca_seg_app.state.workspace import ImageRow
 from nca_seg_app.ui.panels.thumbnails import Thumbnails
 from nca_seg_app.ui.widgets.plain_text import tip
 

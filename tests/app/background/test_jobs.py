@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from nca_seg_app.background.jobs import Job, Jobs, Tasks, TimeLeft
+from nca_seg_app.background.jobs import Job, Jobs
+from nca_seg_app.background.tasks import Tasks
+from nca_seg_app.background.time_left import TimeLeft
 
 #: A busy machine may keep a thread waiting.
 PATIENCE_MS = 20_000

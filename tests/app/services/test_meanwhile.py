@@ -16,9 +16,10 @@ from engine.study.study import Study
 from engine.types import Image
 from nca_seg_app.services import folder_watch
 from nca_seg_app.services.annotation import read_opened
-from nca_seg_app.services.engine import ImageRow, Whose
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.services.study_reader import listed
 from nca_seg_app.session import Has
+from nca_seg_app.state.workspace import ImageRow
 from tests.app.desks import SHAPE, Desk
 from tests.fakes import disk, write_image
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
-from nca_seg_app.services.engine import Answer
+from nca_seg_app.services.prompts import Answer
 from tests.app.desks import Desk
 from tests.fakes import Person, write_image
 

@@ -14,9 +14,9 @@ from engine.errors import OutOfMemory, UnreadableModel
 from engine.framing import Frame
 from engine.study.study import Study
 from engine.types import CellStep, DenoiseStep, EnsembleResult
-from nca_seg_app.background.jobs import TimeLeft
-from nca_seg_app.services.run import Film
+from nca_seg_app.background.time_left import TimeLeft
 from nca_seg_app.session import Has, Session
+from nca_seg_app.state.film import Film
 from tests.app.desks import QUICK, Desk, leave
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
@@ -56,7 +56,7 @@ def events(batches: Sequence[int], steps: int) -> Iterator[EnsembleResult]:
 def test_a_film_keeps_within_its_memory_whatever_the_batches(
     monkeypatch: pytest.MonkeyPatch, batches: list[int], expected: int
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.services.run.FILM_BYTES", 1 << 20)
+    monkeypatch.setattr("nca_seg_app.state.film.FILM_BYTES", 1 << 20)
     film = Film(expected)
     for event in events(batches, steps=50):
         film.record(event)

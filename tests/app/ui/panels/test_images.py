@@ -12,8 +12,8 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication
 
-from nca_seg_app.services.engine import ImageRow
 from nca_seg_app.state.image_order import ordered
+from nca_seg_app.state.workspace import ImageRow
 from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
 from nca_seg_app.ui.panels.images import ImagesPanel
 from nca_seg_app.ui.panels.thumbnails import thumbnail_of

@@ -1,0 +1,300 @@
+"""Takes a model's result over as the mask, when a person decides so, and lets it follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.masks import edits
+from engine.types import Origin, Patch
+from nca_seg_app.services.annotation import Source
+from nca_seg_app.services.context import Context
+from nca_seg_app.services.mask_edits import edit_aside
+from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.state.document import Mask
+from nca_seg_app.state.view_state import ViewState
+
+#: How long a threshold has to rest before the mask that came from it follows.
+SETTLE_MS = 150
+#: Told instead of putting a result in the place of what a person drew.
+STAYS = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
+REPLACED = (
+    "The mask was changed while the result was taken over, and the result replaced that: undo "
+    "gives it back."
+)
+
+
+@dataclass(eq=False)
+class _Taking:
+    """A result that is becoming the mask, and what is to happen then.
+
+    Each follower comes with whether it follows also where a person changed the mask meanwhile.
+    `follows_state` is the document's state where an accepted mask follows the threshold.
+    """
+
+    followers: list[tuple[Callable[[], None], bool]] = field(default_factory=list)
+    follows_state: object = None
+
+
+class Proposal(QObject):
+    """The result of a segmentation as a proposal: accepted, replaced, discarded by a person.
+
+    Once accepted, the mask follows the threshold until it is drawn on.
+    """
+
+    #: The result is another one, or None; or it was accepted, or is proposed again.
+    changed = Signal()
+    threshold_changed = Signal(float)
+    #: The result is not becoming the mask after all.
+    given_up = Signal()
+
+    def __init__(self, context: Context, segmentation: Segmentation, view_state: ViewState) -> None:
+        super().__init__(context)
+        self._context, self._workspace = context, context.workspace
+        self._segmentation, self._view_state = segmentation, view_state
+        #: The document's notes of the steps in which the result was taken.
+        self._taken: list[object] = []
+        #: The document's states when the run began, and whenever its result was taken since.
+        self._start: object = None
+        self._takes: list[object] = []
+        self._was_proposed = False
+        self._taking: _Taking | None = None
+        #: The member whose answer was taken last; None: that of all.
+        self._member: int | None = None
+        #: Runs while the mask, taken at another threshold, waits to follow.
+        self._follows = QTimer(self, singleShot=True, interval=SETTLE_MS)
+        self._follows.timeout.connect(self._follow)
+        segmentation.run_changed.connect(self._note_run)
+        segmentation.result_changed.connect(self._note_result)
+        self._workspace.history_changed.connect(self._note_history)
+
+    @property
+    def proposed(self) -> bool:
+        """Whether the result waits for a decision, and its outline is to be drawn.
+
+        It waits again once the step that took it is undone.
+        """
+        document = self._workspace.document
+        taken = document is not None and any(document.note is note for note in self._taken)
+        return self._segmentation.result is not None and not taken
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether a person has drawn nothing since the run began, or its result was taken."""
+        document, row = self._workspace.document, self._workspace.row
+        if document is None or row is None or document.drawing:
+            return False
+        # A mask that is empty and was never saved holds nothing of theirs.
+        return self._untouched or (document.is_empty and not row.has_mask)
+
+    @property
+    def to_correct(self) -> bool:
+        """Whether drawing means to correct the proposal: it is whole, and all that there is."""
+        document, row = self._workspace.document, self._workspace.row
+        if document is None or row is None or not (self.proposed and self._segmentation.is_whole):
+            return False
+        return document.is_empty and not row.has_mask and not document.drawing
+
+    @property
+    def threshold(self) -> float:
+        """Mean probability from which a pixel belongs to the proposal."""
+        return self._context.settings.threshold
+
+    @property
+    def taking(self) -> bool:
+        """Whether the result is becoming the mask, which takes a moment on a large image."""
+        return self._taking is not None
+
+    def set_threshold(self, threshold: float) -> None:
+        """Move the proposal's outline; in [0, 1].
+
+        The mask follows where it is the accepted result and nothing was drawn since; else that is
+        proposed again.
+        """
+        if threshold == self.threshold:
+            return
+        has_result = self._segmentation.result is not None
+        taken = has_result and not self.proposed and self._untouched
+        follows = taken or self._follows.isActive()
+        self._context.change_settings(threshold=threshold)
+        self.threshold_changed.emit(threshold)
+        self._taken = []
+        self._note_history()
+        if follows:
+            self._follows.start()
+
+    def accept(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
+        """Make the result, or the member that is shown, the mask, as one undo step.
+
+        Not where that would replace what a person drew since the run began or was last taken.
+        Asked again before it is done, it is done once.
+
+        Parameters
+        ----------
+        then : called when it is done.
+        anyway : whether `then` is called also where a person changed the mask meanwhile, which
+            going on would leave behind.
+        """
+        if self._taking is not None:
+            self._taking.followers += [(then, anyway)] if then is not None else []
+        elif self._follows.isActive():
+            self.use_member(self._member, then, anyway=anyway)
+        elif self._segmentation.result is not None and not self.may_replace:
+            self._context.message.emit(STAYS)
+        else:
+            self.replace(then, anyway=anyway)
+
+    def replace(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
+        """As `accept()`, also in place of what a person drew; undo gives that back."""
+        shown = self._view_state.shown
+        self.use_member(shown.member if shown is not None else None, then, anyway=anyway)
+
+    def use_member(
+        self, member: int | None, then: Callable[[], None] | None = None, *, anyway: bool = False
+    ) -> None:
+        """Make one member's answer (None: all members') the mask, as one undo step.
+
+        In any case, and `then` as for `accept()`.
+        """
+        result, threshold = self._segmentation.result, self.threshold
+        if self._taking is not None:
+            self.after_taking(lambda: self.use_member(member, then, anyway=anyway))
+        elif result is not None and member is None:
+            self._member = None
+            self._take("Accept result", lambda: result.mask(threshold), then, anyway)
+        elif result is not None and member is not None and 0 <= member < len(result.members_nhw):
+            self._member, answer_hw = member, result.members_nhw[member]
+            self._take(
+                f"Use member {member + 1}",
+                lambda: result.frame.restore(answer_hw) >= threshold,
+                then,
+                anyway,
+            )
+
+    def when_settled(self, go: Callable[[], None]) -> None:
+        """Call `go` once the mask is what it is about to be: as the threshold has it, or taken."""
+        if self._follows.isActive():
+            self._follow(go)
+        else:
+            self.after_taking(go)
+
+    def after_taking(self, go: Callable[[], None]) -> None:
+        """Call `go` now, or once the result that is becoming the mask has become it."""
+        if self._taking is not None:
+            self._taking.followers.append((go, True))
+        else:
+            go()
+
+    def discard(self) -> None:
+        """Stop the run and drop the result; the mask stays as it is."""
+        self._give_up()
+        self._segmentation.drop()
+
+    # Inside
+
+    @property
+    def _untouched(self) -> bool:
+        """Whether the mask is as the result was taken, or before that as the run found it."""
+        document = self._workspace.document
+        states = self._takes or [self._start]
+        return document is not None and any(document.state is state for state in states)
+
+    def _note_run(self) -> None:
+        document = self._workspace.document
+        self._forget()
+        self._start, self._takes = document.state if document is not None else None, []
+
+    def _note_result(self) -> None:
+        if self._segmentation.result is None:
+            self._forget()
+        self._tell()
+
+    def _forget(self) -> None:
+        self._give_up()
+        self._follows.stop()
+        self._taken = []
+
+    def _note_history(self) -> None:
+        """Look whether the result waits, after a step of the document was taken or undone."""
+        document, taking = self._workspace.document, self._taking
+        follows = taking is not None and taking.follows_state is not None
+        if follows and document is not None and document.state is not taking.follows_state:
+            # What is drawn or undone meanwhile stays.
+            self._give_up()
+        if self._was_proposed != self.proposed:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._was_proposed = self.proposed
+        self.changed.emit()
+
+    def _follow(self, then: Callable[[], None] | None = None) -> None:
+        self._follows.stop()
+        document = self._workspace.document
+        if document is not None and self._segmentation.result is not None and self._untouched:
+            self.use_member(self._member, then, anyway=True)
+            if self._taking is not None:
+                self._taking.follows_state = document.state
+        elif then is not None:
+            then()
+
+    def _take(
+        self,
+        text: str,
+        proposal: Callable[[], Mask],
+        then: Callable[[], None] | None,
+        anyway: bool,
+    ) -> None:
+        self._segmentation.cancel()
+        self._follows.stop()
+        document, run, threshold = self._workspace.document, self._segmentation.run, self.threshold
+        if run is None or document is None:
+            return
+        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
+        taking = self._taking = _Taking([(then, anyway)] if then is not None else [])
+        # Computed once, though the edit is tried again where the mask is changed meanwhile.
+        tried: list[Mask] = []
+
+        def edit(mask_hw: Mask) -> Patch | None:
+            tried.append(tried[0] if tried else proposal())
+            return edits.replace(mask_hw, tried[0])
+
+        def finish() -> None:
+            self._taking = None
+            self._taken.append(document.note)
+            self._takes.append(document.state)
+            if threshold != self.threshold:
+                # It was moved on meanwhile.
+                self._follows.start()
+            # What was taken is to be seen, not the map over it.
+            self._view_state.show(None)
+            self._tell()
+            for follow, always in taking.followers:
+                if always or len(tried) == 1:
+                    follow()
+                else:
+                    self._context.message.emit(REPLACED)
+
+        def refuse(error: BaseException) -> None:
+            self._context.fail(error)
+            if taking is self._taking:
+                self._give_up()
+
+        edit_aside(
+            self._context,
+            document,
+            text,
+            edit,
+            note=lambda mask_hw: Source.of(origin, mask_hw),
+            done=finish,
+            refused=refuse,
+            wanted=lambda: taking is self._taking,
+        )
+
+    def _give_up(self) -> None:
+        """The result does not become the mask, where it was about to."""
+        if self._taking is not None:
+            self._taking = None
+            self.given_up.emit()
