@@ -215,8 +215,7 @@ class Lookahead(QObject):
             self._follow()
 
     def _note_decision(self) -> None:
-        segmentation = self._segmentation
-        if segmentation.result is not None and not segmentation.proposed:
+        if self._segmentation.result is not None and not self._proposal.proposed:
             self._note_use()
 
     def _look(self) -> None:

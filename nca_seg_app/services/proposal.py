@@ -219,10 +219,10 @@ class Proposal(QObject):
     def _note_history(self) -> None:
         """Look whether the result waits, after a step of the document was taken or undone."""
         document, taking = self._workspace.document, self._taking
-        follows = taking is not None and taking.follows_state is not None
-        if follows and document is not None and document.state is not taking.follows_state:
+        if taking is not None and taking.follows_state is not None and document is not None:
             # What is drawn or undone meanwhile stays.
-            self._give_up()
+            if document.state is not taking.follows_state:
+                self._give_up()
         if self._was_proposed != self.proposed:
             self._tell()
 

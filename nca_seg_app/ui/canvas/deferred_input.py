@@ -25,7 +25,7 @@ class DeferredInput(QObject):
         self._acts: list[Callable[[], None]] | None = None
         #: The state of the document once a proposal was taken for what is drawn now.
         self._took: object = None
-        session.segmentation.given_up.connect(self.forget)
+        session.proposal.given_up.connect(self.forget)
 
     @property
     def holds(self) -> bool:
@@ -34,17 +34,17 @@ class DeferredInput(QObject):
 
     def begin(self, draws_on: bool) -> None:
         """Something is about to be drawn; `draws_on` where it goes on with what was begun."""
-        segmentation = self._session.segmentation
+        proposal = self._session.proposal
         # One that is being taken already was taken for something else.
-        corrects = segmentation.to_correct and not draws_on and not segmentation.taking
+        corrects = proposal.to_correct and not draws_on and not proposal.taking
         if not draws_on:
             self._took = None
         # What is drawn while others wait comes after them.
-        if self._acts is None and (corrects or segmentation.taking):
+        if self._acts is None and (corrects or proposal.taking):
             # A large mask takes a moment, in which the hand goes on.
             acts: list[Callable[[], None]] = []
             self._acts = acts
-            segmentation.accept(lambda: self._taken(acts, corrects), anyway=True)
+            proposal.accept(lambda: self._taken(acts, corrects), anyway=True)
 
     def do(self, act: Callable[[], None]) -> None:
         """Call `act` now, or after what is held back."""
@@ -59,7 +59,7 @@ class DeferredInput(QObject):
         self._give_back()
 
     def _give_back(self) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         if document is not None and self._took is not None and document.state is self._took:
             document.undo()
         self._took = None
@@ -70,7 +70,7 @@ class DeferredInput(QObject):
         self.ended.emit()
 
     def _taken(self, acts: list[Callable[[], None]], corrects: bool) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         self._took = document.state if corrects and document is not None else None
         if acts is self._acts:
             self._catch_up(acts)

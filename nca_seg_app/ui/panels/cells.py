@@ -154,7 +154,7 @@ class CellsPanel(QWidget):
                 if moment == self._moment:
                     self._set_steps(cells)
 
-            segmentation.replay(step.member, step.timestep, take)
+            self._session.replay.replay(step.member, step.timestep, take)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -248,7 +248,7 @@ class CellsPanel(QWidget):
 
     def _draw_curves(self) -> None:
         self.plot.clear()
-        image, picked = self._session.image, self._session.view_state.picked
+        image, picked = self._session.workspace.image, self._session.view_state.picked
         self.plot.setVisible(picked is not None)
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")

@@ -37,7 +37,7 @@ class TwoModels(Desk):
         self.open(*(f"{number:02}.png" for number in range(count)))
         for _ in range(count):
             self.segment()
-            self.session.accept_and_next()
+            self.session.review.accept_and_next()
             self.settle()
         self.session.fine_tuning.finetune()
         if to_the_end:

@@ -6,19 +6,19 @@ import os
 from pathlib import Path
 
 from nca_seg_app.actions import find_action
-from nca_seg_app.services.model_library import Shelf
+from nca_seg_app.services.model_library import ModelCache
 from nca_seg_app.session import Has
 from tests.app.desks import Desk
 from tests.fakes import DiskModel, fake_engine
 
 
 def names(desk: Desk) -> list[str]:
-    return [entry.name for entry in desk.session.models]
+    return [entry.name for entry in desk.session.model_library.entries]
 
 
 def chosen(desk: Desk) -> str:
-    assert desk.session.model is not None
-    return desk.session.model.name
+    assert desk.session.model_library.chosen is not None
+    return desk.session.model_library.chosen.name
 
 
 def add(desk: Desk, name: str) -> Path:
@@ -33,22 +33,22 @@ def add(desk: Desk, name: str) -> Path:
 def test_an_added_model_is_chosen_and_removed_again_in_favour_of_its_parent(desk: Desk) -> None:
     file = add(desk, "mine")
     assert (names(desk), chosen(desk)) == (["oracle", "mine"], "mine")
-    assert Has.OWN_MODEL in desk.session.state
+    assert Has.OWN_MODEL in desk.session.capabilities
     find_action("study.remove_model").method(desk.session)
     desk.settle()
     assert (names(desk), chosen(desk)) == (["oracle"], "oracle")
-    assert Has.OWN_MODEL not in desk.session.state
+    assert Has.OWN_MODEL not in desk.session.capabilities
     assert not file.exists()
     assert file.with_suffix(".discarded").read_bytes() == b"weights"
     assert str(file.with_suffix(".discarded")) in desk.messages[-1]
-    assert desk.session.settings.model == "oracle"
+    assert desk.session.context.settings.model == "oracle"
 
 
 def test_a_model_chosen_meanwhile_stays_chosen(desk: Desk) -> None:
     add(desk, "first")
     add(desk, "second")
     desk.session.model_library.remove()
-    desk.session.choose_model("first")
+    desk.session.model_library.choose("first")
     desk.settle()
     assert (names(desk), chosen(desk)) == (["oracle", "first"], "first")
 
@@ -84,7 +84,7 @@ def test_a_model_file_of_the_same_length_and_time_in_its_place_is_loaded_anew(
 
     engine = fake_engine(tmp_path, load=load)
     (entry,) = engine.installed()
-    shelf = Shelf(engine)
+    shelf = ModelCache(engine)
     shelf.get(entry, "cpu")
     shelf.get(entry, "cpu")
     before, other = entry.path.stat(), tmp_path / "other"
