@@ -135,7 +135,6 @@ class Session(QObject):
     def _connect(self) -> None:
         self.opening.leaving.connect(self.lookahead.remember)
         self.opening.replacing.connect(self._clear_view)
-        self.folder_watch.listed.connect(self.image_order.refresh)
         self.segmentation.completed.connect(self._keep_doubt)
         self.lookahead.finished.connect(self._keep_doubt_of)
         context, workspace = self.context, self.workspace

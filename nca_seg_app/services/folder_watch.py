@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
 from engine.study.study import Study
@@ -31,9 +31,6 @@ class FolderWatch(QObject):
     Images that came are listed. That the open image or its mask is another one now is told; it is
     read again only when a person asks for that.
     """
-
-    #: Images came or went.
-    listed = Signal()
 
     def __init__(self, context: Context, saving: Saving) -> None:
         super().__init__(context)
@@ -96,9 +93,7 @@ class FolderWatch(QObject):
     def _take(self, found: tuple[ImageRow, ...]) -> None:
         workspace = self._workspace
         rows, count = merged(workspace.images, found, workspace.path, workspace.is_whole_folder)
-        # Statuses alone move nothing under a person's hand.
-        if workspace.set_images(rows):
-            self.listed.emit()
+        workspace.set_images(rows)
         if count:
             self._context.message.emit(
                 f"{count:,} new image{'s were' if count > 1 else ' was'} found."

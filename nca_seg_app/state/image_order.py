@@ -75,6 +75,7 @@ class ImageOrder(QObject):
         self._lines: dict[int, int] = {}
         self._places: list[int] = []
         self._listed: set[int] = set()
+        workspace.images_listed.connect(self._refresh_list)
 
     @property
     def order(self) -> Order:
@@ -103,8 +104,8 @@ class ImageOrder(QObject):
         self._filter()
         self.changed.emit()
 
-    def refresh(self) -> None:
-        """Take over images that came or went, where the order puts them."""
+    def _refresh_list(self) -> None:
+        # Images that came or went stand where the order puts them.
         self._sorted = None
         self.changed.emit()
 

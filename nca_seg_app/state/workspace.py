@@ -38,6 +38,8 @@ class Workspace(QObject):
     study_changed = Signal()
     #: Another image, or none; `image` and `document` are both new.
     image_changed = Signal()
+    #: Images came or went.
+    images_listed = Signal()
     #: The list of images, their status or expected error, or the place in it.
     images_changed = Signal()
     #: A step of the document was taken, undone or redone.
@@ -128,18 +130,15 @@ class Workspace(QObject):
             self._rows = changed
             self.images_changed.emit()
 
-    def set_images(self, images: Sequence[ImageRow]) -> bool:
-        """List images as they were found on disk now; the open one is among them.
-
-        Returns
-        -------
-        Whether images came or went, not only what is said of them.
-        """
-        before, now = [row.path for row in self._rows], tuple(images)
+    def set_images(self, images: Sequence[ImageRow]) -> None:
+        """List images as they were found on disk now; the open one is among them."""
+        now = tuple(images)
         if now == self._rows:
-            return False
-        path = self.path
+            return
+        path, before = self.path, [row.path for row in self._rows]
         self._rows = now
         self._index = next((place for place, row in enumerate(now) if row.path == path), -1)
+        # Statuses alone move nothing under a person's hand.
+        if before != [row.path for row in now]:
+            self.images_listed.emit()
         self.images_changed.emit()
-        return before != [row.path for row in now]

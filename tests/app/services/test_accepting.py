@@ -23,19 +23,20 @@ def statuses(desk: Desk) -> list[str]:
 def test_undoing_what_was_accepted_proposes_it_again(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    session, run = desk.session, desk.session.segmentation
+    session = desk.session
+    proposal = desk.session.proposal
     told: list[bool] = []
-    run.result_changed.connect(lambda: told.append(run.proposed))
-    run.accept()
+    proposal.changed.connect(lambda: told.append(proposal.proposed))
+    proposal.accept()
     desk.settle()
     accepted_hw = desk.mask_hw.copy()
     desk.draw()
     session.mask_edits.undo()
-    assert not run.proposed
+    assert not proposal.proposed
     session.mask_edits.undo()
-    assert run.proposed
+    assert proposal.proposed
     session.mask_edits.redo()
-    assert not run.proposed
+    assert not proposal.proposed
     assert told == [False, True, False]
     session.mask_edits.undo()
     session.review.accept_and_next()
@@ -49,17 +50,17 @@ def test_undoing_what_was_accepted_proposes_it_again(desk: Desk) -> None:
 def test_a_step_back_from_a_member_to_the_mean_is_no_proposal(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    run = desk.session.segmentation
-    run.accept()
+    proposal = desk.session.proposal
+    proposal.accept()
     desk.settle()
-    run.set_threshold(0.9)
-    assert run.proposed
-    run.accept()
+    proposal.set_threshold(0.9)
+    assert proposal.proposed
+    proposal.accept()
     desk.settle()
-    assert not run.proposed
+    assert not proposal.proposed
     desk.session.mask_edits.undo()
     # The step that holds now was taken at another threshold than the outline is drawn at.
-    assert run.proposed
+    assert proposal.proposed
 
 
 def test_the_member_that_is_shown_is_taken_and_then_seen(desk: Desk) -> None:
@@ -187,32 +188,34 @@ def test_a_mask_of_ones_own_is_kept_where_acceptance_was_undone(desk: Desk) -> N
 def test_accepting_twice_and_drawing_meanwhile_is_one_step(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    run, done = desk.session.segmentation, []
-    run.accept(lambda: done.append("first"))
-    assert run.taking
-    run.accept(lambda: done.append("second"))
-    run.segment()
+    done: list[str] = []
+    proposal = desk.session.proposal
+    proposal.accept(lambda: done.append("first"))
+    assert proposal.taking
+    proposal.accept(lambda: done.append("second"))
+    desk.session.segment()
     desk.settle()
     assert done == ["first", "second"]
     assert desk.session.workspace.document is not None
     assert desk.session.workspace.document.steps == ("Accept result",)
     # The run that was asked for meanwhile came after it, and its result waits.
-    assert run.proposed
-    assert not run.taking
+    assert proposal.proposed
+    assert not proposal.taking
 
 
 def test_discarding_a_result_that_is_being_taken_leaves_the_mask(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    run, told = desk.session.segmentation, []
-    run.given_up.connect(lambda: told.append(1))
-    run.accept()
-    run.discard()
+    told = []
+    proposal = desk.session.proposal
+    proposal.given_up.connect(lambda: told.append(1))
+    proposal.accept()
+    proposal.discard()
     desk.settle()
     assert told == [1]
     assert not desk.mask_hw.any()
     desk.segment()
-    run.accept()
+    proposal.accept()
     desk.settle()
     assert desk.mask_hw.any()
 
@@ -222,38 +225,40 @@ def test_what_cannot_be_taken_is_told_and_can_be_tried_again(
 ) -> None:
     desk.open()
     desk.segment()
-    run, told = desk.session.segmentation, []
-    run.given_up.connect(lambda: told.append(1))
+    told = []
+    proposal = desk.session.proposal
+    proposal.given_up.connect(lambda: told.append(1))
 
     def full(*_: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as broken:
         broken.setattr(edits, "replace", full)
-        run.accept()
+        proposal.accept()
         desk.settle()
     assert told == [1]
     assert len(desk.failures) == 1
-    assert run.proposed
-    run.accept()
+    assert proposal.proposed
+    proposal.accept()
     desk.settle()
-    assert not run.proposed
+    assert not proposal.proposed
 
 
 def test_half_a_result_is_not_what_a_stroke_corrects(qtbot: QtBot, tmp_path: Path) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
     desk.open()
     run = desk.session.segmentation
-    run.segment()
+    proposal = desk.session.proposal
+    desk.session.segment()
     desk.until(lambda: run.progress[0] == 3)
     run.cancel()
     desk.model.gate.set()
     desk.settle()
-    assert run.proposed
-    assert not run.to_correct
+    assert proposal.proposed
+    assert not proposal.to_correct
     desk.model.holds_at = -1
     desk.segment()
-    assert run.to_correct
+    assert proposal.to_correct
     leave(desk)
 
 
@@ -284,15 +289,16 @@ def test_accepting_again_keeps_what_was_drawn_since(desk: Desk) -> None:
     desk.open()
     desk.segment()
     run = desk.session.segmentation
-    run.accept()
+    proposal = desk.session.proposal
+    proposal.accept()
     desk.settle()
     desk.draw(5, 5)
     drawn_hw = desk.mask_hw.copy()
-    run.accept()
+    proposal.accept()
     desk.settle()
     assert np.array_equal(desk.mask_hw, drawn_hw)
     assert "kept" in desk.messages[-1]
-    run.replace()
+    proposal.replace()
     desk.settle()
     assert run.result is not None
     assert np.array_equal(desk.mask_hw, run.result.mask(0.5))
@@ -305,12 +311,13 @@ def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: 
     desk.model.size = 64
     desk.segment()
     run = desk.session.segmentation
-    run.accept()
+    proposal = desk.session.proposal
+    proposal.accept()
     desk.settle()
     assert run.result is not None
     for threshold in (0.4, 0.2):
-        run.set_threshold(threshold)
-    desk.until(lambda: not run.proposed)
+        proposal.set_threshold(threshold)
+    desk.until(lambda: not proposal.proposed)
     desk.settle()
     assert np.array_equal(desk.mask_hw, run.result.mask(0.2))
     desk.session.mask_edits.undo()
@@ -318,10 +325,10 @@ def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: 
     desk.session.mask_edits.redo()
     desk.draw(5, 5)
     drawn_hw = desk.mask_hw.copy()
-    run.set_threshold(0.9)
+    proposal.set_threshold(0.9)
     desk.qtbot.wait(3 * SETTLE_MS)
     desk.settle()
-    assert run.proposed
+    assert proposal.proposed
     assert np.array_equal(desk.mask_hw, drawn_hw)
 
 
@@ -329,13 +336,14 @@ def test_a_member_that_was_taken_follows_the_threshold_as_that_member(desk: Desk
     desk.open()
     desk.model.size = 64
     desk.segment()
-    run, result = desk.session.segmentation, desk.session.segmentation.result
+    result = desk.session.segmentation.result
+    proposal = desk.session.proposal
     assert result is not None
     assert not np.array_equal(result.mask(0.3), result.frame.restore(result.members_nhw[1]) >= 0.3)
-    run.use_member(1)
+    proposal.use_member(1)
     desk.settle()
-    run.set_threshold(0.3)
-    desk.until(lambda: not run.proposed)
+    proposal.set_threshold(0.3)
+    desk.until(lambda: not proposal.proposed)
     desk.settle()
     assert np.array_equal(desk.mask_hw, result.frame.restore(result.members_nhw[1]) >= 0.3)
 

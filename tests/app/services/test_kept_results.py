@@ -49,7 +49,7 @@ def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) 
     if decision == "draw":
         user.draw()
     else:
-        getattr(user.session.segmentation, decision)()
+        getattr(user.session.proposal, decision)()
     user.settle()
     user.session.opening.open_next()
     user.settle()

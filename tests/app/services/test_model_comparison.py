@@ -55,9 +55,9 @@ def two(qtbot: QtBot, tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
     two.learn(12)
-    fine_tuning = two.session.fine_tuning
-    found = fine_tuning.comparison.found
-    assert 0 < len(found) == fine_tuning.comparison.total == fine_tuning.validation_images <= IMAGES
+    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
+    found = comparison.found
+    assert 0 < len(found) == comparison.total == fine_tuning.validation_images <= IMAGES
     for compared in found:
         assert compared.path.parent == two.folder / "images"
         # What was saved is what the parent says.
@@ -68,24 +68,24 @@ def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
 
 def test_what_was_compared_goes_with_the_decision(two: TwoModels) -> None:
     two.learn(6)
-    fine_tuning = two.session.fine_tuning
-    assert fine_tuning.comparison.found
+    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
+    assert comparison.found
     fine_tuning.accept()
     two.settle()
-    assert fine_tuning.comparison.total == 0
+    assert comparison.total == 0
 
 
 def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(12, to_the_end=False)
-    fine_tuning = two.session.fine_tuning
+    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
     total = fine_tuning.validation_images
     assert total > 1
     for path in (two.folder / "images").glob("*.png"):
         path.unlink()
     two.child.gate.set()
     two.settle()
-    assert len(fine_tuning.comparison.found) == fine_tuning.comparison.total == 1
+    assert len(comparison.found) == comparison.total == 1
     assert len(two.failures) == total - 1
     assert ".png" in two.failures[0]
     two.failures.clear()
@@ -94,12 +94,12 @@ def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) ->
 def test_a_candidate_dropped_meanwhile_is_not_compared(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(6, to_the_end=False)
-    fine_tuning = two.session.fine_tuning
+    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
     fine_tuning.discard()
     two.child.gate.set()
     two.settle()
-    assert fine_tuning.comparison.found == ()
-    assert fine_tuning.comparison.total == 0
+    assert comparison.found == ()
+    assert comparison.total == 0
     assert not two.failures
 
 

@@ -93,7 +93,7 @@ def test_a_save_that_fails_keeps_the_person_where_the_work_is(
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
     for module in ("study", "drafts"):
-        monkeypatch.setattr(f"engine.{module}.write_together", full)
+        monkeypatch.setattr(f"engine.study.{module}.write_together", full)
     desk.person.save = "save"
     desk.session.opening.open_next()
     desk.settle()

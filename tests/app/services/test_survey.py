@@ -70,7 +70,7 @@ def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None
     status = StatusLine(user.session)
     user.qtbot.addWidget(status)
     reached: list[tuple[int, int]] = []
-    user.session.lookahead.changed.connect(lambda: reached.append(user.session.survey.progress))
+    user.session.survey.changed.connect(lambda: reached.append(user.session.survey.progress))
     user.model.holds_at = 0
     survey(user)
     user.until(lambda: user.model.at_once == 1)

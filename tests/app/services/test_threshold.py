@@ -46,7 +46,8 @@ def at(desk: Desk, threshold: float) -> np.ndarray:
 def test_a_threshold_moved_before_a_run_ends_no_run(desk: Desk) -> None:
     desk.open()
     run = desk.session.segmentation
-    run.set_threshold(0.4)
+    proposal = desk.session.proposal
+    proposal.set_threshold(0.4)
     desk.segment()
     rest(desk)
     assert run.result is not None
@@ -56,25 +57,25 @@ def test_a_threshold_moved_before_a_run_ends_no_run(desk: Desk) -> None:
 
 @pytest.mark.parametrize("when", ["before it follows", "while it follows"])
 def test_undo_while_it_follows_stays(taken: Desk, when: str) -> None:
-    run = taken.session.segmentation
+    proposal = taken.session.proposal
     gate = hold(taken)
-    run.set_threshold(0.2)
+    proposal.set_threshold(0.2)
     if when == "while it follows":
-        taken.until(lambda: run.taking)
+        taken.until(lambda: proposal.taking)
     taken.session.mask_edits.undo()
     gate.set()
     rest(taken)
     assert not taken.mask_hw.any()
-    assert not run.taking
+    assert not proposal.taking
     assert taken.session.workspace.document is not None
     assert taken.session.workspace.document.can_redo
 
 
 def test_what_is_drawn_while_it_follows_stays(taken: Desk) -> None:
-    run = taken.session.segmentation
+    proposal = taken.session.proposal
     gate = hold(taken)
-    run.set_threshold(0.2)
-    taken.until(lambda: run.taking)
+    proposal.set_threshold(0.2)
+    taken.until(lambda: proposal.taking)
     taken.draw(5, 5)
     drawn_hw = taken.mask_hw.copy()
     gate.set()
@@ -83,15 +84,15 @@ def test_what_is_drawn_while_it_follows_stays(taken: Desk) -> None:
 
 
 def test_a_threshold_moved_on_while_it_follows_is_followed(taken: Desk) -> None:
-    run = taken.session.segmentation
+    proposal = taken.session.proposal
     gate = hold(taken)
-    run.set_threshold(0.2)
-    taken.until(lambda: run.taking)
-    run.set_threshold(0.1)
+    proposal.set_threshold(0.2)
+    taken.until(lambda: proposal.taking)
+    proposal.set_threshold(0.1)
     gate.set()
     rest(taken)
     assert np.array_equal(taken.mask_hw, at(taken, 0.1))
-    assert not run.proposed
+    assert not proposal.proposed
 
 
 def test_what_is_saved_at_once_is_what_the_threshold_says(taken: Desk) -> None:
@@ -114,12 +115,13 @@ def test_an_image_left_at_once_is_kept_as_the_threshold_says(taken: Desk) -> Non
 
 def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
     session, run = taken.session, taken.session.segmentation
+    proposal = taken.session.proposal
     result = run.result
     assert result is not None
-    run.use_member(1)
+    proposal.use_member(1)
     taken.settle()
     path = taken.mask_path
-    run.set_threshold(0.3)
+    proposal.set_threshold(0.3)
     session.review.accept_and_next()
     taken.until(lambda: session.workspace.index == 1)
     taken.settle()
@@ -128,12 +130,12 @@ def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
 
 
 def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) -> None:
-    run = taken.session.segmentation
-    run.set_threshold(0.2)
+    proposal = taken.session.proposal
+    proposal.set_threshold(0.2)
     rest(taken)
     taken.session.mask_edits.undo()
-    assert run.may_replace
-    run.accept()
+    assert proposal.may_replace
+    proposal.accept()
     taken.settle()
     assert np.array_equal(taken.mask_hw, at(taken, 0.2))
 

@@ -43,13 +43,13 @@ def test_a_replay_that_comes_late_is_not_shown_over_another_image(
     desk.open()
     desk.segment()
     answers: list[Callable[[], None]] = []
-    run = desk.session.segmentation
-    replay = run.replay
+    service = desk.session.replay
+    replay = service.replay
 
     def hold(member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
         replay(member, timestep, lambda cells: answers.append(lambda: done(cells)))
 
-    monkeypatch.setattr(run, "replay", hold)
+    monkeypatch.setattr(service, "replay", hold)
     panel = CellsPanel(desk.session)
     desk.show(panel, 340, 900)
     desk.qtbot.waitUntil(lambda: len(answers) == 1)

@@ -196,7 +196,7 @@ def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
     panel = shown(desk)
     many = tuple(ImageRow(desk.folder / f"{number:05}.png") for number in range(13_000))
     # As if such a folder were open; making one would take longer than the test.
-    desk.session._rows = many
+    desk.session.workspace._rows = many
     desk.session.image_order.sort("name")
     began = time.thread_time()
     desk.session.workspace.images_changed.emit()

@@ -213,7 +213,7 @@ def test_only_what_is_saved_to_the_study_is_called_saved(
     window: Window, session: Session, qtbot: QtBot, tmp_path: Path
 ) -> None:
     status = window.status
-    with qtbot.waitSignal(session.saving.saved):
+    with qtbot.waitSignal(session.export.saved):
         session.export.saved.emit(tmp_path)
     assert not status.saved.text()
     with qtbot.waitSignal(session.saving.saved):

@@ -25,7 +25,7 @@ from tests.fakes import write_image
 
 RICH = "<b>x<i>&lt;img src=a>&amp; [*] 100%p"
 #: Where rich text is meant, and no name is in it.
-MEANT = ("canvas/doorway.py", "help.py", "plain.py")
+MEANT = ("ui/canvas/empty_state.py", "ui/help.py", "ui/widgets/plain_text.py")
 
 
 def guessed_rich(text: str) -> bool:
