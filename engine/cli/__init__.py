@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import models, report, segment, train
+from engine.cli import doctor, evaluate, export, finetune, models, report, segment, train
 from engine.cli.console import NOBODY_READS, end_output, prepare_streams
 from engine.cli.options import NOTHING_DONE, say
 from engine.plaintext import shown_reason
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"nca-seg {models.version()}")
+        print(f"nca-seg {doctor.version()}")
         raise typer.Exit
 
 
@@ -66,13 +66,13 @@ def _program(
 
 
 app.command("segment")(segment.segment)
-app.command("evaluate")(segment.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("train")(train.train)
-app.command("finetune")(train.finetune)
-app.command("export")(train.export)
+app.command("finetune")(finetune.finetune)
+app.command("export")(export.export)
 app.command("models")(models.models)
-app.command("doctor")(models.doctor)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

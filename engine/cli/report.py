@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.models import version
+from engine.cli.doctor import version
 from engine.cli.options import (
     INTERRUPTED,
     NOTHING_DONE,
