@@ -33,7 +33,7 @@ from engine.files import write_atomic
 from engine.types import Device, SampleSettings
 
 if TYPE_CHECKING:
-    from engine.report.measuring import Report, Subject
+    from engine.report.values import Report, Subject
 
 PAGE, NUMBERS, MASKS = "report.html", "report.json", "masks.png"
 #: The page is written anew this often, so that little is lost with a machine that stops.
@@ -153,7 +153,7 @@ def _expect_page() -> None:
 
 
 def _subject(name: str, device: Device) -> Subject:
-    from engine.report.measuring import Subject
+    from engine.report.values import Subject
 
     entry = find_model(name)
     loaded = load_model(entry, device)

@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.evaluation.reliability import Calibration
 from engine.metrics import interval
-from engine.report.measuring import Doubt, Measured, Report, Subject
+from engine.report.commands import trained_by
 from engine.report.recipes import Recipe, changed, usual
-from engine.report.reproduction import loss_of, measured_by, rows, trained_by
+from engine.report.reproduction import loss_of, rows
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
+from engine.report.values import Doubt, Measured, Report, Subject
 
 
 def as_json(report: Report, written: str = "") -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
 def _measured(report: Report, measured: Measured) -> dict[str, Any]:
     return {
         "model": _subject(measured.subject),
-        "measured_by": measured_by(report, measured.subject),
+        "measured_by": report.command(measured.subject),
         "trained_by": trained_by(measured.subject.model.spec),
         "loss": loss_of(measured.subject.model.spec),
         **measured.evaluation.as_json(),

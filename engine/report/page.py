@@ -19,8 +19,9 @@ from engine.report.markup import (
     photograph,
     table,
 )
-from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Report
+from engine.report.measuring import PIXELS_AN_IMAGE
 from engine.report.sweep import MEMBERS, TOLERANCE, Point, Sweep, best, cheapest
+from engine.report.values import Doubt, Report
 from engine.report.wording import (
     chosen,
     count,

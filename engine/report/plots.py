@@ -16,8 +16,8 @@ from engine.types import Sampler
 if TYPE_CHECKING:
     from engine.evaluation.reliability import Calibration
     from engine.evaluation.scoring import Evaluation
-    from engine.report.measuring import Doubt
     from engine.report.sweep import Curve, Sweep
+    from engine.report.values import Doubt
 
 #: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"

@@ -15,8 +15,9 @@ from engine.diffusion.ensemble import replay, segment
 from engine.diffusion.sampling import denoise
 from engine.evaluation.reliability import disagreement_score
 from engine.evaluation.scoring import evaluate, examine
-from engine.report.measuring import Subject, report
+from engine.report.measuring import report
 from engine.report.sweep import sweep
+from engine.report.values import Subject
 from engine.study.coco import write_annotations
 from engine.study.export import export_dataset
 from engine.training.loop import finetune, train

@@ -14,11 +14,13 @@ import pytest
 from engine.errors import DatasetProblem
 from engine.evaluation.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
 from engine.evaluation.scoring import Evaluation, Scores, evaluate
+from engine.report.commands import trained_by
 from engine.report.content import as_json
-from engine.report.measuring import Measured, Report, Subject, report
+from engine.report.measuring import report
 from engine.report.page import render
-from engine.report.reproduction import PAPER, rows, trained_by
+from engine.report.reproduction import PAPER, rows
 from engine.report.sweep import Point, Sweep, cheapest, planned, sweep
+from engine.report.values import Measured, Report, Subject
 from engine.types import Dataset, Sampler, SampleSettings, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
 from tests.samples import drawn_dataset
