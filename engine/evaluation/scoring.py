@@ -16,7 +16,7 @@ from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.evaluation.reliability import UNCERTAINTIES, Calibration, reliability_bins
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.metrics import (
     ci,
     dice,

@@ -1,4 +1,4 @@
-"""Mask files in, true and false out: read rightly, or refused with one plain reason."""
+"""Reads mask files of many programs; refuses what is not one lesion's mask, with the reason."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from PIL import Image as PillowImage
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.images.pixels import Stored, levels_of, upright
 from engine.images.reading import decoded
-
-Mask = NDArray[np.bool_]
+from engine.masks.arrays import Mask
 
 #: Levels of 255 within which what is drawn is of one colour.
 _ONE_COLOUR = 16

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from engine.masks import edits
+from engine.masks.arrays import EIGHT_NEIGHBOURS, Mask
+from engine.masks.outlines import outline
 
 #: Colours are compared on a picture of about this many pixels a side.
 SIDE_PX = 512
@@ -56,9 +57,21 @@ class Similar:
             self._distance_hw = np.sqrt((differs_hwc**2).mean(axis=2))
             # The place itself is like itself, whatever lies around it.
             self._distance_hw[row, column] = 0.0
-        alike_hw = edits.part_at(self._distance_hw <= tolerance, row, column)
+        alike_hw = _part_at(self._distance_hw <= tolerance, row, column)
         # Of an area and the holes in it, the border around all is the longest.
-        border_rc = max(edits.outline(alike_hw), key=len)
+        border_rc = max(outline(alike_hw), key=len)
         stride = math.ceil(len(border_rc) / MOST_POINTS)
         points_rc = np.concatenate([border_rc[:-1:stride], border_rc[-1:]])
         return np.asarray(points_rc * self._pixel_rc)
+
+
+def _part_at(mask_hw: Mask, row: int, column: int) -> Mask:
+    """The connected part of the mask that holds a pixel, with its holes filled; empty if none."""
+    # Loaded at first use: the window is to be painted before it.
+    from scipy import ndimage  # type: ignore[import-untyped]
+
+    if not mask_hw[row, column]:
+        return np.zeros_like(mask_hw)
+    labels_hw, _ = ndimage.label(mask_hw, EIGHT_NEIGHBOURS)
+    part_hw: Mask = ndimage.binary_fill_holes(labels_hw == labels_hw[row, column])
+    return part_hw

@@ -14,7 +14,7 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.metrics import dice
 from engine.types import EnsembleResult, ModelSpec, Sample, Sampler, SampleSettings
 

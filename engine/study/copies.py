@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.files import put_in_place, write_together
-from engine.masks.edits import mask_name
+from engine.masks.files import mask_name
 from engine.study.records import record_path
 
 #: The folder for them among the masks; what is there counts as no annotation.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import DatasetProblem
 from engine.images.reading import IMAGE_SUFFIXES, list_images
-from engine.masks.edits import mask_name
+from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
 from engine.study.records import is_text
 from engine.types import Dataset, Sample, Split

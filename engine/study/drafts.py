@@ -13,7 +13,8 @@ from engine import locks
 from engine.errors import FolderInUse
 from engine.files import name_with_room, sweep_parts, write_together
 from engine.locks import Lock
-from engine.masks.edits import Mask, encode_mask
+from engine.masks.arrays import Mask
+from engine.masks.files import encode_mask
 from engine.study.records import modified_ns, record_path, record_text
 from engine.types import Base, Origin
 

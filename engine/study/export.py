@@ -18,7 +18,8 @@ from engine.errors import DatasetProblem, UnreadableImage, UnreadableMask
 from engine.files import read_regular, replacing
 from engine.images.metadata import stripped
 from engine.images.reading import read_image
-from engine.masks.edits import find_mask, mask_name, read_mask, write_mask
+from engine.masks.files import find_mask, mask_name, write_mask
+from engine.masks.reading import read_mask
 from engine.plaintext import shown_text
 from engine.study.dataset import VAL_SHARE, assign_splits
 from engine.study.dataset_index import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.errors import DatasetProblem
 from engine.files import is_part, read_regular, sweep_parts, write_atomic
 from engine.images.reading import IMAGE_SUFFIXES
-from engine.masks.edits import mask_name
+from engine.masks.files import mask_name
 from engine.study.dataset import files_by_id
 from engine.study.dataset_index import (
     INDEX,

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.errors import StudyProblem
 from engine.files import stamp
 from engine.images.reading import IMAGE_SUFFIXES, list_images
-from engine.masks.edits import find_mask, mask_name
+from engine.masks.files import find_mask, mask_name
 from engine.study.records import read_record, read_record_of, study_trouble
 
 #: The folder for masks beside the images, and the index of a study in it.

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from engine.errors import StudyProblem
 from engine.files import LONGEST_NAME, Stamp, read_regular, stamp, write_atomic
-from engine.masks.edits import Mask, read_mask
+from engine.masks.arrays import Mask
+from engine.masks.reading import read_mask
 from engine.types import Base, Origin, SampleSettings
 
 Status = Literal["new", "draft", "saved", "reviewed"]

@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from engine.errors import MaskKept, StudyProblem
 from engine.evaluation.reliability import disagreement_score
 from engine.files import read_regular, write_together
-from engine.masks.edits import find_mask, mask_name
+from engine.masks.files import find_mask, mask_name
 from engine.study.mask_files import keeps_masks
 from engine.study.records import MOST_MASK_BYTES, MOST_RECORD_BYTES, record_path
 from engine.types import EnsembleResult, Image, SampleSettings

@@ -16,7 +16,8 @@ from engine.files import is_writable, stamp, sweep_parts, write_atomic, write_to
 from engine.folders import home_folder
 from engine.images.listing import Listing, list_folder
 from engine.images.reading import image_shape
-from engine.masks.edits import Mask, encode_mask
+from engine.masks.arrays import Mask
+from engine.masks.files import encode_mask
 from engine.study import drafts as draft_files
 from engine.study import study_index
 from engine.study.copies import move_aside, move_others, write_copy

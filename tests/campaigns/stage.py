@@ -18,7 +18,9 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.cli.options import sentence
 from engine.errors import ChangedOutside, EngineError
-from engine.masks.edits import find_mask, read_mask, replace
+from engine.masks.edits import replace
+from engine.masks.files import find_mask
+from engine.masks.reading import read_mask
 from engine.study.mask_files import MASKS
 from nca_seg_app.services.engine import Whose
 from nca_seg_app.session import Session
