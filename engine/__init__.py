@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from engine.diffusion.ensemble import replay, segment
     from engine.errors import EngineError
     from engine.evaluation.scoring import evaluate
-    from engine.images.reading import list_images, read_image
+    from engine.images.listing import list_images
+    from engine.images.reading import read_image
     from engine.masks.files import write_mask
     from engine.masks.reading import read_mask
     from engine.networks.checkpoint import load, read_spec, save
@@ -76,7 +77,8 @@ _NAMES = {
     "errors": ("EngineError",),
     "evaluation.scoring": ("evaluate",),
     "study.export": ("export_dataset",),
-    "images.reading": ("list_images", "read_image"),
+    "images.listing": ("list_images",),
+    "images.reading": ("read_image",),
     "networks.library": ("find", "installed"),
     "masks.files": ("write_mask",),
     "masks.reading": ("read_mask",),

@@ -43,6 +43,21 @@ class Scale:
         return levels
 
 
+def range_of_bits(bits: int, low_bits: int) -> Range | None:
+    """The range of sixteen bits of which `bits` are significant.
+
+    A writer that follows the standard has moved them up, so that they reach full scale: `low_bits`,
+    the union of all samples, then has none that is not significant, or copies of the high ones.
+    Other writers leave the numbers as they are, and nothing above them is set.
+    """
+    if not 8 <= bits < 16:
+        return None
+    if low_bits >= 2**bits:
+        return Range(0, 65_535)
+    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
+    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
+
+
 def scale_of(low: float, high: float, bits: int, stated: Range | None) -> Scale:
     """The scale of whole numbers from 0 to 2^bits - 1 that run from `low` to `high`.
 

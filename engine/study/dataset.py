@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.errors import DatasetProblem
-from engine.images.reading import IMAGE_SUFFIXES, list_images
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.images.listing import list_images
 from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
 from engine.study.records import is_text

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from engine.errors import DatasetProblem
 from engine.files import read_regular, write_together
-from engine.images.reading import IMAGE_SUFFIXES
+from engine.images.formats import IMAGE_SUFFIXES
 from engine.plaintext import shown_text
 from engine.study.records import origin_from_json, origin_to_json
 from engine.types import Origin, Split

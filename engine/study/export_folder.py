@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import DatasetProblem
 from engine.files import is_part, read_regular, sweep_parts, write_atomic
-from engine.images.reading import IMAGE_SUFFIXES
+from engine.images.formats import IMAGE_SUFFIXES
 from engine.masks.files import mask_name
 from engine.study.dataset import files_by_id
 from engine.study.dataset_index import (

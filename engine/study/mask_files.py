@@ -14,7 +14,8 @@ from pathlib import Path
 
 from engine.errors import StudyProblem
 from engine.files import stamp
-from engine.images.reading import IMAGE_SUFFIXES, list_images
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.images.listing import list_images
 from engine.masks.files import find_mask, mask_name
 from engine.study.records import read_record, read_record_of, study_trouble
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from engine.errors import ChangedOutside
 from engine.files import write_atomic
 from engine.folders import home_folder
-from engine.images.reading import IMAGE_SUFFIXES
+from engine.images.formats import IMAGE_SUFFIXES
 from engine.masks import outlines
 from engine.networks import library
 from engine.networks.library import ModelEntry
