@@ -149,6 +149,15 @@ def ged(members_nhw: Mask, truths_mhw: Mask) -> float:
     return max(0.0, 2 * across - within)
 
 
+def disagreement(members_nhw: NDArray[np.float32]) -> float:
+    """How much the members differ: 1 − their mean pairwise Dice, in [0, 1]; one member: 0.
+
+    They are cut at 0.5; two empty masks agree fully. `members_nhw` is float32 (members, rows,
+    columns), one at least, else ValueError.
+    """
+    return 1.0 - ci(members_nhw >= 0.5)
+
+
 def expected_error(members_nhw: NDArray[np.float32]) -> float:
     """What 1 − Dice the mask would have if one member's probabilities were the truth, in [0, 1].
 

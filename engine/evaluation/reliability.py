@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.diffusion.fusion import fuse
-from engine.metrics import ci, expected_error
+from engine.metrics import disagreement, expected_error
 from engine.types import frozen_array
 
 Float = NDArray[np.float32]
@@ -289,20 +289,12 @@ def entropy_score(members_nhw: Float) -> float:
     return _per_lesion_cell(entropy_hw, mean_hw)
 
 
-def disagreement_score(members_nhw: Float) -> float:
-    """1 − mean pairwise Dice of the members cut at 0.5, in [0, 1]; one member: 0.
-
-    Two empty masks agree fully. Members as in `variance_score`.
-    """
-    return 1.0 - ci(members_nhw >= 0.5)
-
-
 #: Every image-level uncertainty score, by name; higher is less sure.
 UNCERTAINTIES: Mapping[str, Callable[[Float], float]] = MappingProxyType(
     {
         "variance": variance_score,
         "entropy": entropy_score,
-        "disagreement": disagreement_score,
+        "disagreement": disagreement,
         "expected_error": expected_error,
     }
 )

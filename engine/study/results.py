@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from engine.errors import MaskKept, StudyProblem
-from engine.evaluation.reliability import disagreement_score
 from engine.files import read_regular, write_together
 from engine.masks.files import find_mask, mask_name
+from engine.metrics import disagreement
 from engine.study.mask_files import keeps_masks
 from engine.study.records import MOST_MASK_BYTES, MOST_RECORD_BYTES, record_path
 from engine.types import EnsembleResult, Image, SampleSettings
@@ -76,7 +76,7 @@ def write_result(
         "settings": asdict(settings),
         "threshold": threshold,
         "doubt": result.doubt,
-        "disagreement": disagreement_score(result.members_nhw),
+        "disagreement": disagreement(result.members_nhw),
         "lesion_share": float(mask_hw.mean()),
         "members": result.finished,
         "image": image.path.name if image.path else "",

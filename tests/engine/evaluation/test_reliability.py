@@ -17,7 +17,6 @@ from engine.evaluation.reliability import (
     apply_temperature,
     aurc,
     auroc,
-    disagreement_score,
     entropy_score,
     fit_temperature,
     logit,
@@ -26,6 +25,7 @@ from engine.evaluation.reliability import (
     spearman,
     variance_score,
 )
+from engine.metrics import disagreement
 
 Float = NDArray[np.float32]
 seeds = st.integers(0, 2**32 - 1)
@@ -298,7 +298,7 @@ def test_disagreement_is_one_less_the_mean_dice_of_all_pairs() -> None:
     members_nhw[1, :2] = 0.7
     members_nhw[2, 1:3] = 0.5
     # Dice of the pairs: 1, 1/2 and 1/2.
-    assert disagreement_score(members_nhw) == pytest.approx(1 / 3, abs=1e-6)
+    assert disagreement(members_nhw) == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_what_are_no_members_has_no_uncertainty() -> None:
