@@ -20,15 +20,14 @@ from engine.cli.options import (
     show,
 )
 from engine.errors import EngineError
+from engine.study.exporters import EXPORTERS, Exporter
 
 
-@command()
+@command(switches={exporter.name: exporter.help for exporter in EXPORTERS})
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder of images with saved masks.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the data set; it may grow.")],
-    coco: Annotated[
-        bool, typer.Option("--coco", help="Write all its masks to annotations.json, too.")
-    ] = False,
+    chosen: frozenset[str],
     keep_metadata: Annotated[
         bool,
         typer.Option(
@@ -69,8 +68,10 @@ def export(
             for newest in stream:
                 if advance is not None:
                     advance(newest.done / newest.total, newest.path.name)
-        if coco and newest is not None and newest.written:
-            _annotate(out)
+        if newest is not None and newest.written:
+            for exporter in EXPORTERS:
+                if exporter.name in chosen:
+                    _write(exporter, out)
     except KeyboardInterrupt:
         interrupted = True
     except (EngineError, OSError, MemoryError) as error:
@@ -91,12 +92,11 @@ def export(
         raise typer.Exit(SOME_FAILED if written else NOTHING_DONE)
 
 
-def _annotate(folder: Path) -> None:
-    """Write COCO's annotations of a data set folder."""
-    from engine.study.coco import write_annotations
+def _write(exporter: Exporter, folder: Path) -> None:
+    """Write a data set folder's masks in a further form."""
     from engine.study.dataset import read_dataset
 
     with progress("Annotating") as advance:
-        for step in write_annotations(read_dataset(folder)):
+        for step in exporter.write(read_dataset(folder)):
             if advance is not None:
                 advance(step.done / step.total, step.path.name)

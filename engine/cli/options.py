@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import Field, fields, replace
 from pathlib import Path
@@ -79,15 +79,23 @@ class Refusal(Exception):
     """A sentence for the person, where nothing could be done."""
 
 
-def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Command], Command]:
+def command(
+    settings: Any = None, without: Collection[str] = (), switches: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
     """Make a function a command: failures become one sentence and an exit code.
 
-    With settings (of a dataclass), the function's `settings` becomes one flag per field, described
-    by the field's own metadata, with these as defaults; `without` names fields that get no flag.
+    Parameters
+    ----------
+    settings : of a dataclass: the function's `settings` becomes one flag per field, described by
+        the field's own metadata, with these as defaults.
+    without : names of fields that get no flag.
+    switches : name and help of flags that are given or not; the function's `chosen` is the set of
+        names given.
     """
 
     def decorate(body: Command) -> Command:
         names = {f.name for f in fields(settings)} - set(without) if settings else set()
+        switched = switches or {}
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
@@ -97,6 +105,8 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                     given["settings"] = replace(settings, **chosen)
                 except ValueError as error:
                     raise typer.BadParameter(str(error)) from error
+            if switched:
+                given["chosen"] = frozenset(name for name in switched if given.pop(name))
             with ending() as end:
                 try:
                     body(**given)
@@ -116,10 +126,11 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
         parameters = [
             p.replace(annotation=hints[p.name])
             for p in inspect.signature(body).parameters.values()
-            if p.name != "settings"
+            if p.name not in ("settings", "chosen")
         ]
         if settings is not None:
             parameters += _flags(settings, names)
+        parameters += (_switch(name, text) for name, text in switched.items())
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -149,6 +160,15 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
             default=default,
             annotation=Annotated[kind, option],
         )
+
+
+def _switch(name: str, text: str) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option(f"--{name.replace('_', '-')}", help=text)],
+    )
 
 
 def _number_or(field: Field[Any]) -> Callable[[str], int]:
