@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from engine.cli import doctor, evaluate, export, finetune, models, report, segment, train
-from engine.cli.console import NOBODY_READS, end_output, prepare_streams
-from engine.cli.options import NOTHING_DONE, say
+from engine.cli.console import end_output, prepare_streams
+from engine.cli.exit_codes import NOBODY_READS, NOTHING_DONE
+from engine.cli.messages import say
 from engine.plaintext import shown_reason
 
 HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.

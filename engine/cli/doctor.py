@@ -9,7 +9,9 @@ from importlib import metadata
 
 import typer
 
-from engine.cli.options import NOTHING_DONE, Refusal, command, say, show
+from engine.cli.exit_codes import NOTHING_DONE
+from engine.cli.messages import Refusal, say, show
+from engine.cli.options import command
 
 
 def version(package: str = "nca-seg") -> str:

@@ -10,23 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.inputs import find_model, load_model, open_data
+from engine.cli.messages import Refusal, say, sentence
 from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
     DataOption,
     DeviceOption,
     ModelOption,
-    Refusal,
     ThresholdOption,
     command,
-    find_model,
-    load_model,
-    open_data,
-    progress,
-    say,
-    sentence,
 )
+from engine.cli.progress import progress
 from engine.errors import EngineError
 from engine.files import write_atomic
 from engine.types import SampleSettings, Split, evenly

@@ -8,17 +8,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
-    Refusal,
-    command,
-    progress,
-    say,
-    sentence,
-    show,
-)
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.messages import Refusal, say, sentence, show
+from engine.cli.options import command
+from engine.cli.progress import progress
 from engine.errors import EngineError
 from engine.study.exporters import EXPORTERS, Exporter
 

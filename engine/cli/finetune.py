@@ -7,19 +7,15 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.exit_codes import INTERRUPTED
+from engine.cli.inputs import find_model, load_model, open_data, tell_leftovers
+from engine.cli.messages import Refusal, say
 from engine.cli.options import (
-    INTERRUPTED,
     DataOption,
     DeviceOption,
     MinutesOption,
     ModelOption,
-    Refusal,
     command,
-    find_model,
-    load_model,
-    open_data,
-    say,
-    tell_leftovers,
 )
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.types import FINE_TUNING, TrainSettings

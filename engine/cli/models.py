@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.options import (
-    JsonOption,
-    command,
-    print_json,
-    say,
-    sentence,
-    show,
-    tell_leftovers,
-)
+from engine.cli.inputs import tell_leftovers
+from engine.cli.messages import print_json, say, sentence, show
+from engine.cli.options import JsonOption, command
 
 if TYPE_CHECKING:
     from engine.types import ModelSpec

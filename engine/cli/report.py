@@ -12,22 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.doctor import version
-from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
-    DeviceOption,
-    ModelOption,
-    Refusal,
-    command,
-    find_model,
-    load_model,
-    open_data,
-    progress,
-    say,
-    sentence,
-    show,
-)
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.inputs import find_model, load_model, open_data
+from engine.cli.messages import Refusal, say, sentence, show
+from engine.cli.options import DeviceOption, ModelOption, command
+from engine.cli.progress import progress
 from engine.errors import EngineError
 from engine.files import write_atomic
 from engine.types import Device, SampleSettings

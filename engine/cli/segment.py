@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
-    Advance,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.inputs import find_model, load_model
+from engine.cli.messages import (
     Refusal,
-    ThresholdOption,
-    command,
-    find_model,
-    load_model,
     print_json,
-    progress,
     say,
     sentence,
     show,
 )
+from engine.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    ThresholdOption,
+    command,
+)
+from engine.cli.progress import Advance, progress
 from engine.errors import EngineError, MaskKept, UnreadableImage
 from engine.types import SampleSettings
 

@@ -9,19 +9,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import (
-    INTERRUPTED,
-    DataOption,
-    DeviceOption,
-    MinutesOption,
-    Refusal,
-    command,
-    expect_device,
-    find_model,
-    open_data,
-    say,
-    show,
-)
+from engine.cli.exit_codes import INTERRUPTED
+from engine.cli.inputs import expect_device, find_model, open_data
+from engine.cli.messages import Refusal, say, show
+from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
 from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep

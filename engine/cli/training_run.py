@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from engine.cli.options import progress, say
+from engine.cli.messages import say
+from engine.cli.progress import progress
 from engine.training.curves import LOG, draw_curves, logged
 from engine.types import TrainStep
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication
 
-from engine.cli.options import sentence
+from engine.cli.messages import sentence
 from engine.errors import ChangedOutside, EngineError
 from engine.masks.edits import replace
 from engine.masks.files import find_mask
