@@ -20,7 +20,7 @@ from engine.cli.options import (
     ThresholdOption,
     command,
 )
-from engine.cli.progress import progress
+from engine.cli.progress import Advance, progress
 from engine.errors import EngineError
 from engine.files import write_atomic
 from engine.types import SampleSettings, Split, evenly
@@ -83,13 +83,7 @@ def evaluate(
                     # All that was left out is told at the end, where it is not overlooked.
                     left_out += 1
                     continue
-                name, scores = newest.images[-1]
-                text = f"{newest.done}/{newest.total} {name} Dice {scores.dice:.3f}"
-                if advance is None:
-                    say(f"{text}, mean {newest.mean.dice:.3f}, {scores.seconds:.1f} s")
-                else:
-                    mean = f"mean Dice {newest.mean.dice:.3f}"
-                    advance(newest.done / newest.total, f"{newest.done}/{newest.total}, {mean}")
+                _tell(newest, advance)
     except KeyboardInterrupt:
         interrupted = True
     except (EngineError, OSError, MemoryError) as error:
@@ -121,6 +115,16 @@ def evaluate(
         raise typer.Exit(INTERRUPTED)
     if problem is not None or left_out:
         raise typer.Exit(SOME_FAILED if scored else NOTHING_DONE)
+
+
+def _tell(newest: Evaluation, advance: Advance | None) -> None:
+    """Say how far an evaluation is: on the bar, or without one in a line for the newest image."""
+    name, scores = newest.images[-1]
+    far, mean = f"{newest.done}/{newest.total}", newest.mean.dice
+    if advance is not None:
+        advance(newest.done / newest.total, f"{far}, mean Dice {mean:.3f}")
+    else:
+        say(f"{far} {name} Dice {scores.dice:.3f}, mean {mean:.3f}, {scores.seconds:.1f} s")
 
 
 def _show(evaluation: Evaluation) -> None:

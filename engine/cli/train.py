@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from engine.cli.messages import Refusal, say, show
 from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
-from engine.types import Prediction, ScheduleName, TrainSettings, TrainStep
+from engine.types import ModelSpec, Prediction, ScheduleName, TrainSettings, TrainStep
 
 
 @command(TrainSettings())
@@ -112,22 +112,7 @@ def train(
         raise Refusal(f"{out} holds no run to go on with.")
     if not resume:
         expect_no_run(out, "add --resume to go on with it, or choose another --out")
-    start = None
-    if from_:
-        from engine.networks.checkpoint import read
-
-        entry = find_model(from_)
-        spec, start = read(entry.path)
-        spec = replace(spec, parent=entry.fingerprint)
-    else:
-        from engine.networks.presets import preset
-
-        try:
-            spec = preset(architecture or "multicbam")
-        except UnknownArchitecture as error:
-            raise typer.BadParameter(f"--architecture: {error}") from error
-        # Measured to learn much faster than the paper's noise and scale 1.
-        spec = replace(spec, predicts="clean", mask_scale=0.2)
+    spec, start = _beginning(from_, architecture)
     name = out.absolute().name or "model"
     chosen = {
         "predicts": predicts,
@@ -167,6 +152,27 @@ def train(
                 say(f"Interrupted; --resume goes on from step {last.done}.")
             # Within the group, which then is left without waiting: the others were interrupted too.
             raise typer.Exit(INTERRUPTED)
+
+
+def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
+    """The spec that `--from` or `--architecture` asks for, and the weights to begin with or None.
+
+    Raises EngineError for a model that cannot be read, BadParameter for no known architecture.
+    """
+    if from_:
+        from engine.networks.checkpoint import read
+
+        entry = find_model(from_)
+        spec, start = read(entry.path)
+        return replace(spec, parent=entry.fingerprint), start
+    from engine.networks.presets import preset
+
+    try:
+        spec = preset(architecture or "multicbam")
+    except UnknownArchitecture as error:
+        raise typer.BadParameter(f"--architecture: {error}") from error
+    # Measured to learn much faster than the paper's noise and scale 1.
+    return replace(spec, predicts="clean", mask_scale=0.2), None
 
 
 def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:
