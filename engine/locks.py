@@ -1,4 +1,4 @@
-"""One program at a time writes to a folder; the lock ends with the process, however that ends."""
+"""Locks a folder for one program at a time; a lock ends with its process, however that ends."""
 
 from __future__ import annotations
 

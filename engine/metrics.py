@@ -1,6 +1,7 @@
-"""How well masks agree, counted in pixels: each score states its range and its empty cases.
+"""Scores of masks against masks: Dice, IoU, Hausdorff distance, agreement of several masks.
 
-Nothing here knows a model, an ensemble or a setting, so that every other module may ask it.
+Each function states its range and what it gives for empty masks. The module knows no model,
+ensemble or setting, so every other module may use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: parse, call the engine's streams, say in one sentence what came of it."""
+"""The command line: one command a module, and what they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nca-seg report: one page about a model; a stop writes what was measured till then."""
+"""nca-seg report: measures a model and writes one page about it."""
 
 from __future__ import annotations
 

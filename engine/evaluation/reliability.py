@@ -1,4 +1,4 @@
-"""Doubt is judged by what came of it: does it rank the errors, and is 0.8 right in 8 of 10?"""
+"""Judges an ensemble's uncertainty: does it rank images as their errors do, is it calibrated?"""
 
 from __future__ import annotations
 

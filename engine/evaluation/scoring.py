@@ -1,4 +1,4 @@
-"""A model against expert masks, image by image: every event holds all that is known so far."""
+"""Scores a model against expert masks, image by image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour profiles by what they do: a profile that moves no colour costs nothing."""
+"""Converts colours to sRGB as a file's profile says; profiles that move no colour are skipped."""
 
 from __future__ import annotations
 

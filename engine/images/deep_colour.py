@@ -1,4 +1,4 @@
-"""Colour of sixteen bits whose high bytes, all that Pillow keeps, do not hold the picture."""
+"""Reads colour of sixteen bits where its high bytes, all that Pillow keeps, are not enough."""
 
 from __future__ import annotations
 

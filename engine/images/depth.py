@@ -1,4 +1,4 @@
-"""More than eight bits become eight: by the range a file states, else by the bits in use."""
+"""Scales values of more than eight bits to eight: by the range a file states, else by use."""
 
 from __future__ import annotations
 
@@ -59,7 +59,13 @@ def range_of_bits(bits: int, low_bits: int) -> Range | None:
 
 
 def scale_of(low: float, high: float, bits: int, stated: Range | None) -> Scale:
-    """The scale of whole numbers from 0 to 2^bits - 1 that run from `low` to `high`.
+    """Choose how whole numbers become levels of 0 to 255.
+
+    Parameters
+    ----------
+    low, high : the least and the greatest value of the picture.
+    bits : the values are from 0 to 2^bits - 1.
+    stated : the range that the file states, or None.
 
     What the file states goes first. Else sixteen bits whose highest quarters stay unused are taken
     for as many of 8, 10, 12 or 14 as hold the largest value: a camera's twelve bits would be nearly

@@ -1,4 +1,4 @@
-"""Which files of a folder are images to outline: one rule, by names alone, for all who ask."""
+"""Lists the images of a folder: tells by their names which files are images to outline."""
 
 from __future__ import annotations
 

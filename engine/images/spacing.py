@@ -1,4 +1,4 @@
-"""The size of a pixel on skin, where a file's density can be a measurement of it."""
+"""Tells the size of a pixel on skin, where a file's density can be a measurement of it."""
 
 from __future__ import annotations
 

@@ -49,9 +49,18 @@ def _patch(mask_hw: Mask, window: Window, after_hw: Mask) -> Patch | None:
 def stroke(
     mask_hw: Mask, points_rc: NDArray[np.floating[Any]], radius_px: float, value: bool
 ) -> Patch | None:
-    """Paint `value` on every pixel whose centre is within `radius_px` of the line through points.
+    """Paint every pixel whose centre is within a radius of the line through some points.
 
-    `points_rc` is (n, 2); one point is a dot. Only the stroke's surroundings are looked at.
+    Only the stroke's surroundings are looked at.
+
+    Parameters
+    ----------
+    mask_hw : bool (height, width); it is not changed.
+    points_rc : (n, 2), the corners of the line; one point is a dot.
+    radius_px : half the width of the stroke, at least 0.
+    value : True adds lesion, False removes it.
+
+    Returns the patch, None where nothing changes. Raises ValueError for a senseless argument.
     """
     expect_mask(mask_hw)
     points_rc = _checked_points(points_rc)
@@ -71,7 +80,11 @@ def stroke(
 
 
 def polygon(mask_hw: Mask, vertices_rc: NDArray[np.floating[Any]], value: bool) -> Patch | None:
-    """Paint `value` on every pixel whose centre is inside the closed polygon (even-odd rule)."""
+    """Paint `value` on every pixel whose centre is inside a closed polygon (even-odd rule).
+
+    `vertices_rc` is (n, 2); fewer than three change nothing. Returns the patch, None where nothing
+    changes.
+    """
     expect_mask(mask_hw)
     vertices_rc = _checked_points(vertices_rc)
     if len(vertices_rc) < 3:
@@ -119,7 +132,7 @@ def keep_largest(mask_hw: Mask) -> Patch | None:
 
 
 def smooth(mask_hw: Mask, radius_px: float) -> Patch | None:
-    """Round off what is finer than about `radius_px` in the outline; the area stays.
+    """Round off details of the outline that are finer than about `radius_px`; the area stays.
 
     The mask is blurred, and as many pixels are kept as it had, the brightest.
     """

@@ -1,4 +1,4 @@
-"""Mask files: what they are called, finding them and writing them."""
+"""Names, finds and writes mask files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from engine.masks.arrays import Mask, expect_mask
 
 
 def mask_name(stem: str) -> str:
-    """The name of the mask of the image `stem`; it has room for a record's longer suffix."""
+    """The file name of the mask of the image `stem`, `<stem>_segmentation.png`.
+
+    A very long stem is shortened, so that the record's name, which is longer, fits as well.
+    """
     return f"{name_with_room(stem, len('_segmentation.json'))}_segmentation.png"
 
 
 def find_mask(folder: Path | str, stem: str) -> Path | None:
-    """The mask of the image `stem` in a folder, in either spelling, or None."""
+    """The mask file of the image `stem` in a folder; None where there is none.
+
+    Both ISIC spellings are found, `_segmentation` and `_Segmentation`.
+    """
     name = mask_name(stem)
     for path in (Path(folder, name), Path(folder, name.replace("_seg", "_Seg"))):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""What an outline measures: numbers of the outline, which say nothing about what is in it."""
+"""Measures an outline: area, perimeter, diameters, circularity."""
 
 from __future__ import annotations
 

@@ -14,9 +14,16 @@ from engine.masks.arrays import Mask, bounding_window, expect_mask
 def outline(
     mask_or_map_hw: Mask | NDArray[np.floating[Any]], level: float = 0.5
 ) -> list[NDArray[np.float64]]:
-    """The closed contours at `level`, each (n, 2) (row, column) in pixel-edge coordinates.
+    """Find the closed contours of a mask, or of a map at a level.
 
-    The first point comes again at the end. A lesion that touches the border is closed along it.
+    Parameters
+    ----------
+    mask_or_map_hw : bool or float (height, width).
+    level : what is above it is inside.
+
+    Returns contours of float64 (n, 2), (row, column) in pixel-edge coordinates: the first pixel's
+    centre lies at (0.5, 0.5). The first point comes again at the end. A lesion that touches the
+    border of the image is closed along it.
     """
     window = bounding_window(mask_or_map_hw > level, margin_px=1)
     if window is None:

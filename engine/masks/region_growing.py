@@ -1,4 +1,4 @@
-"""Where a picture goes on in the colour of a place: one area, without the holes in it."""
+"""Selects the area around a place in an image whose colours are like that place's."""
 
 from __future__ import annotations
 

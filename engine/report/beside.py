@@ -1,4 +1,4 @@
-"""The paper's table and its figures beside what was measured here, and the recipes compared."""
+"""The report's sections on the paper, its table and figures beside ours, and on training runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same few images as every model outlines them: the paper's Figure 4 with other models."""
+"""Collects what every model makes of the same few images, as in the paper's Figure 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report's numbers as JSON, per image too; what was not measured, or is not defined, is null."""
+"""A report's numbers as JSON; what was not measured, or is not defined, is null."""
 
 from __future__ import annotations
 

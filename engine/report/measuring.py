@@ -1,4 +1,4 @@
-"""All that is measured of a model, in the order in which a stop loses the least."""
+"""Measures a model for a report, the most important first, for it may be stopped at any time."""
 
 from __future__ import annotations
 

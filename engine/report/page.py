@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing beside it; whatever is not measured yet says so."""
+"""Renders a report as one HTML page without further files; missing measurements are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as inline SVG: the same numbers give the same text. Needs matplotlib."""
+"""Draws a report's figures as inline SVG; the same numbers give the same text. Needs matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How few steps and members will do: the same images at many settings, only whole images count."""
+"""Tries a model with fewer steps and members on the same images, to find the cheapest setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images with the lowest Dice, each with a small picture of both outlines."""
+"""Collects the images with the lowest Dice, each with a small picture of both outlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set's masks as COCO annotations: polygons along the pixels' edges, so no area is lost."""
+"""Writes a data set's masks as COCO annotations: polygons along the pixels' edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks that were replaced, and drafts that cannot be shown, are kept under names of their own."""
+"""Keeps masks that were replaced, and drafts that cannot be shown, as copies."""
 
 from __future__ import annotations
 

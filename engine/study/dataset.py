@@ -1,4 +1,4 @@
-"""A data set is a folder anyone can zip: images, masks, and one index that says which is what."""
+"""Reads a data set folder, images/ and masks/ with an index, and assigns splits."""
 
 from __future__ import annotations
 

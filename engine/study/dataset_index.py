@@ -1,4 +1,4 @@
-"""The index of a data set folder: dataset.json and splits.csv say which split a sample is in."""
+"""Reads and writes the index of a data set folder: dataset.json and splits.csv."""
 
 from __future__ import annotations
 

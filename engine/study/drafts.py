@@ -1,4 +1,4 @@
-"""Drafts: what was drawn and not saved, a file for each image and each window that draws."""
+"""Keeps drafts, masks that were drawn and not saved: one file for each image and window."""
 
 from __future__ import annotations
 

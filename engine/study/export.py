@@ -1,4 +1,4 @@
-"""Samples leave as copies: clean images and masks of 0 and 255, in a data set that can grow."""
+"""Exports samples as copies into a data set folder, which a later export can extend."""
 
 from __future__ import annotations
 

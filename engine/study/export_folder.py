@@ -1,4 +1,4 @@
-"""The folder of an export: new, or one exported before, however that ended; nobody else's."""
+"""Prepares the folder of an export: a new one, or one that was exported before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file is the mask of which image, and which version of it lies there."""
+"""Finds the mask file of each image of a study, and tells its versions apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside every mask of a person lies a record of where it came from, bound to it by its hash."""
+"""Reads and writes the record beside each saved mask: its image, origin and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study is a folder under annotation: its PNG masks are the truth, its index can be rebuilt."""
+"""Keeps the annotations of a folder of images: masks, drafts and records as files, and an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index of a study: a whole file of one version, or made anew, since the masks tell it all."""
+"""Keeps the index of a study in SQLite; a damaged or old one is made anew from the masks."""
 
 from __future__ import annotations
 
