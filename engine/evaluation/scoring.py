@@ -148,9 +148,16 @@ class Examined:
 def evaluate(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Evaluation]:
-    """One event per sample: its ensemble's mask against the expert's, at the image's own size.
+    """Score a model on samples, one event for each: its mask against the expert's.
 
-    A sample that cannot be read is left out, and the event says why. Raises OutOfMemory.
+    Parameters
+    ----------
+    model : what is asked.
+    samples : images with expert masks; one that cannot be read is left out, and the event says why.
+    settings : of each ensemble.
+    threshold : the mean probability from which a pixel is lesion.
+
+    Each event holds the scores of all samples so far, at the images' own sizes. Raises OutOfMemory.
     """
     evaluation = Evaluation(0, len(samples), (), Calibration.none())
     for sample in samples:
@@ -203,7 +210,15 @@ def score(
     truth_hw: NDArray[np.bool_],
     seconds: float,
 ) -> Scores:
-    """Every score of a finished ensemble whose mask is `mask_hw`; masks at the image's own size."""
+    """Every score of a finished ensemble.
+
+    Parameters
+    ----------
+    result : the ensemble.
+    mask_hw : its mask, bool (height, width), at the image's own size.
+    truth_hw : the expert's mask, of the same size.
+    seconds : how long it took.
+    """
     restore, members_nhw = result.frame.restore, result.members_nhw
     fused = {how: restore(fuse(members_nhw, how)) >= 0.5 for how in ("majority", "staple")}
     own_nhw = np.stack([restore(member_hw) >= 0.5 for member_hw in members_nhw])

@@ -16,7 +16,17 @@ COPIES = "copies"
 
 
 def write_copy(folder: Path, image: str, content: bytes, record: str) -> Path:
-    """A copy among the masks of `folder` of a mask of that image. OSError passes through."""
+    """Write a copy of a mask into the copies of a folder of masks, and return its file.
+
+    Parameters
+    ----------
+    folder : the folder of masks, which is there.
+    image : the file name of the mask's image; the copy is called by it and the time.
+    content : the mask's PNG.
+    record : the text of its record.
+
+    Raises OSError.
+    """
     path = _free(folder, image)
     write_together({path: content, record_path(path): record})
     return path

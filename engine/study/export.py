@@ -67,7 +67,7 @@ def export_dataset(
     val_share: float = VAL_SHARE,
     keep_metadata: bool = False,
 ) -> Iterator[ExportStep]:
-    """Copies samples into a data set folder, one step each; the index is written at the end.
+    """Copy samples into a data set folder, one step each; the index is written at the end.
 
     Masks become 8-bit PNG of 0 and 255. Images leave without metadata: a JPEG or PNG that is
     upright keeps its coded pixels, any other becomes a PNG of what `read_image` gives; with
@@ -76,9 +76,17 @@ def export_dataset(
 
     A folder exported before grows: what it held stays, with its split. A test sample stays one.
     However it ends, it can be repeated, and closing the stream early leaves a readable data set of
-    the samples so far. Raises DatasetProblem before anything is copied where the folder is not
-    ours, is that of the samples, or has links where files would be written; and at the sample that
-    cannot be written.
+    the samples so far.
+
+    Parameters
+    ----------
+    samples : what to copy.
+    destination : the folder, made where it is missing.
+    val_share : about this share of the samples becomes `val`, unless their split is fixed.
+    keep_metadata : copy image files as they are.
+
+    Raises DatasetProblem before anything is copied where the folder is not ours, is that of the
+    samples, or has links where files would be written; and at the sample that cannot be written.
     """
     destination = Path(destination)
     samples = tuple(replace(sample, id=plain(sample.id)) for sample in samples)

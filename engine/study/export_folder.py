@@ -29,11 +29,11 @@ _SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 def prepare(
     destination: Path, samples: Sequence[Sample]
 ) -> tuple[Entries, Mapping[str, list[Path]]]:
-    """What the folder's index holds already, and its images by id.
+    """Prepare the folder for an export of these samples.
 
-    A new or empty folder becomes that of a data set; what a killed export left half-written is
-    swept. Raises DatasetProblem where the folder is not ours, is that of the samples, or has links
-    where files would be written.
+    Returns what its index holds already, and the images in it by id. A new or empty folder becomes
+    that of a data set; what a killed export left half-written is removed. Raises DatasetProblem
+    where the folder is not ours, is that of the samples, or has links where files would be written.
     """
     _expect_another_folder(destination, samples)
     _expect_no_links(destination, samples)

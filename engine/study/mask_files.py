@@ -40,7 +40,7 @@ class MaskFiles:
     new_place: Path
 
     def find(self, image_path: Path) -> tuple[Path, bool]:
-        """Where an image's mask belongs, and whether one of its own lies there."""
+        """The file where an image's mask belongs, and whether a mask of this image lies there."""
         own = self.own(image_path)
         if own:
             # Two where the folder was read-only for a time.
@@ -60,7 +60,7 @@ class MaskFiles:
 
     @property
     def is_away(self) -> bool:
-        """Whether new masks cannot go beside the images: then the old ones there stay."""
+        """Whether new masks go to another folder than the images'; old ones beside them stay."""
         return self.new_place.parent != self.folder
 
     def names(self) -> Names:
