@@ -14,7 +14,11 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.evaluation.reliability import UNCERTAINTIES, Calibration, reliability_bins
+from engine.evaluation.reliability import (
+    Calibration,
+    reliability_bins,
+)
+from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from engine.metrics import (
@@ -47,7 +51,7 @@ class Scores:
     `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
     `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
     the image's own size. `variance` to `expected_error` are the uncertainties that
-    `engine.evaluation.reliability` defines, on the grid. `seconds` is from the picture in memory
+    `engine.evaluation.uncertainty` defines, on the grid. `seconds` is from the picture in memory
     to its mask.
     """
 

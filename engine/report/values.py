@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from engine.diffusion.sampling import Denoises
 from engine.evaluation.reliability import (
-    UNCERTAINTIES,
     Calibration,
     aurc,
     auroc,
@@ -18,6 +17,7 @@ from engine.evaluation.reliability import (
     spearman,
 )
 from engine.evaluation.scoring import FAILED_DICE, Evaluation
+from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.report.commands import measured_by
 from engine.report.compared import Compared
 from engine.report.recipes import Recipe
@@ -47,8 +47,8 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
-    """How one of the `UNCERTAINTIES` of `engine.evaluation.reliability` ranks the images of test.
+class UncertaintyRanking:
+    """How an uncertainty, by its name in `UNCERTAINTIES`, ranks the images of test.
 
     `spearman` is with 1 − Dice, `auroc` for a Dice below 0.8; NaN where nothing can be ranked.
     `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean.
@@ -89,18 +89,18 @@ class Report:
     sweep: Sweep | None = None
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
-        """Every uncertainty, by what came of it on test."""
+    def rankings(self) -> tuple[UncertaintyRanking, ...]:
+        """How each uncertainty ranks the images of test; empty before the first of them."""
         if self.test is None:
             return ()
-        return tuple(_doubt(name, self.test.column(name), self.test) for name in UNCERTAINTIES)
+        return tuple(_ranking(name, self.test.column(name), self.test) for name in UNCERTAINTIES)
 
     @property
-    def floor(self) -> Doubt | None:
-        """A doubt that knows the error itself: no other has a lower `aurc`."""
+    def floor(self) -> UncertaintyRanking | None:
+        """The ranking by the error itself: no uncertainty has a lower `aurc`."""
         if self.test is None:
             return None
-        return _doubt("floor", 1 - self.test.column("dice"), self.test)
+        return _ranking("floor", 1 - self.test.column("dice"), self.test)
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -113,13 +113,13 @@ class Report:
         return measured_by(subject.name, self.data, self.settings, self.limit)
 
 
-def _doubt(name: str, doubt_n: Numbers, evaluation: Evaluation) -> Doubt:
+def _ranking(name: str, score_n: Numbers, evaluation: Evaluation) -> UncertaintyRanking:
     dice_n = evaluation.column("dice")
     risk_n = 1 - dice_n
-    return Doubt(
+    return UncertaintyRanking(
         name,
-        spearman(doubt_n, risk_n),
-        auroc(doubt_n, dice_n < FAILED_DICE),
-        aurc(doubt_n, risk_n),
-        *risk_coverage(doubt_n, risk_n),
+        spearman(score_n, risk_n),
+        auroc(score_n, dice_n < FAILED_DICE),
+        aurc(score_n, risk_n),
+        *risk_coverage(score_n, risk_n),
     )

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.evaluation.reliability import Calibration
+from engine.evaluation.reliability import (
+    Calibration,
+)
 from engine.evaluation.scoring import Evaluation, examine
 from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
