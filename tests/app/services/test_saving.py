@@ -92,7 +92,7 @@ def test_a_save_that_fails_keeps_the_person_where_the_work_is(
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
-    for module in ("study", "drafts"):
+    for module in ("study.study", "study.drafts"):
         monkeypatch.setattr(f"engine.{module}.write_together", full)
     desk.person.save = "save"
     desk.session.open_next()
