@@ -176,7 +176,7 @@ def evaluate(
 def examine(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Examined]:
-    """The events of `evaluate`, each with its sample's picture, ensemble and masks.
+    """Score a model as `evaluate` does; each event holds its sample's picture and masks as well.
 
     Raises UnreadableImage and UnreadableMask at the sample that causes it, and OutOfMemory.
     """

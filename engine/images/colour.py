@@ -52,7 +52,7 @@ def profile_of(picture: PillowImage.Image) -> bytes:
 
 
 def in_srgb(picture: PillowImage.Image, profile: bytes) -> PillowImage.Image:
-    """A picture of mode RGB, CMYK or LAB in mode RGB, its colours as the profile says.
+    """Convert a picture of mode RGB, CMYK or LAB to sRGB, as its ICC profile says.
 
     A profile that is damaged, or of another kind of colours, costs exact colours only.
     """

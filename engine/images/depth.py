@@ -84,9 +84,15 @@ def scale_of(low: float, high: float, bits: int, stated: Range | None) -> Scale:
 def grey_levels(
     picture: PillowImage.Image, bits: int, stated: Range | None
 ) -> tuple[NDArray[np.float32], str]:
-    """Grey of more than eight bits, (rows, columns), as levels of 0 to 255, and a note.
+    """Scale grey of more than eight bits to levels of 0 to 255, (rows, columns), not rounded.
 
-    `bits` is 0 for floats and for whole numbers of no known range. ValueError with the reason where
+    Parameters
+    ----------
+    picture : of mode F, I or one of its kinds.
+    bits : of its whole numbers; 0 for floats and for whole numbers of no known range.
+    stated : the range that the file states, or None.
+
+    Returns the levels and a note on them, "" for none. Raises ValueError with the reason where
     nothing says what is white.
     """
     values_hw: NDArray[Any] = np.asarray(picture)
@@ -114,9 +120,10 @@ def grey_levels(
 def colour_of(
     values_hwc: NDArray[np.uint16], stated: Range | None
 ) -> tuple[PillowImage.Image, str]:
-    """Sixteen bits in colour, (rows, columns, 3 or 4), as a picture of eight, and a note.
+    """Scale colour of sixteen bits, (rows, columns, 3 or 4), to a picture of eight, with a note.
 
-    The fourth band is opacity; it has the scale of the colours where it fits.
+    `stated` is the range that the file states, or None. The fourth band is opacity; it has the
+    scale of the colours where it fits.
     """
     colours_hwc = values_hwc[..., :3]
     scale = scale_of(float(colours_hwc.min()), float(colours_hwc.max()), 16, stated)

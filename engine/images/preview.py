@@ -14,10 +14,10 @@ from engine.images.pixels import Stored, in_rgb
 
 
 def read_preview(path: Path | str, side_px: int = 1024) -> NDArray[np.uint8] | None:
-    """A large JPEG in small, uint8 (rows, columns, 3), in a fraction of the time of the whole.
+    """Read a large JPEG in small, uint8 (rows, columns, 3), upright, in sRGB.
 
-    Its sides are at least `side_px`, its colours those of `read_image`. None for every other file,
-    and where anything is wrong with it: what that is, `engine.images.reading.read_image` says.
+    Its sides are at least `side_px`, its colours those of the whole. None for every other file, and
+    where anything is wrong with it; `engine.images.reading.read_image` tells what.
     """
     silence_pillow()
     with suppress(Exception), open_regular(Path(path)) as stream:

@@ -24,12 +24,13 @@ from engine.types import Image
 
 
 def read_image(path: Path | str) -> Image:
-    """The picture in a JPEG, PNG, TIFF, BMP, WebP or AVIF file, upright, as 8-bit sRGB.
+    """Read the picture of an image file, upright, as 8-bit sRGB.
 
-    (AVIF where Pillow reads it.) Of several pages or frames it is the first, with a note; pages
-    that may be the channels of one picture are refused. More than eight bits become eight by the
-    range the file states, else by the bits in use, with a note (`engine.images.depth`). What is
-    transparent becomes black, which is how dermoscopes show what lies outside their round field.
+    `engine.images.formats` has the formats that are read. Of several pages or frames it is the
+    first, with a note; pages that may be the channels of one picture are refused. More than eight
+    bits become eight by the range the file states, else by the bits in use, with a note
+    (`engine.images.depth`). What is transparent becomes black, which is how dermoscopes show what
+    lies outside their round field.
     Raises UnreadableImage, also for files that end before their last row.
     """
     stored = decoded(path)
@@ -44,7 +45,7 @@ def read_image(path: Path | str) -> Image:
 
 
 def image_shape(path: Path | str) -> tuple[int, int] | None:
-    """(rows, columns) of the upright picture as its header has it; None where that is not told."""
+    """(rows, columns) of the upright picture, read from its header; None where that fails."""
     path = Path(path)
     silence_pillow()
     with suppress(Exception), open_regular(path) as stream:
@@ -56,7 +57,7 @@ def image_shape(path: Path | str) -> tuple[int, int] | None:
 
 
 def decoded(path: Path | str) -> Stored:
-    """The first page of an image file as it is stored. Raises UnreadableImage."""
+    """Decode the first page of an image file, as it is stored. Raises UnreadableImage."""
     path = Path(path)
     silence_pillow()
     try:

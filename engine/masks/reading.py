@@ -19,7 +19,12 @@ _ONE_COLOUR = 16
 
 
 def read_mask(path: Path | str, shape: tuple[int, int] | None = None) -> Mask:
-    """The mask in an image file, bool (height, width); `shape` is what it must have.
+    """Read the mask in an image file: bool (height, width).
+
+    Parameters
+    ----------
+    path : of any format that `engine.images.formats` has.
+    shape : (height, width) that the mask must have, None for any.
 
     True is 1 in a file of 0 and 1, else 128 of 255 and more, so antialiased outlines and JPEG noise
     do no harm. What is drawn in one colour on transparency is true where it is drawn, whatever the

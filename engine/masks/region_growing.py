@@ -23,7 +23,7 @@ AROUND_PX = 1
 
 
 class Similar:
-    """A picture, made small, in which areas of like colour are looked for."""
+    """Finds areas of like colour in a picture, which is made small for it."""
 
     def __init__(self, pixels_hwc: NDArray[np.uint8]) -> None:
         """The picture of uint8 (height, width, 3) sRGB."""
@@ -38,10 +38,15 @@ class Similar:
         self._distance_hw = np.zeros((0, 0), np.float32)
 
     def around(self, place_rc: tuple[float, float], tolerance: float) -> NDArray[np.float64]:
-        """The border of the area around a place, (n, 2) (row, column); empty outside the picture.
+        """Find the area around a place whose colours are like the place's.
 
-        Its colours differ from that of the place by at most `tolerance`, as the root of the mean
-        square over red, green and blue, 0 to 255.
+        Parameters
+        ----------
+        place_rc : (row, column) in pixels of the picture.
+        tolerance : by so much the colours differ at most from that of the place: the root of the
+            mean square over red, green and blue, 0 to 255.
+
+        Returns the area's border, (n, 2) (row, column), without holes; empty outside the picture.
         """
         shape = self._colour_hwc.shape[:2]
         row, column = (int(each) for each in np.floor(np.array(place_rc) / self._pixel_rc))

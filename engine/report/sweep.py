@@ -129,7 +129,7 @@ def planned(spec: ModelSpec, settings: SampleSettings) -> tuple[SampleSettings, 
 
 
 def sweep(model: Denoises, samples: Sequence[Sample], settings: SampleSettings) -> Iterator[Sweep]:
-    """One event per ensemble: every setting that is `planned`, image after image.
+    """Segment samples with every setting that is `planned`; one event for each ensemble.
 
     Masks are the mean of the members, cut at 0.5, at the image's own size. Raises what
     `engine.evaluation.scoring.evaluate` raises.

@@ -33,9 +33,9 @@ def write_copy(folder: Path, image: str, content: bytes, record: str) -> Path:
 
 
 def move_aside(mask_path: Path, folder: Path, image: str) -> Path:
-    """Move a mask or a draft, with its record, to the copies of `folder`; where it is now.
+    """Move a mask or a draft of an image, with its record, to the copies of a folder of masks.
 
-    OSError passes through.
+    Returns where it is now. Raises OSError.
     """
     path = _free(folder, image)
     put_in_place(mask_path, path)
@@ -45,7 +45,7 @@ def move_aside(mask_path: Path, folder: Path, image: str) -> Path:
 
 
 def move_others(mask_paths: Iterable[Path], image: str) -> None:
-    """Move masks that another one takes the place of to the copies where they lie, if possible."""
+    """Move masks of an image that another mask replaces to the copies beside them, if possible."""
     for mask_path in mask_paths:
         with suppress(OSError):
             move_aside(mask_path, mask_path.parent, image)

@@ -37,7 +37,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def read_index(root: Path, images: Collection[str]) -> Entries:
-    """What the index of a folder with images of these ids says; empty where there is none.
+    """Read the index of a data set folder that holds images of these ids; empty without one.
 
     An id may be written with its image's suffix. Raises DatasetProblem, with the place in the file.
     """

@@ -29,10 +29,9 @@ _OWN: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
-    """A window that draws: as long as it lives, its drafts are nobody else's.
+    """A window that draws: while it is open, no other window takes its drafts.
 
-    What says so is the lock on a file beside the drafts, which the system lets go however the
-    window ends.
+    It holds a lock on a file beside the drafts, which the system releases however the window ends.
     """
 
     def __init__(self) -> None:
@@ -65,16 +64,16 @@ class Writer:
 
 
 def draft_path(folder: Path, image_name: str, writer: Writer | None) -> Path:
-    """Where a writer keeps the draft of an image; without one, where any program may."""
+    """The file of a writer's draft of an image; without a writer, the one that all share."""
     # By the full name: drafts of a.jpg and a.png do not touch each other.
     token = f".~{writer.token}" if writer is not None else ""
     return folder / f"{_stem(image_name)}{token}{_ENDING}"
 
 
 def found_drafts(folders: Iterable[Path], writer: Writer | None) -> dict[str, list[Path]]:
-    """All drafts in folders, by `draft_key`, the newest first.
+    """Find all drafts in some folders: for each image, by its `draft_key`, the newest first.
 
-    For a writer, those of windows that live in other processes are left out.
+    For a writer, drafts of windows that are open in other processes are left out.
     """
     found: dict[str, list[tuple[int, Path]]] = {}
     lives: dict[tuple[Path, str], bool] = {}
@@ -121,7 +120,19 @@ def write_draft(
     over: Base | None,
     writer: Writer | None,
 ) -> None:
-    """Write a draft and its record; the folder above its own is there. OSError passes through."""
+    """Write a draft and its record; the folder above the drafts' own must be there.
+
+    Parameters
+    ----------
+    path : as `draft_path` gives it.
+    mask_hw : bool (rows, columns), of the image's size.
+    image_name : the file name of the image.
+    origin : how the mask came to be, None where that is not known.
+    over : the versions of image and mask that it is drawn over.
+    writer : claims the draft as its own, where there is one.
+
+    Raises OSError.
+    """
     path.parent.mkdir(exist_ok=True)
     if writer is not None:
         writer.claim(path.parent)
