@@ -51,8 +51,8 @@ def command(
     settings : of a dataclass: the function's `settings` becomes one flag per field, described by
         the field's own metadata, with these as defaults.
     without : names of fields that get no flag.
-    switches : name and help of flags that are given or not; the function's `chosen` is the set of
-        names given.
+    switches : name and help of flags that are given or not, shown in the place of the function's
+        `chosen`, which is the set of names given.
     """
 
     def decorate(body: Command) -> Command:
@@ -85,14 +85,14 @@ def command(
                     raise typer.Exit(NOTHING_DONE) from None
 
         hints = get_type_hints(body, include_extras=True)
-        parameters = [
-            p.replace(annotation=hints[p.name])
-            for p in inspect.signature(body).parameters.values()
-            if p.name not in ("settings", "chosen")
-        ]
+        parameters: list[inspect.Parameter] = []
+        for own in inspect.signature(body).parameters.values():
+            if own.name == "chosen":
+                parameters += (_switch(name, text) for name, text in switched.items())
+            elif own.name != "settings":
+                parameters.append(own.replace(annotation=hints[own.name]))
         if settings is not None:
             parameters += _flags(settings, names)
-        parameters += (_switch(name, text) for name, text in switched.items())
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -127,7 +127,7 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
 def _switch(name: str, text: str) -> inspect.Parameter:
     return inspect.Parameter(
         name,
-        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
         default=False,
         annotation=Annotated[bool, typer.Option(f"--{name.replace('_', '-')}", help=text)],
     )
