@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from engine.diffusion.ensemble import replay, segment
     from engine.errors import EngineError
     from engine.evaluation.scoring import evaluate
-    from engine.images.reading import list_images, read_image
-    from engine.masks.edits import read_mask, write_mask
+    from engine.images.listing import list_images
+    from engine.images.reading import read_image
+    from engine.masks.files import write_mask
+    from engine.masks.reading import read_mask
     from engine.networks.checkpoint import load, read_spec, save
     from engine.networks.library import find, installed
     from engine.study.dataset import read_dataset
@@ -75,9 +77,11 @@ _NAMES = {
     "errors": ("EngineError",),
     "evaluation.scoring": ("evaluate",),
     "study.export": ("export_dataset",),
-    "images.reading": ("list_images", "read_image"),
+    "images.listing": ("list_images",),
+    "images.reading": ("read_image",),
     "networks.library": ("find", "installed"),
-    "masks.edits": ("read_mask", "write_mask"),
+    "masks.files": ("write_mask",),
+    "masks.reading": ("read_mask",),
     "study.results": ("write_result",),
     "study.study": ("Study", "study_dataset"),
     "training.loop": ("finetune", "train"),

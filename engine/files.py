@@ -1,4 +1,4 @@
-"""Files are read within a bound, and written atomically: whole under their final name, or not."""
+"""Reads files within a bound and writes them atomically: whole under their name, or not at all."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _wait = time.sleep
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file of at most `most_bytes`.
+    """Read a regular file of at most `most_bytes`.
 
-    A pipe, socket or device is refused without waiting for it, as is what is longer, however the
-    length comes about. Raises OSError, which names `path`.
+    A pipe, socket or device is refused without waiting for it, and so is a longer file, also one
+    that grows meanwhile. Raises OSError, which names `path`.
     """
     descriptor = open_at_once(path)
     try:
@@ -47,16 +47,20 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
 
 def open_at_once(path: Path) -> int:
-    """A descriptor to read a file from; a pipe is opened too, without waiting for its writer.
+    """Open a file for reading and return its descriptor; a pipe is not waited for.
 
-    A look before opening can be outdated: what it is has to be asked of the descriptor. OSError
-    passes through.
+    What was opened has to be asked of the descriptor: a look at the path before opening can be
+    outdated. Raises OSError.
     """
     return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
 
 
 def name_with_room(name: str, room_bytes: int) -> str:
-    """A name that leaves `room_bytes` for an ending; a longer one is cut and told by its hash."""
+    """Shorten a file name so that an ending of `room_bytes` fits behind it.
+
+    A name that leaves room is returned as it is; of a longer one the end is replaced by a hash of
+    the whole name.
+    """
     most_bytes = LONGEST_NAME - room_bytes
     # A character takes four bytes at most; a folder has many thousands of names.
     if 4 * len(name) <= most_bytes:
@@ -126,10 +130,10 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def put_in_place(source: Path, target: Path) -> None:
-    """Give a file or folder the name `target`, over a file of that name. OSError passes through.
+    """Rename a file or folder from `source` to `target`, over a file of that name.
 
-    On Windows that fails while another program, as a virus scanner, has one of them open: then it
-    is tried again for about a second.
+    On Windows this fails while another program, such as a virus scanner, has one of them open; it
+    is tried again for about a second. Raises OSError.
     """
     _patiently(lambda: source.replace(target))
 
@@ -214,7 +218,10 @@ def is_part(name: str) -> bool:
 
 
 def sweep_parts(folder: Path, older_s: float = OLD_PART_S) -> None:
-    """Remove what a killed program left half-written in a folder, an hour later."""
+    """Remove the `.part` files that a killed program left in a folder.
+
+    Only those not written for `older_s` seconds: others may be in use. Errors are passed over.
+    """
     with suppress(OSError):
         for part in list(folder.glob(".*.part")):
             with suppress(OSError):
@@ -229,7 +236,7 @@ Stamp = tuple[int, int, int, int]
 
 
 def stamp(path: Path | str) -> Stamp | None:
-    """What tells a file from any other that had its name, or None where there is none."""
+    """Times, size and inode of a file, which change with every write; None where there is none."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a path of thousands of names is text
     except OSError:

@@ -1,4 +1,4 @@
-"""Everything a person has outside the image folders lies under one folder."""
+"""Tells where the program keeps its own files: models, studies of read-only folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image to model grid and back: the model's area, not padded, stretched only beyond 4:1."""
+"""Scales an image to the model's grid and results back: same area, not padded."""
 
 from __future__ import annotations
 
@@ -56,10 +56,14 @@ class Frame:
         return max(GRID_MINIMUM, GRID_MULTIPLE * round(cells / GRID_MULTIPLE))
 
     def apply(self, pixels_hwc: NDArray[np.uint8], detail: int = 1) -> NDArray[np.float32]:
-        """Picture on the grid, (3, rows, columns) float32 in [0, 1], from uint8 (height, width, 3).
+        """Scale an image to the grid: float32 (3, rows, columns) in [0, 1].
 
-        With `detail` each cell has detail × detail pixels, so the sides are so many times as long.
         Downscaling is antialiased (box filter first, so that a camera image costs little).
+
+        Parameters
+        ----------
+        pixels_hwc : uint8 (height, width, 3), of the frame's height and width, else ValueError.
+        detail : each cell gets detail × detail pixels, so both sides are `detail` times as long.
         """
         self._expect(pixels_hwc.shape[:2], self.image_shape)
         rows, columns = self.grid_shape
@@ -71,7 +75,10 @@ class Frame:
         return np.ascontiguousarray(grid_hwc.transpose(2, 0, 1))
 
     def apply_mask(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Share of each grid cell that is lesion, (rows, columns) float32 in [0, 1]."""
+        """Scale a mask, bool (height, width), to the grid: each cell's share of lesion.
+
+        float32 (rows, columns) in [0, 1]. Raises ValueError for a mask of another size.
+        """
         self._expect(mask_hw.shape, self.image_shape)
         rows, columns = self.grid_shape
         picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
@@ -80,7 +87,10 @@ class Frame:
         return np.asarray(scaled, dtype=np.float32) / np.float32(255)
 
     def restore(self, grid_hw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A grid map, (rows, columns), at the image's own size, (height, width), bilinear."""
+        """Scale a map on the grid, (rows, columns), to the image's size: float32 (height, width).
+
+        Bilinear. Raises ValueError for a map of another shape.
+        """
         self._expect(grid_hw.shape, self.grid_shape)
         picture = PillowImage.fromarray(np.ascontiguousarray(grid_hw, dtype=np.float32))
         scaled = picture.resize((self.width, self.height), PillowImage.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""One program at a time writes to a folder; the lock ends with the process, however that ends."""
+"""Locks a folder for one program at a time; a lock ends with its process, however that ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ NAME = ".{}.lock"
 
 
 class Lock:
-    """The lock called `kind` of a folder, held until `release()` or the end of the process.
+    """A lock of a folder, held until `release()` or the end of the process.
 
-    Where the file system has no locks it is held by name only. Raises FolderInUse.
+    `kind` names it: a folder may have several. Where the file system has no locks it keeps nobody
+    out. Raises FolderInUse where another process, or this one, holds it.
     """
 
     def __init__(self, folder: Path, kind: str = "training") -> None:

@@ -1,6 +1,7 @@
-"""How well masks agree, counted in pixels: each score states its range and its empty cases.
+"""Scores of masks against masks: Dice, IoU, Hausdorff distance, agreement of several masks.
 
-Nothing here knows a model, an ensemble or a setting, so that every other module may ask it.
+Each function states its range and what it gives for empty masks. The module knows no model,
+ensemble or setting, so every other module may use it.
 """
 
 from __future__ import annotations
@@ -147,6 +148,15 @@ def ged(members_nhw: Mask, truths_mhw: Mask) -> float:
     within = _mean_distance(members_nhw, members_nhw) + _mean_distance(truths_mhw, truths_mhw)
     # Never negative (1 − IoU is a metric of negative type), but rounding may say −1e-16.
     return max(0.0, 2 * across - within)
+
+
+def disagreement(members_nhw: NDArray[np.float32]) -> float:
+    """How much the members differ: 1 − their mean pairwise Dice, in [0, 1]; one member: 0.
+
+    They are cut at 0.5; two empty masks agree fully. `members_nhw` is float32 (members, rows,
+    columns), one at least, else ValueError.
+    """
+    return 1.0 - ci(members_nhw >= 0.5)
 
 
 def expected_error(members_nhw: NDArray[np.float32]) -> float:

@@ -1,4 +1,4 @@
-"""Whatever a name or a reason holds, a sentence about it is one bounded line that shows it."""
+"""Turns names and reasons, whatever they hold, into bounded plain text for one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A field says once what it may hold: the form, the flags, the help and the check follow it."""
+"""Fields of settings that describe themselves, for form, flags and help, and their check."""
 
 from __future__ import annotations
 
@@ -31,9 +31,17 @@ def setting(
     choices: tuple[str, ...] = (),
     word: str = "",
 ) -> Any:
-    """A dataclass field that describes itself once, for the form, the flag and the help page.
+    """A dataclass field that describes itself, for the form, the flag and the help page.
 
-    `word` is what the lowest value is called, where it is no number like the others ("auto").
+    Parameters
+    ----------
+    default : the value unless another is given.
+    label : of the form's row.
+    help : one sentence, for the form's tooltip and the flag's help.
+    low, high : the bounds of a number, both allowed; None for none.
+    unit : behind the number in the form, "" for none.
+    choices : the values that are allowed, empty where the type alone says it.
+    word : what the lowest value is called where it is no number like the others, as "auto".
     """
     return field(
         default=default,

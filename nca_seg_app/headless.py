@@ -32,7 +32,7 @@ from PySide6.QtWidgets import QApplication
 
 from engine.errors import ChangedOutside, EngineError
 from engine.files import write_atomic
-from engine.masks import edits
+from engine.masks.outlines import outline
 from engine.study.results import write_result
 from engine.types import EnsembleResult, Image
 from nca_seg_app.services.engine import real_engine
@@ -169,7 +169,7 @@ def overlay_picture(image: Image, result: EnsembleResult, threshold: float) -> Q
     width = max(2.0, min(image.height, image.width) / 160)
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    for contour_rc in edits.outline(result.mask(threshold)):
+    for contour_rc in outline(result.mask(threshold)):
         line = QPolygonF([QPointF(column, row) for row, column in contour_rc.tolist()])
         for colour, share in ((CASING_COLOUR, 2.0), (OUTLINE_COLOUR, 1.0)):
             pen = QPen(QColor(colour), width * share)

@@ -33,6 +33,7 @@ TESTS = (
     "tests/engine/networks/test_library.py",
     "tests/engine/masks/test_edits.py",
     "tests/engine/report/test_page.py",
+    "tests/engine/masks/test_files.py",
     "tests/engine/masks/test_measurements.py",
     "tests/engine/study/test_study.py",
 )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.networks import checkpoint
 from engine.study.study import Study
 from engine.training.loop import BEST, LAST, STATE, train

@@ -1,4 +1,4 @@
-"""The command line: parse, call the engine's streams, say in one sentence what came of it."""
+"""The command line: one command a module, and what they share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import models, report, segment, train
-from engine.cli.console import NOBODY_READS, end_output, prepare_streams
-from engine.cli.options import NOTHING_DONE, say
+from engine.cli import doctor, evaluate, export, finetune, models, report, segment, train
+from engine.cli.console import end_output, prepare_streams
+from engine.cli.exit_codes import NOBODY_READS, NOTHING_DONE
+from engine.cli.messages import say
 from engine.plaintext import shown_reason
 
 HELP = """Outline skin lesions with a neural cellular automaton, and teach it by example.
@@ -51,7 +52,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"nca-seg {models.version()}")
+        print(f"nca-seg {doctor.version()}")
         raise typer.Exit
 
 
@@ -66,13 +67,13 @@ def _program(
 
 
 app.command("segment")(segment.segment)
-app.command("evaluate")(segment.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("train")(train.train)
-app.command("finetune")(train.finetune)
-app.command("export")(train.export)
+app.command("finetune")(finetune.finetune)
+app.command("export")(export.export)
 app.command("models")(models.models)
-app.command("doctor")(models.doctor)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

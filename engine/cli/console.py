@@ -1,13 +1,10 @@
-"""The program works where nobody reads what it prints, and prints what its console cannot show."""
+"""Prepares standard output and error so that printing to them never stops the program."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-
-#: What a shell says of a program that was ended because nobody read its output any more.
-NOBODY_READS = 141
 
 
 class Nowhere(io.TextIOBase):

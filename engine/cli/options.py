@@ -1,55 +1,21 @@
-"""What the commands share: flags from settings, sentences from errors, progress on a terminal."""
+"""Flags of the commands: those that several share, and those that settings describe."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
-import os
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import Field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from engine.cli.console import NOBODY_READS
-from engine.cli.signals import INTERRUPTED as INTERRUPTED
+from engine.cli.exit_codes import INTERRUPTED, NOBODY_READS, NOTHING_DONE
+from engine.cli.messages import Refusal, say, sentence
 from engine.cli.signals import ending
-from engine.errors import (
-    DatasetProblem,
-    Diverged,
-    EngineError,
-    FolderInUse,
-    MaskKept,
-    NotFinite,
-    OutOfMemory,
-    StudyProblem,
-    TooLarge,
-    UnknownArchitecture,
-    UnreadableImage,
-    UnreadableMask,
-    UnreadableModel,
-)
-from engine.plaintext import (
-    LONGEST_PATH,
-    NAME,
-    fitting,
-    one_line,
-    shown_file,
-    shown_path,
-    shown_reason,
-    shown_text,
-)
-from engine.types import Dataset, Device
-
-if TYPE_CHECKING:
-    from engine.diffusion.model import Model
-    from engine.networks.library import ModelEntry
-
-SOME_FAILED, NOTHING_DONE = 3, 4
+from engine.errors import EngineError
+from engine.types import Device
 
 DataOption = Annotated[
     Path,
@@ -75,19 +41,23 @@ MinutesOption = Annotated[
 Command = Callable[..., None]
 
 
-class Refusal(Exception):
-    """A sentence for the person, where nothing could be done."""
-
-
-def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Command], Command]:
+def command(
+    settings: Any = None, without: Collection[str] = (), switches: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
     """Make a function a command: failures become one sentence and an exit code.
 
-    With settings (of a dataclass), the function's `settings` becomes one flag per field, described
-    by the field's own metadata, with these as defaults; `without` names fields that get no flag.
+    Parameters
+    ----------
+    settings : of a dataclass: the function's `settings` becomes one flag per field, described by
+        the field's own metadata, with these as defaults.
+    without : names of fields that get no flag.
+    switches : name and help of flags that are given or not, shown in the place of the function's
+        `chosen`, which is the set of names given.
     """
 
     def decorate(body: Command) -> Command:
         names = {f.name for f in fields(settings)} - set(without) if settings else set()
+        switched = switches or {}
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
@@ -97,6 +67,8 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                     given["settings"] = replace(settings, **chosen)
                 except ValueError as error:
                     raise typer.BadParameter(str(error)) from error
+            if switched:
+                given["chosen"] = frozenset(name for name in switched if given.pop(name))
             with ending() as end:
                 try:
                     body(**given)
@@ -113,11 +85,12 @@ def command(settings: Any = None, without: Collection[str] = ()) -> Callable[[Co
                     raise typer.Exit(NOTHING_DONE) from None
 
         hints = get_type_hints(body, include_extras=True)
-        parameters = [
-            p.replace(annotation=hints[p.name])
-            for p in inspect.signature(body).parameters.values()
-            if p.name != "settings"
-        ]
+        parameters: list[inspect.Parameter] = []
+        for own in inspect.signature(body).parameters.values():
+            if own.name == "chosen":
+                parameters += (_switch(name, text) for name, text in switched.items())
+            elif own.name != "settings":
+                parameters.append(own.replace(annotation=hints[own.name]))
         if settings is not None:
             parameters += _flags(settings, names)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -151,6 +124,15 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
         )
 
 
+def _switch(name: str, text: str) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=False,
+        annotation=Annotated[bool, typer.Option(f"--{name.replace('_', '-')}", help=text)],
+    )
+
+
 def _number_or(field: Field[Any]) -> Callable[[str], int]:
     """What reads a field's value, which may also be the word for its lowest."""
     low, word = field.metadata["low"], field.metadata["word"]
@@ -164,166 +146,3 @@ def _number_or(field: Field[Any]) -> Callable[[str], int]:
             raise typer.BadParameter(f"{text!r} is neither a number nor {word}") from None
 
     return number
-
-
-def sentence(error: BaseException) -> str:
-    """What happened and what to do, naming file and reason: one bounded line of plain text."""
-    return fitting(lambda path, reason: _sentence(error, path, reason))
-
-
-def _sentence(error: BaseException, most_path: int, most: int) -> str:
-    place = shown_path(getattr(error, "path", ""), most_path)
-    why = shown_reason(getattr(error, "reason", ""), most)
-    match error:
-        case UnreadableImage():
-            return f"The image {place} cannot be read: {why}."
-        case UnreadableMask():
-            return f"The mask {place} cannot be used: {why}."
-        case UnreadableModel():
-            return f"The model {place} cannot be used: {why}."
-        case DatasetProblem() | StudyProblem():
-            return f"{place}: {why}."
-        case FolderInUse():
-            return f"{place} is in use: {why}. Wait for it, or choose another --out."
-        case TooLarge():
-            return (
-                f"The model asks for {error.size} × {error.size} cells with {error.updates} "
-                f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
-                "computed. Choose a smaller one."
-            )
-        case NotFinite():
-            return (
-                f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
-                "there is no result. Its weights are unusable; choose another one."
-            )
-        case Diverged():
-            best = "" if error.best is None else shown_path(error.best, most_path)
-            kept = f" The best weights before it are {best}." if best else ""
-            return (
-                f"The training diverged at step {error.step}: its loss or its weights grew "
-                f"beyond all bounds. No model was added.{kept} Try a --learning-rate lower "
-                f"than {error.learning_rate:.2g}."
-            )
-        case MaskKept():
-            return f"{place} stays as it is: {why}. Choose another --out, or add --overwrite."
-        case UnknownArchitecture(known=()):
-            return "No model is installed. Train one with nca-seg train, or name a file."
-        case UnknownArchitecture():
-            known = shown_reason(", ".join(error.known), most)
-            return f"There is no model {one_line(repr(error.name), NAME)} here, only {known}."
-        case OutOfMemory(batch=1):
-            return f"The model at {error.size} cells does not fit into memory."
-        case OutOfMemory():
-            return (
-                f"{error.batch} {error.what} at once do not fit into memory. "
-                f"Try --batch-size {error.smaller}."
-            )
-        case OSError():
-            return f"{shown_file(error, most_path)}: {shown_reason(error.strerror or error, most)}."
-        case MemoryError():
-            return "There is not enough memory for this."
-    return str(error)
-
-
-def say(text: str) -> None:
-    """A line for the person, beside the output; where nobody can read it the work goes on."""
-    with suppress(OSError, ValueError):
-        print(f"nca-seg: {one_line(text)}", file=sys.stderr, flush=True)
-
-
-def show(path: Path | str) -> str:
-    """A path as a line of output has it: whole, and on one line whatever its name holds."""
-    return one_line(path, LONGEST_PATH)
-
-
-def print_json(content: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(content, indent=1))
-
-
-def find_model(name: str) -> ModelEntry:
-    """The installed model of a name or file. Raises EngineError."""
-    from engine.networks.library import find
-
-    return find(name)
-
-
-def load_model(entry: ModelEntry, device: Device) -> Model:
-    """A model ready to run. Raises what `expect_device` raises, or EngineError."""
-    from engine.networks.checkpoint import load
-
-    expect_device(device)
-    return load(entry.path, device)
-
-
-def tell_leftovers() -> None:
-    """Say what a fine-tuning that was killed had learned; what leads to nothing is removed."""
-    from engine.training.leftovers import unfinished
-
-    left = unfinished()
-    if left is not None:
-        say(
-            "A fine-tuning was interrupted. The best of what it had learned is "
-            f"{left.weights}; nca-seg models --add adds it."
-        )
-
-
-def expect_device(device: Device) -> None:
-    """Raise Refusal, with the reason, where a device is not there."""
-    from engine.networks.device import choose
-
-    try:
-        choose(device)
-    except ValueError as error:
-        advice = ". Leave --device out to use the processor" if device == "cuda" else ""
-        raise Refusal(f"{error}{advice}.") from error
-
-
-def open_data(folder: Path) -> Dataset:
-    """The samples of a data set folder, or of a folder under annotation. Raises EngineError.
-
-    Says what of the data set folder is left out.
-    """
-    from engine.study.dataset import read_dataset
-    from engine.study.study import Study, study_dataset
-
-    if os.path.lexists(folder / "images") or not folder.is_dir():
-        dataset = read_dataset(folder)
-        if left_out := dataset.left_out:
-            files, one = ("files are", "one is") if len(left_out) > 1 else ("file is", "it is")
-            unlisted = f"{len(left_out)} {files} left out, for the index does not list them"
-            say(f"{folder}: {unlisted}; {one} {shown_text(left_out[0])}.")
-        return dataset
-    dataset = study_dataset(Study.open(folder))
-    if not dataset.samples:
-        raise DatasetProblem(folder, "has neither images/ and masks/ nor saved masks of its images")
-    return dataset
-
-
-Advance = Callable[[float, str], None]
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Advance | None]:
-    """A bar on stderr that is told (share done, what now), or None where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    bar = Progress(
-        *columns,
-        console=Console(stderr=True),
-        transient=True,
-        # Lines on a terminal go above the bar; lines into a file stay the file's.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    with bar:
-        task = bar.add_task(label, total=1.0)
-
-        def advance(share: float, now: str) -> None:
-            bar.update(task, completed=share, description=f"{label} {now}")
-
-        yield advance

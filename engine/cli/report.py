@@ -1,4 +1,4 @@
-"""nca-seg report: one page about a model; a stop writes what was measured till then."""
+"""nca-seg report: measures a model and writes one page about it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.models import version
-from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
-    DeviceOption,
-    ModelOption,
-    Refusal,
-    command,
-    find_model,
-    load_model,
-    open_data,
-    progress,
-    say,
-    sentence,
-    show,
-)
+from engine.cli.doctor import version
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.inputs import find_model, load_model, open_data
+from engine.cli.messages import Refusal, say, sentence, show
+from engine.cli.options import DeviceOption, ModelOption, command
+from engine.cli.progress import progress
 from engine.errors import EngineError
 from engine.files import write_atomic
 from engine.types import Device, SampleSettings
 
 if TYPE_CHECKING:
-    from engine.report.measuring import Report, Subject
+    from engine.report.values import Report, Subject
 
 PAGE, NUMBERS, MASKS = "report.html", "report.json", "masks.png"
 #: The page is written anew this often, so that little is lost with a machine that stops.
@@ -153,7 +142,7 @@ def _expect_page() -> None:
 
 
 def _subject(name: str, device: Device) -> Subject:
-    from engine.report.measuring import Subject
+    from engine.report.values import Subject
 
     entry = find_model(name)
     loaded = load_model(entry, device)

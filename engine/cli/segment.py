@@ -1,46 +1,37 @@
-"""nca-seg segment and nca-seg evaluate: a model's masks, written down or held against others."""
+"""nca-seg segment: outlines the lesion in images and writes the masks."""
 
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.options import (
-    INTERRUPTED,
-    NOTHING_DONE,
-    SOME_FAILED,
-    Advance,
-    DataOption,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
+from engine.cli.exit_codes import INTERRUPTED, NOTHING_DONE, SOME_FAILED
+from engine.cli.inputs import find_model, load_model
+from engine.cli.messages import (
     Refusal,
-    ThresholdOption,
-    command,
-    find_model,
-    load_model,
-    open_data,
     print_json,
-    progress,
     say,
     sentence,
     show,
 )
+from engine.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    ThresholdOption,
+    command,
+)
+from engine.cli.progress import Advance, progress
 from engine.errors import EngineError, MaskKept, UnreadableImage
-from engine.files import write_atomic
-from engine.types import SampleSettings, Split, evenly
+from engine.types import SampleSettings
 
 if TYPE_CHECKING:
     from engine.diffusion.model import Model
-    from engine.evaluation.scoring import Evaluation
     from engine.networks.library import ModelEntry
     from engine.study.results import ResultFiles
 
@@ -115,100 +106,6 @@ def segment(
     if problems:
         say(f"{len(done)} of {len(paths)} images are done.")
         raise typer.Exit(SOME_FAILED if done else NOTHING_DONE)
-
-
-@command(SampleSettings())
-def evaluate(
-    data: DataOption,
-    split: Annotated[Split, typer.Option("--split", help="Which part of the data.")],
-    settings: SampleSettings,
-    model: ModelOption = "",
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="At most this many images, spread over the split."),
-    ] = None,
-    device: DeviceOption = "auto",
-    threshold: ThresholdOption = 0.5,
-    json_: Annotated[
-        Path | None, typer.Option("--json", help="Write the scores to this file.")
-    ] = None,
-) -> None:
-    """Hold a model's masks against expert masks.
-
-    At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), sensitivity,
-    specificity, the 95 % Hausdorff distance, Dice of two other fusions, GED and CI of the members
-    and four measures of their doubt, each mean with its 95 % bootstrap interval. Two empty masks
-    agree fully. Samples that cannot be read are left out and listed at the end.
-
-    \b
-    Examples:
-      nca-seg evaluate --data isic2018 --split val --limit 20
-      nca-seg evaluate --data isic2018 --split test --model lesion --json test.json
-    """
-    entry = find_model(model)
-    dataset = open_data(data)
-    samples = dataset.split(split)
-    if not samples:
-        held = ", ".join(sorted({sample.split for sample in dataset.samples}))
-        raise Refusal(f"{data} has no split {split!r}, only {held}.")
-    samples = evenly(samples, limit)
-    if json_ is not None:
-        json_.parent.mkdir(parents=True, exist_ok=True)
-    loaded = load_model(entry, device)
-
-    from engine.evaluation.scoring import evaluate as evaluated
-
-    newest: Evaluation | None = None
-    problem: Exception | None = None
-    interrupted, left_out = False, 0
-    try:
-        with (
-            progress("Evaluating") as advance,
-            closing(evaluated(loaded, samples, settings, threshold)) as stream,  # type: ignore[type-var]
-        ):
-            for newest in stream:
-                if len(newest.left_out) > left_out:
-                    # All that was left out is told at the end, where it is not overlooked.
-                    left_out += 1
-                    continue
-                name, scores = newest.images[-1]
-                text = f"{newest.done}/{newest.total} {name} Dice {scores.dice:.3f}"
-                if advance is None:
-                    say(f"{text}, mean {newest.mean.dice:.3f}, {scores.seconds:.1f} s")
-                else:
-                    mean = f"mean Dice {newest.mean.dice:.3f}"
-                    advance(newest.done / newest.total, f"{newest.done}/{newest.total}, {mean}")
-    except KeyboardInterrupt:
-        interrupted = True
-    except (EngineError, OSError, MemoryError) as error:
-        problem = error
-    scored = len(newest.images) if newest is not None else 0
-    if newest is not None and scored:
-        _show(newest)
-        if json_ is not None:
-            head = {
-                "format": "nca-seg/evaluation",
-                "version": 1,
-                "model": {"name": entry.name, "fingerprint": loaded.fingerprint},
-                "data": str(data),
-                "split": split,
-                "settings": asdict(settings),
-                "threshold": threshold,
-                "device": str(loaded.device),
-                **newest.as_json(),
-            }
-            write_atomic(json_, json.dumps(head, indent=1) + "\n")
-    for unreadable in newest.left_out if newest is not None else ():
-        say(f"Left out. {sentence(unreadable)}")
-    if left_out:
-        say(f"The figures are of {scored} of {len(samples)} images; left out: {left_out}.")
-    if problem is not None:
-        say(sentence(problem))
-    if interrupted:
-        say(f"Interrupted after {newest.done if newest else 0} of {len(samples)} images.")
-        raise typer.Exit(INTERRUPTED)
-    if problem is not None or left_out:
-        raise typer.Exit(SOME_FAILED if scored else NOTHING_DONE)
 
 
 def _image_files(given: Sequence[Path]) -> list[Path]:
@@ -287,15 +184,3 @@ def _line(path: Path, files: ResultFiles) -> str:
         f"{show(path)} -> {show(files.mask)} ({found}, doubt {content['doubt']:.3f}, "
         f"{content['seconds']:.1f} s)"
     )
-
-
-def _show(evaluation: Evaluation) -> None:
-    mean, intervals = evaluation.mean, evaluation.intervals
-    print(f"{'Images':<19}{len(evaluation.images)} of {evaluation.total}")
-    for score in fields(mean):
-        label, digits = score.metadata["label"], score.metadata["digits"]
-        low, high = intervals[score.name]
-        value = getattr(mean, score.name)
-        print(f"{label:<19}{value:.{digits}f}  ({low:.{digits}f} to {high:.{digits}f})")
-    print(f"{'Dice below 0.8':<19}{100 * evaluation.failed:.1f} % of the images")
-    print(f"{'ECE':<19}{evaluation.calibration.ece:.4f}")

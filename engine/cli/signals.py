@@ -1,4 +1,4 @@
-"""A command that is told to end, or whose terminal closes, ends as it does by Ctrl+C."""
+"""Ends a command that is told to end, or whose terminal closes, as Ctrl+C ends it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-INTERRUPTED = 130
+from engine.cli.exit_codes import INTERRUPTED
+
 #: Those of the system's that are about ending; Windows has no SIGHUP.
 NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
 

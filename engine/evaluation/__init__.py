@@ -1,1 +1,1 @@
-"""Models held against expert masks."""
+"""Scores models against expert masks, and judges how well they know their errors."""

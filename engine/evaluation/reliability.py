@@ -1,18 +1,15 @@
-"""Doubt is judged by what came of it: does it rank the errors, and is 0.8 right in 8 of 10?"""
+"""Judges an ensemble's uncertainty: does it rank images as their errors do, is it calibrated?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.diffusion.fusion import fuse
-from engine.metrics import ci, expected_error
 from engine.types import frozen_array
 
 Float = NDArray[np.float32]
@@ -25,7 +22,7 @@ TEMPERATURES = (0.05, 20.0)
 _EDGE = 1e-6
 
 
-# Does doubt rank the images as their errors do
+# Does an uncertainty rank the images as their errors do
 
 
 def spearman(a: Values, b: Values) -> float:
@@ -257,60 +254,6 @@ def apply_temperature(probability: NDArray[Any], temperature: float) -> Float:
     # The sigmoid of a logit without either: 0 and 1 need no infinities.
     lesion, skin = exact ** (1 / temperature), (1.0 - exact) ** (1 / temperature)
     return (lesion / (lesion + skin)).astype(np.float32)
-
-
-# How unsure an ensemble is about its image, in one number
-
-
-def variance_score(members_nhw: Float) -> float:
-    """The members' variance summed over the grid, per cell of their mask; at least 0.
-
-    `members_nhw` is float32 (members, rows, columns) in [0, 1], else ValueError. The mask is where
-    their mean is 0.5 or more; dividing by its area makes large lesions no more doubtful for having
-    a longer outline. An empty mask counts as one cell: members that found nothing together are
-    sure of it, others are as doubtful as can be.
-    """
-    mean_hw = fuse(members_nhw, "mean")
-    return _per_lesion_cell(members_nhw.var(axis=0, dtype=np.float32), mean_hw)
-
-
-def entropy_score(members_nhw: Float) -> float:
-    """The entropy of the members' mean summed over the grid, in nats per cell of their mask.
-
-    −p log p − (1 − p) log(1 − p) of the mean probability p. Unlike the variance it also grows
-    where every member is equally unsure. Members, mask and the empty mask as in `variance_score`.
-    """
-    mean_hw = fuse(members_nhw, "mean")
-    exact_hw = mean_hw.astype(np.float64)
-    entropy_hw = np.zeros_like(exact_hw)
-    for share_hw in (exact_hw, 1.0 - exact_hw):
-        # p log p is 0 at p = 0, which only its limit says.
-        entropy_hw -= share_hw * np.log(np.where(share_hw > 0, share_hw, 1.0))
-    return _per_lesion_cell(entropy_hw, mean_hw)
-
-
-def disagreement_score(members_nhw: Float) -> float:
-    """1 − mean pairwise Dice of the members cut at 0.5, in [0, 1]; one member: 0.
-
-    Two empty masks agree fully. Members as in `variance_score`.
-    """
-    return 1.0 - ci(members_nhw >= 0.5)
-
-
-#: Every image-level uncertainty score, by name; higher is less sure.
-UNCERTAINTIES: Mapping[str, Callable[[Float], float]] = MappingProxyType(
-    {
-        "variance": variance_score,
-        "entropy": entropy_score,
-        "disagreement": disagreement_score,
-        "expected_error": expected_error,
-    }
-)
-
-
-def _per_lesion_cell(doubt_hw: NDArray[Any], mean_hw: Float) -> float:
-    area = int(np.count_nonzero(mean_hw >= 0.5))
-    return float(doubt_hw.sum(dtype=np.float64)) / max(area, 1)
 
 
 def _rows(a: Values, b: Values) -> tuple[Numbers, Numbers]:

@@ -1,4 +1,4 @@
-"""A model against expert masks, image by image: every event holds all that is known so far."""
+"""Scores a model against expert masks, image by image."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.evaluation.reliability import UNCERTAINTIES, Calibration, reliability_bins
+from engine.evaluation.reliability import (
+    Calibration,
+    reliability_bins,
+)
+from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.metrics import (
     ci,
     dice,
@@ -47,7 +51,7 @@ class Scores:
     `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
     `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
     the image's own size. `variance` to `expected_error` are the uncertainties that
-    `engine.evaluation.reliability` defines, on the grid. `seconds` is from the picture in memory
+    `engine.evaluation.uncertainty` defines, on the grid. `seconds` is from the picture in memory
     to its mask.
     """
 
@@ -148,9 +152,16 @@ class Examined:
 def evaluate(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Evaluation]:
-    """One event per sample: its ensemble's mask against the expert's, at the image's own size.
+    """Score a model on samples, one event for each: its mask against the expert's.
 
-    A sample that cannot be read is left out, and the event says why. Raises OutOfMemory.
+    Parameters
+    ----------
+    model : what is asked.
+    samples : images with expert masks; one that cannot be read is left out, and the event says why.
+    settings : of each ensemble.
+    threshold : the mean probability from which a pixel is lesion.
+
+    Each event holds the scores of all samples so far, at the images' own sizes. Raises OutOfMemory.
     """
     evaluation = Evaluation(0, len(samples), (), Calibration.none())
     for sample in samples:
@@ -165,7 +176,7 @@ def evaluate(
 def examine(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Examined]:
-    """The events of `evaluate`, each with its sample's picture, ensemble and masks.
+    """Score a model as `evaluate` does; each event holds its sample's picture and masks as well.
 
     Raises UnreadableImage and UnreadableMask at the sample that causes it, and OutOfMemory.
     """
@@ -203,7 +214,15 @@ def score(
     truth_hw: NDArray[np.bool_],
     seconds: float,
 ) -> Scores:
-    """Every score of a finished ensemble whose mask is `mask_hw`; masks at the image's own size."""
+    """Every score of a finished ensemble.
+
+    Parameters
+    ----------
+    result : the ensemble.
+    mask_hw : its mask, bool (height, width), at the image's own size.
+    truth_hw : the expert's mask, of the same size.
+    seconds : how long it took.
+    """
     restore, members_nhw = result.frame.restore, result.members_nhw
     fused = {how: restore(fuse(members_nhw, how)) >= 0.5 for how in ("majority", "staple")}
     own_nhw = np.stack([restore(member_hw) >= 0.5 for member_hw in members_nhw])

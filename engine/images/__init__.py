@@ -1,1 +1,1 @@
-"""Image files in, upright 8-bit sRGB out."""
+"""Reads image files as upright 8-bit sRGB, and tells which files are images."""

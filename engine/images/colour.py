@@ -1,4 +1,4 @@
-"""Colour profiles by what they do: a profile that moves no colour costs nothing."""
+"""Converts colours to sRGB as a file's profile says; profiles that move no colour are skipped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def profile_of(picture: PillowImage.Image) -> bytes:
 
 
 def in_srgb(picture: PillowImage.Image, profile: bytes) -> PillowImage.Image:
-    """A picture of mode RGB, CMYK or LAB in mode RGB, its colours as the profile says.
+    """Convert a picture of mode RGB, CMYK or LAB to sRGB, as its ICC profile says.
 
     A profile that is damaged, or of another kind of colours, costs exact colours only.
     """

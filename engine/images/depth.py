@@ -1,4 +1,4 @@
-"""More than eight bits become eight: by the range a file states, else by the bits in use."""
+"""Scales values of more than eight bits to eight: by the range a file states, else by use."""
 
 from __future__ import annotations
 
@@ -43,8 +43,29 @@ class Scale:
         return levels
 
 
+def range_of_bits(bits: int, low_bits: int) -> Range | None:
+    """The range of sixteen bits of which `bits` are significant.
+
+    A writer that follows the standard has moved them up, so that they reach full scale: `low_bits`,
+    the union of all samples, then has none that is not significant, or copies of the high ones.
+    Other writers leave the numbers as they are, and nothing above them is set.
+    """
+    if not 8 <= bits < 16:
+        return None
+    if low_bits >= 2**bits:
+        return Range(0, 65_535)
+    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
+    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
+
+
 def scale_of(low: float, high: float, bits: int, stated: Range | None) -> Scale:
-    """The scale of whole numbers from 0 to 2^bits - 1 that run from `low` to `high`.
+    """Choose how whole numbers become levels of 0 to 255.
+
+    Parameters
+    ----------
+    low, high : the least and the greatest value of the picture.
+    bits : the values are from 0 to 2^bits - 1.
+    stated : the range that the file states, or None.
 
     What the file states goes first. Else sixteen bits whose highest quarters stay unused are taken
     for as many of 8, 10, 12 or 14 as hold the largest value: a camera's twelve bits would be nearly
@@ -63,9 +84,15 @@ def scale_of(low: float, high: float, bits: int, stated: Range | None) -> Scale:
 def grey_levels(
     picture: PillowImage.Image, bits: int, stated: Range | None
 ) -> tuple[NDArray[np.float32], str]:
-    """Grey of more than eight bits, (rows, columns), as levels of 0 to 255, and a note.
+    """Scale grey of more than eight bits to levels of 0 to 255, (rows, columns), not rounded.
 
-    `bits` is 0 for floats and for whole numbers of no known range. ValueError with the reason where
+    Parameters
+    ----------
+    picture : of mode F, I or one of its kinds.
+    bits : of its whole numbers; 0 for floats and for whole numbers of no known range.
+    stated : the range that the file states, or None.
+
+    Returns the levels and a note on them, "" for none. Raises ValueError with the reason where
     nothing says what is white.
     """
     values_hw: NDArray[Any] = np.asarray(picture)
@@ -93,9 +120,10 @@ def grey_levels(
 def colour_of(
     values_hwc: NDArray[np.uint16], stated: Range | None
 ) -> tuple[PillowImage.Image, str]:
-    """Sixteen bits in colour, (rows, columns, 3 or 4), as a picture of eight, and a note.
+    """Scale colour of sixteen bits, (rows, columns, 3 or 4), to a picture of eight, with a note.
 
-    The fourth band is opacity; it has the scale of the colours where it fits.
+    `stated` is the range that the file states, or None. The fourth band is opacity; it has the
+    scale of the colours where it fits.
     """
     colours_hwc = values_hwc[..., :3]
     scale = scale_of(float(colours_hwc.min()), float(colours_hwc.max()), 16, stated)

@@ -1,14 +1,21 @@
-"""What Pillow does not tell about a JPEG: scans and rows that are not there."""
+"""Checks what Pillow does not of a JPEG: too many scans, and missing scans and rows."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+
+from engine.images.limits import Refused
+from engine.images.opening import whole_content
+
+#: Writers of progressive JPEG make about ten scans; each costs a pass over the whole picture.
+MAX_SCANS = 32
 
 #: A JPEG marker with a length; within a scan 00 and D0 to D7 belong to the coded pixels.
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
@@ -22,6 +29,27 @@ _FILL_TOLERANCE = 4
 _PADDING = 64
 #: Bits that no picture goes on with: they are coded pixels wherever pixels are still waited for.
 _STRAY = np.random.default_rng(0).integers(0, 255, 4096, dtype=np.uint8).tobytes()
+
+
+def check(picture: PillowImage.Image, stream: BinaryIO) -> str:
+    """Raise Refused for a progressive JPEG of too many scans; "", for it has no further pages."""
+    if picture.info.get("progressive") and scans(whole_content(stream), MAX_SCANS) > MAX_SCANS:
+        raise Refused(f"it has more than {MAX_SCANS} scans")
+    return ""
+
+
+def is_cut_short(picture: PillowImage.Image, stream: BinaryIO) -> bool:
+    """Whether scans or rows of a decoded JPEG are not in its file."""
+    return content_is_cut_short(picture, whole_content(stream))
+
+
+def content_is_cut_short(picture: PillowImage.Image, content: bytes) -> bool:
+    """Whether scans or rows of a decoded picture are not in the JPEG that holds its end."""
+    return bool(content) and (
+        lacks_scans(content)
+        or is_filled_up(content)
+        or (may_lack_rows(picture) and lacks_rows(content))
+    )
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes, int, int]]:

@@ -1,4 +1,4 @@
-"""Which files of a folder are images to outline: one rule, by names alone, for all who ask."""
+"""Lists the images of a folder: tells by their names which files are images to outline."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from engine.errors import UnreadableImage
+from engine.images.formats import IMAGE_SUFFIXES
 
-#: Pillow reads AVIF from release 11.3 on, where it was built with it.
-READS_AVIF = find_spec("PIL._avif") is not None
-#: Suffixes that folders are searched for; a file's kind is told by its content, not by these.
-IMAGE_SUFFIXES: frozenset[str] = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp"}
-    | ({".avif"} if READS_AVIF else set())
-)
 _RAW = "3fr arw cr2 cr3 dng erf kdc mos mrw nef nrw orf pef raf rw2 rwl sr2 srf srw x3f"
 #: Suffixes of pictures that are not read, and what they are called.
 _UNREAD: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""Image files without what they tell besides the picture: place, names, comments, thumbnails."""
+"""Strips image files of metadata (place, names, comments, thumbnails); their pixels stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels as files store them become 8-bit sRGB: the range that a file states or uses is kept."""
+"""Converts decoded pixels to upright 8-bit sRGB."""
 
 from __future__ import annotations
 

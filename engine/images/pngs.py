@@ -1,4 +1,4 @@
-"""What Pillow does not tell about a PNG: significant bits, and rows that are not there."""
+"""Checks what Pillow does not of a PNG: its significant bits, and missing rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image as PillowImage
-
-from engine.images.depth import Range
 
 #: First row and column, and steps, of the passes of an interlaced picture.
 _PASSES = (
@@ -41,21 +39,6 @@ def significant_bits(stream: BinaryIO) -> int:
         if name in (b"IDAT", b"IEND"):
             break
     return 0
-
-
-def stated_range(bits: int, low_bits: int) -> Range | None:
-    """The range of sixteen bits of which `bits` are significant.
-
-    A writer that follows the standard has moved them up, so that they reach full scale: `low_bits`,
-    the union of all samples, then has none that is not significant, or copies of the high ones.
-    Other writers leave the numbers as they are, and nothing above them is set.
-    """
-    if not 8 <= bits < 16:
-        return None
-    if low_bits >= 2**bits:
-        return Range(0, 65_535)
-    # Else it is a picture that was moved up and is nearly black, or one in steps: nobody can tell.
-    return Range(0, 2**bits - 1) if low_bits & (2 ** (16 - bits) - 1) else None
 
 
 def lacks_rows(picture: PillowImage.Image, stream: BinaryIO) -> bool:

@@ -1,4 +1,4 @@
-"""What Pillow does not tell about a TIFF: its other pages, its range of values, missing strips."""
+"""Checks what Pillow does not of a TIFF: other pages, the stated range, missing strips."""
 
 from __future__ import annotations
 
@@ -8,15 +8,59 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image as PillowImage
 
+from engine.images import jpegs
 from engine.images.depth import Range
+from engine.images.limits import CUT_SHORT, Refused, expect_pixels
+from engine.images.opening import TILE, open_picture
 
 #: Pages that are looked at; a picture has a few.
 _MOST_PAGES = 50
 _REDUCED, _MASK = 1, 4
 
 
-def stated_range(tags: Any) -> Range | None:
+def check(picture: Any, stream: BinaryIO) -> str:
+    """Raise Refused for what a TIFF's tags and pages say; else a note on its other pages, or ""."""
+    tags = picture.tag_v2
+    largest_tile = int(tags.get(322, 1)) * int(tags.get(323, 1))
+    width, height = picture.size
+    expect_pixels(width, height, largest_tile)
+    if int(tags.get(254, 0)) & _REDUCED:
+        raise Refused("its first page is only a preview, as in raw camera files")
+    if tags.get(262) == 0 and picture.mode not in ("1", "L"):
+        raise Refused("white is its zero, which is read in 8 bits only")
+    if lacks_strips(tags):
+        raise Refused(CUT_SHORT)
+    reason, note = other_pages(open_picture(stream, "TIFF"))
+    if reason:
+        raise Refused(reason)
+    return note
+
+
+def mend_planes(picture: Any) -> None:
+    """Let planes of more than eight bits be decoded as such: Pillow takes their first bytes."""
+    tags = picture.tag_v2
+    if int(tags.get(284, 1)) != 2:
+        return
+    if int(np.max(tags.get(258, 1))) <= 8 or picture.use_load_libtiff:
+        return
+    if int(tags.get(277, 1)) == 1:
+        # One plane is no planes.
+        tags[284] = 1
+        picture._setup()
+    else:
+        picture.use_load_libtiff = True
+        args = (f"{picture.mode};16N", False, tags.offset)
+        picture.tile = [TILE("libtiff", (0, 0, int(tags[256]), int(tags[257])), 0, args)]
+
+
+def is_cut_short(picture: Any, stream: BinaryIO) -> bool:
+    """Whether the last strip or tile of a decoded page is a JPEG that is cut short."""
+    return jpegs.content_is_cut_short(picture, last_jpeg(picture.tag_v2, stream))
+
+
+def stated_range(picture: Any) -> Range | None:
     """The values of black and white that the tags of a page state, or ImageJ's description."""
+    tags = picture.tag_v2
     for black_tag, white_tag in ((340, 341), (280, 281)):
         if white_tag in tags:
             black, white = np.min(tags.get(black_tag, 0)), np.max(tags[white_tag])

@@ -1,1 +1,1 @@
-"""Masks as files and as values: edits, region growing, measurements."""
+"""Masks: pure edits, region growing, outlines, measurements, and mask files."""

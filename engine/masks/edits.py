@@ -1,61 +1,17 @@
-"""Masks as files and as values: an edit changes nothing, it gives the patch that would."""
+"""Edits of masks: each leaves the mask as it is and returns the patch that changes it."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from engine.files import name_with_room, write_atomic
-from engine.masks.reading import Mask as Mask
-from engine.masks.reading import read_mask as read_mask
+from engine.masks.arrays import EIGHT_NEIGHBOURS, Mask, Window, bounding_window, expect_mask
 from engine.types import Patch
-
-Window = tuple[slice, slice]
-
-#: Corners count as neighbours within a lesion, so they do not between the holes in it.
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
-
-
-def warm_up() -> None:
-    """Load what the first outline would wait a third of a second for; in any thread."""
-    _ndimage().label(np.ones((1, 1)))
-    _measure().find_contours(np.zeros((2, 2)), 0.5)
-
-
-def mask_name(stem: str) -> str:
-    """The name of the mask of the image `stem`; it has room for a record's longer suffix."""
-    return f"{name_with_room(stem, len('_segmentation.json'))}_segmentation.png"
-
-
-def find_mask(folder: Path | str, stem: str) -> Path | None:
-    """The mask of the image `stem` in a folder, in either spelling, or None."""
-    name = mask_name(stem)
-    for path in (Path(folder, name), Path(folder, name.replace("_seg", "_Seg"))):
-        if path.is_file():
-            return path
-    return None
-
-
-def write_mask(path: Path | str, mask_hw: Mask) -> None:
-    """Write a mask, bool (height, width), as an 8-bit PNG of 0 and 255, atomically."""
-    write_atomic(Path(path), encode_mask(mask_hw))
-
-
-def encode_mask(mask_hw: Mask) -> bytes:
-    """A mask, bool (height, width), as the bytes of an 8-bit PNG of 0 and 255."""
-    _expect_mask(mask_hw)
-    picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
-    stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=3)
-    return stream.getvalue()
 
 
 def apply(mask_hw: Mask, patch: Patch) -> None:
@@ -79,29 +35,11 @@ def _window(mask_hw: Mask, patch: Patch) -> Window:
 def _patch(mask_hw: Mask, window: Window, after_hw: Mask) -> Patch | None:
     """The tight patch that puts `after_hw` into a window; None where that changes nothing."""
     before_hw = mask_hw[window]
-    changed = _box(before_hw != after_hw)
+    changed = bounding_window(before_hw != after_hw)
     if changed is None:
         return None
     top, left = (side.start + change.start for side, change in zip(window, changed, strict=True))
     return Patch(top, left, before_hw[changed].copy(), after_hw[changed].copy())
-
-
-def _box(mask_hw: Mask, margin_px: int = 0) -> Window | None:
-    """The window around all that is true, with a margin as far as the mask goes."""
-    rows = np.flatnonzero(mask_hw.any(axis=1))
-    if not rows.size:
-        return None
-    columns = np.flatnonzero(mask_hw[rows[0] : rows[-1] + 1].any(axis=0))
-    rows_end, columns_end = rows[-1] + 1 + margin_px, columns[-1] + 1 + margin_px
-    return (
-        slice(max(0, int(rows[0]) - margin_px), min(mask_hw.shape[0], int(rows_end))),
-        slice(max(0, int(columns[0]) - margin_px), min(mask_hw.shape[1], int(columns_end))),
-    )
-
-
-def _expect_mask(mask_hw: Mask) -> None:
-    if mask_hw.dtype != np.bool_ or mask_hw.ndim != 2 or not mask_hw.size:
-        raise ValueError(f"a mask is bool (height, width), got {mask_hw.dtype} {mask_hw.shape}")
 
 
 # Points and vertices are (row, column) in pixel-edge coordinates: the first pixel's centre lies at
@@ -111,11 +49,20 @@ def _expect_mask(mask_hw: Mask) -> None:
 def stroke(
     mask_hw: Mask, points_rc: NDArray[np.floating[Any]], radius_px: float, value: bool
 ) -> Patch | None:
-    """Paint `value` on every pixel whose centre is within `radius_px` of the line through points.
+    """Paint every pixel whose centre is within a radius of the line through some points.
 
-    `points_rc` is (n, 2); one point is a dot. Only the stroke's surroundings are looked at.
+    Only the stroke's surroundings are looked at.
+
+    Parameters
+    ----------
+    mask_hw : bool (height, width); it is not changed.
+    points_rc : (n, 2), the corners of the line; one point is a dot.
+    radius_px : half the width of the stroke, at least 0.
+    value : True adds lesion, False removes it.
+
+    Returns the patch, None where nothing changes. Raises ValueError for a senseless argument.
     """
-    _expect_mask(mask_hw)
+    expect_mask(mask_hw)
     points_rc = _checked_points(points_rc)
     if not (math.isfinite(radius_px) and radius_px >= 0):
         raise ValueError(f"radius_px is {radius_px}")
@@ -133,8 +80,12 @@ def stroke(
 
 
 def polygon(mask_hw: Mask, vertices_rc: NDArray[np.floating[Any]], value: bool) -> Patch | None:
-    """Paint `value` on every pixel whose centre is inside the closed polygon (even-odd rule)."""
-    _expect_mask(mask_hw)
+    """Paint `value` on every pixel whose centre is inside a closed polygon (even-odd rule).
+
+    `vertices_rc` is (n, 2); fewer than three change nothing. Returns the patch, None where nothing
+    changes.
+    """
+    expect_mask(mask_hw)
     vertices_rc = _checked_points(vertices_rc)
     if len(vertices_rc) < 3:
         return None
@@ -173,7 +124,7 @@ def keep_largest(mask_hw: Mask) -> Patch | None:
     """Remove all islands but the largest; pixels that touch at a corner are one island."""
 
     def largest(crop_hw: Mask) -> Mask:
-        islands_hw, _ = _ndimage().label(crop_hw, _EIGHT_NEIGHBOURS)
+        islands_hw, _ = _ndimage().label(crop_hw, EIGHT_NEIGHBOURS)
         sizes = np.bincount(islands_hw.ravel())
         return np.asarray(islands_hw == 1 + np.argmax(sizes[1:]))
 
@@ -181,7 +132,7 @@ def keep_largest(mask_hw: Mask) -> Patch | None:
 
 
 def smooth(mask_hw: Mask, radius_px: float) -> Patch | None:
-    """Round off what is finer than about `radius_px` in the outline; the area stays.
+    """Round off details of the outline that are finer than about `radius_px`; the area stays.
 
     The mask is blurred, and as many pixels are kept as it had, the brightest.
     """
@@ -205,68 +156,23 @@ def smooth(mask_hw: Mask, radius_px: float) -> Patch | None:
 
 def replace(mask_hw: Mask, other_hw: Mask) -> Patch | None:
     """Put another mask of the same size in the place of this one."""
-    _expect_mask(mask_hw)
-    _expect_mask(other_hw)
+    expect_mask(mask_hw)
+    expect_mask(other_hw)
     if mask_hw.shape != other_hw.shape:
         raise ValueError(f"a mask of {other_hw.shape} cannot replace one of {mask_hw.shape}")
     return _patch(mask_hw, (slice(0, None), slice(0, None)), other_hw)
 
 
-def shrunk(mask_hw: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The share of the mask, 0 to 1, in each pixel of a picture of `size` (width, height)."""
-    _expect_mask(mask_hw)
-    whole = PillowImage.fromarray(mask_hw.view(np.uint8) * 255)
-    small_hw = np.asarray(whole.resize(size, PillowImage.Resampling.BOX), np.float32)
-    return small_hw / np.float32(255)
-
-
-def part_at(mask_hw: Mask, row: int, column: int) -> Mask:
-    """The connected part of the mask that holds a pixel, with its holes filled; empty if none."""
-    _expect_mask(mask_hw)
-    if not mask_hw[row, column]:
-        return np.zeros_like(mask_hw)
-    labels_hw, _ = _ndimage().label(mask_hw, _EIGHT_NEIGHBOURS)
-    part_hw: Mask = _ndimage().binary_fill_holes(labels_hw == labels_hw[row, column])
-    return part_hw
-
-
-def outline(
-    mask_or_map_hw: Mask | NDArray[np.floating[Any]], level: float = 0.5
-) -> list[NDArray[np.float64]]:
-    """The closed contours at `level`, each (n, 2) (row, column) in pixel-edge coordinates.
-
-    The first point comes again at the end. A lesion that touches the border is closed along it.
-    """
-    window = _box(mask_or_map_hw > level, margin_px=1)
-    if window is None:
-        return []
-    crop_hw = np.pad(np.asarray(mask_or_map_hw[window], dtype=np.float64), 1, mode="edge")
-    # Mirrored about the level, so that a contour along the border lies on the border itself.
-    for side in (crop_hw[0], crop_hw[-1], crop_hw[:, 0], crop_hw[:, -1]):
-        side[:] = np.minimum(side, 2 * level - side)
-    corner_rc = np.array([window[0].start, window[1].start]) - 0.5
-    contours = _measure().find_contours(crop_hw, level, fully_connected="high")
-    return [contour_rc + corner_rc for contour_rc in contours]
-
-
-# Loaded at first use: the window is to be painted before them.
-
-
 def _ndimage() -> Any:
+    # Loaded at first use: the window is to be painted before it.
     from scipy import ndimage  # type: ignore[import-untyped]
 
     return ndimage
 
 
-def _measure() -> Any:
-    from skimage import measure
-
-    return measure
-
-
 def _around_lesion(mask_hw: Mask, margin_px: int, edit: Callable[[Mask], Mask]) -> Patch | None:
-    _expect_mask(mask_hw)
-    window = _box(mask_hw, margin_px)
+    expect_mask(mask_hw)
+    window = bounding_window(mask_hw, margin_px)
     return None if window is None else _patch(mask_hw, window, edit(mask_hw[window]))
 
 

@@ -1,4 +1,4 @@
-"""What an outline measures: numbers of the outline, which say nothing about what is in it."""
+"""Measures an outline: area, perimeter, diameters, circularity."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.masks import edits
-from engine.masks.edits import Mask
+from engine.masks.arrays import Mask
+from engine.masks.outlines import outline, shrunk
 
 #: Lengths are measured on a raster of at most this many pixels a side.
 RASTER_PX = 1024
@@ -47,11 +47,11 @@ def measure(mask_hw: Mask) -> Measurements | None:
     height, width = mask_hw.shape
     scale = min(1.0, RASTER_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    share_hw = edits.shrunk(mask_hw, size)
+    share_hw = shrunk(mask_hw, size)
     pixel_rc = np.array([height / size[1], width / size[0]])
     # What is lost on the raster counts as one pixel of it.
     level = min(0.5, float(share_hw.max()) / 2)
-    borders = [border_rc * pixel_rc for border_rc in edits.outline(share_hw, level)]
+    borders = [border_rc * pixel_rc for border_rc in outline(share_hw, level)]
     perimeter = sum(_length(border_rc) for border_rc in borders)
     extents = _extents(np.concatenate(borders))
     parts = sum(_turns(border_rc) < 0 for border_rc in borders)

@@ -1,4 +1,4 @@
-"""Mask files in, true and false out: read rightly, or refused with one plain reason."""
+"""Reads mask files of many programs; refuses what is not one lesion's mask, with the reason."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from PIL import Image as PillowImage
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.images.pixels import Stored, levels_of, upright
 from engine.images.reading import decoded
-
-Mask = NDArray[np.bool_]
+from engine.masks.arrays import Mask
 
 #: Levels of 255 within which what is drawn is of one colour.
 _ONE_COLOUR = 16
 
 
 def read_mask(path: Path | str, shape: tuple[int, int] | None = None) -> Mask:
-    """The mask in an image file, bool (height, width); `shape` is what it must have.
+    """Read the mask in an image file: bool (height, width).
+
+    Parameters
+    ----------
+    path : of any format that `engine.images.formats` has.
+    shape : (height, width) that the mask must have, None for any.
 
     True is 1 in a file of 0 and 1, else 128 of 255 and more, so antialiased outlines and JPEG noise
     do no harm. What is drawn in one colour on transparency is true where it is drawn, whatever the

@@ -1,4 +1,4 @@
-"""Where a picture goes on in the colour of a place: one area, without the holes in it."""
+"""Selects the area around a place in an image whose colours are like that place's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from engine.masks import edits
+from engine.masks.arrays import EIGHT_NEIGHBOURS, Mask
+from engine.masks.outlines import outline
 
 #: Colours are compared on a picture of about this many pixels a side.
 SIDE_PX = 512
@@ -22,7 +23,7 @@ AROUND_PX = 1
 
 
 class Similar:
-    """A picture, made small, in which areas of like colour are looked for."""
+    """Finds areas of like colour in a picture, which is made small for it."""
 
     def __init__(self, pixels_hwc: NDArray[np.uint8]) -> None:
         """The picture of uint8 (height, width, 3) sRGB."""
@@ -37,10 +38,15 @@ class Similar:
         self._distance_hw = np.zeros((0, 0), np.float32)
 
     def around(self, place_rc: tuple[float, float], tolerance: float) -> NDArray[np.float64]:
-        """The border of the area around a place, (n, 2) (row, column); empty outside the picture.
+        """Find the area around a place whose colours are like the place's.
 
-        Its colours differ from that of the place by at most `tolerance`, as the root of the mean
-        square over red, green and blue, 0 to 255.
+        Parameters
+        ----------
+        place_rc : (row, column) in pixels of the picture.
+        tolerance : by so much the colours differ at most from that of the place: the root of the
+            mean square over red, green and blue, 0 to 255.
+
+        Returns the area's border, (n, 2) (row, column), without holes; empty outside the picture.
         """
         shape = self._colour_hwc.shape[:2]
         row, column = (int(each) for each in np.floor(np.array(place_rc) / self._pixel_rc))
@@ -56,9 +62,21 @@ class Similar:
             self._distance_hw = np.sqrt((differs_hwc**2).mean(axis=2))
             # The place itself is like itself, whatever lies around it.
             self._distance_hw[row, column] = 0.0
-        alike_hw = edits.part_at(self._distance_hw <= tolerance, row, column)
+        alike_hw = _part_at(self._distance_hw <= tolerance, row, column)
         # Of an area and the holes in it, the border around all is the longest.
-        border_rc = max(edits.outline(alike_hw), key=len)
+        border_rc = max(outline(alike_hw), key=len)
         stride = math.ceil(len(border_rc) / MOST_POINTS)
         points_rc = np.concatenate([border_rc[:-1:stride], border_rc[-1:]])
         return np.asarray(points_rc * self._pixel_rc)
+
+
+def _part_at(mask_hw: Mask, row: int, column: int) -> Mask:
+    """The connected part of the mask that holds a pixel, with its holes filled; empty if none."""
+    # Loaded at first use: the window is to be painted before it.
+    from scipy import ndimage  # type: ignore[import-untyped]
+
+    if not mask_hw[row, column]:
+        return np.zeros_like(mask_hw)
+    labels_hw, _ = ndimage.label(mask_hw, EIGHT_NEIGHBOURS)
+    part_hw: Mask = ndimage.binary_fill_holes(labels_hw == labels_hw[row, column])
+    return part_hw

@@ -1,4 +1,4 @@
-"""A model's whole record on one page: what it scores, what its doubt is worth, what it costs.
+"""Measures a model and writes one page about it: scores, uncertainty, calibration, settings.
 
 `measuring` is the stream, `page` and `content` are its two faces, HTML and JSON.
 """

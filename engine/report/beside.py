@@ -1,13 +1,13 @@
-"""The paper's table and its figures beside what was measured here, and the recipes compared."""
+"""The report's sections on the paper, its table and figures beside ours, and on training runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
+from engine.report.commands import trained_by
 from engine.report.compared import Compared
 from engine.report.markup import Html, bitmap, element, html, joined, line, photograph, table
-from engine.report.measuring import Measured, Report
 from engine.report.recipes import changed, usual
 from engine.report.reproduction import (
     PAPER,
@@ -16,11 +16,10 @@ from engine.report.reproduction import (
     headings,
     in_order,
     loss_of,
-    measured_by,
     rows,
     samples,
-    trained_by,
 )
+from engine.report.values import Measured, Report
 from engine.report.wording import count, images, mean, missing, symbols, with_interval
 from engine.types import ModelSpec, TrainSettings
 
@@ -131,7 +130,7 @@ def _lines(report: Report, row: Row) -> Iterable[Html]:
 
 def _how(report: Report, measured: Measured, columns: int) -> Html:
     """A row of a table that holds the commands which measured and trained a model."""
-    how = [html("Measured by "), element("code", measured_by(report, measured.subject))]
+    how = [html("Measured by "), element("code", report.command(measured.subject))]
     spec = measured.subject.model.spec
     if training := trained_by(spec):
         how += [Html("<br />"), html("Trained by "), element("code", training), _notes(spec)]

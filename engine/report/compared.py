@@ -1,4 +1,4 @@
-"""The same few images as every model outlines them: the paper's Figure 4 with other models."""
+"""Collects what every model makes of the same few images, as in the paper's Figure 4."""
 
 from __future__ import annotations
 
@@ -56,7 +56,15 @@ def shown_ids(test: Sequence[Sample]) -> frozenset[str]:
 def with_answer(
     compared: tuple[Compared, ...], shown: frozenset[str], model: str, examined: Examined
 ) -> tuple[Compared, ...]:
-    """The same with what a model made of the newest image, where that is one of those shown."""
+    """Add what a model made of the newest image, where that is one of those shown.
+
+    Parameters
+    ----------
+    compared : what there is so far; a new tuple is returned.
+    shown : ids of the images that are shown.
+    model : the name that `--model` takes for the model.
+    examined : the newest event of its evaluation.
+    """
     name, scores = examined.evaluation.images[-1]
     if name not in shown:
         return compared

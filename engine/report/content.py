@@ -1,4 +1,4 @@
-"""A report's numbers as JSON, per image too; what was not measured, or is not defined, is null."""
+"""A report's numbers as JSON; what was not measured, or is not defined, is null."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from dataclasses import asdict, fields
 from typing import Any
 
-from engine.evaluation.reliability import Calibration
+from engine.evaluation.reliability import (
+    Calibration,
+)
 from engine.metrics import interval
-from engine.report.measuring import Doubt, Measured, Report, Subject
+from engine.report.commands import trained_by
 from engine.report.recipes import Recipe, changed, usual
-from engine.report.reproduction import loss_of, measured_by, rows, trained_by
+from engine.report.reproduction import loss_of, rows
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
+from engine.report.values import Measured, Report, Subject, UncertaintyRanking
 
 
 def as_json(report: Report, written: str = "") -> dict[str, Any]:
@@ -31,8 +34,8 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
         "threshold": 0.5,
         "val": None if report.val is None else report.val.as_json(),
         "test": None if report.test is None else report.test.as_json(),
-        "doubt": {doubt.name: _doubt(doubt) for doubt in report.doubts},
-        "doubt_floor": None if report.floor is None else _doubt(report.floor),
+        "doubt": {each.name: _ranking(each) for each in report.rankings},
+        "doubt_floor": None if report.floor is None else _ranking(report.floor),
         "calibration": {
             "temperature": report.temperature,
             "before": None if report.test is None else _calibration(report.test.calibration),
@@ -72,7 +75,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
 def _measured(report: Report, measured: Measured) -> dict[str, Any]:
     return {
         "model": _subject(measured.subject),
-        "measured_by": measured_by(report, measured.subject),
+        "measured_by": report.command(measured.subject),
         "trained_by": trained_by(measured.subject.model.spec),
         "loss": loss_of(measured.subject.model.spec),
         **measured.evaluation.as_json(),
@@ -94,13 +97,13 @@ def _recipes(recipes: tuple[Recipe, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _doubt(doubt: Doubt) -> dict[str, Any]:
+def _ranking(ranking: UncertaintyRanking) -> dict[str, Any]:
     return {
-        "spearman": doubt.spearman,
-        "auroc": doubt.auroc,
-        "aurc": doubt.aurc,
-        "coverage": doubt.coverage.tolist(),
-        "kept_risk": doubt.kept_risk.tolist(),
+        "spearman": ranking.spearman,
+        "auroc": ranking.auroc,
+        "aurc": ranking.aurc,
+        "coverage": ranking.coverage.tolist(),
+        "kept_risk": ranking.kept_risk.tolist(),
     }
 
 

@@ -1,4 +1,4 @@
-"""HTML in pieces: whatever is not `Html` is escaped, and a page is well-formed XML too."""
+"""Builds HTML from pieces; escapes all text that is not `Html`, so a page is well-formed XML."""
 
 from __future__ import annotations
 

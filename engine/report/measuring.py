@@ -1,120 +1,30 @@
-"""All that is measured of a model, in the order in which a stop loses the least."""
+"""Measures a model for a report, the most important first, for it may be stopped at any time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.diffusion.sampling import Denoises
 from engine.errors import DatasetProblem
 from engine.evaluation.reliability import (
-    UNCERTAINTIES,
     Calibration,
     apply_temperature,
-    aurc,
-    auroc,
     fit_temperature,
     logit,
     reliability_bins,
-    risk_coverage,
-    spearman,
 )
-from engine.evaluation.scoring import FAILED_DICE, Evaluation, Examined, examine
-from engine.report.compared import Compared, shown_ids, with_answer
+from engine.evaluation.scoring import Examined, examine
+from engine.report.compared import shown_ids, with_answer
 from engine.report.recipes import Recipe
-from engine.report.sweep import Sweep, planned, sweep
-from engine.report.worst import Worst, with_newest
+from engine.report.sweep import planned, sweep
+from engine.report.values import Measured, Numbers, Report, Subject
+from engine.report.worst import with_newest
 from engine.types import Dataset, SampleSettings, evenly
 
 #: So many pixels of each image of val, drawn with replacement, enter the fit of the temperature.
 PIXELS_AN_IMAGE = 1000
-
-Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A model under report; `name` is what `--model` takes for it: a name or a file."""
-
-    model: Denoises
-    name: str
-    fingerprint: str
-    parameters: int
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A model and its scores on test, complete or not."""
-
-    subject: Subject
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True, eq=False)
-class Doubt:
-    """How one of the `UNCERTAINTIES` of `engine.evaluation.reliability` ranks the images of test.
-
-    `spearman` is with 1 − Dice, `auroc` for a Dice below 0.8; NaN where nothing can be ranked.
-    `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean.
-    """
-
-    name: str
-    spearman: float
-    auroc: float
-    aurc: float
-    coverage: Numbers
-    kept_risk: Numbers
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What is known so far; None or empty is what was not begun, or what the data has not.
-
-    `now` says what this event measured. `limit` is the most images of a split. `temperature` was
-    fitted on all of val; `calibrated` counts the images of `test` at it. `others` holds the models
-    beside `subject`, all at the same `settings`.
-    """
-
-    done: int
-    total: int
-    now: str
-    subject: Subject
-    data: Path
-    settings: SampleSettings
-    limit: int | None = None
-    val: Evaluation | None = None
-    test: Evaluation | None = None
-    temperature: float | None = None
-    calibrated: Calibration | None = None
-    worst: tuple[Worst, ...] = ()
-    compared: tuple[Compared, ...] = ()
-    recipes: tuple[Recipe, ...] = ()
-    others: tuple[Measured, ...] = ()
-    sweep: Sweep | None = None
-
-    @property
-    def doubts(self) -> tuple[Doubt, ...]:
-        """Every uncertainty, by what came of it on test."""
-        if self.test is None:
-            return ()
-        return tuple(_doubt(name, self.test.column(name), self.test) for name in UNCERTAINTIES)
-
-    @property
-    def floor(self) -> Doubt | None:
-        """A doubt that knows the error itself: no other has a lower `aurc`."""
-        if self.test is None:
-            return None
-        return _doubt("floor", 1 - self.test.column("dice"), self.test)
-
-    @property
-    def measured(self) -> tuple[Measured, ...]:
-        """Every model that was evaluated on test, the report's own first."""
-        own = () if self.test is None else (Measured(self.subject, self.test),)
-        return (*own, *self.others)
 
 
 def report(
@@ -188,18 +98,6 @@ def report(
         now = f"settings {swept_so_far.done}/{swept_so_far.total}"
         newest = _next(newest, now, sweep=swept_so_far)
         yield newest
-
-
-def _doubt(name: str, doubt_n: Numbers, evaluation: Evaluation) -> Doubt:
-    dice_n = evaluation.column("dice")
-    risk_n = 1 - dice_n
-    return Doubt(
-        name,
-        spearman(doubt_n, risk_n),
-        auroc(doubt_n, dice_n < FAILED_DICE),
-        aurc(doubt_n, risk_n),
-        *risk_coverage(doubt_n, risk_n),
-    )
 
 
 def _next(before: Report, now: str, **known: object) -> Report:

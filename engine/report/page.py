@@ -1,12 +1,12 @@
-"""A report as one page that needs nothing beside it; whatever is not measured yet says so."""
+"""Renders a report as one HTML page without further files; missing measurements are named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
 
-from engine.evaluation.reliability import UNCERTAINTIES
 from engine.evaluation.scoring import FAILED_DICE, Scores
+from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.report import plots
 from engine.report.beside import beside_the_paper, recipe_table
 from engine.report.markup import (
@@ -19,8 +19,9 @@ from engine.report.markup import (
     photograph,
     table,
 )
-from engine.report.measuring import PIXELS_AN_IMAGE, Doubt, Report
+from engine.report.measuring import PIXELS_AN_IMAGE
 from engine.report.sweep import MEMBERS, TOLERANCE, Point, Sweep, best, cheapest
+from engine.report.values import Report, UncertaintyRanking
 from engine.report.wording import (
     chosen,
     count,
@@ -149,7 +150,7 @@ def _scores(report: Report) -> Html:
 def _doubt(report: Report) -> Html:
     if report.test is None or report.floor is None:
         return missing("This needs images of test; none was evaluated.")
-    lines = [_ranking(doubt.name.capitalize(), doubt) for doubt in report.doubts]
+    lines = [_ranked(each.name.capitalize(), each) for each in report.rankings]
     lines.append(("Floor: the error itself", "", "", number(report.floor.aurc, 4)))
     lines.append(("No order at all", "", "0.500", number(report.floor.kept_risk[-1], 4)))
     seen = images(report.test)
@@ -171,14 +172,14 @@ def _doubt(report: Report) -> Html:
     return joined(
         (
             table(head, lines, caption),
-            figure(plots.risk_coverage(report.doubts, report.floor), "Risk and coverage", curves),
+            figure(plots.risk_coverage(report.rankings, report.floor), "Risk and coverage", curves),
             figure(plots.doubt_scatter(report.test, [*UNCERTAINTIES]), "Doubt and error", clouds),
         )
     )
 
 
-def _ranking(label: str, doubt: Doubt) -> tuple[str, ...]:
-    return label, number(doubt.spearman, 3), number(doubt.auroc, 3), number(doubt.aurc, 4)
+def _ranked(label: str, ranking: UncertaintyRanking) -> tuple[str, ...]:
+    return label, number(ranking.spearman, 3), number(ranking.auroc, 3), number(ranking.aurc, 4)
 
 
 # Calibration

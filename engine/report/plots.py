@@ -1,4 +1,4 @@
-"""Numbers as inline SVG: the same numbers give the same text. Needs matplotlib."""
+"""Draws a report's figures as inline SVG; the same numbers give the same text. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from engine.types import Sampler
 if TYPE_CHECKING:
     from engine.evaluation.reliability import Calibration
     from engine.evaluation.scoring import Evaluation
-    from engine.report.measuring import Doubt
     from engine.report.sweep import Curve, Sweep
+    from engine.report.values import UncertaintyRanking
 
 #: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
@@ -85,13 +85,12 @@ def reliability(before: Calibration, after: Calibration | None) -> Html:
     return pieces[0]
 
 
-def risk_coverage(doubts: Sequence[Doubt], floor: Doubt) -> Html:
+def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRanking) -> Html:
     """Mean 1 − Dice of the surest images against the share of images kept."""
     with _drawing(6.4, 3.9) as (axes, pieces):
-        for doubt, colour in zip(doubts, COLOURS, strict=True):
-            axes.plot(
-                doubt.coverage, doubt.kept_risk, color=colour, label=doubt.name.replace("_", " ")
-            )
+        for ranking, colour in zip(rankings, COLOURS, strict=True):
+            label = ranking.name.replace("_", " ")
+            axes.plot(ranking.coverage, ranking.kept_risk, color=colour, label=label)
         axes.plot(floor.coverage, floor.kept_risk, color=QUIET, linestyle=":", label="floor")
         axes.axhline(
             floor.kept_risk[-1], color=QUIET, linestyle="--", linewidth=1, label="no order"

@@ -1,4 +1,4 @@
-"""Training runs side by side: what was set, how much was seen, and the Dice on val that came of it.
+"""Training runs side by side: their settings, the samples seen and the Dice on val.
 
 Each is one folder with the best.safetensors of a run, which records all of it.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.networks.checkpoint import read_spec
-from engine.report.reproduction import trained_by
+from engine.report.commands import trained_by
 from engine.training.curves import LOG, read_curves
 from engine.training.loop import BEST
 from engine.types import ModelSpec
@@ -62,7 +62,7 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """The command that trained it, as `reproduction.trained_by` has it."""
+        """The command that trained it, as `commands.trained_by` has it."""
         return trained_by(self.spec)
 
 

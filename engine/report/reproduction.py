@@ -1,16 +1,11 @@
-"""What was measured here beside what the paper prints, and the commands that measured it."""
+"""The paper's Table 1, and the models measured here in its order and its words."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from engine.types import ModelSpec, SampleSettings, TrainSettings
-
-if TYPE_CHECKING:
-    from engine.report.measuring import Measured, Report, Subject
+from engine.report.values import Measured
+from engine.types import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -119,32 +114,6 @@ def by_loss(measured: tuple[Measured, ...]) -> tuple[tuple[Measured, ...], ...]:
     )
 
 
-def measured_by(report: Report, subject: Subject) -> str:
-    """The command that measures these scores again."""
-    limit = [] if report.limit is None else ["--limit", str(report.limit)]
-    flags = _flags(SampleSettings, asdict(report.settings))
-    asked = ["--data", str(report.data), "--split", "test", "--model", subject.name]
-    return shlex.join(["nca-seg", "evaluate", *asked, *flags, *limit])
-
-
-def trained_by(spec: ModelSpec) -> str:
-    """The command of a model's training as its file records it, or "" where it records none.
-
-    DATA, DIR and PARENT stand for what the file does not know.
-    """
-    if "steps" not in spec.training:
-        return ""
-    went_on = spec.parent or spec.training.get("samples_before")
-    begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
-    # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual: dict[str, object] = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine"}
-    usual |= {"updates": 10, "coarse_updates": 0, "detail": 1}
-    changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
-    kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
-    asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
-    return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])
-
-
 def _architecture(measured: Measured) -> str:
     return measured.subject.model.spec.architecture
 
@@ -152,21 +121,3 @@ def _architecture(measured: Measured) -> str:
 def _loss_rank(measured: Measured) -> tuple[int, float]:
     spec = measured.subject.model.spec
     return ("noise", "velocity", "clean").index(spec.predicts), float(spec.training["rgb_weight"])
-
-
-def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """The flags of those values that are not the default of their field."""
-    for field in fields(settings):
-        value = values.get(field.name, MISSING)
-        if value is MISSING or value == field.default:
-            continue
-        word = field.metadata["word"]
-        if isinstance(value, bool):
-            yield _flag(field.name if value else f"no-{field.name}")
-        else:
-            named = word if word and value == field.metadata["low"] else str(value)
-            yield from (_flag(field.name), named)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""How few steps and members will do: the same images at many settings, only whole images count."""
+"""Tries a model with fewer steps and members on the same images, to find the cheapest setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.metrics import dice
 from engine.types import EnsembleResult, ModelSpec, Sample, Sampler, SampleSettings
 
@@ -129,7 +129,7 @@ def planned(spec: ModelSpec, settings: SampleSettings) -> tuple[SampleSettings, 
 
 
 def sweep(model: Denoises, samples: Sequence[Sample], settings: SampleSettings) -> Iterator[Sweep]:
-    """One event per ensemble: every setting that is `planned`, image after image.
+    """Segment samples with every setting that is `planned`; one event for each ensemble.
 
     Masks are the mean of the members, cut at 0.5, at the image's own size. Raises what
     `engine.evaluation.scoring.evaluate` raises.

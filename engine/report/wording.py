@@ -1,4 +1,4 @@
-"""Scores and counts as words: every mean with its interval, every count with its noun."""
+"""Writes scores with their intervals and counts with their nouns."""
 
 from __future__ import annotations
 

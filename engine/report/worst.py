@@ -1,4 +1,4 @@
-"""The images with the lowest Dice, each with a small picture of both outlines."""
+"""Collects the images with the lowest Dice, each with a small picture of both outlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from engine.evaluation.scoring import Examined, Scores
-from engine.masks.edits import outline
+from engine.masks.outlines import outline
 from engine.types import frozen_array
 
 #: How many are kept, and the longer side of their pictures.

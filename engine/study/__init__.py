@@ -1,1 +1,1 @@
-"""Folders under annotation, and the data sets that are made of them."""
+"""Studies (folders under annotation), data sets, exports and results on disk."""

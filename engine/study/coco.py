@@ -1,4 +1,4 @@
-"""A data set's masks as COCO annotations: polygons along the pixels' edges, so no area is lost."""
+"""Writes a data set's masks as COCO annotations: polygons along the pixels' edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from engine.errors import DatasetProblem
 from engine.files import write_atomic
 from engine.images.reading import read_image
-from engine.masks.edits import Mask, outline, read_mask
+from engine.masks.arrays import Mask
+from engine.masks.outlines import outline
+from engine.masks.reading import read_mask
 from engine.study.export import ExportStep
 from engine.types import Dataset
 

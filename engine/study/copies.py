@@ -1,4 +1,4 @@
-"""Masks that were replaced, and drafts that cannot be shown, are kept under names of their own."""
+"""Keeps masks that were replaced, and drafts that cannot be shown, as copies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.files import put_in_place, write_together
-from engine.masks.edits import mask_name
+from engine.masks.files import mask_name
 from engine.study.records import record_path
 
 #: The folder for them among the masks; what is there counts as no annotation.
@@ -16,16 +16,26 @@ COPIES = "copies"
 
 
 def write_copy(folder: Path, image: str, content: bytes, record: str) -> Path:
-    """A copy among the masks of `folder` of a mask of that image. OSError passes through."""
+    """Write a copy of a mask into the copies of a folder of masks, and return its file.
+
+    Parameters
+    ----------
+    folder : the folder of masks, which is there.
+    image : the file name of the mask's image; the copy is called by it and the time.
+    content : the mask's PNG.
+    record : the text of its record.
+
+    Raises OSError.
+    """
     path = _free(folder, image)
     write_together({path: content, record_path(path): record})
     return path
 
 
 def move_aside(mask_path: Path, folder: Path, image: str) -> Path:
-    """Move a mask or a draft, with its record, to the copies of `folder`; where it is now.
+    """Move a mask or a draft of an image, with its record, to the copies of a folder of masks.
 
-    OSError passes through.
+    Returns where it is now. Raises OSError.
     """
     path = _free(folder, image)
     put_in_place(mask_path, path)
@@ -35,7 +45,7 @@ def move_aside(mask_path: Path, folder: Path, image: str) -> Path:
 
 
 def move_others(mask_paths: Iterable[Path], image: str) -> None:
-    """Move masks that another one takes the place of to the copies where they lie, if possible."""
+    """Move masks of an image that another mask replaces to the copies beside them, if possible."""
     for mask_path in mask_paths:
         with suppress(OSError):
             move_aside(mask_path, mask_path.parent, image)

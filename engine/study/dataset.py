@@ -1,4 +1,4 @@
-"""A data set is a folder anyone can zip: images, masks, and one index that says which is what."""
+"""Reads a data set folder, images/ and masks/ with an index, and assigns splits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.errors import DatasetProblem
-from engine.images.reading import IMAGE_SUFFIXES, list_images
-from engine.masks.edits import mask_name
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.images.listing import list_images
+from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
 from engine.study.records import is_text
 from engine.types import Dataset, Sample, Split
@@ -18,7 +19,7 @@ VAL_SHARE = 0.15
 
 
 def read_dataset(root: Path) -> Dataset:
-    """The samples of a folder in ISIC layout, in order of id; no picture is opened.
+    """Read the samples of a folder in ISIC layout, in order of id; no picture is opened.
 
     Splits come from `dataset.json` or `splits.csv`, and what neither lists is left out and named in
     `left_out`; without either, `assign_splits` makes splits of all images, each of which then needs
@@ -59,7 +60,13 @@ def read_dataset(root: Path) -> Dataset:
 def assign_splits(
     ids: Iterable[str], val_share: float = VAL_SHARE, fixed: Mapping[str, Split] | None = None
 ) -> dict[str, Split]:
-    """`train` or `val` for each id by a hash of the id alone, unless `fixed` has its split.
+    """Assign `train` or `val` to each id, by a hash of the id alone.
+
+    Parameters
+    ----------
+    ids : those of the samples.
+    val_share : about this share of them becomes `val`.
+    fixed : splits that are given already; these ids keep them.
 
     From four ids up each split has at least one where any is free to move; below that all free ones
     train. Adding ids to four or more moves none from train to val (unless all had hashed to val),
@@ -80,9 +87,10 @@ def assign_splits(
 
 
 def files_by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, list[Path]]:
-    """The files of a folder whose names end in `ending`, by what comes before it, in order.
+    """Find the files of a folder whose names end in `ending`, by what comes before it, in order.
 
-    Hidden files and folders are none of them. Raises DatasetProblem for a link that leads nowhere.
+    `suffixes` are those that count, in small letters. Hidden files and folders are passed over.
+    Raises DatasetProblem for a link that leads nowhere.
     """
     found: dict[str, list[Path]] = {}
     is_there(folder)

@@ -1,4 +1,4 @@
-"""The index of a data set folder: dataset.json and splits.csv say which split a sample is in."""
+"""Reads and writes the index of a data set folder: dataset.json and splits.csv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from engine.errors import DatasetProblem
 from engine.files import read_regular, write_together
-from engine.images.reading import IMAGE_SUFFIXES
+from engine.images.formats import IMAGE_SUFFIXES
 from engine.plaintext import shown_text
 from engine.study.records import origin_from_json, origin_to_json
 from engine.types import Origin, Split
@@ -37,7 +37,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def read_index(root: Path, images: Collection[str]) -> Entries:
-    """What the index of a folder with images of these ids says; empty where there is none.
+    """Read the index of a data set folder that holds images of these ids; empty without one.
 
     An id may be written with its image's suffix. Raises DatasetProblem, with the place in the file.
     """

@@ -1,4 +1,4 @@
-"""Drafts: what was drawn and not saved, a file for each image and each window that draws."""
+"""Keeps drafts, masks that were drawn and not saved: one file for each image and window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine import locks
 from engine.errors import FolderInUse
 from engine.files import name_with_room, sweep_parts, write_together
 from engine.locks import Lock
-from engine.masks.edits import Mask, encode_mask
+from engine.masks.arrays import Mask
+from engine.masks.files import encode_mask
 from engine.study.records import modified_ns, record_path, record_text
 from engine.types import Base, Origin
 
@@ -28,10 +29,9 @@ _OWN: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
-    """A window that draws: as long as it lives, its drafts are nobody else's.
+    """A window that draws: while it is open, no other window takes its drafts.
 
-    What says so is the lock on a file beside the drafts, which the system lets go however the
-    window ends.
+    It holds a lock on a file beside the drafts, which the system releases however the window ends.
     """
 
     def __init__(self) -> None:
@@ -64,16 +64,16 @@ class Writer:
 
 
 def draft_path(folder: Path, image_name: str, writer: Writer | None) -> Path:
-    """Where a writer keeps the draft of an image; without one, where any program may."""
+    """The file of a writer's draft of an image; without a writer, the one that all share."""
     # By the full name: drafts of a.jpg and a.png do not touch each other.
     token = f".~{writer.token}" if writer is not None else ""
     return folder / f"{_stem(image_name)}{token}{_ENDING}"
 
 
 def found_drafts(folders: Iterable[Path], writer: Writer | None) -> dict[str, list[Path]]:
-    """All drafts in folders, by `draft_key`, the newest first.
+    """Find all drafts in some folders: for each image, by its `draft_key`, the newest first.
 
-    For a writer, those of windows that live in other processes are left out.
+    For a writer, drafts of windows that are open in other processes are left out.
     """
     found: dict[str, list[tuple[int, Path]]] = {}
     lives: dict[tuple[Path, str], bool] = {}
@@ -120,7 +120,19 @@ def write_draft(
     over: Base | None,
     writer: Writer | None,
 ) -> None:
-    """Write a draft and its record; the folder above its own is there. OSError passes through."""
+    """Write a draft and its record; the folder above the drafts' own must be there.
+
+    Parameters
+    ----------
+    path : as `draft_path` gives it.
+    mask_hw : bool (rows, columns), of the image's size.
+    image_name : the file name of the image.
+    origin : how the mask came to be, None where that is not known.
+    over : the versions of image and mask that it is drawn over.
+    writer : claims the draft as its own, where there is one.
+
+    Raises OSError.
+    """
     path.parent.mkdir(exist_ok=True)
     if writer is not None:
         writer.claim(path.parent)

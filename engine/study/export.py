@@ -1,4 +1,4 @@
-"""Samples leave as copies: clean images and masks of 0 and 255, in a data set that can grow."""
+"""Exports samples as copies into a data set folder, which a later export can extend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from engine.errors import DatasetProblem, UnreadableImage, UnreadableMask
 from engine.files import read_regular, replacing
 from engine.images.metadata import stripped
 from engine.images.reading import read_image
-from engine.masks.edits import find_mask, mask_name, read_mask, write_mask
+from engine.masks.files import find_mask, mask_name, write_mask
+from engine.masks.reading import read_mask
 from engine.plaintext import shown_text
 from engine.study.dataset import VAL_SHARE, assign_splits
 from engine.study.dataset_index import (
@@ -66,7 +67,7 @@ def export_dataset(
     val_share: float = VAL_SHARE,
     keep_metadata: bool = False,
 ) -> Iterator[ExportStep]:
-    """Copies samples into a data set folder, one step each; the index is written at the end.
+    """Copy samples into a data set folder, one step each; the index is written at the end.
 
     Masks become 8-bit PNG of 0 and 255. Images leave without metadata: a JPEG or PNG that is
     upright keeps its coded pixels, any other becomes a PNG of what `read_image` gives; with
@@ -75,9 +76,17 @@ def export_dataset(
 
     A folder exported before grows: what it held stays, with its split. A test sample stays one.
     However it ends, it can be repeated, and closing the stream early leaves a readable data set of
-    the samples so far. Raises DatasetProblem before anything is copied where the folder is not
-    ours, is that of the samples, or has links where files would be written; and at the sample that
-    cannot be written.
+    the samples so far.
+
+    Parameters
+    ----------
+    samples : what to copy.
+    destination : the folder, made where it is missing.
+    val_share : about this share of the samples becomes `val`, unless their split is fixed.
+    keep_metadata : copy image files as they are.
+
+    Raises DatasetProblem before anything is copied where the folder is not ours, is that of the
+    samples, or has links where files would be written; and at the sample that cannot be written.
     """
     destination = Path(destination)
     samples = tuple(replace(sample, id=plain(sample.id)) for sample in samples)

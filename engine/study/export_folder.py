@@ -1,4 +1,4 @@
-"""The folder of an export: new, or one exported before, however that ended; nobody else's."""
+"""Prepares the folder of an export: a new one, or one that was exported before."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine.errors import DatasetProblem
 from engine.files import is_part, read_regular, sweep_parts, write_atomic
-from engine.images.reading import IMAGE_SUFFIXES
-from engine.masks.edits import mask_name
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.masks.files import mask_name
 from engine.study.dataset import files_by_id
 from engine.study.dataset_index import (
     INDEX,
@@ -29,11 +29,11 @@ _SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 def prepare(
     destination: Path, samples: Sequence[Sample]
 ) -> tuple[Entries, Mapping[str, list[Path]]]:
-    """What the folder's index holds already, and its images by id.
+    """Prepare the folder for an export of these samples.
 
-    A new or empty folder becomes that of a data set; what a killed export left half-written is
-    swept. Raises DatasetProblem where the folder is not ours, is that of the samples, or has links
-    where files would be written.
+    Returns what its index holds already, and the images in it by id. A new or empty folder becomes
+    that of a data set; what a killed export left half-written is removed. Raises DatasetProblem
+    where the folder is not ours, is that of the samples, or has links where files would be written.
     """
     _expect_another_folder(destination, samples)
     _expect_no_links(destination, samples)

@@ -1,4 +1,4 @@
-"""Which file is the mask of which image, and which version of it lies there."""
+"""Finds the mask file of each image of a study, and tells its versions apart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 
 from engine.errors import StudyProblem
 from engine.files import stamp
-from engine.images.reading import IMAGE_SUFFIXES, list_images
-from engine.masks.edits import find_mask, mask_name
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.images.listing import list_images
+from engine.masks.files import find_mask, mask_name
 from engine.study.records import read_record, read_record_of, study_trouble
 
 #: The folder for masks beside the images, and the index of a study in it.
@@ -39,7 +40,7 @@ class MaskFiles:
     new_place: Path
 
     def find(self, image_path: Path) -> tuple[Path, bool]:
-        """Where an image's mask belongs, and whether one of its own lies there."""
+        """The file where an image's mask belongs, and whether a mask of this image lies there."""
         own = self.own(image_path)
         if own:
             # Two where the folder was read-only for a time.
@@ -59,7 +60,7 @@ class MaskFiles:
 
     @property
     def is_away(self) -> bool:
-        """Whether new masks cannot go beside the images: then the old ones there stay."""
+        """Whether new masks go to another folder than the images'; old ones beside them stay."""
         return self.new_place.parent != self.folder
 
     def names(self) -> Names:

@@ -1,4 +1,4 @@
-"""Beside every mask of a person lies a record of where it came from, bound to it by its hash."""
+"""Reads and writes the record beside each saved mask: its image, origin and time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from engine.errors import StudyProblem
 from engine.files import LONGEST_NAME, Stamp, read_regular, stamp, write_atomic
-from engine.masks.edits import Mask, read_mask
+from engine.masks.arrays import Mask
+from engine.masks.reading import read_mask
 from engine.types import Base, Origin, SampleSettings
 
 Status = Literal["new", "draft", "saved", "reviewed"]
@@ -81,7 +82,7 @@ def read_annotation(path: Path, shape: tuple[int, int], newer: bool = False) -> 
 
 @contextmanager
 def study_trouble(path: Path) -> Iterator[None]:
-    """Have an OSError told as a StudyProblem of the file it names, or of `path`."""
+    """Raise StudyProblem in place of an OSError in the block, for its file or else `path`."""
     try:
         yield
     except OSError as error:
@@ -96,7 +97,16 @@ def record_path(mask_path: Path) -> Path:
 def record_text(
     mask_png: bytes, image: str, origin: Origin | None, reviewed: bool, over: Base | None = None
 ) -> str:
-    """The record of the mask in a file of these bytes, as it is written beside it."""
+    """The text of a mask's record, as it is written beside the mask.
+
+    Parameters
+    ----------
+    mask_png : the bytes of the mask's file; their hash binds the record to them.
+    image : the file name of the mask's image.
+    origin : how the mask came to be, None where that is not known.
+    reviewed : whether a person has looked at it again.
+    over : of a draft, the versions that it was drawn over.
+    """
     content = {
         **FORMAT,
         "image": image,

@@ -1,6 +1,6 @@
-"""A result on disk: two pictures and a record; it never takes the place of a person's mask.
+"""Writes a model's result to disk, mask, variance and record, but never over a person's mask.
 
-The mask is written last: where it lies, the rest lies.
+The mask is written last, so where it lies the other two lie.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from engine.errors import MaskKept, StudyProblem
-from engine.evaluation.reliability import disagreement_score
 from engine.files import read_regular, write_together
-from engine.masks.edits import find_mask, mask_name
+from engine.masks.files import find_mask, mask_name
+from engine.metrics import disagreement
 from engine.study.mask_files import keeps_masks
 from engine.study.records import MOST_MASK_BYTES, MOST_RECORD_BYTES, record_path
 from engine.types import EnsembleResult, Image, SampleSettings
@@ -54,9 +54,22 @@ def write_result(
     """Write `<stem>_segmentation.png`, `<stem>_variance.png` and `<stem>.json` into a folder.
 
     Both pictures have the image's size and 8 bits: the mask 0 and 255, the variance 0 to 0.25
-    scaled to 0 to 255. `seconds` is how long the result took. Raises what `expect_no_study` does,
-    MaskKept where `expect_replaceable` does, unless `overwrite`; OSError passes through. After an
-    error all files are as they were.
+    scaled to 0 to 255. After an error all files are as they were.
+
+    Parameters
+    ----------
+    out_dir : the folder, made where it is missing.
+    stem : what the files' names begin with, that of the image's file.
+    result : a finished ensemble.
+    image : what it was made from.
+    model_name, fingerprint : the model, as the record names it.
+    settings : of the ensemble.
+    threshold : the mean probability from which a pixel is lesion, [0, 1].
+    seconds : how long the result took.
+    overwrite : replace what `expect_replaceable` would refuse.
+
+    Raises StudyProblem as `expect_no_study`, MaskKept as `expect_replaceable` unless `overwrite`,
+    and OSError.
     """
     out_dir = Path(out_dir)
     expect_no_study(out_dir)
@@ -76,7 +89,7 @@ def write_result(
         "settings": asdict(settings),
         "threshold": threshold,
         "doubt": result.doubt,
-        "disagreement": disagreement_score(result.members_nhw),
+        "disagreement": disagreement(result.members_nhw),
         "lesion_share": float(mask_hw.mean()),
         "members": result.finished,
         "image": image.path.name if image.path else "",
@@ -114,10 +127,10 @@ def expect_no_study(out_dir: Path) -> None:
 
 
 def expect_replaceable(out_dir: Path, stem: str, image: Image) -> None:
-    """Raise MaskKept, with file and reason, where a result must not be written under a stem.
+    """Raise MaskKept, with file and reason, where a result must not be written.
 
-    That is where the folder holds a mask or record that is not the unchanged result of a model for
-    the same picture.
+    That is where the folder `out_dir` holds, under the same stem, a mask or record that is not the
+    unchanged result of a model for the same picture as `image`.
     """
     _expect_replaceable(Path(out_dir), stem, _image_sha256(image))
 

@@ -1,4 +1,4 @@
-"""A study is a folder under annotation: its PNG masks are the truth, its index can be rebuilt."""
+"""Keeps the annotations of a folder of images: masks, drafts and records as files, and an index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from engine.files import is_writable, stamp, sweep_parts, write_atomic, write_to
 from engine.folders import home_folder
 from engine.images.listing import Listing, list_folder
 from engine.images.reading import image_shape
-from engine.masks.edits import Mask, encode_mask
+from engine.masks.arrays import Mask
+from engine.masks.files import encode_mask
 from engine.study import drafts as draft_files
 from engine.study import study_index
 from engine.study.copies import move_aside, move_others, write_copy
@@ -47,10 +48,11 @@ Answer = TypeVar("Answer")
 class Study:
     """The annotations of the images in `folder`, kept in `masks_folder`.
 
-    Nothing is held open between two calls, so any thread may call and there is nothing to close.
-    Nothing is written before the first save, draft or score, and no folder above `masks_folder` is
-    ever made. All methods raise StudyProblem. `notices` collects what was put aside or could not be
-    used, for whoever shows it.
+    The PNG masks and their records are what counts; the index only makes them fast to list and can
+    be made anew from them. Nothing is held open between two calls, so any thread may call and there
+    is nothing to close. Nothing is written before the first save, draft or score, and no folder
+    above `masks_folder` is ever made. All methods raise StudyProblem. `notices` collects what was
+    put aside or could not be used, for whoever shows it.
     """
 
     folder: Path
@@ -62,9 +64,10 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path, writer: Writer | None = None) -> Study:
-        """The study of a folder of images, beside them if that can be written.
+        """Open the study of a folder of images.
 
-        A `writer` keeps its drafts apart from those of others.
+        Its masks lie in `segmentations` beside the images, or in the program's own folder where
+        that cannot be written. A `writer` keeps its drafts apart from those of others.
         """
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would leave a symlink
         if not folder.is_dir():
@@ -86,7 +89,10 @@ class Study:
         return self.masks_folder.parent == self.folder
 
     def images(self, listing: Listing | None = None) -> tuple[StudyImage, ...]:
-        """All images, as people count, of the folder or of its `listing` if that was just made."""
+        """List all images of the folder with their status, in the order people count.
+
+        `listing` spares reading the folder where that was just done.
+        """
         paths = self._list(listing)
         files = self._files()
         if not files.places:
@@ -104,16 +110,26 @@ class Study:
         return tuple(_listed(path, rows, drafts, files) for path in paths)
 
     def base(self, image_path: Path) -> Base:
-        """What lies on disk for an image now: what a mask that is shown next is drawn over."""
+        """The versions of an image and its saved mask on disk now.
+
+        A mask that is shown next is drawn over them; `save_over` compares with them.
+        """
         self._own(image_path)
         return Base(image_version(image_path), self._files().version(image_path))
 
     def save(
         self, image_path: Path, mask_hw: Mask, origin: Origin | None, reviewed: bool = False
     ) -> Path:
-        """Where the mask that a person decided on now lies; its draft is dropped.
+        """Save a mask that a person decided on, over whatever mask is there; drop its draft.
 
-        It takes the place of whatever mask is there: `save_over` does not.
+        Parameters
+        ----------
+        image_path : an image of the folder.
+        mask_hw : bool (rows, columns), of the image's size.
+        origin : how the mask came to be, None where that is not known.
+        reviewed : whether a person has looked at it again.
+
+        Returns the mask's file. Raises ChangedOutside where the image has another size by now.
         """
         return self._save(image_path, mask_hw, origin, reviewed, None)[0]
 
@@ -125,27 +141,30 @@ class Study:
         origin: Origin | None,
         reviewed: bool = False,
     ) -> tuple[Path, Base]:
-        """Save a mask where image and mask on disk are still what `base` names, at one stroke.
+        """Save a mask unless image or saved mask were changed since it was begun.
 
-        Gives its file and what is there now. Raises ChangedOutside where they are not, unless the
-        mask that lies there is the same; then nothing is written.
+        They are compared with `base`, and the mask is written, under one lock. The other arguments
+        are those of `save`. Returns the mask's file and what is on disk now. Raises ChangedOutside
+        where they were changed, unless the mask that lies there is the same; nothing is written
+        then.
         """
         path, version = self._save(image_path, mask_hw, origin, reviewed, base)
         return path, Base(base.image, version)
 
     def load(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
-        """The saved mask of an image of `shape` (rows, columns), or None where there is none.
+        """Read the saved mask of an image of `shape` (rows, columns); None where there is none.
 
-        Raises UnreadableMask for a damaged one.
+        Raises UnreadableMask for a damaged one, or one of another size.
         """
         self._own(image_path)
         mask_path, owned = self._files().find(image_path)
         return read_annotation(mask_path, shape) if owned else None
 
     def set_reviewed(self, image_path: Path, reviewed: bool, base: Base | None = None) -> Base:
-        """Mark a saved mask as looked at again, or take the mark away; what is there now.
+        """Mark a saved mask as looked at again, or take the mark away.
 
-        With a `base`, ChangedOutside where it is not what lies there.
+        Returns what is on disk now. With a `base`, raises ChangedOutside where image or mask are
+        not what it names.
         """
         self._expect_there(image_path)
 
@@ -171,9 +190,10 @@ class Study:
     def keep_copy(
         self, image_path: Path, mask_hw: Mask | None = None, origin: Origin | None = None
     ) -> Path:
-        """A copy under a name of its own of a mask, or of the saved one with its record.
+        """Write a copy of a mask, or of the saved mask with its record, and return its file.
 
-        It lies in the folder `copies` beside the masks and counts as no annotation.
+        It gets a name of its own in the folder `copies` beside the masks, and counts as no
+        annotation. Without `mask_hw` the saved mask is copied, and `origin` is that of its record.
         """
         self._expect_there(image_path)
         with study_trouble(image_path):
@@ -187,7 +207,7 @@ class Study:
             return write_copy(self._room(), image_path.name, content, text)
 
     def set_doubt(self, image_path: Path, doubt: float | None) -> None:
-        """Keep how much the members of the newest result disagree, for sorting images."""
+        """Keep the expected error of an image's newest result, for sorting; None forgets it."""
         # In the folder that is left where a share was, no index is made.
         self._expect_there(image_path)
         self._in_index(lambda index: study_index.keep_doubt(index, image_path.name, doubt))
@@ -197,9 +217,15 @@ class Study:
     ) -> Path:
         """Keep a mask that is still being drawn; it survives any end of the program.
 
-        `over` is what it is drawn over (by default what lies there). Where the folder is gone or
-        cannot be written any more, the draft goes to `home`, where it is found as well. No lock is
-        waited for.
+        Where the folder is gone or cannot be written any more, the draft goes to `home`, where it
+        is found as well. No lock is waited for.
+
+        Parameters
+        ----------
+        image_path, mask_hw, origin : as in `save`.
+        over : the versions that it is drawn over, by default those on disk.
+
+        Returns the draft's file.
         """
         self._own(image_path)
         known = over if over is not None else self.base(image_path)
@@ -227,10 +253,10 @@ class Study:
         return path
 
     def load_draft(self, image_path: Path, shape: tuple[int, int]) -> Annotation | None:
-        """The newest draft of an image of `shape` (rows, columns), or None where there is none.
+        """Read the newest draft of an image of `shape` (rows, columns); None where there is none.
 
-        Its `newer` is False where it is the saved mask. One that is damaged, or of another size, is
-        moved to the copies, so that nothing takes its place and none behind it is hidden; then
+        The annotation's `newer` is False where the draft is the saved mask. A draft that is
+        damaged, or of another size, is moved to the copies, so that it hides none behind it, and
         UnreadableMask is raised.
         """
         self._own(image_path)
@@ -248,9 +274,10 @@ class Study:
             raise
 
     def drop_draft(self, image_path: Path, shown: Seen | None = None) -> None:
-        """Forget the draft of an image that this writer made, and the one that was `shown`.
+        """Remove the draft of an image that this writer made, and the draft that was shown.
 
-        That one stays where it has been written since.
+        `shown` names a draft's file as it was read (`Annotation.seen`); it may be another writer's.
+        It stays where it has been written since.
         """
         self._own(image_path)
         with study_trouble(image_path):
@@ -311,7 +338,10 @@ class Study:
         return mask_path, version
 
     def _put_older_aside(self, image_path: Path, mask_path: Path) -> None:
-        """Of two masks the clock would tell which is newer, and it may have been set back."""
+        """Move an image's other masks, in places from before, to the copies.
+
+        Of two masks only the clock would tell which is newer, and it may have been set back.
+        """
         if self.is_beside_images:
             others = (each for each in self._files().own(image_path) if each != mask_path)
             move_others(others, image_path.name)

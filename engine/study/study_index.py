@@ -1,4 +1,4 @@
-"""The index of a study: a whole file of one version, or made anew, since the masks tell it all."""
+"""Keeps the index of a study in SQLite; a damaged or old one is made anew from the masks."""
 
 from __future__ import annotations
 
@@ -64,10 +64,16 @@ class Row:
 def transact(
     path: Path, work: Callable[[sqlite3.Connection], Answer], told: Callable[[Path], object]
 ) -> Answer:
-    """The answer of `work` in one transaction on the index at `path`, whose folder is there.
+    """Do some work in one transaction on an index, and return its answer.
 
-    A damaged index is moved aside, which `told` gets, and `work` is done with a new one. Raises
-    StudyProblem for a newer version, sqlite3.Error and OSError for locks and full disks.
+    Parameters
+    ----------
+    path : the index, made where it is missing; its folder is there.
+    work : given the connection.
+    told : given where a damaged index was moved; `work` is then done with a new one.
+
+    Raises StudyProblem for an index of a newer version, sqlite3.Error and OSError for locks and
+    full disks.
     """
     try:
         return _transact(path, work)
@@ -81,7 +87,10 @@ def transact(
 def reconcile(
     index: sqlite3.Connection, files: MaskFiles, image_paths: list[Path]
 ) -> dict[str, Row]:
-    """The rows by the name of their image, after following what was done to masks and records."""
+    """Bring the index up to date with the files of masks and records, and return its rows.
+
+    Only images whose files changed are read again. The rows go by the name of their image.
+    """
     rows, names, changed = _rows(index), files.names(), False
     for path in image_paths:
         stamp = files.stamp(path, names)

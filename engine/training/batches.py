@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.diffusion.noise import Purpose, generator
 from engine.framing import Frame
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.networks.automaton.cell import Fires
 from engine.networks.device import share_out
 from engine.training import parallel

@@ -12,8 +12,8 @@ from typing import Any
 
 from engine.files import write_atomic
 from engine.folders import home_folder
-from engine.images.reading import IMAGE_SUFFIXES
-from engine.masks import edits
+from engine.images.formats import IMAGE_SUFFIXES
+from engine.masks import outlines
 from engine.networks import library
 from engine.networks.library import ModelEntry
 from engine.networks.preload import for_good, load_libraries, load_optimizer
@@ -89,7 +89,7 @@ def real_engine() -> Engine:
 def warm_up() -> None:
     """Load what the first outline would wait a third of a second for; in any thread."""
     with for_good():
-        edits.warm_up()
+        outlines.warm_up()
 
 
 @cache

@@ -9,8 +9,8 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 
 from engine.errors import DatasetProblem, MaskKept
-from engine.images.reading import is_image
-from engine.masks.edits import mask_name, write_mask
+from engine.images.listing import is_image
+from engine.masks.files import mask_name, write_mask
 from engine.plaintext import one_line
 from engine.study.export import ExportStep, export_dataset
 from engine.study.mask_files import keeps_masks

@@ -15,7 +15,8 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.images.reading import read_image
-from engine.masks import edits
+from engine.masks.outlines import outline, shrunk
+from engine.masks.reading import read_mask
 from engine.metrics import dice
 from engine.types import Sample, SampleSettings, evenly
 from nca_seg_app.services.context import Context
@@ -138,7 +139,7 @@ def compare(
     Raises what reading the sample raises.
     """
     image = read_image(sample.image_path)
-    saved_hw = edits.read_mask(sample.mask_path, (image.height, image.width))
+    saved_hw = read_mask(sample.mask_path, (image.height, image.width))
     found = []
     for model in models:
         for result in engine.segment(model, image, SETTINGS):  # noqa: B007 - the last one counts
@@ -149,7 +150,7 @@ def compare(
     outlined_hw = (saved_hw, before_hw, after_hw)
     picture = PillowImage.fromarray(image.pixels_hwc)
     picture.thumbnail((PICTURE_PX, PICTURE_PX))
-    saved, before, after = (edits.outline(edits.shrunk(hw, picture.size)) for hw in outlined_hw)
+    saved, before, after = (outline(shrunk(hw, picture.size)) for hw in outlined_hw)
     dice_before, dice_after = dice(before_hw, saved_hw), dice(after_hw, saved_hw)
     pixels_hwc = np.asarray(picture)
     return Compared(sample.image_path, pixels_hwc, saved, before, after, dice_before, dice_after)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.errors import Vanished
-from engine.images.reading import read_preview
+from engine.images.preview import read_preview
 from nca_seg_app.services.annotation import OpenedImage, read_opened
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.image_cache import ImageCache

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.errors import ChangedOutside
-from engine.images.reading import IMAGE_SUFFIXES
+from engine.images.formats import IMAGE_SUFFIXES
 from engine.plaintext import NAME, one_line
 from nca_seg_app.services.prompts import Answer, PathKind, Whose
 from nca_seg_app.session import Session

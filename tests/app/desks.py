@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
+from engine.masks.arrays import Mask
 from engine.types import SampleSettings, TrainSettings
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.session import Has, Session
@@ -57,7 +58,7 @@ class Desk:
         self.settle()
 
     @property
-    def mask_hw(self) -> edits.Mask:
+    def mask_hw(self) -> Mask:
         assert self.session.workspace.document is not None
         return self.session.workspace.document.mask_hw
 

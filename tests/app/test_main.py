@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 from PySide6.QtCore import qWarning
 
-from engine.masks import edits
+from engine.masks.reading import read_mask
 from engine.networks import library
 from nca_seg_app.__main__ import has_display, parser
 from nca_seg_app.headless import KNOWN_COMPLAINT, without_known_complaint
@@ -85,7 +85,7 @@ def test_without_a_display_the_result_lies_in_files(tmp_path: Path, sample_image
     ]
     with PillowImage.open(sample_image) as picture:
         shape = (picture.height, picture.width)
-    edits.read_mask(out / f"{stem}_segmentation.png", shape)
+    read_mask(out / f"{stem}_segmentation.png", shape)
     assert json.loads((out / f"{stem}.json").read_text())["format"] == "nca-seg/result"
     with PillowImage.open(out / f"{stem}_overlay.png") as overlay:
         assert (overlay.height, overlay.width) == shape

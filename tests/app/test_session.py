@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
+from engine.masks.reading import read_mask
 from nca_seg_app.services.review import KEPT
 from nca_seg_app.session import Has
 from nca_seg_app.state.settings import load
@@ -31,7 +32,7 @@ def test_open_segment_accept_paint_undo_save(desk: Desk) -> None:
     expected_hw = desk.mask_hw.copy()
     desk.session.save()
     desk.settle()
-    assert np.array_equal(edits.read_mask(desk.mask_path), expected_hw)
+    assert np.array_equal(read_mask(desk.mask_path), expected_hw)
     assert Has.UNSAVED not in desk.session.capabilities
     record = json.loads(desk.mask_path.with_suffix(".json").read_text("utf-8"))
     origin = record["origin"]
@@ -93,7 +94,7 @@ def test_accept_and_next_keeps_what_was_drawn_over_the_proposal(desk: Desk) -> N
     drawn_hw, first = desk.mask_hw.copy(), desk.mask_path
     desk.session.review.accept_and_next()
     desk.settle()
-    assert np.array_equal(edits.read_mask(first), drawn_hw)
+    assert np.array_equal(read_mask(first), drawn_hw)
     assert desk.session.workspace.images[0].status == "reviewed"
     assert desk.session.workspace.index == 1
     assert desk.messages[-1] == KEPT
@@ -110,7 +111,7 @@ def test_accept_and_next_keeps_corrections_where_the_threshold_was_moved_after(d
     assert desk.session.proposal.proposed
     desk.session.review.accept_and_next()
     desk.settle()
-    assert np.array_equal(edits.read_mask(first), corrected_hw)
+    assert np.array_equal(read_mask(first), corrected_hw)
     assert desk.messages[-1] == KEPT
 
 
@@ -123,7 +124,7 @@ def test_accept_and_next_takes_the_proposal_where_the_drawing_was_undone(desk: D
     desk.session.mask_edits.undo()
     desk.session.review.accept_and_next()
     desk.settle()
-    assert np.array_equal(edits.read_mask(first), result.mask(0.5))
+    assert np.array_equal(read_mask(first), result.mask(0.5))
     assert KEPT not in desk.messages
 
 
@@ -149,7 +150,7 @@ def test_accept_and_next_waits_for_the_stroke_under_way_and_keeps_it(desk: Desk)
     document.commit("Brush stroke")
     drawn_hw = desk.mask_hw.copy()
     desk.until(lambda: desk.session.workspace.index == 1)
-    assert np.array_equal(edits.read_mask(first), drawn_hw)
+    assert np.array_equal(read_mask(first), drawn_hw)
 
 
 def test_the_list_stays_while_images_are_accepted_until_it_is_sorted_anew(desk: Desk) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.study.dataset import read_dataset
 from engine.study.export import export_dataset
 from engine.study.study import Study

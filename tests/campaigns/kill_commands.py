@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from engine.errors import EngineError
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.study.dataset import read_dataset
 from engine.study.study import Study
 from tests.campaigns.aftermath import Faults, age

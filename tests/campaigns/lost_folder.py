@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.study.mask_files import MASKS
 from engine.study.records import record_path
 from engine.study.study import Study

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import EngineError
-from engine.images.reading import read_image, read_preview
-from engine.masks.edits import read_mask
+from engine.images.preview import read_preview
+from engine.images.reading import read_image
+from engine.masks.reading import read_mask
 from engine.networks import checkpoint, library, tensor_file
 from engine.study import results
 from engine.study.dataset import read_dataset

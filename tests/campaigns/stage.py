@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication
 
-from engine.cli.options import sentence
+from engine.cli.messages import sentence
 from engine.errors import ChangedOutside, EngineError
-from engine.masks.edits import find_mask, read_mask, replace
+from engine.masks.edits import replace
+from engine.masks.files import find_mask
+from engine.masks.reading import read_mask
 from engine.study.mask_files import MASKS
 from nca_seg_app.services.prompts import Whose
 from nca_seg_app.session import Session

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.masks.edits import find_mask, read_mask
+from engine.masks.files import find_mask
+from engine.masks.reading import read_mask
 from engine.study.mask_files import MASKS
 from tests.campaigns.aftermath import Faults
 from tests.campaigns.harness import Trial, answering, chances, mask_hash

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.diffusion.model import Model
-from engine.masks.edits import write_mask
+from engine.masks.files import write_mask
 from engine.networks.checkpoint import save
 from engine.networks.device import choose
 from engine.networks.library import models_folder

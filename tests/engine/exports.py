@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.masks.edits import write_mask
+from engine.masks.files import write_mask
 from engine.study.export import ExportStep, export_dataset
 from engine.types import Origin, Sample, SampleSettings
 from tests.engine.commands import picture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.options import sentence
+from engine.cli.messages import sentence
 from engine.errors import DatasetProblem, UnknownArchitecture, UnreadableImage
 from engine.plaintext import NAME, PATH, SENTENCE, one_line, shown_file, shown_name, shown_reason
 

@@ -13,10 +13,11 @@ import torch
 
 from engine.diffusion.ensemble import replay, segment
 from engine.diffusion.sampling import denoise
-from engine.evaluation.reliability import disagreement_score
 from engine.evaluation.scoring import evaluate, examine
-from engine.report.measuring import Subject, report
+from engine.metrics import disagreement
+from engine.report.measuring import report
 from engine.report.sweep import sweep
+from engine.report.values import Subject
 from engine.study.coco import write_annotations
 from engine.study.export import export_dataset
 from engine.training.loop import finetune, train
@@ -118,7 +119,7 @@ def test_a_sampler_reaches_the_truth_that_its_model_knows(sampler: str, steps: i
     settings = SampleSettings(sampler=sampler, steps=steps, members=2)
     *_, result = segment(OracleModel(truth), lesion(truth), settings)
     assert np.array_equal(result.mask(), truth)
-    assert disagreement_score(result.members_nhw) == 0
+    assert disagreement(result.members_nhw) == 0
     np.testing.assert_allclose(result.variance_hw, 0, atol=1e-6)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PySide6.QtGui import QColor, QImage
 
-from engine.masks import edits
+from engine.masks.outlines import outline
 from engine.types import EnsembleResult, Float
 from nca_seg_app.state.document import Mask
 from nca_seg_app.state.view_state import Kind
@@ -133,7 +133,7 @@ def annotation_contours(mask_hw: Mask, window: Window) -> list[Contour]:
     step = max(1, int(np.ceil((area / OUTLINE_PIXELS) ** 0.5)))
     sampled_hw = mask_hw[rows, columns][step // 2 :: step, step // 2 :: step]
     corner_rc = np.array([rows.start, columns.start])
-    return [contour_rc * step + corner_rc for contour_rc in edits.outline(sampled_hw)]
+    return [contour_rc * step + corner_rc for contour_rc in outline(sampled_hw)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def proposal_of(
     fine_hw, doubt_hw = _finer(map_hw, side), _finer(doubt_of(variance_hw), side)
     rows, columns = fine_hw.shape
     contours, doubts = [], []
-    for contour_rc in map(_thinned, edits.outline(fine_hw, threshold)):
+    for contour_rc in map(_thinned, outline(fine_hw, threshold)):
         cells = np.floor(contour_rc * (np.array(doubt_hw.shape) / (rows, columns))).astype(int)
         cells = np.clip(cells, 0, np.array(doubt_hw.shape) - 1)
         # Along the image's own edge there is no border that could be doubted.
@@ -208,7 +208,7 @@ def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int])
         picture = PillowImage.fromarray(np.ascontiguousarray(member_hw)).reduce(coarse)
         fine_hw = _finer(np.asarray(picture), MEMBER_SIDE)
         pixels = np.array(shape) / fine_hw.shape
-        found = map(_thinned, edits.outline(fine_hw, threshold))
+        found = map(_thinned, outline(fine_hw, threshold))
         borders += [contour_rc * pixels for contour_rc in found]
     return borders
 

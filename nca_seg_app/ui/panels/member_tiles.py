@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPixmap
 
-from engine.masks import edits
+from engine.masks.outlines import outline
 from engine.types import EnsembleResult, Image
 from nca_seg_app.ui.panels.pixmaps import outlined
 from nca_seg_app.ui.widgets.theme import PROPOSAL
@@ -52,6 +52,6 @@ def portrait(
     pixels_hwc = image.pixels_hwc[top:bottom:stride, left:right:stride]
     border = [
         (contour_rc * cell - (top, left)) / stride
-        for contour_rc in edits.outline(result.members_nhw[member], threshold)
+        for contour_rc in outline(result.members_nhw[member], threshold)
     ]
     return outlined(pixels_hwc, [(border, PROPOSAL, Qt.PenStyle.SolidLine)], side_px, ratio)

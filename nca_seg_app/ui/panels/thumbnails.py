@@ -8,7 +8,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from engine.images.reading import read_image, read_preview
+from engine.images.preview import read_preview
+from engine.images.reading import read_image
 from nca_seg_app.session import Session
 
 #: A screenful stays whatever the bound: the list would ask for what it shows again and again.

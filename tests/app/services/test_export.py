@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import PngImagePlugin
 
-from engine.masks import edits
+from engine.masks.reading import read_mask
 from engine.study.dataset import read_dataset
 from engine.study.export import ExportStep, export_dataset
 from engine.types import Sample
@@ -41,7 +41,7 @@ def test_a_mask_is_written_where_asked(desk: Desk, chosen: str, written: str) ->
     desk.session.export.export_mask()
     desk.settle()
     assert set(desk.folder.iterdir()) - before == {desk.folder / written}
-    assert np.array_equal(edits.read_mask(desk.folder / written), desk.mask_hw)
+    assert np.array_equal(read_mask(desk.folder / written), desk.mask_hw)
     assert Has.UNSAVED in desk.session.capabilities
     assert not desk.failures
 
@@ -92,7 +92,7 @@ def test_the_saved_masks_are_written_as_a_data_set(desk: Desk) -> None:
     desk.session.export.export_dataset()
     desk.settle()
     (sample,) = read_dataset(desk.folder / "dataset").samples
-    assert np.array_equal(edits.read_mask(sample.mask_path), desk.mask_hw)
+    assert np.array_equal(read_mask(sample.mask_path), desk.mask_hw)
     assert desk.messages[-1] == f"Exported 1 sample to {desk.folder / 'dataset'}"
     assert not desk.failures
 

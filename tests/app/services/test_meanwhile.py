@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside, UnreadableImage
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.study.records import read_record
 from engine.study.study import Study
 from engine.types import Image

@@ -9,7 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.framing import Frame
-from engine.masks.edits import write_mask
+from engine.masks.files import write_mask
 from engine.types import Float, Sample
 from nca_seg_app.services.model_comparison import IMAGES, PICTURE_PX, compare
 from tests.app.desks import Desk, leave

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from engine.images.reading import read_preview
+from engine.images.preview import read_preview
 from engine.study.study import Study
 from nca_seg_app.services import opening, study_reader
 from nca_seg_app.services.annotation import OpenedImage, read_opened

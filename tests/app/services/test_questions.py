@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engine.masks import edits
-from nca_seg_app.services.prompts import Answer
+from engine.masks.arrays import Mask
+from engine.masks.reading import read_mask
+from nca_seg_app.services.engine import Answer
 from tests.app.desks import Desk
 from tests.fakes import Person, write_image
 
@@ -52,10 +53,10 @@ def reads_another_while_asked(desk: Desk, drawn: str = "meanwhile") -> None:
     desk.session.context.prompts = desk.person
 
 
-def masks_of(desk: Desk) -> dict[str, edits.Mask]:
+def masks_of(desk: Desk) -> dict[str, Mask]:
     """The saved masks by the stem of their image."""
     found = sorted((desk.folder / "images" / "segmentations").glob("*_segmentation.png"))
-    return {path.stem.removesuffix("_segmentation"): edits.read_mask(path) for path in found}
+    return {path.stem.removesuffix("_segmentation"): read_mask(path) for path in found}
 
 
 @pytest.mark.parametrize("drawn", ["before", "meanwhile"])

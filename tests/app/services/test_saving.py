@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from engine.masks import edits
+from engine.masks.reading import read_mask
 from engine.study.study import Study
 from nca_seg_app.session import Has
 from tests.app.desks import Desk, leave
@@ -26,7 +26,7 @@ def test_unsaved_changes_are_asked_about_before_another_folder(desk: Desk, answe
     assert desk.session.workspace.path.name == ("a.png" if answer == "cancel" else "z.png")
     assert first.exists() == (answer == "save")
     if answer == "save":
-        assert np.array_equal(edits.read_mask(first), drawn_hw)
+        assert np.array_equal(read_mask(first), drawn_hw)
     if answer == "discard":
         desk.open()
         assert not desk.mask_hw.any()
@@ -92,8 +92,8 @@ def test_a_save_that_fails_keeps_the_person_where_the_work_is(
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
-    for module in ("study", "drafts"):
-        monkeypatch.setattr(f"engine.study.{module}.write_together", full)
+    for module in ("study.study", "study.drafts"):
+        monkeypatch.setattr(f"engine.{module}.write_together", full)
     desk.person.save = "save"
     desk.session.opening.open_next()
     desk.settle()
@@ -104,7 +104,7 @@ def test_a_save_that_fails_keeps_the_person_where_the_work_is(
     assert not desk.session.close()
     monkeypatch.undo()
     assert desk.session.close()
-    assert np.array_equal(edits.read_mask(desk.mask_path), drawn_hw)
+    assert np.array_equal(read_mask(desk.mask_path), drawn_hw)
 
 
 def test_a_stroke_after_saving_began_leaves_the_mask_unsaved(desk: Desk) -> None:
@@ -139,7 +139,7 @@ def test_a_draft_is_written_while_drawing_and_recovered_after_a_kill(
     desk.until(lambda: any(drafts.glob("*.png")))
     desk.settle()
     drawn_hw = desk.mask_hw.copy()
-    assert np.array_equal(edits.read_mask(desk.mask_path), saved_hw)
+    assert np.array_equal(read_mask(desk.mask_path), saved_hw)
 
     # As after a kill: nobody closed the first session.
     other = Desk(qtbot, desk.folder)
@@ -169,7 +169,7 @@ def test_what_is_undone_while_it_is_saved_is_unsaved(desk: Desk) -> None:
     # Until the save has ended it is not known which of both is on disk.
     assert Has.UNSAVED in desk.session.capabilities
     desk.settle()
-    assert edits.read_mask(desk.mask_path).any()
+    assert read_mask(desk.mask_path).any()
     assert not desk.mask_hw.any()
     assert Has.UNSAVED in desk.session.capabilities
     desk.session.mask_edits.redo()

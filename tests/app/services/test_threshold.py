@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from engine.masks import edits
+from engine.masks.reading import read_mask
 from nca_seg_app.services.proposal import SETTLE_MS
 from tests.app.desks import Desk
 
@@ -99,7 +99,7 @@ def test_what_is_saved_at_once_is_what_the_threshold_says(taken: Desk) -> None:
     taken.session.proposal.set_threshold(0.2)
     taken.session.save()
     taken.settle()
-    assert np.array_equal(edits.read_mask(taken.mask_path), at(taken, 0.2))
+    assert np.array_equal(read_mask(taken.mask_path), at(taken, 0.2))
 
 
 def test_an_image_left_at_once_is_kept_as_the_threshold_says(taken: Desk) -> None:
@@ -126,7 +126,7 @@ def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
     taken.until(lambda: session.workspace.index == 1)
     taken.settle()
     expected_hw = result.frame.restore(result.members_nhw[1]) >= 0.3
-    assert np.array_equal(edits.read_mask(path), expected_hw)
+    assert np.array_equal(read_mask(path), expected_hw)
 
 
 def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as PillowImage
 from pytestqt.qtbot import QtBot
 
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.study import drafts
 from engine.study.records import read_record
 from engine.study.study import Study

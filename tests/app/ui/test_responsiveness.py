@@ -21,12 +21,16 @@ from tests.fakes import DiskModel, write_image
 ENGINE = Path(engine.__file__).parent
 #: Modules of the engine that read, write or compute for longer than an event may wait.
 SLOW_MODULES = {
-    "augment", "checkpoint", "dataset", "drafts", "ensemble", "evaluation", "files",
-    "images", "library", "maskfiles", "maskreading", "metadata",
-    "model", "pixels", "sampling", "study", "studyindex", "training",
+    "diffusion/ensemble", "diffusion/model", "diffusion/sampling", "evaluation/scoring", "files",
+    "images/metadata", "images/pixels", "images/preview", "images/reading", "masks/reading",
+    "networks/checkpoint", "networks/library", "study/dataset", "study/drafts", "study/mask_files",
+    "study/study", "study/study_index", "training/augmentation", "training/loop",
 }  # fmt: skip
-#: Functions of `engine.masks.edits` that go over the whole mask or a file.
-SLOW_EDITS = {"fill_holes", "keep_largest", "smooth", "read_mask", "write_mask"}
+#: Functions that go over the whole mask or a file, in modules whose others do not.
+SLOW_FUNCTIONS = {
+    "masks/edits": {"fill_holes", "keep_largest", "smooth"},
+    "masks/files": {"write_mask"},
+}
 #: It compares two paths.
 QUICK = ("is_beside_images", "stamp")
 
@@ -53,10 +57,16 @@ def is_slow(code: CodeType) -> bool:
     file = Path(code.co_filename)
     if code.co_name in QUICK or code.co_name.startswith("<"):
         return False
-    if file.parent == ENGINE:
-        return file.stem in SLOW_MODULES or (file.stem == "masks" and code.co_name in SLOW_EDITS)
+    if file.is_relative_to(ENGINE):
+        module = file.relative_to(ENGINE).with_suffix("").as_posix()
+        return module in SLOW_MODULES or code.co_name in SLOW_FUNCTIONS.get(module, ())
     # The stand-in for the model.
     return code.co_qualname.startswith("DiskModel.")
+
+
+def test_what_is_watched_for_is_there() -> None:
+    for module in {*SLOW_MODULES, *SLOW_FUNCTIONS}:
+        assert (ENGINE / f"{module}.py").is_file(), module
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
+from engine.masks.files import find_mask
+from engine.masks.reading import read_mask
 from nca_seg_app.actions import ACTIONS
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.help import RESEARCH_USE, about_html, cheat_sheet_html
@@ -84,9 +86,9 @@ def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
     assert not window.isWindowModified()
     assert "saved" in window.status.saved.text()
     assert session.workspace.study is not None
-    mask_path = edits.find_mask(session.workspace.study.masks_folder, "sample")
+    mask_path = find_mask(session.workspace.study.masks_folder, "sample")
     assert mask_path is not None
-    assert (edits.read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
+    assert (read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
 
 
 def test_every_action_is_in_its_menu_with_its_keys(window: Window) -> None:
@@ -150,7 +152,7 @@ def test_closing_asks_once_about_unsaved_work(
         window.close()
         assert person.asked == ["save a.png"]
     assert session.workspace.study is not None
-    saved = edits.find_mask(session.workspace.study.masks_folder, "a") is not None
+    saved = find_mask(session.workspace.study.masks_folder, "a") is not None
     assert saved == (answer == "save")
     person.save = "discard"
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.networks.library import installed
 from engine.study.study import Study
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset

@@ -13,7 +13,8 @@ import pytest
 
 from engine import cli
 from engine.cli import console
-from engine.cli.options import NOTHING_DONE, say
+from engine.cli.exit_codes import NOBODY_READS, NOTHING_DONE
+from engine.cli.messages import say
 from tests.conftest import PROJECT
 
 STRANGE = "é\udcff\U0001f600"
@@ -34,7 +35,7 @@ class Unwritable(io.RawIOBase):
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["models"], ["models", "--json"]])
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.EPIPE, console.NOBODY_READS), (errno.ENOSPC, NOTHING_DONE)]
+    ("number", "code"), [(errno.EPIPE, NOBODY_READS), (errno.ENOSPC, NOTHING_DONE)]
 )
 @pytest.mark.parametrize("buffered", [True, False])
 def test_output_that_cannot_be_written_ends_without_a_traceback(

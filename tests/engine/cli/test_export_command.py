@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.masks.edits import mask_name, write_mask
+from engine.masks.files import mask_name, write_mask
 from engine.study.dataset import read_dataset
 from engine.study.export import ExportStep
 from engine.study.study import Study

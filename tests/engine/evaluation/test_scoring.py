@@ -16,7 +16,8 @@ from torch import Tensor, from_numpy
 from engine.errors import MaskKept, UnreadableMask
 from engine.evaluation.scoring import evaluate, examine
 from engine.framing import Frame
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.networks.device import DeviceChoice
 from engine.study.records import write_record
 from engine.study.results import write_result

@@ -13,7 +13,8 @@ from PIL import Image as PillowImage
 from skimage import color
 
 from engine.images import colour
-from engine.images.reading import read_image, read_preview
+from engine.images.preview import read_preview
+from engine.images.reading import read_image
 from tests.engine.pictures import (
     COLOUR,
     GREY,

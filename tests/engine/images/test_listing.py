@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnreadableImage
-from engine.images.listing import IMAGE_SUFFIXES, READS_AVIF, is_image, list_folder, list_images
+from engine.images.formats import IMAGE_SUFFIXES, READS_AVIF
+from engine.images.listing import is_image, list_folder, list_images
 
 
 def touched(folder: Path, *names: str) -> Path:

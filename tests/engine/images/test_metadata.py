@@ -18,7 +18,7 @@ from PIL import ImageCms, PngImagePlugin, TiffImagePlugin
 
 from engine.images.metadata import stripped
 from engine.images.reading import read_image
-from engine.masks.edits import write_mask
+from engine.masks.files import write_mask
 from tests.engine.exports import export, make_samples
 
 SECRET = b"Erika Mustermann"

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.images import pixels
-from engine.images.reading import read_image, read_preview
+from engine.images.preview import read_preview
+from engine.images.reading import read_image
 
 
 def gradient(width: int, height: int) -> PillowImage.Image:

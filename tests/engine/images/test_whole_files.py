@@ -15,9 +15,10 @@ import tifffile
 from PIL import Image as PillowImage
 
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.images import reading
-from engine.images.listing import READS_AVIF
-from engine.images.reading import read_image, read_preview
+from engine.images import limits
+from engine.images.formats import READS_AVIF
+from engine.images.preview import read_preview
+from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from tests.engine.pictures import COLOUR, GREY, bytes_of, png_chunk, png_of, written
 
@@ -174,7 +175,7 @@ def test_webp_and_avif_are_upright_and_bounded(
         path = written(tmp_path / "a", bytes_of(LARGE, kind, exif=exif, quality=95))
         pixels_hwc = read_image(path).pixels_hwc.astype(int)
         assert np.abs(pixels_hwc - np.rot90(LARGE, -1)).mean() < 8
-        monkeypatch.setattr(reading, "MAX_PIXELS", 1000)
+        monkeypatch.setattr(limits, "MAX_PIXELS", 1000)
         with pytest.raises(UnreadableImage, match=r"160×128|128×160"):
             read_image(path)
         monkeypatch.undo()

@@ -10,21 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from engine.evaluation.reliability import Calibration
+from engine.evaluation.reliability import (
+    Calibration,
+)
 from engine.evaluation.scoring import Evaluation, examine
 from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
 from engine.report.compared import Compared, drawing, shown_ids, with_answer
-from engine.report.measuring import Measured, Report, Subject
 from engine.report.recipes import changed, read_recipes, usual
 from engine.report.reproduction import (
     by_loss,
     headings,
     in_order,
     loss_of,
-    measured_by,
     samples,
 )
+from engine.report.values import Measured, Report, Subject
 from engine.types import ModelSpec, SampleSettings
 from tests.oracles import OracleModel, disk
 from tests.samples import drawn_dataset
@@ -97,7 +98,7 @@ def test_images_are_compared_across_models_and_drawn_without_photographs(tmp_pat
     # In the table, among the losses, and above a column of each figure.
     assert text.count("L<sub>n</sub> only") == 4
     assert text.count("predicts the noise; L<sub>total</sub> = ") == 2
-    assert text.count(measured_by(last, measured[1].subject)) == 2
+    assert text.count(last.command(measured[1].subject)) == 2
     # The same answers by another loss: nothing is gained.
     assert "0.000 (0.000 to 0.000)" in text
 

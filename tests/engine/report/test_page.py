@@ -12,13 +12,21 @@ import numpy as np
 import pytest
 
 from engine.errors import DatasetProblem
-from engine.evaluation.reliability import UNCERTAINTIES, Calibration, aurc, auroc, spearman
+from engine.evaluation.reliability import (
+    Calibration,
+    aurc,
+    auroc,
+    spearman,
+)
 from engine.evaluation.scoring import Evaluation, Scores, evaluate
+from engine.evaluation.uncertainty import UNCERTAINTIES
+from engine.report.commands import trained_by
 from engine.report.content import as_json
-from engine.report.measuring import Measured, Report, Subject, report
+from engine.report.measuring import report
 from engine.report.page import render
-from engine.report.reproduction import PAPER, rows, trained_by
+from engine.report.reproduction import PAPER, rows
 from engine.report.sweep import Point, Sweep, cheapest, planned, sweep
+from engine.report.values import Measured, Report, Subject
 from engine.types import Dataset, Sampler, SampleSettings, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
 from tests.samples import drawn_dataset
@@ -95,13 +103,13 @@ def test_doubt_is_judged_by_what_came_of_it(events: tuple[Report, ...]) -> None:
     test = events[-1].test
     assert test is not None
     risk = 1 - test.column("dice")
-    for doubt in events[-1].doubts:
-        column = test.column(doubt.name)
-        np.testing.assert_equal(doubt.spearman, spearman(column, risk))
-        np.testing.assert_equal(doubt.auroc, auroc(column, test.column("dice") < 0.8))
-        assert doubt.aurc == aurc(column, risk)
-        assert doubt.kept_risk[-1] == pytest.approx(risk.mean())
-    assert [doubt.name for doubt in events[-1].doubts] == [*UNCERTAINTIES]
+    for ranking in events[-1].rankings:
+        column = test.column(ranking.name)
+        np.testing.assert_equal(ranking.spearman, spearman(column, risk))
+        np.testing.assert_equal(ranking.auroc, auroc(column, test.column("dice") < 0.8))
+        assert ranking.aurc == aurc(column, risk)
+        assert ranking.kept_risk[-1] == pytest.approx(risk.mean())
+    assert [each.name for each in events[-1].rankings] == [*UNCERTAINTIES]
     assert events[-1].floor is not None
     assert events[-1].floor.aurc == aurc(risk, risk)
 

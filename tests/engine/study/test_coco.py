@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from engine.errors import DatasetProblem, UnreadableMask
-from engine.masks.edits import polygon, write_mask
+from engine.masks.edits import polygon
+from engine.masks.files import write_mask
 from engine.study.coco import polygons, write_annotations
 from engine.study.dataset import read_dataset
 from engine.study.study import Study

@@ -15,7 +15,8 @@ from PIL import Image as PillowImage
 
 from engine.errors import DatasetProblem
 from engine.images.reading import read_image
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.study.dataset import assign_splits, read_dataset
 from engine.study.export import export_dataset
 from tests.conftest import PROJECT

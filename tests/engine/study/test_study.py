@@ -13,7 +13,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import StudyProblem, UnreadableMask
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.study.dataset import read_dataset
 from engine.study.export import export_dataset
 from engine.study.study import Study, study_dataset

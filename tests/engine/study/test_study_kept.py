@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import StudyProblem, UnreadableMask
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.study.drafts import Writer
 from engine.study.study import Study
 from tests.engine.studies import ORIGIN, SHAPE, make_images, make_mask, statuses

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside, StudyProblem
-from engine.masks.edits import read_mask
+from engine.masks.reading import read_mask
 from engine.study import drafts, study_index
 from engine.study.drafts import Writer
 from engine.study.study import Study

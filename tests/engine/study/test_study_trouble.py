@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from engine.errors import StudyProblem, UnreadableMask
-from engine.masks.edits import read_mask, write_mask
+from engine.masks.files import write_mask
+from engine.masks.reading import read_mask
 from engine.study import study_index
 from engine.study.study import Study
 from tests.engine.studies import ORIGIN, PROJECT, SHAPE, age, make_images, make_mask, statuses

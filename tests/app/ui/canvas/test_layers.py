@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.masks import edits
+from engine.masks.outlines import outline
 from nca_seg_app.ui.canvas.image_pyramid import Picture, coarser_levels
 from nca_seg_app.ui.canvas.overlay import (
     Tint,
@@ -51,7 +51,7 @@ def test_the_proposal_is_the_border_of_the_accepted_mask() -> None:
     mean_hw = np.clip(frame.apply_mask(disk((300, 400))) * 0.9, 0, 1)
     proposal = proposal_of(mean_hw, mean_hw * 0, 0.5, (300, 400), 1.0)
     mask_hw = frame.restore(mean_hw) >= 0.5
-    (exact_rc,) = edits.outline(mask_hw)
+    (exact_rc,) = outline(mask_hw)
     distance = np.hypot(*np.moveaxis(proposal.contours[0][:, None] - exact_rc[None], -1, 0))
     assert distance.min(axis=1).max() < 1.5
 

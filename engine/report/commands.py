@@ -1,0 +1,63 @@
+"""Writes the commands that trained a model and that measured its scores."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+from engine.types import ModelSpec, SampleSettings, TrainSettings
+
+
+def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | None) -> str:
+    """The command that measures a model's scores on test again.
+
+    Parameters
+    ----------
+    model : what `--model` takes for it: a name or a file.
+    data : the data set's folder.
+    settings : those of the evaluation; only what is not the default becomes a flag.
+    limit : the most images of the split, None for all.
+    """
+    limited = [] if limit is None else ["--limit", str(limit)]
+    flags = _flags(SampleSettings, asdict(settings))
+    asked = ["--data", str(data), "--split", "test", "--model", model]
+    return shlex.join(["nca-seg", "evaluate", *asked, *flags, *limited])
+
+
+def trained_by(spec: ModelSpec) -> str:
+    """The command of a model's training as its file records it, or "" where it records none.
+
+    DATA, DIR and PARENT stand for what the file does not know.
+    """
+    if "steps" not in spec.training:
+        return ""
+    went_on = spec.parent or spec.training.get("samples_before")
+    begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
+    # What `nca-seg train` makes of a preset unless a flag says otherwise.
+    usual: dict[str, object] = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine"}
+    usual |= {"updates": 10, "coarse_updates": 0, "detail": 1}
+    changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
+    kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
+    asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
+    return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])
+
+
+def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """The flags of those values that are not the default of their field."""
+    for field in fields(settings):
+        value = values.get(field.name, MISSING)
+        if value is MISSING or value == field.default:
+            continue
+        word = field.metadata["word"]
+        if isinstance(value, bool):
+            yield _flag(field.name if value else f"no-{field.name}")
+        else:
+            named = word if word and value == field.metadata["low"] else str(value)
+            yield from (_flag(field.name), named)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
