@@ -145,7 +145,7 @@ def train(
         spec, start = read(entry.path)
         spec = replace(spec, parent=entry.fingerprint)
     else:
-        from engine.networks.presets import preset
+        from engine.networks.table import preset
 
         try:
             spec = preset(architecture or "multicbam")
@@ -164,7 +164,7 @@ def train(
     }
     given = {key: value for key, value in chosen.items() if value is not None}
     try:
-        spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
+        spec = spec.changed(name=name, **given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from engine.networks.table import architecture, preset
 from engine.types import ModelSpec, SampleSettings, TrainSettings
 
 if TYPE_CHECKING:
     from engine.report.measuring import Measured, Report, Subject
+
+#: Of a spec and its config, what flags of `nca-seg train` choose.
+_CHOSEN = ("predicts", "mask_scale", "schedule", "updates", "coarse_updates", "detail")
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,13 @@ def loss_of(spec: ModelSpec) -> str:
     if "rgb_weight" not in spec.training:
         return ""
     own = {"noise": "L_n", "clean": "mask loss", "velocity": "velocity loss"}[spec.predicts]
+    of_network = architecture(spec.architecture).own_loss
     weight = float(spec.training["rgb_weight"])
-    if not weight:
+    if not weight or not of_network:
         return f"{own} only"
     if spec.predicts == "noise" and weight == 1:
-        return "L_total = L_n + L_RGB (eq. 5)"
-    return f"{own} + L_RGB" if weight == 1 else f"{own} + {weight:g} L_RGB"
+        return f"L_total = L_n + {of_network} (eq. 5)"
+    return f"{own} + {of_network}" if weight == 1 else f"{own} + {weight:g} {of_network}"
 
 
 def by_loss(measured: tuple[Measured, ...]) -> tuple[tuple[Measured, ...], ...]:
@@ -137,9 +142,13 @@ def trained_by(spec: ModelSpec) -> str:
     went_on = spec.parent or spec.training.get("samples_before")
     begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
     # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual: dict[str, object] = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine"}
-    usual |= {"updates": 10, "coarse_updates": 0, "detail": 1}
-    changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
+    usual = preset(spec.architecture).flat | {"predicts": "clean", "mask_scale": 0.2}
+    described = spec.flat
+    changed = {
+        name: described[name]
+        for name in _CHOSEN
+        if name in described and described[name] != usual[name]
+    }
     kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
     return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])

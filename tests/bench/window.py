@@ -245,7 +245,7 @@ class Desk:
     def alone(self) -> float:
         """Seconds of the same run in a thread, with nobody listening."""
         from engine.diffusion.ensemble import segment
-        from engine.networks.checkpoint import load
+        from engine.diffusion.model import load
 
         session = self.session
         model = load(session.model.path, session.settings.device)

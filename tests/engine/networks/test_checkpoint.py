@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from engine.diffusion.model import load, save
 from engine.errors import UnreadableModel
 from engine.networks import checkpoint, tensor_file
 from tests.conftest import PROJECT
@@ -22,12 +23,12 @@ from tests.oracles import lively_model
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    checkpoint.save(path, lively_model())
+    save(path, lively_model())
     return path
 
 
 def test_weights_and_spec_come_back(stored: Path) -> None:
-    model, original = checkpoint.load(stored, "cpu", "float32"), lively_model()
+    model, original = load(stored, "cpu", "float32"), lively_model()
     assert model.spec == original.spec
     theirs = original.network.state_dict()
     for name, tensor in model.network.state_dict().items():
@@ -37,21 +38,22 @@ def test_weights_and_spec_come_back(stored: Path) -> None:
 def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_path: Path) -> None:
     spec, arrays = checkpoint.read(stored)
     own = checkpoint.fingerprint(spec, arrays)
-    assert checkpoint.load(stored).fingerprint == own
+    assert load(stored).fingerprint == own
     for same in ({"name": "other"}, {"parent": "f00"}, {"training": {"steps": 1}}):
         other = tmp_path / "other.safetensors"
         checkpoint.write(other, arrays, replace(spec, **same))
-        assert checkpoint.load(other).fingerprint == own
+        assert load(other).fingerprint == own
     changes: dict[str, object] = {
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
         "timesteps": 50, "mask_scale": 1, "size": 20, "detail": 2,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
-    assert changes.keys() | unchanging == {field.name for field in fields(spec)}
+    described = {field.name for whole in (spec, spec.config) for field in fields(whole)}
+    assert changes.keys() | unchanging == described - {"config"}
     # As many channels as `detail` needs.
-    roomy = replace(spec, channels=32)
-    variants = [replace(roomy, **{name: value}) for name, value in changes.items()]
+    roomy = spec.changed(channels=32)
+    variants = [roomy.changed(**{name: value}) for name, value in changes.items()]
     assert roomy in variants
     prints = {checkpoint.fingerprint(one, arrays) for one in (spec, *variants)}
     more = {name: array + 1e-3 for name, array in arrays.items()}
@@ -102,7 +104,7 @@ def damaged(stored: Path, kind: str) -> Path:
         case "not json":
             save_file(arrays, path, {"nca-seg": "{"})
         case "wrong shape":
-            checkpoint.write(path, arrays, replace(spec, hidden=33))
+            checkpoint.write(path, arrays, spec.changed(hidden=33))
         case "unknown network":
             checkpoint.write(path, arrays, replace(spec, architecture="unet"))
         case "not a number":
@@ -132,7 +134,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
 ) -> None:
     path = damaged(stored, kind)
     with pytest.raises(UnreadableModel, match=reason) as caught:
-        checkpoint.load(path)
+        load(path)
     assert caught.value.path == path
 
 
@@ -161,9 +163,9 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(stored: Path) -> None:
 
 def test_a_file_from_before_there_were_checksums_is_taken_at_its_word(stored: Path) -> None:
     spec, arrays = checkpoint.read(stored)
-    header = {"format": checkpoint.FORMAT, "version": 1, "spec": {**vars(spec), "training": {}}}
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": spec.flat}
     save_file(arrays, stored, {"nca-seg": json.dumps(header)})
-    assert checkpoint.load(stored, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
+    assert load(stored, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
 
 
 def test_the_model_in_the_box_has_a_checksum() -> None:
@@ -193,7 +195,7 @@ def test_what_is_no_regular_file_of_a_models_length_is_refused_without_waiting(
                 stream.truncate(1 << 40)
         case "endless header":
             path.write_bytes((1 << 63).to_bytes(8, "little") + b"{}")
-    for read in (checkpoint.read, checkpoint.read_spec, checkpoint.load):
+    for read in (checkpoint.read, checkpoint.read_spec, load):
         with pytest.raises(UnreadableModel) as caught:
             read(path)
         assert caught.value.path == path
@@ -225,11 +227,11 @@ def test_a_description_does_not_decide_how_much_memory_is_taken(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, arrays = checkpoint.read(stored)
-    checkpoint.write(stored, arrays, replace(spec, channels=1024, hidden=16_384))
+    checkpoint.write(stored, arrays, spec.changed(channels=1024, hidden=16_384))
 
     def build(_: object) -> None:
         raise AssertionError("gigabytes of weights were made")
 
-    monkeypatch.setattr("engine.networks.table.build", build)
+    monkeypatch.setattr("engine.diffusion.model.build", build)
     with pytest.raises(UnreadableModel, match="do not fit its description"):
-        checkpoint.load(stored)
+        load(stored)
