@@ -89,6 +89,7 @@ class Window(QMainWindow):
         self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
+        self._show_cells()
         self._adopt_settings()
 
     @property
@@ -166,6 +167,7 @@ class Window(QMainWindow):
         session.image_changed.connect(self._show_image)
         session.state_changed.connect(self._show_unsaved)
         session.settings_changed.connect(self._adopt_settings)
+        session.model_changed.connect(self._show_cells)
         session.view_state.window_requested.connect(self._answer)
         self.canvas.pointed.connect(self.status.pointer.setText)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
@@ -187,6 +189,12 @@ class Window(QMainWindow):
     def _show_unsaved(self) -> None:
         document = self._session.document
         self.setWindowModified(document is not None and document.unsaved)
+
+    def _show_cells(self) -> None:
+        """The Cells tab is there unless the chosen model has none."""
+        model = self._session.model
+        place = next(i for i in range(self.tabs.count()) if self.tabs.tabText(i) == "Cells")
+        self.tabs.setTabVisible(place, model is None or model.inspectable)
 
     def _adopt_settings(self) -> None:
         self._colour()
