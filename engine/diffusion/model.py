@@ -61,8 +61,8 @@ class Model:
         self.network.requires_grad_(False)
         #: How often each weight had been changed, and the network made of them then.
         self._fast: tuple[list[int], Network] | None = None
-        #: What that network made of the views of the newest image.
-        self._seen: tuple[Network, Float, dict[int, Tensors]] | None = None
+        #: What it made, with those weights, of the views of the newest image.
+        self._seen: tuple[object, Float, dict[int, Tensors]] | None = None
 
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
         """What the sampler asks at each step, for some members of one image.
@@ -159,9 +159,9 @@ class Model:
 
         It is made once for each view of an image, however many rounds of members there are.
         """
-        seen = self._seen
-        if seen is None or seen[0] is not network or seen[1] is not image_chw:
-            seen = self._seen = network, image_chw, {}
+        seen, made = self._seen, self._fast
+        if seen is None or seen[0] is not made or seen[1] is not image_chw:
+            seen = self._seen = made, image_chw, {}
         # Not from `self`: another thread may begin with another image.
         known = seen[2]
         numbers = [member % len(VIEWS) for member in members]

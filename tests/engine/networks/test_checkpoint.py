@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from engine.diffusion.model import load, save
 from engine.errors import UnreadableModel
 from engine.networks import checkpoint, tensor_file
+from engine.networks.automaton.config import AutomatonConfig
 from tests.conftest import PROJECT
 from tests.oracles import lively_model
 
@@ -67,6 +68,61 @@ def test_the_readme_names_the_model_in_the_box() -> None:
     (shipped,) = (project / "resources").glob("*.safetensors")
     own = checkpoint.fingerprint(*checkpoint.read(shipped))
     assert f"model {shipped.stem}, fingerprint {own}" in (project / "README.md").read_text("utf-8")
+
+
+def test_the_bundled_file_of_version_1_is_the_same_model_in_version_2(tmp_path: Path) -> None:
+    (shipped,) = (PROJECT / "resources").glob("*.safetensors")
+    told, _ = tensor_file.read(shipped, checkpoint.MOST_BYTES)
+    header = json.loads(told[checkpoint.SPEC])
+    assert header["version"] == 1
+    spec, arrays = checkpoint.read(shipped)
+    assert spec.flat == header["spec"]
+    assert isinstance(spec.config, AutomatonConfig)
+    assert spec.pixels_per_cell == spec.config.detail == header["spec"]["detail"]
+    # As README, model card and every record of this model have had it.
+    assert checkpoint.fingerprint(spec, arrays) == "37776a5605b9fae9"
+    anew = tmp_path / "anew.safetensors"
+    save(anew, load(shipped, "cpu"))
+    told, _ = tensor_file.read(anew, checkpoint.MOST_BYTES)
+    header = json.loads(told[checkpoint.SPEC])
+    assert header["version"] == 2
+    assert header["spec"]["config"]["channels"] == 64
+    assert "channels" not in header["spec"]
+    assert checkpoint.read_spec(anew) == spec
+    assert load(anew, "cpu").fingerprint == "37776a5605b9fae9"
+
+
+#: Fingerprints that version 1 gave the tiny models, with ones as weights.
+FLAT = {
+    "basic": "b81261153a9e05d2", "cbam": "48f9e57d4eb1ac70", "multi": "1c721303cd28bcb8",
+    "multicbam": "130d336a44faed2b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", FLAT)
+def test_a_file_and_its_flat_form_have_one_fingerprint(architecture: str, tmp_path: Path) -> None:
+    split, flat = tmp_path / "split.safetensors", tmp_path / "flat.safetensors"
+    model = lively_model(architecture)
+    save(split, model)
+    spec, arrays = checkpoint.read(split)
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": spec.flat}
+    flat.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+    assert checkpoint.read_spec(flat) == spec == model.spec
+    prints = {checkpoint.fingerprint(*checkpoint.read(path)) for path in (split, flat)}
+    assert len(prints) == 1
+    # Drawn weights need not be the same everywhere.
+    ones = {name: np.ones_like(array) for name, array in arrays.items()}
+    assert checkpoint.fingerprint(spec, ones) == FLAT[architecture]
+
+
+def test_a_spec_without_its_config_is_refused(stored: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    for config in ({"channels": 16, "width": 3}, [], None, {"channels": 2000}):
+        told = {**checkpoint.described(spec), "config": config}
+        header = {"format": checkpoint.FORMAT, "version": 2, "spec": told}
+        stored.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+        with pytest.raises(UnreadableModel, match="description is damaged"):
+            checkpoint.read(stored)
 
 
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:

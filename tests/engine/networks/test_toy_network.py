@@ -73,6 +73,24 @@ def test_an_image_and_a_step_are_looked_at_once_however_many_members_there_are()
     np.testing.assert_array_equal(again.members_nhw, result.members_nhw)
 
 
+def test_an_image_is_looked_at_anew_by_weights_that_were_trained() -> None:
+    network = Toy(TOY.presets[0])
+    model = Model(network, CPU)
+    image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
+    noisy = torch.randn(1, 1, 16, 12)
+
+    def predicted(asked: Model) -> Tensor:
+        return asked.denoiser(image_chw, 5, [0])(noisy, 60)
+
+    before = predicted(model)
+    assert torch.equal(predicted(model), before)
+    for weight in network.see.parameters():
+        weight.lerp_(torch.ones_like(weight), 0.5)
+    after = predicted(model)
+    assert not torch.equal(after, before)
+    assert torch.equal(after, predicted(Model(network, CPU)))
+
+
 def test_it_learns_is_judged_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
     whole = list(train(preset("toy"), dataset, BRIEF, tmp_path / "whole", device="cpu"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,19 @@ def test_a_resumed_run_is_the_run_that_was_begun(
         assert (out / BEST).read_bytes() == before
     else:
         assert [step.done for step in stream] == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_recipe_names_its_values_as_before_there_were_configs(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(train(tiny_spec(), drawn_dataset(tmp_path), replace(BRIEF, steps=2), out))
+    with safe_open(out / STATE, framework="numpy") as file:
+        recipe = json.loads(file.metadata()["recipe"])
+    of_spec = {
+        "architecture", "channels", "hidden", "updates", "coarse_updates", "fire_probability",
+        "factor", "predicts", "schedule", "timesteps", "mask_scale", "detail", "parent",
+    }  # fmt: skip
+    of_settings = {each.name for each in fields(BRIEF)} - {"steps", "validate_every"}
+    assert set(recipe) == of_spec | of_settings
 
 
 def test_a_run_from_before_recipes_were_kept_goes_on(tmp_path: Path) -> None:
