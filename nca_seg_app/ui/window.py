@@ -194,7 +194,10 @@ class Window(QMainWindow):
         """The Cells tab is there unless the chosen model has none."""
         model = self._session.model
         place = next(i for i in range(self.tabs.count()) if self.tabs.tabText(i) == "Cells")
-        self.tabs.setTabVisible(place, model is None or model.inspectable)
+        has_cells = model is None or model.inspectable
+        # Qt lays the tabs out anew in any case, and a run would move what is in them.
+        if has_cells != self.tabs.isTabVisible(place):
+            self.tabs.setTabVisible(place, has_cells)
 
     def _adopt_settings(self) -> None:
         self._colour()
