@@ -14,13 +14,14 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys(
 
 if TYPE_CHECKING:
     from engine.diffusion.ensemble import replay, segment
+    from engine.diffusion.model import load, save
     from engine.errors import EngineError
     from engine.evaluation.scoring import evaluate
     from engine.images.listing import list_images
     from engine.images.reading import read_image
     from engine.masks.files import write_mask
     from engine.masks.reading import read_mask
-    from engine.networks.checkpoint import load, read_spec, save
+    from engine.networks.checkpoint import read_spec
     from engine.networks.library import find, installed
     from engine.study.dataset import read_dataset
     from engine.study.export import export_dataset
@@ -71,7 +72,8 @@ __all__ = [
 
 #: Where each of them is when the program runs; a test holds it to the imports above.
 _NAMES = {
-    "networks.checkpoint": ("load", "read_spec", "save"),
+    "diffusion.model": ("load", "save"),
+    "networks.checkpoint": ("read_spec",),
     "study.dataset": ("read_dataset",),
     "diffusion.ensemble": ("replay", "segment"),
     "errors": ("EngineError",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -65,45 +65,96 @@ class Image:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """What an architecture leaves open: channels, widths, updates; a subclass for each family.
+
+    Fields are plain JSON values. None has the name of a field of `ModelSpec`.
+    """
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def pixels_per_cell(self) -> int:
+        """Side in pixels of the part of the image that each cell of the grid is given."""
+        return 1
+
+    def joined(self, of_spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The config's values and then those of a spec, by name.
+
+        A fingerprint hashes them in this order.
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return own | dict(of_spec)
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything needed to build a network and to run diffusion with it, but its weights.
 
-    `predicts` says what channel 0 means: the noise (eq. 2), the clean mask as a logit, or the
-    velocity. The mask enters diffusion as ±`mask_scale`. `size` is the side in cells of the square
-    whose area the model's grid has, and `detail` the side in pixels of what a cell sees of its own
-    place. `updates` are the cell updates of the last level, and of the coarse level too unless
-    `coarse_updates` says otherwise. `training` records how the weights came to be; `parent` is the
-    fingerprint of the model it was fine-tuned from.
+    `config` is what the architecture itself leaves open. `predicts` says what the network's
+    prediction means: the noise (eq. 2), the clean mask as a logit, or the velocity. The mask enters
+    diffusion as ±`mask_scale`. `size` is the side in cells of the square whose area the model's
+    grid has. `training` records how the weights came to be; `parent` is the fingerprint of the
+    model it was fine-tuned from.
     """
 
     name: str
     architecture: str
-    channels: int = bounded(64, low=7, high=1024)
-    hidden: int = bounded(512, low=1, high=16_384)
-    updates: int = bounded(10, low=1, high=1000)
-    coarse_updates: int = bounded(0, low=0, high=1000)
-    fire_probability: float = bounded(0.5, low=0.0, high=1.0)
-    factor: int = bounded(4, low=1, high=64)
+    config: NetworkConfig
     predicts: Prediction = bounded("noise", choices=get_args(Prediction))
     schedule: ScheduleName = bounded("cosine", choices=get_args(ScheduleName))
     timesteps: int = bounded(100, low=2, high=10_000)
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
     size: int = bounded(256, low=8, high=4096)
-    detail: int = bounded(1, low=1, high=8)
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.detail > 1 and 6 + 3 * self.detail**2 > self.channels:
-            raise ValueError(f"detail is {self.detail}, too much for {self.channels} channels")
-        if not self.fire_probability or not self.mask_scale:
-            raise ValueError("fire_probability and mask_scale must be more than 0")
+        if not isinstance(self.config, NetworkConfig):
+            raise ValueError(f"config is {self.config!r}, not that of a network")
+        if not self.mask_scale:
+            raise ValueError("mask_scale must be more than 0")
         if self.size % 4:
             raise ValueError(f"size {self.size} must be a multiple of 4")
         if not isinstance(self.training, Mapping):
             raise ValueError(f"training is {self.training!r}, not a record")
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
+
+    @property
+    def pixels_per_cell(self) -> int:
+        """Side in pixels of the part of the image that each cell of the grid is given."""
+        return self.config.pixels_per_cell
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """All that decides an answer but the weights, by name, in the order of a fingerprint.
+
+        The values of the config are among the spec's own.
+        """
+        diffusion = ("predicts", "schedule", "timesteps", "mask_scale", "size")
+        own = {name: getattr(self, name) for name in diffusion}
+        return {"architecture": self.architecture, **self.config.joined(own)}
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """Every value by name, those of the config among the spec's own."""
+        record = {"parent": self.parent, "training": dict(self.training)}
+        return {"name": self.name, **self.decisive, **record}
+
+    def changed(self, **values: Any) -> ModelSpec:
+        """The spec with other values, each of the spec or of its config.
+
+        Raises ValueError where neither has a field of that name, or it may not hold the value.
+        """
+        of_config = {each.name for each in fields(self.config)} & values.keys()
+        own = {name: value for name, value in values.items() if name not in of_config}
+        unknown = own.keys() - {each.name for each in fields(self)}
+        if unknown:
+            raise ValueError(f"{self.architecture} has no {', '.join(sorted(unknown))}")
+        config = replace(self.config, **{name: values[name] for name in of_config})
+        return replace(self, **{"config": config, **own})
 
     @property
     def samples_seen(self) -> int | None:

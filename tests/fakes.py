@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside
 from engine.framing import Frame
+from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.library import ModelEntry
 from engine.types import (
     CellStep,
@@ -219,7 +220,7 @@ def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
     path = folder / f"{name}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of " + name.encode())
-    spec = ModelSpec(name, "multicbam", size=16)
+    spec = ModelSpec(name, "multicbam", AutomatonConfig(), size=16)
     return ModelEntry(name, path, spec, f"print of {name}", shipped=True)
 
 

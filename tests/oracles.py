@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.diffusion.model import Denoiser, Model
+from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
-from engine.networks.presets import preset
-from engine.networks.table import build
+from engine.networks.table import build, preset
 from engine.types import Float, Image, ModelSpec
 
 CPU = DeviceChoice("cpu", "float32", "tests are to be equal everywhere")
@@ -23,7 +22,7 @@ class OracleModel:
     """A model that knows the mask, whatever the picture and the noise say."""
 
     def __init__(self, truth_hw: NDArray[np.bool_], **changes: object) -> None:
-        self.spec = replace(tiny_spec(size=len(truth_hw)), **changes)  # type: ignore[arg-type]
+        self.spec = tiny_spec(size=len(truth_hw)).changed(**changes)
         self.device = CPU
         scale = self.spec.mask_scale
         self.truth = torch.from_numpy(np.where(truth_hw, scale, -scale).astype(np.float32))
@@ -38,7 +37,7 @@ class OracleModel:
 def tiny_spec(architecture: str = "multicbam", **changes: object) -> ModelSpec:
     """A spec of a network that runs in milliseconds."""
     chosen = {"channels": 16, "hidden": 32, "updates": 3, "size": 16, "predicts": "clean"}
-    return replace(preset(architecture), mask_scale=0.2, **{**chosen, **changes})  # type: ignore[arg-type]
+    return preset(architecture).changed(mask_scale=0.2, **{**chosen, **changes})
 
 
 def lively_model(architecture: str = "multicbam", seed: int = 0, **changes: object) -> Model:
@@ -46,6 +45,7 @@ def lively_model(architecture: str = "multicbam", seed: int = 0, **changes: obje
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(tiny_spec(architecture, **changes))
+        assert isinstance(network, Automaton)
         for cell in network.levels:
             torch.nn.init.normal_(cell.act.weight, std=0.2)  # type: ignore[union-attr,arg-type]
     return Model(network, CPU, fingerprint="lively")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from engine.diffusion.model import load
 from engine.masks.reading import read_mask
-from engine.networks import checkpoint
 from engine.study.study import Study
 from engine.training.loop import BEST, LAST, STATE, train
 from engine.types import TrainSettings
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_window_once_the_newest_stroke_is_written(
 def test_a_killed_training_goes_on_from_whole_files(tmp_path: Path, then_s: float) -> None:
     dataset, run = drawn_dataset(tmp_path), tmp_path / "run"
     done = killed(TRAINING, dataset.root, run, lines=5, then_s=then_s)
-    assert checkpoint.load(run / BEST).spec.size == 16
+    assert load(run / BEST).spec.size == 16
     settings = TrainSettings(steps=done + 3, batch_size=2, size=16, validate_every=1)
     steps = list(train(tiny_spec(), dataset, settings, run, resume=True))
     assert done - 1 <= steps[0].done <= done + 2

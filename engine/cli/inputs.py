@@ -25,7 +25,7 @@ def find_model(name: str) -> ModelEntry:
 
 def load_model(entry: ModelEntry, device: Device) -> Model:
     """A model ready to run. Raises what `expect_device` raises, or EngineError."""
-    from engine.networks.checkpoint import load
+    from engine.diffusion.model import load
 
     expect_device(device)
     return load(entry.path, device)

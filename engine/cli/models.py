@@ -39,7 +39,7 @@ def models(
       nca-seg models --json
     """
     from engine.networks import library
-    from engine.networks.presets import PRESETS
+    from engine.networks.table import presets as all_presets
 
     if add is not None:
         say(f"{add} is in the list as {library.add(add).name}.")
@@ -56,7 +56,7 @@ def models(
         }
         for entry in library.installed()
     ]
-    presets = [{"name": name, **_described(spec)} for name, spec in PRESETS.items()]
+    presets = [{"name": spec.name, **_described(spec)} for spec in all_presets()]
     problems = library.broken()
     tell_leftovers()
     if json_:
@@ -82,7 +82,7 @@ def models(
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
-    from engine.networks.presets import parameter_count
+    from engine.networks.table import parameter_count
 
     figures = {
         key: value

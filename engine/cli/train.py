@@ -124,7 +124,7 @@ def train(
     }
     given = {key: value for key, value in chosen.items() if value is not None}
     try:
-        spec = replace(spec, name=name, **given)  # type: ignore[arg-type]
+        spec = spec.changed(name=name, **given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -165,7 +165,7 @@ def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
         entry = find_model(from_)
         spec, start = read(entry.path)
         return replace(spec, parent=entry.fingerprint), start
-    from engine.networks.presets import preset
+    from engine.networks.table import preset
 
     try:
         spec = preset(architecture or "multicbam")

@@ -32,7 +32,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     """
     expect_affordable(model.spec)
     frame = Frame(image.height, image.width, model.spec.size)
-    image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
+    image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     limit = settings.members or MOST_MEMBERS
     batches = _batches(model, settings, limit)
     total = len(batches) * min(settings.steps, model.spec.timesteps)
@@ -95,16 +95,18 @@ def _enough(members_nhw: Float, before: int) -> int | None:
 def replay(
     model: Model, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
 ) -> Iterator[CellStep]:
-    """Every channel of the automaton at every cell update of one diffusion step of one member.
+    """Every channel of the network at every update of one diffusion step of one member.
 
     `noisy_hw` is the x_t that the step was given (`DenoiseStep.noisy_nhw`), so the replay is the
-    step itself again. States are float32 (channels, rows, columns). Raises TooLarge, OutOfMemory.
+    step itself again. States are float32 (channels, rows, columns). Raises TooLarge, OutOfMemory;
+    ValueError for a network with nothing to look at (`Architecture.inspectable`).
     """
+    total = model.network.moments
+    if not total:
+        raise ValueError(f"{model.spec.name!r} has nothing to look at")
     expect_affordable(model.spec)
     frame = Frame(image.height, image.width, model.spec.size)
-    image_chw = frame.apply(image.pixels_hwc, model.spec.detail)
-    levels = range(1, len(model.network.levels) + 1)
-    total = sum(model.network.updates(level) + 1 for level in levels)
+    image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
     for done in range(1, total + 1):
         with in_memory(1, model.spec.size, "members"):

@@ -1,7 +1,8 @@
 """Random numbers by address, not by call order: the same place in a run always draws the same.
 
-An address is (seed, member, purpose, timestep, level, update). Draws are made on the CPU, one
-member at a time, so that neither the batch nor the device changes them.
+An address is (seed, member, purpose, timestep, and two places within the network, such as level
+and update). Draws are made on the CPU, one member at a time, so that neither the batch nor the
+device changes them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ class Purpose(IntEnum):
 
     START = 1
     ANCESTRAL = 2
-    FIRES = 3
+    CHANCE = 3
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
-    """A generator at one address; `place` is up to three integers (timestep, level, update).
+    """A generator at one address; `place` is up to three integers (timestep, and two within it).
 
     ValueError for more.
     """
@@ -46,20 +47,19 @@ def normal(
     return torch.stack(draws)
 
 
-def fires(
+def uniform(
     seed: int,
     members: Sequence[int],
     timestep: int,
-    level: int,
-    update: int,
+    place: tuple[int, int],
     shape: tuple[int, int],
-    probability: float,
 ) -> Tensor:
-    """Which cells fire, bool (members, 1, rows, columns) on the CPU; all of them at 1.0."""
+    """Numbers drawn evenly from [0, 1) at a place in the network, as `networks.network.Chance`.
+
+    float32 (members, 1, rows, columns) on the CPU; `shape` is (rows, columns).
+    """
     draws = [
-        torch.rand(
-            1, *shape, generator=generator(seed, member, Purpose.FIRES, timestep, level, update)
-        )
+        torch.rand(1, *shape, generator=generator(seed, member, Purpose.CHANCE, timestep, *place))
         for member in members
     ]
-    return torch.stack(draws) < probability
+    return torch.stack(draws)

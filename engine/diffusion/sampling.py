@@ -32,12 +32,13 @@ def denoise(
 ) -> Iterator[DenoiseStep]:
     """The diffusion steps of some members of one image; the last one's `clean_nhw` is the answer.
 
-    `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times `spec.detail`. A model
-    with fewer timesteps than `settings.steps` takes all it has. Raises NotFinite at the
-    step whose answer is no number.
+    `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times
+    `spec.pixels_per_cell`. A model with fewer timesteps than `settings.steps` takes all it has.
+    Raises NotFinite at the step whose answer is no number.
     """
     spec, seed = model.spec, settings.seed
-    shape = (image_chw.shape[1] // spec.detail, image_chw.shape[2] // spec.detail)
+    pixels = spec.pixels_per_cell
+    shape = (image_chw.shape[1] // pixels, image_chw.shape[2] // pixels)
     predict_clean = model.denoiser(image_chw, seed, members)
     bars = alpha_bars(spec.schedule, spec.timesteps)
     noisy = noise.normal(seed, members, Purpose.START, spec.timesteps, shape)

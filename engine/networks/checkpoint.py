@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import EngineError, UnreadableModel
+from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.files import write_atomic
 from engine.networks import tensor_file
-from engine.networks.presets import parameter_count
-from engine.types import Device, ModelSpec
+from engine.networks.table import architecture
+from engine.types import ModelSpec
 
-if TYPE_CHECKING:
-    from engine.diffusion.model import Model
-
-FORMAT, VERSION = "nca-seg/model", 1
+#: Version 1 has the values of the config among the spec's own.
+FORMAT, VERSION = "nca-seg/model", 2
 #: The header's key under which the spec lies.
 SPEC = "nca-seg"
 #: Of a file's own words, in letters.
@@ -37,16 +35,14 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> No
 
 def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
     """The bytes of the file that holds weights and spec."""
-    described = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
-    described["training"] = dict(spec.training)
-    header = {"format": FORMAT, "version": VERSION, "spec": described}
+    header = {"format": FORMAT, "version": VERSION, "spec": described(spec)}
     return tensor_file.content(arrays, {SPEC: json.dumps(header)})
 
 
-def save(path: Path, model: Model) -> None:
-    """Write a model's weights and spec as one file, atomically."""
-    state = model.network.state_dict()
-    write(path, {name: tensor.cpu().numpy() for name, tensor in state.items()}, model.spec)
+def described(spec: ModelSpec) -> dict[str, Any]:
+    """A spec as a file's header has it."""
+    whole = {each.name: getattr(spec, each.name) for each in fields(spec)}
+    return {**whole, "config": asdict(spec.config), "training": dict(spec.training)}
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -79,50 +75,47 @@ def _described(path: Path, text: str) -> ModelSpec:
         if header["version"] > VERSION:
             other = str(header["version"])[:LONGEST_SHOWN]
             raise UnreadableModel(path, f"it is of version {other}, newer than we read")
-        spec = ModelSpec(**header["spec"])
+        spec = _spec(header["spec"], flat=header["version"] < 2)
         # Half of a letter cannot be written anywhere.
         f"{spec.name}{spec.architecture}{spec.parent}".encode()
+    except UnknownArchitecture as error:
+        other = error.name[:LONGEST_SHOWN]
+        reason = f"its weights do not fit its description ({other!r} is no architecture known here)"
+        raise UnreadableModel(path, reason) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         told = str(error)[:LONGEST_SHOWN]
         raise UnreadableModel(path, f"its description is damaged ({told})") from error
     return spec
 
 
+def _spec(told: Mapping[str, Any], *, flat: bool) -> ModelSpec:
+    """The spec that a header tells, as `described` has it or `flat`, as version 1 had it.
+
+    Raises UnknownArchitecture, and ValueError, KeyError or TypeError where no model has that.
+    """
+    name = told["architecture"]
+    if not isinstance(name, str):
+        raise ValueError(f"architecture is {name!r}, not text")
+    config, own = architecture(name).config, dict(told)
+    if flat:
+        inner = {each.name for each in fields(config)} & own.keys()
+        own["config"] = {each: own.pop(each) for each in inner}
+    return ModelSpec(**{**own, "config": config(**own["config"])})
+
+
 def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
     """A hash of all that decides a model's answers, 16 hexadecimal digits.
 
-    That is its weights and its spec; its name and how it came to be change nothing.
+    That is its weights and its spec; its name and how it came to be change nothing, nor does the
+    version of its file.
     """
     digest = hashlib.sha256()
-    for field in dataclasses.fields(spec):
-        if field.name not in ("name", "parent", "training"):
-            value = getattr(spec, field.name)
-            # 1 and 1.0 are one number, however a file has it.
-            number = isinstance(value, int | float)
-            digest.update(f"{field.name}={float(value) if number else value};".encode())
+    for name, value in spec.decisive.items():
+        # 1 and 1.0 are one number, however a file has it.
+        number = isinstance(value, int | float)
+        digest.update(f"{name}={float(value) if number else value};".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()[:16]
-
-
-def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
-    """A model from its file, ready to run. Raises UnreadableModel; ValueError for absent CUDA."""
-    import torch
-
-    from engine.diffusion.model import Model
-    from engine.networks.device import choose
-    from engine.networks.table import build
-
-    chosen = choose(device, precision)
-    spec, arrays = read(path)
-    try:
-        # A few bytes of a description could ask for gigabytes.
-        if sum(array.size for array in arrays.values()) != parameter_count(spec):
-            raise TypeError("other parameters than described")
-        network = build(spec)
-        network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
-    except (EngineError, RuntimeError, TypeError) as error:
-        raise UnreadableModel(path, "its weights do not fit its description") from error
-    return Model(network, chosen, fingerprint(spec, arrays))

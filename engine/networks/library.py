@@ -15,6 +15,7 @@ from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.files import sweep_parts, write_new
 from engine.folders import home_folder
 from engine.networks.checkpoint import content, fingerprint, read
+from engine.networks.table import architecture
 from engine.types import ModelSpec
 
 SUFFIX = ".safetensors"
@@ -31,6 +32,11 @@ class ModelEntry:
     spec: ModelSpec
     fingerprint: str
     shipped: bool
+
+    @property
+    def inspectable(self) -> bool:
+        """Whether what its network does in a diffusion step can be looked at."""
+        return architecture(self.spec.architecture).inspectable
 
 
 def models_folder() -> Path:

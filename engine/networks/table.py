@@ -1,26 +1,50 @@
-"""Networks by name: the paper's four models are two switches of one automaton."""
+"""The architectures by name: whatever depends on the kind of network asks here; loads no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from engine.errors import UnknownArchitecture
-from engine.networks.automaton.cell import Automaton
+from engine.networks.architecture import Architecture
+from engine.networks.automaton.architectures import AUTOMATA
 from engine.types import ModelSpec
 
-ARCHITECTURES: dict[str, Callable[[ModelSpec], Automaton]] = {
-    "basic": partial(Automaton, levels=1, attention=False),
-    "cbam": partial(Automaton, levels=1, attention=True),
-    "multi": partial(Automaton, levels=2, attention=False),
-    "multicbam": partial(Automaton, levels=2, attention=True),
-}
+if TYPE_CHECKING:
+    from engine.networks.network import Network
+
+#: Every architecture that files, command line and window know.
+ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in AUTOMATA}
 
 
-def build(spec: ModelSpec) -> Automaton:
-    """An untrained network for a spec. Raises UnknownArchitecture."""
+def architecture(name: str) -> Architecture:
+    """The architecture of that name. Raises UnknownArchitecture."""
     try:
-        architecture = ARCHITECTURES[spec.architecture]
+        return ARCHITECTURES[name]
     except KeyError:
-        raise UnknownArchitecture(spec.architecture, ARCHITECTURES) from None
-    return architecture(spec)
+        raise UnknownArchitecture(name, ARCHITECTURES) from None
+
+
+def build(spec: ModelSpec) -> Network:
+    """An untrained network for a spec; loads torch. Raises UnknownArchitecture."""
+    return architecture(spec.architecture).build(spec)
+
+
+def parameter_count(spec: ModelSpec) -> int:
+    """How many parameters a spec's network has, without building it. Raises UnknownArchitecture."""
+    return architecture(spec.architecture).parameters(spec)
+
+
+def presets() -> tuple[ModelSpec, ...]:
+    """The presets of all architectures."""
+    return tuple(spec for each in ARCHITECTURES.values() for spec in each.presets)
+
+
+def preset(name: str) -> ModelSpec:
+    """A preset by its full name, or the first of an architecture ("multicbam"), in any case.
+
+    Raises UnknownArchitecture.
+    """
+    for spec in presets():
+        if name.lower() in (spec.name.lower(), spec.architecture):
+            return spec
+    raise UnknownArchitecture(name, [*(spec.name for spec in presets()), *ARCHITECTURES])

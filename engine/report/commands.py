@@ -8,7 +8,11 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
+from engine.networks.table import preset
 from engine.types import ModelSpec, SampleSettings, TrainSettings
+
+#: Of a spec and its config, what flags of `nca-seg train` choose.
+_CHOSEN = ("predicts", "mask_scale", "schedule", "updates", "coarse_updates", "detail")
 
 
 def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | None) -> str:
@@ -37,9 +41,13 @@ def trained_by(spec: ModelSpec) -> str:
     went_on = spec.parent or spec.training.get("samples_before")
     begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
     # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual: dict[str, object] = {"predicts": "clean", "mask_scale": 0.2, "schedule": "cosine"}
-    usual |= {"updates": 10, "coarse_updates": 0, "detail": 1}
-    changed = {name: getattr(spec, name) for name in usual if getattr(spec, name) != usual[name]}
+    usual = preset(spec.architecture).flat | {"predicts": "clean", "mask_scale": 0.2}
+    described = spec.flat
+    changed = {
+        name: described[name]
+        for name in _CHOSEN
+        if name in described and described[name] != usual[name]
+    }
     kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
     return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from engine.evaluation.reliability import (
@@ -61,14 +61,13 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
 
 def _subject(subject: Subject) -> dict[str, Any]:
     spec = subject.model.spec
-    described = {field.name: getattr(spec, field.name) for field in fields(spec)}
     return {
         "name": subject.name,
         "fingerprint": subject.fingerprint,
         "parameters": subject.parameters,
         "samples_seen": spec.samples_seen,
         "device": str(subject.model.device),
-        "spec": {**described, "training": dict(spec.training)},
+        "spec": spec.flat,
     }
 
 

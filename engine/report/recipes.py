@@ -16,7 +16,7 @@ from engine.training.curves import LOG, read_curves
 from engine.training.loop import BEST
 from engine.types import ModelSpec
 
-#: Of the spec, what a recipe may set; all else of it is in the training record.
+#: Of the spec and its config, what a recipe may set; all else of it is in the training record.
 _OF_SPEC = (
     "architecture",
     "predicts",
@@ -55,7 +55,8 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """What the recipe sets, by name."""
-        of_spec = {name: getattr(self.spec, name) for name in _OF_SPEC}
+        described = self.spec.flat
+        of_spec = {name: described[name] for name in _OF_SPEC if name in described}
         begun = {"parent": self.spec.parent} if self.spec.parent else {}
         record = {key: each for key, each in self.spec.training.items() if key not in _NOT_SET}
         return of_spec | begun | record

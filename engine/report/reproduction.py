@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.networks.table import architecture
 from engine.report.values import Measured
 from engine.types import ModelSpec
 
@@ -88,12 +89,13 @@ def loss_of(spec: ModelSpec) -> str:
     if "rgb_weight" not in spec.training:
         return ""
     own = {"noise": "L_n", "clean": "mask loss", "velocity": "velocity loss"}[spec.predicts]
+    of_network = architecture(spec.architecture).own_loss
     weight = float(spec.training["rgb_weight"])
-    if not weight:
+    if not weight or not of_network:
         return f"{own} only"
     if spec.predicts == "noise" and weight == 1:
-        return "L_total = L_n + L_RGB (eq. 5)"
-    return f"{own} + L_RGB" if weight == 1 else f"{own} + {weight:g} L_RGB"
+        return f"L_total = L_n + {of_network} (eq. 5)"
+    return f"{own} + {of_network}" if weight == 1 else f"{own} + {weight:g} {of_network}"
 
 
 def by_loss(measured: tuple[Measured, ...]) -> tuple[tuple[Measured, ...], ...]:

@@ -16,7 +16,6 @@ from engine.diffusion.noise import Purpose, generator
 from engine.framing import Frame
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
-from engine.networks.automaton.cell import Fires
 from engine.networks.device import share_out
 from engine.training import parallel
 from engine.training.augmentation import occluded, recolour, square
@@ -27,8 +26,8 @@ from engine.types import Image, ModelSpec, Sample, TrainSettings
 class Batch:
     """This process's samples of one step, n of them, on the CPU.
 
-    `image_n3hw`, with `spec.detail` pixels to a cell's side, and `share_n1hw` (the share of lesion
-    in each cell) are in [0, 1], `noise_n1hw` is standard normal, `timestep_n` in 1 …
+    `image_n3hw`, with `spec.pixels_per_cell` pixels to a cell's side, and `share_n1hw` (the share
+    of lesion in each cell) are in [0, 1], `noise_n1hw` is standard normal, `timestep_n` in 1 …
     spec.timesteps. Where `recycled_n` is true, x_t is to hold the network's own guess. `draws` are
     the samples' generators, for whatever else is drawn.
     """
@@ -51,14 +50,9 @@ class Batch:
             tuple(self.draws[i] for i in places_k.tolist()),
         )
 
-    def fires(self, probability: float, device: str) -> Fires:
-        """Which cells fire in a forward pass; drawn anew in each."""
-
-        def fires(_level: int, _update: int, shape: tuple[int, int]) -> Tensor:
-            drawn = torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
-            return (drawn < probability).to(device)
-
-        return fires
+    def chance(self, _first: int, _second: int, shape: tuple[int, int]) -> Tensor:
+        """A `Chance`: every draw is a new one, whatever its place."""
+        return torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
 
 
 class BatchSource:
@@ -68,8 +62,8 @@ class BatchSource:
         """Raises UnreadableImage and UnreadableMask."""
         self.spec, self.settings = spec, settings
         # Where a cell is told its mean alone, sampled finer; details are the finer samples.
-        self._finer = 2 if spec.detail == 1 else 1
-        side = self._finer * spec.detail * settings.size
+        self._finer = 2 if spec.pixels_per_cell == 1 else 1
+        side = self._finer * spec.pixels_per_cell * settings.size
         self._pictures = [picture(sample, side) for sample in samples]
 
     def draw(self, step: int) -> Batch:
@@ -103,7 +97,7 @@ class BatchSource:
     def _view(self, asked: tuple[int, torch.Generator]) -> tuple[Tensor, Tensor]:
         """A picture and its mask on the training grid, float32 (3 and 1, …) in [0, 1]."""
         number, draw = asked
-        whole, detail = self._pictures[number] / 255, self.spec.detail
+        whole, detail = self._pictures[number] / 255, self.spec.pixels_per_cell
         size, finer = detail * self.settings.size, self._finer
         if self.settings.augment:
             view = occluded(square(whole, size, draw, finer), draw, detail)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,14 @@ from engine.errors import DatasetProblem, Diverged, NotFinite
 from engine.files import sweep_parts
 from engine.metrics import dice
 from engine.networks import checkpoint
-from engine.networks.automaton.cell import NOISE
 from engine.networks.budget import expect_affordable
 from engine.networks.device import DeviceChoice, alone, choose, in_memory, share_out
+from engine.networks.network import Outputs, Target, Tensors
 from engine.networks.table import build
 from engine.training import parallel, training_state
 from engine.training.batches import Batch, BatchSource, reference
 from engine.training.gradient import give_gradient
-from engine.training.loss import LARGEST_LOSS, total_loss
+from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import optimizers
 from engine.types import (
     Dataset,
@@ -128,7 +128,7 @@ def _train(
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
     batches = BatchSource(learned, spec, settings)
-    references = [reference(sample, settings.size, spec.detail) for sample in judged]
+    references = [reference(sample, settings.size, spec.pixels_per_cell) for sample in judged]
     run = _Run(spec, settings, folder, choose(device), start, end())
     if resume:
         run.read_state(references)
@@ -278,22 +278,28 @@ class _Run:
             mean.lerp_(weight.detach(), 1 - decay)
 
     def _loss(self, batch: Batch) -> Tensor:
-        """L_total of some of the step's samples."""
+        """The diffusion's loss of some of the step's samples, and the network's own."""
         spec, place = self.spec, self.device.name
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
         bar = bars[batch.timestep_n][:, None, None, None]
         clean = spec.mask_scale * (2 * batch.share_n1hw - 1)
-        noisy = add_noise(self._recycled(clean, batch), batch.noise_n1hw, bar)
+        with self._precision():
+            image_given = self.network.condition((2 * batch.image_n3hw - 1).to(place))
+        noisy = add_noise(self._recycled(clean, image_given, batch), batch.noise_n1hw, bar)
         # The noise that leads from the true mask to this x_t, also where the guess was another.
         noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
-        state = self._state(noisy, bar, batch)
+        outputs = self._predict(image_given, noisy, bar, batch)
         share = batch.share_n1hw.to(place)
-        weight = self.settings.rgb_weight
-        return total_loss(state, share, noise.to(place), bar.to(place), spec, weight)
+        prediction = outputs.prediction_n1hw.float()
+        total = diffusion_loss(prediction, share, noise.to(place), bar.to(place), spec)
+        target = Target(share, batch.timestep_n.to(place))
+        for own in self.network.losses(outputs, image_given, target, self.settings):
+            total = total + own
+        return total
 
     @torch.no_grad()
-    def _recycled(self, clean: Tensor, batch: Batch) -> Tensor:
-        """The clean masks, some of them as the network itself believes from pure noise.
+    def _recycled(self, clean: Tensor, image_given: Tensors, batch: Batch) -> Tensor:
+        """The clean masks, some of them as the network itself predicts them from pure noise.
 
         From the truth alone it learns to trust its x_t, which when it is used holds its own errors
         (Fu 2023, MELBA 2023:016).
@@ -305,25 +311,25 @@ class _Run:
         some = replace(batch.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
-        state = self._state(noisy, torch.full((1, 1, 1, 1), bar), some)
-        output = state[:, NOISE : NOISE + 1].float().cpu()
+        given = tuple(each[taken.to(each.device)] for each in image_given)
+        outputs = self._predict(given, noisy, torch.full((1, 1, 1, 1), bar), some)
+        output = outputs.prediction_n1hw.float().cpu()
         predicted_clean = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
         return clean.index_copy(0, taken, predicted_clean)
 
-    def _state(self, noisy: Tensor, bar: Tensor, batch: Batch) -> Tensor:
-        """The network's last state for x_t, computed on the device in its precision."""
+    def _predict(self, image_given: Tensors, noisy: Tensor, bar: Tensor, batch: Batch) -> Outputs:
+        """What the network predicts for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
-        given = network_input(noisy, bar, spec.mask_scale)
-        low = self.device.precision == "bfloat16"
+        given = network_input(noisy, bar, spec.mask_scale).to(place)
+        time = (batch.timestep_n / spec.timesteps).to(place)
+        with self._precision():
+            time_given = self.network.time_condition(time, (given.shape[2], given.shape[3]))
+            return self.network.predict(image_given, time_given, given, batch.chance)
+
+    def _precision(self) -> torch.autocast:
+        low, place = self.device.precision == "bfloat16", self.device.name
         # Without its cache, which all threads share.
-        with torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu"):
-            state: Tensor = self.network(
-                (2 * batch.image_n3hw - 1).to(place),
-                given.to(place),
-                (batch.timestep_n / spec.timesteps).to(place),
-                batch.fires(spec.fire_probability, place),
-            )
-        return state
+        return torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu")
 
     def _rate(self) -> float:
         """Learning rate: a short linear rise, a plateau, and a cosine down to a hundredth of it."""
@@ -376,8 +382,7 @@ class _Run:
 
     @property
     def _recipe(self) -> dict[str, object]:
-        whole = {each.name: getattr(self.spec, each.name) for each in fields(self.spec)}
-        whole |= asdict(self.settings)
+        whole = self.spec.flat | asdict(self.settings)
         return {name: value for name, value in whole.items() if name not in CHANGEABLE}
 
     def write_state(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.networks.network import Network
+
 #: Quintic that drives every singular value towards 1 in few rounds, whatever it was.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
@@ -57,8 +59,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return wide.T if tall else wide
 
 
-def optimizers(network: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of perception and MLP, AdamW for biases and attention; rate 0 yet.
+def optimizers(network: Network, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for what the network says are matrices, AdamW for all else; rate 0 yet.
 
     The weight decay is that of the matrices: AdamW's parameters have none.
 
@@ -68,9 +70,10 @@ def optimizers(network: nn.Module, weight_decay: float) -> list[torch.optim.Opti
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        narrow = parameter.ndim < 2 or "attention" in name
-        (rest if narrow else matrices).append(parameter)
-    return [
-        Muon(matrices, lr=0.0, weight_decay=weight_decay),
-        torch.optim.AdamW(rest, lr=0.0, weight_decay=0.0),
-    ]
+        (matrices if network.is_matrix(name, parameter) else rest).append(parameter)
+    made: list[torch.optim.Optimizer] = []
+    if matrices:
+        made.append(Muon(matrices, lr=0.0, weight_decay=weight_decay))
+    if rest:
+        made.append(torch.optim.AdamW(rest, lr=0.0, weight_decay=0.0))
+    return made

@@ -97,7 +97,6 @@ def _load_torch() -> None:
     with for_good():
         load_libraries()
         from engine.diffusion import ensemble  # noqa: F401
-        from engine.networks import checkpoint  # noqa: F401
 
 
 @cache
@@ -110,7 +109,7 @@ def _load_training() -> None:
 
 def _load_model(path: Path, device: Device) -> Any:
     _load_torch()
-    from engine.networks.checkpoint import load
+    from engine.diffusion.model import load
 
     return load(path, device)
 

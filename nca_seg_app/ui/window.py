@@ -89,6 +89,7 @@ class Window(QMainWindow):
         self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
+        self._show_cells()
         self._adopt_settings()
 
     @property
@@ -187,6 +188,15 @@ class Window(QMainWindow):
     def _show_unsaved(self) -> None:
         document = self._session.workspace.document
         self.setWindowModified(document is not None and document.unsaved)
+
+    def _show_cells(self) -> None:
+        """The Cells tab is there unless the chosen model has none."""
+        model = self._session.model_library.chosen
+        place = next(i for i in range(self.tabs.count()) if self.tabs.tabText(i) == "Cells")
+        has_cells = model is None or model.inspectable
+        # Qt lays the tabs out anew in any case, and a run would move what is in them.
+        if has_cells != self.tabs.isTabVisible(place):
+            self.tabs.setTabVisible(place, has_cells)
 
     def _adopt_settings(self) -> None:
         self._colour()

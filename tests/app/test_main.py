@@ -22,12 +22,10 @@ from tests.conftest import PROJECT
 TINY = """
 import sys
 from pathlib import Path
-from engine.networks.checkpoint import save
 from engine.networks.device import choose
-from engine.diffusion.model import Model
-from engine.networks.table import build
-from engine.types import ModelSpec
-spec = ModelSpec("tiny", "multicbam", channels=8, hidden=8, updates=1, size=16)
+from engine.diffusion.model import Model, save
+from engine.networks.table import build, preset
+spec = preset("multicbam").changed(name="tiny", channels=8, hidden=8, updates=1, size=16)
 path = Path(sys.argv[1])
 path.parent.mkdir(parents=True)
 save(path, Model(build(spec), choose("cpu")))

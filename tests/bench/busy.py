@@ -42,9 +42,9 @@ def jobs(folder: Path) -> dict[str, Callable[[], object]]:
     import numpy as np
 
     from engine.diffusion.ensemble import segment
-    from engine.networks.checkpoint import load
+    from engine.diffusion.model import load
     from engine.networks.library import find
-    from engine.networks.presets import preset
+    from engine.networks.table import preset
     from engine.training.loop import finetune, train
     from engine.types import Image, SampleSettings, TrainSettings
     from tests.samples import drawn_dataset

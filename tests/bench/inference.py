@@ -23,15 +23,14 @@ import torch
 from numpy.typing import NDArray
 
 from engine.diffusion.ensemble import segment
-from engine.diffusion.model import Model
+from engine.diffusion.model import Model, load
 from engine.images.reading import read_image
 from engine.metrics import dice
 from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.fast import DenseCell, FastCell
-from engine.networks.checkpoint import load
 from engine.networks.device import choose, share_out, thread_count
 from engine.networks.library import find
-from engine.networks.presets import preset
+from engine.networks.table import preset
 from engine.study.dataset import read_dataset
 from engine.types import Image, ModelSpec, SampleSettings, evenly
 from tests.bench.parts import results
@@ -215,7 +214,7 @@ def sides(pixels: int, spec: ModelSpec | None = None) -> tuple[PlainModel, Model
     Without a `spec` MultiCBAM as in the paper.
     """
     spec = spec or preset("multicbam")
-    network = trained_like(replace(spec, size=pixels // spec.detail))
+    network = trained_like(replace(spec, size=pixels // spec.pixels_per_cell))
     return PlainModel(network), Model(network, choose("cpu"))
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion.model import Model
-from engine.networks.automaton.cell import Automaton
 from engine.networks.automaton.fast import DenseCell
+from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
+from engine.networks.network import Network, Tensors
 from engine.networks.table import build
 from engine.types import ModelSpec
 
@@ -21,33 +22,46 @@ from engine.types import ModelSpec
 class PlainModel(Model):
     """A model of plain cells; ask it for one member at a time, with all cores at it."""
 
-    def __init__(self, network: Automaton) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__(plain(network), DeviceChoice("cpu", "float32", "the plain side"))
 
-    def _answer(self, seed: int, members: Sequence[int]) -> Callable[..., Tensor]:
-        """As `Model._answer`, in the caller's thread with all cores inside each operation."""
+    def _inferring(self) -> Network:
+        return self.network
+
+    def _predict(
+        self, network: Network, seed: int, members: Sequence[int]
+    ) -> Callable[[Tensors, Tensors, Tensor, int], Tensor]:
+        """As `Model._predict`, in the caller's thread with all cores inside each operation."""
 
         @torch.no_grad()
-        def answer(image: Tensor, noisy: Tensor, time: Tensor, timestep: int) -> Tensor:
-            fires = self._fires(seed, members, timestep)
-            return self.network.answer(image, noisy, time, fires).float()
+        def predict(
+            image_given: Tensors, time_given: Tensors, noisy: Tensor, timestep: int
+        ) -> Tensor:
+            chance = self._chance(seed, members, timestep)
+            return network.predict(image_given, time_given, noisy, chance).prediction_n1hw.float()
 
-        return answer
+        return predict
+
+
+def automaton(network: Network) -> Automaton:
+    """The network, which has to be an automaton."""
+    if not isinstance(network, Automaton):
+        raise TypeError(f"{network.spec.name!r} is no automaton")
+    return network
 
 
 def trained_like(spec: ModelSpec) -> Automaton:
     """A network whose cells all do something, as after training; the same ones every time."""
     torch.manual_seed(0)
-    network = build(spec)
+    network = automaton(build(spec))
     for cell in network.levels:
         torch.nn.init.normal_(cell.act.weight, std=0.01)  # type: ignore[union-attr,arg-type]
     return network
 
 
-def plain(network: Automaton) -> Automaton:
+def plain(network: Network) -> Automaton:
     """The same network with plain cells; it shares no weights with the given one."""
-    spec = network.spec
-    twin = build(spec)
+    twin = automaton(build(network.spec))
     twin.load_state_dict(network.state_dict())
     twin.levels = nn.ModuleList(DenseCell(cell) for cell in twin.levels)  # type: ignore[arg-type]
     return twin

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.networks.automaton.cell import Automaton
+from engine.networks.automaton.levels import Automaton
 from engine.networks.device import choose
-from engine.networks.presets import preset
+from engine.networks.table import preset
 from tests.bench.plain import plain, trained_like
 
 #: Samples in a step at each size: as many as both sides hold in a few GB.

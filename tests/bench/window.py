@@ -248,7 +248,7 @@ class Desk:
     def alone(self) -> float:
         """Seconds of the same run in a thread, with nobody listening."""
         from engine.diffusion.ensemble import segment
-        from engine.networks.checkpoint import load
+        from engine.diffusion.model import load
 
         session = self.session
         model = load(session.model_library.chosen.path, session.context.settings.device)

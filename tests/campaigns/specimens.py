@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.diffusion.model import load
 from engine.errors import EngineError
 from engine.images.preview import read_preview
 from engine.images.reading import read_image
@@ -196,12 +197,12 @@ def _read_model(folder: Path, damage: str) -> None:
     sound_spec, sound = checkpoint.read(folder / "sound.safetensors")
     same = checkpoint.fingerprint(spec, arrays) == checkpoint.fingerprint(sound_spec, sound)
     _expect(same, "wrong", "another model is read without a word")
-    checkpoint.load(path, "cpu")
+    load(path, "cpu")
 
 
 def _read_old_model(folder: Path, damage: str) -> None:
     # Without a checksum it is taken at its word.
-    checkpoint.load(folder / "old.safetensors", "cpu")
+    load(folder / "old.safetensors", "cpu")
 
 
 def _read_installed(folder: Path, damage: str) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from safetensors.numpy import save as to_bytes
 
-from engine.networks import checkpoint, tensor_file
+from engine.diffusion.model import save
+from engine.networks import tensor_file
 from engine.study import results
 from engine.study.dataset import read_dataset
 from engine.study.export import export_dataset
@@ -69,7 +70,7 @@ def step(done: int) -> TrainStep:
 
 
 def _draw_runs(folder: Path) -> None:
-    checkpoint.save(folder / "models" / "sound.safetensors", lively_model())
+    save(folder / "models" / "sound.safetensors", lively_model())
     shutil.copy(folder / "models" / "sound.safetensors", folder / "models" / "model.safetensors")
     draw_dataset(folder / "training" / "data")
     data = read_dataset(folder / "training" / "data")

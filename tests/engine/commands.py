@@ -10,9 +10,9 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.diffusion.model import Model
+from engine.diffusion.model import Model, save
 from engine.masks.files import write_mask
-from engine.networks.checkpoint import save
+from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.device import choose
 from engine.networks.library import models_folder
 from engine.networks.table import build
@@ -21,9 +21,7 @@ from engine.types import ModelSpec
 TINY = ModelSpec(
     name="tiny",
     architecture="basic",
-    hidden=16,
-    channels=8,
-    updates=2,
+    config=AutomatonConfig(hidden=16, channels=8, updates=2),
     size=16,
     predicts="clean",
     mask_scale=0.2,

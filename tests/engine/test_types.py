@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.networks.automaton.config import AutomatonConfig
 from engine.types import Image, ModelSpec, SampleSettings, TrainSettings
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -37,13 +38,13 @@ def test_a_setting_of_the_wrong_kind_is_named(
 
 def test_a_whole_number_is_a_number() -> None:
     assert TrainSettings(learning_rate=1).learning_rate == 1
-    assert ModelSpec("x", "basic", mask_scale=1).mask_scale == 1
+    assert ModelSpec("x", "basic", AutomatonConfig(), mask_scale=1).mask_scale == 1
 
 
 @pytest.mark.parametrize("name", ["fire_probability", "mask_scale"])
 def test_what_must_be_more_than_nothing_is_not_nothing(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        ModelSpec("x", "basic", **{name: 0.0})  # type: ignore[arg-type]
+        ModelSpec("x", "basic", AutomatonConfig()).changed(**{name: 0.0})
 
 
 def test_an_image_is_read_only_and_the_callers_array_is_not() -> None:

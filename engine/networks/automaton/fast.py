@@ -10,7 +10,6 @@ stays in the cache of one core; the state itself and the coarse grid stay in flo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
@@ -18,8 +17,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from engine.networks.automaton.cbam import CBAM
-from engine.networks.automaton.cell import NOISE, Automaton, Cell, Fires, filled
-from engine.networks.device import DeviceChoice, share_out, worker_count
+from engine.networks.automaton.cell import Cell, filled
+from engine.networks.device import share_out
 
 #: Cells in a chunk: 512 hidden numbers of each are 2 MB in bfloat16.
 CHUNK = 2048
@@ -36,22 +35,6 @@ PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-u
     hasattr(torch.ops.mkldnn, name)
     for name in ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
 )
-
-
-def fast(network: Automaton, device: DeviceChoice) -> Automaton:
-    """The same automaton with the cells that compute inference fastest on a device.
-
-    On the CPU the weights are copied, in a millisecond: what is learnt later is not seen. The
-    states have the layout and the float32 of the readable ones.
-    """
-    cells: list[Cell] = list(network.levels)  # type: ignore[arg-type]
-    if device.name == "cpu":
-        # What is rounded on a coarse grid decides what is lesion, and its cells are few.
-        coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
-        return FastAutomaton(network, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
-    swift = Automaton(network.spec, levels=0, attention=False)
-    swift.levels = nn.ModuleList(DenseCell(cell) for cell in cells)
-    return swift.eval()
 
 
 class DenseCell(nn.Module):
@@ -73,52 +56,6 @@ class DenseCell(nn.Module):
         hidden = F.leaky_relu_(cell.think(perceived.permute(0, 2, 3, 1)))
         change: Tensor = cell.act(hidden).permute(0, 3, 1, 2)
         return torch.where(fires_n1hw, state_nchw + change, state_nchw)
-
-
-class FastAutomaton(Automaton):
-    """An automaton of fast cells; `answer` wastes nothing on moments that nobody looks at."""
-
-    levels: Sequence[FastCell]  # type: ignore[assignment]
-
-    def __init__(self, network: Automaton, cells: Sequence[FastCell]) -> None:
-        super().__init__(network.spec, levels=0, attention=False)
-        self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
-
-    def answer(
-        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
-    ) -> Tensor:
-        """As `Automaton.answer`, bit by bit channel 0 of what `forward` gives each member alone.
-
-        A coarse grid is so small that a call costs as much as what it computes: there all members
-        take part in one. At full size the state of one alone is as much as the caches hold, and
-        each is a piece of work for whichever worker is free; a single member's updates are shared.
-        """
-        given, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
-        carried: Tensor | None = None
-        for level in range(1, last):
-            carried = self.enter(level, carried, *given)
-            for fires_n1hw in self._drawn(level, carried, fires):
-                self.levels[level - 1].update_(carried, fires_n1hw)
-        drawn = list(self._drawn(last, noisy_n1hw, fires))
-        pieces = worker_count() if len(image_n3hw) == 1 else 1
-
-        def fine(member: int) -> Tensor:
-            one = slice(member, member + 1)
-            below = None if carried is None else carried[one]
-            state = self.enter(last, below, *(whole[one] for whole in given))
-            for update, fires_n1hw in enumerate(drawn, start=1):
-                enough = update == len(drawn)
-                self.levels[-1].update_(
-                    state, fires_n1hw[one], noise_is_enough=enough, pieces=pieces
-                )
-            return state[:, NOISE : NOISE + 1].contiguous()
-
-        return torch.cat(share_out(fine, range(len(image_n3hw))))
-
-    def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
-        """Which cells of the grid fire in each update of a level."""
-        shape = (grid_nchw.shape[2], grid_nchw.shape[3])
-        return (fires(level, update, shape) for update in range(1, self.updates(level) + 1))
 
 
 class FastCell(nn.Module):
@@ -148,7 +85,7 @@ class FastCell(nn.Module):
         state_nchw: Tensor,
         fires_n1hw: Tensor,
         *,
-        noise_is_enough: bool = False,
+        first_is_enough: bool = False,
         pieces: int = 1,
     ) -> None:
         """Makes a state in channels-last memory the one after an update, or only its channel 0.
@@ -156,7 +93,7 @@ class FastCell(nn.Module):
         The firing cells are shared out among the workers in so many pieces, if they are enough.
         """
         n, channels, rows, columns = state_nchw.shape
-        act = self.act_first if noise_is_enough else self.act
+        act = self.act_first if first_is_enough else self.act
         state_nhwc = state_nchw.permute(0, 2, 3, 1)
         # A copy in any case: what is perceived must not change from chunk to chunk.
         seen_nhwc = torch.empty(state_nhwc.shape, dtype=self.dtype)

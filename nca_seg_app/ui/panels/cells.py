@@ -28,6 +28,7 @@ PLAY_MS = 140
 #: Dragging through the diffusion steps asks for a replay only where it rests.
 REST_MS = 120
 EMPTY = "Segment an image: then every channel of the automaton can be watched here, cell by cell."
+NO_CELLS = "The model of this run has no cells to look into."
 CURVES = ("noise", "R", "G", "B", "x_t")
 
 
@@ -109,7 +110,8 @@ class CellsPanel(QWidget):
 
     def _follow_film(self) -> None:
         film = self._session.segmentation.film
-        members = film.members
+        members = film.members if self._has_cells else 0
+        self._hint.setText(EMPTY if self._has_cells else NO_CELLS)
         self._hint.setVisible(not members)
         self._body.setVisible(bool(members))
         if not members:
@@ -135,7 +137,14 @@ class CellsPanel(QWidget):
             self._rest_timer.start()
 
     def _film_steps(self) -> tuple[FilmStep, ...]:
-        return self._session.segmentation.film.steps(self._member.value() - 1)
+        film = self._session.segmentation.film
+        return film.steps(self._member.value() - 1) if self._has_cells else ()
+
+    @property
+    def _has_cells(self) -> bool:
+        """Whether the run at hand, if there is one, can be replayed."""
+        model = self._session.segmentation.model
+        return model is None or model.inspectable
 
     def _ask(self) -> None:
         segmentation = self._session.segmentation

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.masks.measurements import Measurements
 from engine.networks.library import ModelEntry
-from engine.networks.presets import parameter_count
+from engine.networks.table import parameter_count
 from engine.plaintext import shown_name
 from engine.types import EnsembleResult, ModelSpec
 from nca_seg_app.ui.panels.agreement import Agreement

@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import locks
 from engine.errors import Diverged
+from engine.networks.automaton.config import AutomatonConfig
 from engine.training.leftovers import Leftover
 from engine.types import ModelSpec
 from nca_seg_app.session import Has, Session
@@ -145,7 +146,9 @@ def killed(desk: Desk, name: str = "oracle1") -> Leftover:
     folder.mkdir(parents=True)
     (folder / "best.safetensors").write_bytes(b"learned before the kill")
     record = {"steps_done": 24, "steps": 40, "validation_dice": 0.875}
-    spec = ModelSpec("run", "multicbam", size=16, parent="print of oracle", training=record)
+    spec = ModelSpec(
+        "run", "multicbam", AutomatonConfig(), size=16, parent="print of oracle", training=record
+    )
     return Leftover(folder / "best.safetensors", spec)
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.diffusion.model import Model
+from engine.diffusion.model import Model, save
 from engine.folders import home_folder
-from engine.networks.checkpoint import save
 from engine.networks.device import choose
 from engine.networks.library import find, models_folder
 from engine.networks.table import build
@@ -123,7 +122,7 @@ def test_a_shipped_model_and_an_unknown_one_stay_where_they_are(tmp_path: Path) 
 
 
 def test_what_a_killed_fine_tuning_had_learned_is_said(own_folders: Path) -> None:
-    model = install(replace(TINY, updates=3))
+    model = install(TINY.changed(updates=3))
     folder = models_folder().parent / "training" / "tiny+1"
     folder.mkdir(parents=True)
     best = model.rename(folder / "best.safetensors")

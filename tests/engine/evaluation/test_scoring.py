@@ -18,6 +18,7 @@ from engine.evaluation.scoring import evaluate, examine
 from engine.framing import Frame
 from engine.masks.files import write_mask
 from engine.masks.reading import read_mask
+from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.device import DeviceChoice
 from engine.study.records import write_record
 from engine.study.results import write_result
@@ -40,7 +41,7 @@ class DarkIsLesion:
     """A model that calls every dark cell lesion, in every member."""
 
     def __init__(self) -> None:
-        self.spec = ModelSpec(name="dark", architecture="basic", size=64, mask_scale=0.2)
+        self.spec = ModelSpec("dark", "basic", AutomatonConfig(), size=64, mask_scale=0.2)
         self.device = DeviceChoice("cpu", "float32", "a test")
 
     def denoiser(

@@ -14,7 +14,7 @@ import pytest
 from engine.diffusion.ensemble import replay, segment
 from engine.errors import TooLarge
 from engine.networks import budget, checkpoint, library
-from engine.networks.presets import PRESETS
+from engine.networks.table import architecture, preset, presets
 from engine.training.loop import train
 from engine.types import ModelSpec, SampleSettings, TrainSettings
 from nca_seg_app.services.error_messages import sentence
@@ -22,10 +22,10 @@ from tests.engine.commands import FAST, picture, run, write_dataset
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
-PLAIN = ModelSpec("plain", "multicbam")
+PLAIN = preset("multicbam").changed(name="plain")
 
 
-@pytest.mark.parametrize("spec", PRESETS.values(), ids=PRESETS)
+@pytest.mark.parametrize("spec", presets(), ids=lambda spec: spec.name)
 def test_the_papers_models_are_affordable_at_every_size_that_can_be_trained(
     spec: ModelSpec,
 ) -> None:
@@ -51,13 +51,14 @@ def test_the_model_in_the_box_is_affordable() -> None:
 )
 def test_what_nobody_waits_for_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(TooLarge) as caught:
-        budget.expect_affordable(replace(PLAIN, **changes))  # type: ignore[arg-type]
+        budget.expect_affordable(PLAIN.changed(**changes))
     assert str(caught.value.size) in sentence(caught.value)
 
 
 def test_a_small_machine_bears_half_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     budget.expect_affordable(PLAIN)
-    monkeypatch.setattr(budget, "_machine_bytes", lambda: 2 * budget.memory_bytes(PLAIN) - 2)
+    taken = architecture(PLAIN.architecture).cost(PLAIN).memory_bytes
+    monkeypatch.setattr(budget, "_machine_bytes", lambda: 2 * taken - 2)
     with pytest.raises(TooLarge):
         budget.expect_affordable(PLAIN)
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from engine.diffusion.model import load, save
 from engine.errors import UnreadableModel
 from engine.networks import checkpoint, tensor_file
+from engine.networks.automaton.config import AutomatonConfig
 from tests.conftest import PROJECT
 from tests.oracles import lively_model
 
@@ -22,12 +24,12 @@ from tests.oracles import lively_model
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    checkpoint.save(path, lively_model())
+    save(path, lively_model())
     return path
 
 
 def test_weights_and_spec_come_back(stored: Path) -> None:
-    model, original = checkpoint.load(stored, "cpu", "float32"), lively_model()
+    model, original = load(stored, "cpu", "float32"), lively_model()
     assert model.spec == original.spec
     theirs = original.network.state_dict()
     for name, tensor in model.network.state_dict().items():
@@ -37,21 +39,22 @@ def test_weights_and_spec_come_back(stored: Path) -> None:
 def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_path: Path) -> None:
     spec, arrays = checkpoint.read(stored)
     own = checkpoint.fingerprint(spec, arrays)
-    assert checkpoint.load(stored).fingerprint == own
+    assert load(stored).fingerprint == own
     for same in ({"name": "other"}, {"parent": "f00"}, {"training": {"steps": 1}}):
         other = tmp_path / "other.safetensors"
         checkpoint.write(other, arrays, replace(spec, **same))
-        assert checkpoint.load(other).fingerprint == own
+        assert load(other).fingerprint == own
     changes: dict[str, object] = {
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
         "timesteps": 50, "mask_scale": 1, "size": 20, "detail": 2,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
-    assert changes.keys() | unchanging == {field.name for field in fields(spec)}
+    described = {field.name for whole in (spec, spec.config) for field in fields(whole)}
+    assert changes.keys() | unchanging == described - {"config"}
     # As many channels as `detail` needs.
-    roomy = replace(spec, channels=32)
-    variants = [replace(roomy, **{name: value}) for name, value in changes.items()]
+    roomy = spec.changed(channels=32)
+    variants = [roomy.changed(**{name: value}) for name, value in changes.items()]
     assert roomy in variants
     prints = {checkpoint.fingerprint(one, arrays) for one in (spec, *variants)}
     more = {name: array + 1e-3 for name, array in arrays.items()}
@@ -65,6 +68,61 @@ def test_the_readme_names_the_model_in_the_box() -> None:
     (shipped,) = (project / "resources").glob("*.safetensors")
     own = checkpoint.fingerprint(*checkpoint.read(shipped))
     assert f"model {shipped.stem}, fingerprint {own}" in (project / "README.md").read_text("utf-8")
+
+
+def test_the_bundled_file_of_version_1_is_the_same_model_in_version_2(tmp_path: Path) -> None:
+    (shipped,) = (PROJECT / "resources").glob("*.safetensors")
+    told, _ = tensor_file.read(shipped, checkpoint.MOST_BYTES)
+    header = json.loads(told[checkpoint.SPEC])
+    assert header["version"] == 1
+    spec, arrays = checkpoint.read(shipped)
+    assert spec.flat == header["spec"]
+    assert isinstance(spec.config, AutomatonConfig)
+    assert spec.pixels_per_cell == spec.config.detail == header["spec"]["detail"]
+    # As README, model card and every record of this model have had it.
+    assert checkpoint.fingerprint(spec, arrays) == "37776a5605b9fae9"
+    anew = tmp_path / "anew.safetensors"
+    save(anew, load(shipped, "cpu"))
+    told, _ = tensor_file.read(anew, checkpoint.MOST_BYTES)
+    header = json.loads(told[checkpoint.SPEC])
+    assert header["version"] == 2
+    assert header["spec"]["config"]["channels"] == 64
+    assert "channels" not in header["spec"]
+    assert checkpoint.read_spec(anew) == spec
+    assert load(anew, "cpu").fingerprint == "37776a5605b9fae9"
+
+
+#: Fingerprints that version 1 gave the tiny models, with ones as weights.
+FLAT = {
+    "basic": "b81261153a9e05d2", "cbam": "48f9e57d4eb1ac70", "multi": "1c721303cd28bcb8",
+    "multicbam": "130d336a44faed2b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", FLAT)
+def test_a_file_and_its_flat_form_have_one_fingerprint(architecture: str, tmp_path: Path) -> None:
+    split, flat = tmp_path / "split.safetensors", tmp_path / "flat.safetensors"
+    model = lively_model(architecture)
+    save(split, model)
+    spec, arrays = checkpoint.read(split)
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": spec.flat}
+    flat.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+    assert checkpoint.read_spec(flat) == spec == model.spec
+    prints = {checkpoint.fingerprint(*checkpoint.read(path)) for path in (split, flat)}
+    assert len(prints) == 1
+    # Drawn weights need not be the same everywhere.
+    ones = {name: np.ones_like(array) for name, array in arrays.items()}
+    assert checkpoint.fingerprint(spec, ones) == FLAT[architecture]
+
+
+def test_a_spec_without_its_config_is_refused(stored: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    for config in ({"channels": 16, "width": 3}, [], None, {"channels": 2000}):
+        told = {**checkpoint.described(spec), "config": config}
+        header = {"format": checkpoint.FORMAT, "version": 2, "spec": told}
+        stored.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+        with pytest.raises(UnreadableModel, match="description is damaged"):
+            checkpoint.read(stored)
 
 
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:
@@ -102,7 +160,7 @@ def damaged(stored: Path, kind: str) -> Path:
         case "not json":
             save_file(arrays, path, {"nca-seg": "{"})
         case "wrong shape":
-            checkpoint.write(path, arrays, replace(spec, hidden=33))
+            checkpoint.write(path, arrays, spec.changed(hidden=33))
         case "unknown network":
             checkpoint.write(path, arrays, replace(spec, architecture="unet"))
         case "not a number":
@@ -132,7 +190,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
 ) -> None:
     path = damaged(stored, kind)
     with pytest.raises(UnreadableModel, match=reason) as caught:
-        checkpoint.load(path)
+        load(path)
     assert caught.value.path == path
 
 
@@ -161,9 +219,9 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(stored: Path) -> None:
 
 def test_a_file_from_before_there_were_checksums_is_taken_at_its_word(stored: Path) -> None:
     spec, arrays = checkpoint.read(stored)
-    header = {"format": checkpoint.FORMAT, "version": 1, "spec": {**vars(spec), "training": {}}}
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": spec.flat}
     save_file(arrays, stored, {"nca-seg": json.dumps(header)})
-    assert checkpoint.load(stored, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
+    assert load(stored, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
 
 
 def test_the_model_in_the_box_has_a_checksum() -> None:
@@ -193,7 +251,7 @@ def test_what_is_no_regular_file_of_a_models_length_is_refused_without_waiting(
                 stream.truncate(1 << 40)
         case "endless header":
             path.write_bytes((1 << 63).to_bytes(8, "little") + b"{}")
-    for read in (checkpoint.read, checkpoint.read_spec, checkpoint.load):
+    for read in (checkpoint.read, checkpoint.read_spec, load):
         with pytest.raises(UnreadableModel) as caught:
             read(path)
         assert caught.value.path == path
@@ -225,11 +283,11 @@ def test_a_description_does_not_decide_how_much_memory_is_taken(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, arrays = checkpoint.read(stored)
-    checkpoint.write(stored, arrays, replace(spec, channels=1024, hidden=16_384))
+    checkpoint.write(stored, arrays, spec.changed(channels=1024, hidden=16_384))
 
     def build(_: object) -> None:
         raise AssertionError("gigabytes of weights were made")
 
-    monkeypatch.setattr("engine.networks.table.build", build)
+    monkeypatch.setattr("engine.diffusion.model.build", build)
     with pytest.raises(UnreadableModel, match="do not fit its description"):
-        checkpoint.load(stored)
+        load(stored)

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 
@@ -22,13 +21,15 @@ from safetensors.torch import save_file
 
 from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.networks import checkpoint, library
+from engine.networks.automaton.config import AutomatonConfig
 from engine.types import ModelSpec
 from tests.conftest import PROJECT
 
 
 def make_model(path: Path, name: str = "", weight: float = 0.0) -> Path:
     """A tiny model file as the engine writes it; its one weight makes its fingerprint."""
-    spec = ModelSpec(name=name or path.stem, architecture="basic", channels=8, hidden=4, size=16)
+    config = AutomatonConfig(channels=8, hidden=4)
+    spec = ModelSpec(name or path.stem, "basic", config, size=16)
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write(path, {"weight": np.full(3, weight, dtype=np.float32)}, spec)
     return path
@@ -53,7 +54,7 @@ def test_models_folder_is_below_home(own_folders: Path) -> None:
 def test_nothing_but_the_shipped_models_at_first(shipped: Path) -> None:
     (entry,) = library.installed()
     assert (entry.name, entry.path, entry.shipped) == ("lesion", shipped, True)
-    assert entry.spec.channels == 8
+    assert entry.spec.flat["channels"] == 8
     assert entry.fingerprint == checkpoint.fingerprint(*checkpoint.read(shipped))
     assert library.broken() == ()
 
@@ -87,7 +88,7 @@ def test_broken_files_are_told_apart(shipped: Path, content: bytes) -> None:
 def broken_model(kind: str, path: Path) -> None:
     """A model file that is whole and cannot be used."""
     spec, arrays = checkpoint.read(make_model(path))
-    described = {**vars(spec), "training": {}}
+    described = checkpoint.described(spec)
     match kind:
         case "bfloat16":
             header = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "spec": described}
@@ -98,7 +99,9 @@ def broken_model(kind: str, path: Path) -> None:
             text = "[" * 100_000
         case _:
             name, value = kind.split(" ")
-            described[name] = json.loads(value)
+            (described["config"] if name in described["config"] else described)[name] = json.loads(
+                value
+            )
             header = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "spec": described}
             text = json.dumps(header)
     path.write_bytes(to_bytes(arrays, {checkpoint.SPEC: text}))
@@ -229,7 +232,7 @@ def test_a_model_file_is_added_under_its_own_name(shipped: Path, tmp_path: Path)
     assert names() == ["lesion", "MINE+1", "mine"]
     # The same weights with another spec answer otherwise.
     spec, arrays = checkpoint.read(given)
-    checkpoint.write(tmp_path / "s.safetensors", arrays, replace(spec, name="shorter", updates=3))
+    checkpoint.write(tmp_path / "s.safetensors", arrays, spec.changed(name="shorter", updates=3))
     assert library.add(tmp_path / "s.safetensors").name == "shorter"
     # A name that ends like a fine-tuned model's is a name, too.
     assert library.add(make_model(tmp_path / "n.safetensors", "own+2", 3)).name == "own+2"

@@ -14,6 +14,7 @@ from engine.evaluation.reliability import (
     Calibration,
 )
 from engine.evaluation.scoring import Evaluation, examine
+from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
 from engine.report.compared import Compared, drawing, shown_ids, with_answer
@@ -34,7 +35,7 @@ SETTINGS = SampleSettings(steps=1, members=1)
 
 
 def spec(**changes: object) -> ModelSpec:
-    return replace(ModelSpec(name="m", architecture="multi", predicts="noise"), **changes)  # type: ignore[arg-type]
+    return ModelSpec("m", "multi", AutomatonConfig(), predicts="noise").changed(**changes)
 
 
 def trained(rgb_weight: float, **changes: object) -> ModelSpec:

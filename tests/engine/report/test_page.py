@@ -255,7 +255,7 @@ def test_a_training_is_told_as_its_file_records_it() -> None:
     # A model that was renamed, as the one in the box, no longer names its parent.
     went_on = replace(spec, training={**record, "samples_before": 52_800})
     assert "--from PARENT" in trained_by(went_on)
-    seeing = trained_by(replace(spec, channels=64, detail=4, updates=6))
+    seeing = trained_by(spec.changed(channels=64, detail=4, updates=6))
     assert "--updates 6 --detail 4" in seeing
     assert trained_by(tiny_spec()) == ""
     assert tiny_spec().samples_seen is None

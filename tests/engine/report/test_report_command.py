@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
+from engine.networks.automaton.config import AutomatonConfig
 from engine.report.sweep import Sweep
 from engine.types import ModelSpec
 from tests.engine.commands import install, run
 from tests.samples import drawn_dataset
 
 TINY = ModelSpec(
-    name="tiny", architecture="basic", hidden=16, channels=8, updates=1, size=16,
-    predicts="clean", mask_scale=0.2, timesteps=2,
+    name="tiny", architecture="basic", config=AutomatonConfig(hidden=16, channels=8, updates=1),
+    size=16, predicts="clean", mask_scale=0.2, timesteps=2,
 )  # fmt: skip
 FAST = ("--steps", "2", "--members", "2", "--device", "cpu", "--sweep-images", "1")
 

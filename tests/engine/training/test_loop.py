@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,16 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from engine.diffusion.model import load
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
 from engine.networks import checkpoint
+from engine.networks.automaton.levels import rgb_loss
+from engine.networks.losses import mask_loss
+from engine.networks.network import Outputs, Target
+from engine.networks.table import build
 from engine.training.batches import BatchSource
 from engine.training.loop import BEST, LAST, STATE, finetune, train
-from engine.training.loss import mask_loss, noise_loss, rgb_loss, total_loss
+from engine.training.loss import diffusion_loss, noise_loss
 from engine.training.optimizer import Muon, orthogonal
 from engine.types import Dataset, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
@@ -80,7 +85,7 @@ def test_a_model_with_details_trains_and_is_judged(tmp_path: Path) -> None:
     *_, last = train(spec, drawn_dataset(tmp_path), BRIEF, tmp_path / "run")
     assert last.validation_dice is not None
     assert last.best_path is not None
-    assert checkpoint.read_spec(last.best_path).detail == 4
+    assert checkpoint.read_spec(last.best_path).pixels_per_cell == 4
 
 
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_a_resumed_run_is_the_run_that_was_begun(
     of_settings = {name: value for name, value in changed.items() if hasattr(BRIEF, name)}
     of_spec = {name: value for name, value in changed.items() if name not in of_settings}
     settings = replace(BRIEF, **of_settings)  # type: ignore[arg-type]
-    spec = replace(tiny_spec(), **of_spec)  # type: ignore[arg-type]
+    spec = tiny_spec().changed(**of_spec)
     stream = train(spec, dataset, settings, out, resume=True)
     if told:
         with pytest.raises(UnreadableModel, match=told):
@@ -128,6 +133,19 @@ def test_a_resumed_run_is_the_run_that_was_begun(
         assert (out / BEST).read_bytes() == before
     else:
         assert [step.done for step in stream] == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_recipe_names_its_values_as_before_there_were_configs(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(train(tiny_spec(), drawn_dataset(tmp_path), replace(BRIEF, steps=2), out))
+    with safe_open(out / STATE, framework="numpy") as file:
+        recipe = json.loads(file.metadata()["recipe"])
+    of_spec = {
+        "architecture", "channels", "hidden", "updates", "coarse_updates", "fire_probability",
+        "factor", "predicts", "schedule", "timesteps", "mask_scale", "detail", "parent",
+    }  # fmt: skip
+    of_settings = {each.name for each in fields(BRIEF)} - {"steps", "validate_every"}
+    assert set(recipe) == of_spec | of_settings
 
 
 def test_a_run_from_before_recipes_were_kept_goes_on(tmp_path: Path) -> None:
@@ -194,7 +212,7 @@ def test_the_best_file_is_a_model_with_a_record(tmp_path: Path) -> None:
     assert spec.size == 16
     assert spec.training["validation_dice"] == pytest.approx(last.best_dice)
     assert spec.training["train_images"] == 6
-    assert checkpoint.load(last.best_path).spec == spec
+    assert load(last.best_path).spec == spec
 
 
 def test_a_fine_tuned_child_begins_at_its_parent_and_leaves_it_alone(tmp_path: Path) -> None:
@@ -316,7 +334,12 @@ def test_the_losses_are_the_papers() -> None:
     torch.testing.assert_close(noise_loss(state[:, :1], noise), l_n)
     torch.testing.assert_close(rgb_loss(state[:, 1:4], signed), l_rgb)
     bar = torch.full((2, 1, 1, 1), 0.5)
-    torch.testing.assert_close(total_loss(state, share, noise, bar, spec, 1.0), l_n + l_rgb)
+    outputs = Outputs(state[:, :1], (state[:, 1:4],))
+    target = Target(share, torch.full((2,), 50))
+    settings = TrainSettings(rgb_weight=1.0)
+    total = diffusion_loss(outputs.prediction_n1hw, share, noise, bar, spec)
+    total = total + sum(build(spec).losses(outputs, (), target, settings))
+    torch.testing.assert_close(total, l_n + l_rgb)
 
 
 def test_the_mask_loss_is_small_for_the_truth_and_large_for_its_opposite() -> None:

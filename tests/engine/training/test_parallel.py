@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.networks.presets import preset
+from engine.networks.table import preset
 from engine.study.dataset import read_dataset
 from engine.training import parallel
 from engine.training.curves import read_curves

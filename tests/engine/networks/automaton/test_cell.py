@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from engine.errors import UnknownArchitecture
-from engine.networks import presets
-from engine.networks.automaton.cell import DETAIL_GAIN, Cell
-from engine.networks.table import ARCHITECTURES, build
+from engine.networks.automaton.cell import Cell
+from engine.networks.automaton.config import AutomatonConfig
+from engine.networks.automaton.levels import DETAIL_GAIN
+from engine.networks.table import ARCHITECTURES, build, parameter_count, preset
+from engine.types import ModelSpec
 from tests.oracles import tiny_spec
 
 COUNTS = {"basic": 139_648, "cbam": 206_118, "multi": 410_880, "multicbam": 412_236}
@@ -17,14 +19,14 @@ COUNTS = {"basic": 139_648, "cbam": 206_118, "multi": 410_880, "multicbam": 412_
 
 @pytest.mark.parametrize(("architecture", "count"), COUNTS.items())
 def test_the_presets_have_the_papers_parameter_counts(architecture: str, count: int) -> None:
-    spec = presets.preset(architecture)
+    spec = preset(architecture)
     assert sum(parameter.numel() for parameter in build(spec).parameters()) == count
-    assert presets.parameter_count(spec) == count
+    assert parameter_count(spec) == count
 
 
 def test_an_unknown_architecture_is_refused_by_name() -> None:
     with pytest.raises(UnknownArchitecture, match="'unet' is not one of"):
-        build(tiny_spec(architecture="multicbam").__class__("x", "unet"))
+        build(ModelSpec("x", "unet", AutomatonConfig()))
 
 
 def some(shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -106,7 +108,7 @@ def test_cells_of_both_levels_are_told_of_the_pixels_of_their_own_place() -> Non
 
 
 def test_more_detail_than_there_are_channels_is_refused() -> None:
-    assert tiny_spec(channels=18, detail=2).detail == 2
+    assert tiny_spec(channels=18, detail=2).pixels_per_cell == 2
     with pytest.raises(ValueError, match="detail is 2, too much for 17 channels"):
         tiny_spec(channels=17, detail=2)
     with pytest.raises(ValueError, match="detail is 0"):

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.ensemble import segment
-from engine.diffusion.model import Model
+from engine.diffusion.model import Model, load
 from engine.images.reading import read_image
 from engine.metrics import dice
-from engine.networks.automaton.cell import Automaton, Cell, Fires
-from engine.networks.automaton.fast import FastCell, fast, filled, neighbourhoods
-from engine.networks.checkpoint import load
+from engine.networks.automaton.cell import Cell
+from engine.networks.automaton.fast import FastCell, filled, neighbourhoods
+from engine.networks.automaton.levels import Automaton, FastAutomaton, Fires
 from engine.networks.device import DeviceChoice, rounds, small_round, thread_count
 from engine.networks.library import find
-from engine.networks.presets import preset
-from engine.networks.table import ARCHITECTURES, build
+from engine.networks.network import Network
+from engine.networks.table import ARCHITECTURES, build, preset
 from engine.study.dataset import read_dataset
 from engine.types import SampleSettings
 from tests.conftest import PROJECT
@@ -35,11 +35,19 @@ SHAPES = [(1, 8, 8), (3, 8, 8), (1, 13, 10), (2, 36, 20)]
 def trained_like(architecture: str, **changes: int) -> Automaton:
     """A network whose cells all do something, as after training."""
     torch.manual_seed(3)
-    network = build(replace(preset(architecture), **changes)).eval()  # type: ignore[arg-type]
+    network = build(preset(architecture).changed(**changes)).eval()
+    assert isinstance(network, Automaton)
     network.requires_grad_(False)
     for cell in network.levels:
         torch.nn.init.normal_(cell.act.weight, std=0.01)
     return network
+
+
+def swift_form(network: Automaton, precision: str = "float32") -> FastAutomaton:
+    """The network as a processor infers with it."""
+    swift = network.inferring(DeviceChoice("cpu", precision, "for the test"))
+    assert isinstance(swift, FastAutomaton)
+    return swift
 
 
 def given(n: int, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,7 +71,9 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
     network = trained_like(architecture)
     expected = network(*given(*shape), half(shape[0]))
     exact, rounded, dense = (
-        fast(network, DeviceChoice(name, precision, "for the test"))(*given(*shape), half(shape[0]))
+        network.inferring(DeviceChoice(name, precision, "for the test"))(
+            *given(*shape), half(shape[0])
+        )
         for name, precision in [("cpu", "float32"), ("cpu", "bfloat16"), ("cuda", "float32")]
     )
     assert float((dense - expected).abs().max()) < 1e-4
@@ -77,20 +87,20 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
 def test_the_fast_cells_see_the_details_that_the_readable_ones_see() -> None:
     network = trained_like("multicbam", detail=4)
     image, (_, noisy, time) = given(3, 64, 48)[0], given(3, 16, 12)
-    expected = network.answer(image, noisy, time, half(3))
-    swift = fast(network, DeviceChoice("cpu", "float32", "for the test"))
+    expected = network(image, noisy, time, half(3))[:, :1]
+    swift = swift_form(network)
     torch.testing.assert_close(
         swift.answer(image, noisy, time, half(3)), expected, atol=1e-4, rtol=0
     )
     means = torch.nn.functional.avg_pool2d(image, 4)
     blurred = torch.nn.functional.interpolate(means, scale_factor=4)
-    assert float((network.answer(blurred, noisy, time, half(3)) - expected).abs().max()) > 0.01
+    assert float((network(blurred, noisy, time, half(3))[:, :1] - expected).abs().max()) > 0.01
 
 
 def test_the_coarse_grid_is_not_rounded() -> None:
     network = trained_like("multicbam")
     exact, rounded = (
-        list(fast(network, DeviceChoice("cpu", precision, "")).evolve(*given(2, 16, 20), half(2)))
+        list(swift_form(network, precision).evolve(*given(2, 16, 20), half(2)))
         for precision in ("float32", "bfloat16")
     )
     for one, other in zip(exact, rounded, strict=True):
@@ -105,7 +115,7 @@ def test_the_coarse_grid_is_not_rounded() -> None:
 def test_the_answer_of_many_members_is_the_walk_of_each_alone(
     architecture: str, precision: str
 ) -> None:
-    swift = fast(trained_like(architecture), DeviceChoice("cpu", precision, "for the test"))
+    swift = swift_form(trained_like(architecture), precision)
     # Processors without bfloat16 take ten times as long for it.
     count = 7 if precision == "float32" else 3
     whole, fires = given(count, 45, 50), half(count)
@@ -121,7 +131,7 @@ def test_the_answer_of_many_members_is_the_walk_of_each_alone(
 
 
 def test_the_same_cells_may_fire_in_every_update() -> None:
-    swift = fast(trained_like("cbam"), DeviceChoice("cpu", "float32", "for the test"))
+    swift = swift_form(trained_like("cbam"))
     everybody = torch.ones(1, 1, 8, 8, dtype=torch.bool)
     whole = given(1, 8, 8)
     walked = swift(*whole, lambda *_: everybody)
@@ -211,8 +221,8 @@ def test_a_member_on_a_thread_of_its_own_is_the_member_alone() -> None:
 import numpy as np
 import torch
 from engine.networks.device import DeviceChoice, thread_count
-from engine.diffusion.model import Model
-from tests.engine.test_fastcell import trained_like
+from engine.diffusion.model import Model, load
+from tests.engine.networks.automaton.test_fast import trained_like
 # In bfloat16 some processors add up otherwise with one thread than with two.
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
 image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
@@ -288,7 +298,7 @@ def test_large_grids_and_a_gpu_have_rounds_of_their_own() -> None:
 class Readable(Model):
     """The model as the definition computes it, in float32."""
 
-    def _inferring(self) -> Automaton:
+    def _inferring(self) -> Network:
         return self.network
 
 

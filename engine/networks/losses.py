@@ -1,0 +1,16 @@
+"""The loss of a mask that is predicted as a logit, for networks and for the diffusion."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+
+
+def mask_loss(logit_n1hw: Tensor, share_n1hw: Tensor) -> Tensor:
+    """Cross-entropy plus soft Dice loss against the share of lesion in each cell, [0, 1]."""
+    probability = torch.sigmoid(logit_n1hw)
+    shared = (probability * share_n1hw).sum(dim=(1, 2, 3))
+    areas = probability.sum(dim=(1, 2, 3)) + share_n1hw.sum(dim=(1, 2, 3))
+    dice = (2 * shared + 1) / (areas + 1)
+    return F.binary_cross_entropy_with_logits(logit_n1hw, share_n1hw) + 1 - dice.mean()
