@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
 from engine.plaintext import one_line, shown_name
 from nca_seg_app.session import Session
 from nca_seg_app.ui.help import RESEARCH_USE
-from nca_seg_app.ui.panels.wording import duration
 from nca_seg_app.ui.widgets.plain_text import PlainLabel, tip
+from nca_seg_app.ui.widgets.wording import duration
 
 MESSAGE_MS = 8000
 

@@ -31,7 +31,7 @@ from PySide6.QtWidgets import (
 
 from nca_seg_app.session import Session
 from nca_seg_app.ui.canvas.empty_state import dropped
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.input import CanvasView
 from nca_seg_app.ui.dialogs import Preferences
 from nca_seg_app.ui.help import about_page, help_page
 from nca_seg_app.ui.menus import Commands

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from nca_seg_app.session import Session
 from nca_seg_app.ui.canvas import painting
-from nca_seg_app.ui.canvas.canvas import Stage
+from nca_seg_app.ui.canvas.painter import Stage
 
 EMPTY_TEXT = "Drop images or a folder here, or {}try the samples{}."
 

@@ -21,8 +21,8 @@ from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Kind, Shown
 from nca_seg_app.ui.panels.montage import Montage, channel_scales
 from nca_seg_app.ui.panels.pca import Principal
-from nca_seg_app.ui.panels.plots import CURVE_COLOURS, Plot
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
 
 PLAY_MS = 140
 #: Dragging through the diffusion steps asks for a replay only where it rests.

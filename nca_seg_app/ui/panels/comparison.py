@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.plaintext import shown_name
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh, outlined
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
-from nca_seg_app.ui.panels.wording import compared_text
+from nca_seg_app.ui.widgets.pixmaps import Refresh, outlined
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL, TRUTH
+from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.wording import compared_text
 
 PICTURE_PX = 128
 

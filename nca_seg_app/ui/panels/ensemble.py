@@ -10,14 +10,14 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSlider, QVBoxLay
 from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Kind, Shown
-from nca_seg_app.ui.panels.agreement import MEMBER_THRESHOLD, AgreementWatch
-from nca_seg_app.ui.panels.histogram import DiceHistogram
 from nca_seg_app.ui.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
 from nca_seg_app.ui.panels.member_tiles import portrait
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
-from nca_seg_app.ui.panels.wording import doubt_text
+from nca_seg_app.ui.widgets.agreement import MEMBER_THRESHOLD, AgreementWatch
+from nca_seg_app.ui.widgets.histogram import DiceHistogram
+from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.wording import doubt_text
 
 MEMBER_PX = 64
 EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \

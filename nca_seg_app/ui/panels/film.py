@@ -10,9 +10,9 @@ from nca_seg_app.services.run import Film, FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Shown
 from nca_seg_app.ui.panels.film_controls import FilmBar
-from nca_seg_app.ui.panels.pixmaps import Refresh, picture_of, stacked
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.pixmaps import Refresh, picture_of, stacked
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
 
 HALF_PX = 56
 GAP_PX = 2

@@ -23,7 +23,7 @@ from nca_seg_app.session import Session
 from nca_seg_app.state.image_order import Order
 from nca_seg_app.ui.panels.image_delegate import ImageDelegate
 from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
-from nca_seg_app.ui.panels.pixmaps import Refresh
+from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 
 ORDERS: tuple[tuple[str, Order], ...] = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtGui import QPixmap
 
 from engine.types import Float
-from nca_seg_app.ui.panels.agreement import Agreement
-from nca_seg_app.ui.panels.pixmaps import Colours, picture_of
+from nca_seg_app.ui.widgets.agreement import Agreement
+from nca_seg_app.ui.widgets.pixmaps import Colours, picture_of
 
 MAP_PX = 60
 MAPS = ("Mean", "Variance", "Entropy", "Agreement")

@@ -13,9 +13,9 @@ from engine.masks.measurements import Measurements, measure
 from engine.metrics import dice
 from engine.plaintext import one_line
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.wording import difference, measured
+from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.wording import difference, measured
 
 if TYPE_CHECKING:
     from nca_seg_app.state.document import MaskDocument

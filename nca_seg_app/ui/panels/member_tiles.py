@@ -8,7 +8,7 @@ from PySide6.QtGui import QPixmap
 
 from engine.masks import edits
 from engine.types import EnsembleResult, Image
-from nca_seg_app.ui.panels.pixmaps import outlined
+from nca_seg_app.ui.widgets.pixmaps import outlined
 from nca_seg_app.ui.widgets.theme import PROPOSAL
 
 #: Share of the outlined area's sides that is shown around it.

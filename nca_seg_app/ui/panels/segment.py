@@ -19,11 +19,11 @@ from engine.plaintext import shown_name
 from nca_seg_app.actions import Action, find_action, plain_text
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.ui.panels.agreement import AgreementWatch
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.wording import figures, progress_text, scores
+from nca_seg_app.ui.widgets.agreement import AgreementWatch
 from nca_seg_app.ui.widgets.form import Form, finish_typing
+from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
 WORDS_LINES = 3

@@ -20,10 +20,10 @@ from engine.study.dataset import VAL_SHARE
 from engine.types import TrainStep
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.panels.comparison import ComparisonView
-from nca_seg_app.ui.panels.plots import CURVE_COLOURS, Plot
-from nca_seg_app.ui.panels.wording import duration, leftover, offer
 from nca_seg_app.ui.widgets.form import Form
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
+from nca_seg_app.ui.widgets.wording import duration, leftover, offer
 
 #: Not the size of the grid: a child keeps its parent's.
 FIELDS = ("steps", "batch_size", "learning_rate", "validate_every")

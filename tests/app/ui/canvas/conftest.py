@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.input import CanvasView
 from tests.app.ui.canvas.hands import SHAPE
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 

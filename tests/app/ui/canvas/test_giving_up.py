@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.input import CanvasView
 from tests.app.ui.canvas.hands import CONTROL, drag, key, press, release, run_model
 
 

@@ -16,11 +16,11 @@ from pytestqt.qtbot import QtBot
 from engine.masks import edits
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Shown
-from nca_seg_app.ui.canvas.canvas import OUTLINE_MS
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.input import CanvasView
 from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
+from nca_seg_app.ui.canvas.painter import OUTLINE_MS
 from nca_seg_app.ui.canvas.viewport import Placement, fitted
 from tests.app.ui.canvas.hands import (
     LEFT,

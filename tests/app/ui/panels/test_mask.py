@@ -8,7 +8,7 @@ import pytest
 from engine.masks import edits
 from engine.masks.measurements import measure
 from nca_seg_app.ui.panels.mask import BEGINNING, MaskPanel
-from nca_seg_app.ui.panels.wording import difference, measured
+from nca_seg_app.ui.widgets.wording import difference, measured
 from tests.app.desks import PanelDesk
 from tests.fakes import disk
 

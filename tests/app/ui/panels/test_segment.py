@@ -13,9 +13,9 @@ from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.agreement import agreement_of
 from nca_seg_app.ui.panels.segment import SegmentPanel
-from nca_seg_app.ui.panels.wording import progress_text, scores
+from nca_seg_app.ui.widgets.agreement import agreement_of
+from nca_seg_app.ui.widgets.wording import progress_text, scores
 from tests.app.desks import SETTINGS, PanelDesk
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import QApplication, QLabel, QListView, QMessageBox, QWid
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.ui.dialogs import Dialogs
-from nca_seg_app.ui.panels.wording import offer
 from nca_seg_app.ui.widgets.plain_text import LONGEST_ENTRY, PlainLabel, entry, tip, title
+from nca_seg_app.ui.widgets.wording import offer
 from nca_seg_app.ui.window import Window
 from tests.app.desks import opened, trigger
 from tests.conftest import PROJECT
@@ -25,7 +25,7 @@ from tests.fakes import write_image
 
 RICH = "<b>x<i>&lt;img src=a>&amp; [*] 100%p"
 #: Where rich text is meant, and no name is in it.
-MEANT = ("canvas/doorway.py", "help.py", "plain.py")
+MEANT = ("canvas/empty_state.py", "help.py", "plain_text.py")
 
 
 def guessed_rich(text: str) -> bool:

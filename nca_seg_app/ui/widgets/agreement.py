@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from engine.metrics import Numbers, pairwise_dice
 from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh
+from nca_seg_app.ui.widgets.pixmaps import Refresh
 
 #: A member outlines the cells that it holds for lesion at least this likely.
 MEMBER_THRESHOLD = 0.5

@@ -19,11 +19,11 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Session
+from nca_seg_app.state.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.ui.canvas import painting
 from nca_seg_app.ui.canvas.coordinates import to_point, to_rc
 from nca_seg_app.ui.canvas.deferred_input import DeferredInput
 from nca_seg_app.ui.canvas.empty_state import Doorway
-from nca_seg_app.ui.canvas.tools import DRAWING_TOOLS, DrawingTool, Point
 from nca_seg_app.ui.canvas.viewport import Placement
 
 #: Wheel units (eighths of a degree) that double the magnification.

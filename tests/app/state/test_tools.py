@@ -7,7 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.state.document import MaskDocument
-from nca_seg_app.ui.canvas.tools import DOUBLING_DISTANCE, DRAWING_TOOLS, DrawingTool
+from nca_seg_app.state.tools import DOUBLING_DISTANCE, DRAWING_TOOLS, DrawingTool
 
 SHAPE = (40, 60)
 SQUARE = ((10.0, 10.0), (10.0, 30.0), (25.0, 30.0), (25.0, 10.0))

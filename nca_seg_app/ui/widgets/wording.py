@@ -9,7 +9,7 @@ from engine.networks.library import ModelEntry
 from engine.networks.presets import parameter_count
 from engine.plaintext import shown_name
 from engine.types import EnsembleResult, ModelSpec
-from nca_seg_app.ui.panels.agreement import Agreement
+from nca_seg_app.ui.widgets.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
 FEW_IMAGES = 10
