@@ -8,13 +8,14 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar
 
 from nca_seg_app.actions import ACTIONS, MENUS, Action, find_action, plain_text
 from nca_seg_app.session import Session
+from nca_seg_app.state.tools import TOOLS
 from nca_seg_app.ui.widgets.form import finish_typing
 from nca_seg_app.ui.widgets.plain_text import entry
 from nca_seg_app.ui.widgets.theme import icon
 
 #: The tool bar: what is done with the hand all day, in groups; the rest lives in the menus.
 TOOL_BAR = (
-    ("tools.pan", "tools.brush", "tools.eraser", "tools.polygon", "tools.lasso", "tools.wand"),
+    tuple(f"tools.{tool.name}" for tool in TOOLS),
     ("edit.undo", "edit.redo"),
     ("edit.fill_holes", "edit.keep_largest", "edit.smooth"),
     ("view.outline", "view.fill", "view.variance"),

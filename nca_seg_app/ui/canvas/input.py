@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Session
-from nca_seg_app.state.tools import DRAWING_TOOLS, DrawingTool, Point
+from nca_seg_app.state.tools import DrawingTool, Point
 from nca_seg_app.ui.canvas import painting
 from nca_seg_app.ui.canvas.coordinates import to_point, to_rc
 from nca_seg_app.ui.canvas.deferred_input import DeferredInput
@@ -100,7 +100,7 @@ class CanvasView(Doorway):
         session, document, image = self.session, self.session.document, self.session.image
         if self._tool is not None:
             self._tool.cancel()
-        kind = DRAWING_TOOLS.get(session.view_state.tool)
+        kind = session.view_state.tool.drawing
         self._tool = None
         if kind is not None and document is not None and image is not None and not self.previews:
             radius_px = lambda: session.settings.brush_radius_px  # noqa: E731 - asked at each use
@@ -161,7 +161,7 @@ class CanvasView(Doorway):
         # Two quick dabs are two dabs; only a polygon ends with a double click.
         tool = self._drawn_by(event.button())
         goes_on = tool is not None and (tool.active or self._takeover.holds)
-        if tool is not None and tool.name == "polygon" and goes_on:
+        if tool is not None and tool.sets_corners and goes_on:
             self._takeover.do(tool.finish)
             self.update()
         else:
@@ -339,7 +339,7 @@ class CanvasView(Doorway):
             path = QPainterPath()
             ends = [pointer] if pointer is not None and tool.follows_pointer else []
             path.addPolygon(QPolygonF([*corners, *ends]))
-            painting.stroke_sketch(painter, path, corners if tool.name == "polygon" else ())
+            painting.stroke_sketch(painter, path, corners if tool.sets_corners else ())
         if tool.has_footprint and pointer is not None and self._panned_from is None:
             adds = tool.adds if tool.active else tool.value(self._shift)
             painting.draw_footprint(painter, pointer, self._footprint(), adds)

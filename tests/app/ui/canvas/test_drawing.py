@@ -204,7 +204,7 @@ def test_another_tool_taken_in_hand_leaves_a_pan_under_way(
 def test_a_release_that_went_elsewhere_ends_what_was_under_way(
     canvas: CanvasView, session: Session, tool: str
 ) -> None:
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     press(canvas, 20.0, 30.0)
     painted_hw, before = mask_of(session).copy(), canvas.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)

@@ -28,7 +28,7 @@ def test_what_is_given_up_gives_the_proposal_back(
     qtbot: QtBot, canvas: CanvasView, session: Session, tool: str
 ) -> None:
     run_model(session, qtbot)
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     assert session.document is not None
     press(canvas, 10.0, 10.0)
     if tool == "polygon":
@@ -84,7 +84,7 @@ def test_undo_during_a_drag_gives_up_what_is_drawn_and_nothing_before(
     session.view_state.choose_tool("brush")
     press(canvas, 40.0, 5.0)
     release(canvas, 40.0, 5.0)
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     press(canvas, 10.0, 10.0)
     drag(canvas, 10.0, 20.0)
     drag(canvas, 20.0, 20.0)

@@ -266,7 +266,7 @@ def test_the_next_doubt_is_magnified(canvas: CanvasView, session: Session, qtbot
     run_model(session, qtbot)
     session.view_state.next_doubt_requested.emit()
     assert canvas.placement.scale > 2 * fit_scale
-    assert session.view_state.tool == "brush"
+    assert session.view_state.tool.name == "brush"
     row, column = canvas.placement.to_image(320, 240)[::-1]
     assert 0.2 * 48 < np.hypot(row - 24, column - 32) < 0.4 * 48
 
