@@ -30,8 +30,7 @@ from PySide6.QtWidgets import (
 )
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.empty_state import dropped
-from nca_seg_app.ui.canvas.input import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas, dropped_paths
 from nca_seg_app.ui.dialogs import Preferences
 from nca_seg_app.ui.help import about_page, help_page
 from nca_seg_app.ui.menus import Commands
@@ -74,7 +73,7 @@ class Window(QMainWindow):
         self.setObjectName("window")
         self.setWindowIcon(icon("app"))
         self.setAcceptDrops(True)
-        self.canvas = CanvasView(session)
+        self.canvas = Canvas(session)
         self.strip = MessageStrip()
         self.tabs = QTabWidget()
         self._lay_out()
@@ -84,7 +83,7 @@ class Window(QMainWindow):
         self.setStatusBar(self.status)
         self._restore()
         FieldKeys(self, self.canvas)
-        bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.hold_bare)
+        bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.input.hold_bare)
         bare.setAutoRepeat(False)
         self.stalls = StallWatch(self)
         self._connect()
@@ -250,12 +249,12 @@ class Window(QMainWindow):
             self.commands.colour_icons()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped(event):
+        if dropped_paths(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self._session.open_path(dropped(event))
+        self._session.open_path(dropped_paths(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self.is_closed:

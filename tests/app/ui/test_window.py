@@ -351,14 +351,14 @@ def test_space_shows_the_bare_image_wherever_the_keyboard_is(
     panel.threshold.setFocus()
     qtbot.waitUntil(panel.threshold.hasFocus)
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
-    assert window.canvas.bare
+    assert window.canvas.input.bare
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
-    assert not window.canvas.bare
+    assert not window.canvas.input.bare
     assert panel.threshold.hasFocus()
     # A button is pressed with it.
     panel.button("run.segment").setFocus()
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
-    assert not window.canvas.bare
+    assert not window.canvas.input.bare
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: Has.RESULT in window.session.state)
 

@@ -205,7 +205,7 @@ def test_space_is_not_typed_into_a_number(window: Window, session: Session, qtbo
     text = typed.property("text")
     qtbot.keyPress(typed, Qt.Key.Key_Space)
     assert typed.property("text") == text
-    assert window.canvas.bare
+    assert window.canvas.input.bare
     qtbot.keyRelease(window.canvas, Qt.Key.Key_Space)
 
 
