@@ -21,7 +21,7 @@ from nca_seg_app.ui.widgets.plain_text import PlainLabel
 DETAILS_HEIGHT_PX = 160
 
 
-class MessageStrip(QFrame):
+class MessageBar(QFrame):
     """The newest trouble in a sentence; the details of all since the last dismissal to copy."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -32,7 +32,7 @@ class Note(PlainLabel):
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, fits)
 
 
-class StatusLine(QStatusBar):
+class StatusBar(QStatusBar):
     """Device and precision, model, pointer, doubt, time of saving; messages for a while."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -61,7 +61,7 @@ class StatusLine(QStatusBar):
         session.image_changed.connect(self._show_image)
         session.images_changed.connect(self._show_doubt)
         session.model_changed.connect(self._show_model)
-        session.lookahead.changed.connect(self._show_ahead)
+        session.lookahead.changed.connect(self._show_lookahead)
         session.export.progress_changed.connect(self._show_export)
         session.export.running_changed.connect(self._show_export)
         self._show_model()
@@ -102,7 +102,7 @@ class StatusLine(QStatusBar):
         doubt = self._session.row.doubt if self._session.row is not None else None
         self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
 
-    def _show_ahead(self) -> None:
+    def _show_lookahead(self) -> None:
         lookahead = self._session.lookahead
         text = (
             f"working ahead: {shown_name(lookahead.path.stem)}"

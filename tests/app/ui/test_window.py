@@ -13,10 +13,12 @@ from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
-from nca_seg_app.actions import ACTIONS
+from nca_seg_app.actions import ACTIONS, GESTURES
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.help import RESEARCH_USE, about_html, cheat_sheet_html
 from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.panels.table import DOCKS
+from nca_seg_app.ui.panels.tabs import PanelTabs
 from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, opened, trigger
@@ -192,12 +194,12 @@ def test_trouble_is_told_in_the_window_and_can_be_dismissed(
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture at all")
     window.session.open_path(broken)
-    qtbot.waitUntil(window.strip.isVisible)
-    assert "broken.png" in window.strip.sentence
-    window.strip.copy()
+    qtbot.waitUntil(window.message_bar.isVisible)
+    assert "broken.png" in window.message_bar.sentence
+    window.message_bar.copy()
     assert "UnreadableImage" in QApplication.clipboard().text()
-    window.strip.dismiss()
-    assert not window.strip.isVisible()
+    window.message_bar.dismiss()
+    assert not window.message_bar.isVisible()
 
 
 def test_a_command_that_breaks_does_not_take_the_window_along(
@@ -210,7 +212,7 @@ def test_a_command_that_breaks_does_not_take_the_window_along(
 
     monkeypatch.setattr(window.session.segmentation, "segment", break_down)
     trigger(window, "run.segment")
-    assert "unexpected" in window.strip.sentence
+    assert "unexpected" in window.message_bar.sentence
     assert window.isVisible()
 
 
@@ -274,8 +276,9 @@ def test_channels_are_put_on_the_canvas_and_curves_drawn(
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
     session.segmentation.segment()
     qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
-    area = window.tabs.widget(2)
-    window.tabs.setCurrentWidget(area)
+    tabs = window.findChild(PanelTabs)
+    area = tabs.widget(2)
+    tabs.setCurrentWidget(area)
     panel = area.widget()
     qtbot.waitUntil(lambda: panel.montage.heightForWidth(300) > 50)
     panel.montage.clicked.emit(4)
@@ -300,8 +303,9 @@ def test_a_training_ends_in_a_model_beside_its_parent(
     qtbot.waitUntil(lambda: Has.UNSAVED in session.state)
     trigger(window, "file.save")
     qtbot.waitUntil(lambda: Has.SAVED_MASKS in session.state)
-    panel = window.tabs.widget(4).widget()
-    window.tabs.setCurrentIndex(4)
+    tabs = window.findChild(PanelTabs)
+    panel = tabs.widget(4).widget()
+    tabs.setCurrentIndex(4)
     assert panel.start.isVisible()
     assert not panel.offer.isVisible()
     panel.start.click()
@@ -326,6 +330,14 @@ def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) ->
     model.gate.set()
     assert window.close()
     assert model.closed.is_set()
+
+
+def test_every_dock_has_its_key(window: Window) -> None:
+    toggles = [dock.toggleViewAction() for dock in window.docks]
+    keys = [toggle.shortcut().toString() for toggle in toggles]
+    assert keys == [row.shortcut for row in DOCKS]
+    assert ", ".join(keys) in {gesture.keys for gesture in GESTURES}
+    assert set(toggles) <= set(window.menuBar().actions()[2].menu().actions())
 
 
 def test_the_picture_can_have_all_the_room_and_give_it_back(window: Window) -> None:

@@ -93,7 +93,7 @@ def test_nothing_in_the_window_takes_a_name_for_markup(
     told = f"Saved {RICH}_segmentation.png"
     qtbot.waitUntil(lambda: window.status.note.text() == told)
     session.fail(OSError(5, "Input/output error", str(path)))
-    assert RICH in window.strip.sentence
+    assert RICH in window.message_bar.sentence
     mentioned = 0
     for label in window.findChildren(QLabel):
         mentioned += RICH in label.text()
@@ -121,12 +121,12 @@ def test_what_cannot_be_seen_in_a_name_is_marked(
     assert window.windowTitle().startswith("les ion??.png")
     session.saving.save()
     qtbot.waitUntil(lambda: window.status.note.text() == "Saved les ion??_segmentation.png")
-    assert not window.strip.sentence
+    assert not window.message_bar.sentence
     assert all(line.isprintable() for text in tips(window) for line in text.split("\n"))
     # One of bytes that are no text is refused by the folder's index.
     session.open_path(write_image(tmp_path / "two" / os.fsdecode(b"les\xffion.png"), (48, 64)))
-    qtbot.waitUntil(lambda: "les?ion.png" in window.strip.sentence)
-    assert window.strip.sentence.isprintable()
+    qtbot.waitUntil(lambda: "les?ion.png" in window.message_bar.sentence)
+    assert window.message_bar.sentence.isprintable()
 
 
 def test_a_model_is_called_what_it_is_called() -> None:
@@ -160,6 +160,6 @@ def test_a_question_shows_a_name_as_it_is(
 def test_a_long_note_is_bounded(window: Window) -> None:
     window.status.show_note("x" * 5000)
     assert len(window.status.note.text()) <= 300
-    window.strip.show_trouble("y" * 5000, "details")
-    assert len(window.strip.sentence) <= 300
+    window.message_bar.show_trouble("y" * 5000, "details")
+    assert len(window.message_bar.sentence) <= 300
     trigger(window, "help.shortcuts")
