@@ -1,4 +1,4 @@
-"""Questions are asked in the system's own dialogs, and only those that undo could not answer."""
+"""Asks the person with the system's own dialogs, only about what undo could not take back."""
 
 from __future__ import annotations
 

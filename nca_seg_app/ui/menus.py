@@ -1,4 +1,4 @@
-"""Menus, shortcuts and tool bar are the action table in Qt's form; enablement follows the state."""
+"""Makes menus, shortcuts and tool bar from the table of actions, and enables what can be done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing modal while working: what went wrong is told above the canvas until it is dismissed."""
+"""Tells above the canvas what went wrong, until it is dismissed; nothing modal while working."""
 
 from __future__ import annotations
 

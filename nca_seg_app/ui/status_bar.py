@@ -1,4 +1,4 @@
-"""The status bar says where the model runs, what is under the pointer, that this is research."""
+"""Tells where the model runs, what is under the pointer, what is saved and what goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nca_seg_app.ui.widgets.wording import duration
 MESSAGE_MS = 8000
 
 
-class Note(PlainLabel):
+class ElidedLabel(PlainLabel):
     """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class StatusBar(QStatusBar):
             "Study, Find Doubt of All Images begins and ends that."
         )
         self.export = self._label("The data set being written. File, Stop Export ends it.")
-        self.note = Note()
+        self.note = ElidedLabel()
         self.addWidget(self.note, 1)
         research_use = PlainLabel(RESEARCH_USE)
         research_use.setContentsMargins(6, 1, 8, 3)

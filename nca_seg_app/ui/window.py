@@ -1,4 +1,4 @@
-"""The window puts canvas, panels and actions together; it shows and forwards, decides nothing."""
+"""Puts canvas, panels, menus and bars together, and keeps the window's geometry."""
 
 from __future__ import annotations
 

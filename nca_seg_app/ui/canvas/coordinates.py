@@ -1,4 +1,4 @@
-"""Rows and columns of arrays meet Qt's x and y here and nowhere else."""
+"""Converts (row, column) of arrays to Qt's (x, y) and back; no other module does."""
 
 from __future__ import annotations
 

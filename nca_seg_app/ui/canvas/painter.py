@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QWidget
 from nca_seg_app.session import Session
 from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.ui.canvas import painting
-from nca_seg_app.ui.canvas.contour_index import Pieces
+from nca_seg_app.ui.canvas.contour_index import ContourIndex
 from nca_seg_app.ui.canvas.coordinates import to_path, to_point, to_window
-from nca_seg_app.ui.canvas.image_pyramid import Picture, coarser_levels
+from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid, coarser_levels
 from nca_seg_app.ui.canvas.layers import Layers
 from nca_seg_app.ui.canvas.overlay import Contour
 from nca_seg_app.ui.canvas.sketch import Sketch
@@ -39,12 +39,12 @@ class CanvasPainter(QObject):
         self._view, self._session, self._layers, self._viewport = view, session, layers, viewport
         self._document: MaskDocument | None = None
         self._backdrop: QPixmap | None = None
-        self._annotation = Pieces()
+        self._annotation = ContourIndex()
         #: The image that is being opened, in small, until it has been read.
-        self._preview: Picture | None = None
+        self._preview: ImagePyramid | None = None
         self._proposal = QPainterPath()
         self._borders: tuple[tuple[Contour, ...], QPainterPath] = (), QPainterPath()
-        self._glow: list[Pieces] = []
+        self._glow: list[ContourIndex] = []
         self._proposal_is_stale = True
         #: What of the outline, in pixels of the image, has changed since it was found.
         self._outline_rect = QRect()
@@ -65,7 +65,7 @@ class CanvasPainter(QObject):
     def adopt_image(self) -> None:
         """Begin anew with the session's image, which the viewport has taken over already."""
         self._layers.adopt_image()
-        self._annotation = Pieces()
+        self._annotation = ContourIndex()
         if self._document is not None:
             self._document.changed.disconnect(self._adopt_change)
         self._document = self._session.document
@@ -82,7 +82,7 @@ class CanvasPainter(QObject):
         self._backdrop = None
         self._view.update()
 
-    def _ask_levels(self, picture: Picture) -> None:
+    def _ask_levels(self, picture: ImagePyramid) -> None:
         """Have the picture's coarser levels made in the background."""
 
         def adopt(levels: list[QImage]) -> None:
@@ -100,7 +100,7 @@ class CanvasPainter(QObject):
 
     def _adopt_preview(self) -> None:
         pixels_hwc = self._session.opening.preview_hwc
-        self._preview = None if pixels_hwc is None else Picture(pixels_hwc)
+        self._preview = None if pixels_hwc is None else ImagePyramid(pixels_hwc)
         self._view.update()
 
     def _adopt_settings(self) -> None:
@@ -137,7 +137,7 @@ class CanvasPainter(QObject):
         wide, high = 0.2 * (right - left) + 2, 0.2 * (bottom - top) + 2
         seen = QRectF(left - wide, top - high, right - left + 2 * wide, bottom - top + 2 * high)
         window = seen.toAlignedRect().intersected(QRect(0, 0, picture.width, picture.height))
-        self._annotation = Pieces(self._layers.contours(to_window(window)))
+        self._annotation = ContourIndex(self._layers.contours(to_window(window)))
         self._view.update(self._view_rect(rect) if not rect.isEmpty() else self._view.rect())
 
     def _view_rect(self, rect: QRect) -> QRect:
@@ -176,7 +176,7 @@ class CanvasPainter(QObject):
             self._paint_layers(painter, self._layers.picture, dirty)
             self._paint_sketch(painter, sketch)
 
-    def _paint_preview(self, painter: QPainter, preview: Picture) -> None:
+    def _paint_preview(self, painter: QPainter, preview: ImagePyramid) -> None:
         size = preview.width, preview.height
         at = fitted(size, self._viewport.size, MARGIN)
         painter.fillRect(self._view.rect(), self.surround)
@@ -184,7 +184,7 @@ class CanvasPainter(QObject):
         preview.paint(painter, target, self._view.devicePixelRatioF())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
-    def _paint_layers(self, painter: QPainter, picture: Picture, dirty: QRect) -> None:
+    def _paint_layers(self, painter: QPainter, picture: ImagePyramid, dirty: QRect) -> None:
         layers, transform = self._layers, self._viewport.transform
         settings, view_state = self._session.settings, self._session.view_state
         target = transform.mapRect(QRectF(0, 0, picture.width, picture.height))
@@ -226,7 +226,7 @@ class CanvasPainter(QObject):
         proposal, borders = self._layers.proposal, self._layers.borders
         if proposal is not None and self._proposal_is_stale:
             self._proposal = to_path(proposal.contours)
-            self._glow = [Pieces(each) for each in proposal.doubtful_stretches()]
+            self._glow = [ContourIndex(each) for each in proposal.doubtful_stretches()]
             self._proposal_is_stale = False
         if borders is not self._borders[0]:
             self._borders = borders, to_path(borders)

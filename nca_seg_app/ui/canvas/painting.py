@@ -1,4 +1,4 @@
-"""Everything here is in view coordinates, so lines are two pixels wide at every magnification."""
+"""Draws lines and marks in view coordinates, two pixels wide at every magnification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the automaton's cells do, update by update, in any diffusion step of any member."""
+"""Shows the automaton's channels, update by update, in any diffusion step of any member."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nca_seg_app.services.run import FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Kind, Shown
 from nca_seg_app.ui.panels.montage import Montage, channel_scales
-from nca_seg_app.ui.panels.pca import Principal
+from nca_seg_app.ui.panels.pca import PrincipalComponents
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
 
@@ -38,7 +38,7 @@ class CellsPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._steps: list[CellStep] = []
-        self._principal: Principal | None = None
+        self._principal: PrincipalComponents | None = None
         self._moment: tuple[object, ...] = ()
         self._shown: Shown | None = None
         self._channel = -1
@@ -170,7 +170,7 @@ class CellsPanel(QWidget):
 
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
-        self._principal = Principal.of(steps, channel_scales(steps)) if steps else None
+        self._principal = PrincipalComponents.of(steps, channel_scales(steps)) if steps else None
         first = self.update_slider.maximum() == 0
         self.update_slider.setMaximum(max(0, len(steps) - 1))
         if first:

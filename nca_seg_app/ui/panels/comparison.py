@@ -1,4 +1,4 @@
-"""Before a new model is taken, one sees on pictures what it outlines otherwise than its parent."""
+"""Shows on pictures how a fine-tuned model's outlines differ from its parent's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.plaintext import shown_name
 from nca_seg_app.session import Session
-from nca_seg_app.ui.widgets.pixmaps import Refresh, outlined
+from nca_seg_app.ui.widgets.pixmaps import outlined
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL, TRUTH
-from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
 from nca_seg_app.ui.widgets.wording import compared_text
 
 PICTURE_PX = 128
@@ -26,8 +27,8 @@ class ComparisonView(QWidget):
         self._comparison = session.fine_tuning.comparison
         self.told = PlainLabel()
         self.told.setWordWrap(True)
-        model = PictureModel(self._draw, self._say, self._explain)
-        self.pictures = PictureView(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
+        model = TileModel(self._draw, self._say, self._explain)
+        self.pictures = TileList(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
         self.pictures.setAccessibleName("Images by the new model and its parent")
         self.pictures.keep_one_row()
         self.pictures.chosen.connect(self._open)

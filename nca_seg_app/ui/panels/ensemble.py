@@ -1,4 +1,4 @@
-"""The ensemble panel: every member's answer as it comes, and what all of them say together."""
+"""Shows every member's answer as it comes, and maps over all members."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Kind, Shown
 from nca_seg_app.ui.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
-from nca_seg_app.ui.panels.member_tiles import portrait
+from nca_seg_app.ui.panels.member_tiles import member_tile
 from nca_seg_app.ui.widgets.agreement import MEMBER_THRESHOLD, AgreementWatch
 from nca_seg_app.ui.widgets.histogram import DiceHistogram
-from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
-from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
 from nca_seg_app.ui.widgets.wording import doubt_text
 
 MEMBER_PX = 64
@@ -33,12 +33,12 @@ class EnsemblePanel(QWidget):
         self._put: tuple[Shown, int] | None = None
         self._painted: EnsembleResult | None = None
         self.watch = AgreementWatch(session, self)
-        members = PictureModel(self._draw_member, self._say_member, self._explain_member)
-        self.members = PictureView(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
+        members = TileModel(self._draw_member, self._say_member, self._explain_member)
+        self.members = TileList(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
         self.members.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.members.setAccessibleName("Members")
-        maps = PictureModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__)
-        self.maps = PictureView(maps, QSize(MAP_PX, MAP_PX), wrap=False)
+        maps = TileModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__)
+        self.maps = TileList(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
         self.doubt, self.level_text = PlainLabel(), PlainLabel()
@@ -183,7 +183,7 @@ class EnsemblePanel(QWidget):
         result, image, ratio = self._painted, self._session.image, self.devicePixelRatioF()
         if result is None or image is None:
             return QPixmap()
-        return portrait(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
+        return member_tile(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
 
     def _say_member(self, member: int) -> str:
         result = self._painted

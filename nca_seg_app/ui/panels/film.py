@@ -1,4 +1,4 @@
-"""The film panel: a member's way from noise to mask, one frame for each diffusion step."""
+"""Shows a member's way from noise to mask, one frame for each diffusion step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QWidget
 from nca_seg_app.services.run import Film, FilmStep
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Shown
-from nca_seg_app.ui.panels.film_controls import FilmBar
-from nca_seg_app.ui.widgets.pixmaps import Refresh, picture_of, stacked
+from nca_seg_app.ui.panels.film_controls import FilmControls
+from nca_seg_app.ui.widgets.pixmaps import picture_of, stacked
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
-from nca_seg_app.ui.widgets.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
 
 HALF_PX = 56
 GAP_PX = 2
@@ -33,14 +34,14 @@ class FilmPanel(QWidget):
         self._noisy = False
         self._follows = True
         self._shown: Shown | None = None
-        self.frames = PictureView(
-            PictureModel(self._draw, self._say, self._explain),
+        self.frames = TileList(
+            TileModel(self._draw, self._say, self._explain),
             QSize(HALF_PX, 2 * HALF_PX + GAP_PX),
             wrap=False,
         )
         self.frames.keep_one_row()
         self.frames.setAccessibleName("Diffusion steps")
-        bar = self._bar = FilmBar()
+        bar = self._bar = FilmControls()
         self.member, self.play, self.back = bar.member, bar.play, bar.back
         self.before, self.after = bar.before, bar.after
         self._timer = QTimer(self)

@@ -1,4 +1,4 @@
-"""A line of the images list tells status by shape, so that colour is never needed."""
+"""Draws a line of the images list; a shape tells its status, so that colour is never needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of images: the session's rows in the session's order, each known by its place."""
+"""Lists the session's images in the session's order for the images panel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
     return len(rows) == len(others) and all(a is b or a.path == b.path for a, b in pairs)
 
 
-class ImageModel(QAbstractListModel):
+class ImageListModel(QAbstractListModel):
     """The session's images in the order a person wants."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The images panel: what there is, how far each image is, and what is worth looking at next."""
+"""Lists the images of the folder with their status, and finds, sorts and opens them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from nca_seg_app.actions import find_action, plain_text
 from nca_seg_app.session import Session
 from nca_seg_app.state.image_order import Order
 from nca_seg_app.ui.panels.image_delegate import ImageDelegate
-from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
-from nca_seg_app.ui.widgets.pixmaps import Refresh
+from nca_seg_app.ui.panels.image_list_model import ImageListModel, Index
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 
 ORDERS: tuple[tuple[str, Order], ...] = (
     ("By name", "name"),
@@ -40,7 +40,7 @@ class ImagesPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._followed = (-1, 0)
-        self.model = ImageModel(session, self)
+        self.model = ImageListModel(session, self)
         self.list = ImageList(self.model)
         self.order = QComboBox()
         for text, order in ORDERS:
@@ -157,7 +157,7 @@ class FindField(QLineEdit):
 class ImageList(QListView):
     """Thousands of lines of one height; Return opens the line the arrow keys went to."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: ImageListModel) -> None:
         super().__init__()
         self._images = model
         self.setModel(model)

@@ -1,4 +1,4 @@
-"""The maps over all members: which there are, what they mean, and in which colours."""
+"""Draws the maps over all members, and says what they mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mask panel: what the outline measures, how it differs from the model's, and how it came."""
+"""Measures the open mask, compares it with the model's outline, and shows its history."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from engine.masks.measurements import Measurements, measure
 from engine.metrics import dice
 from engine.plaintext import one_line
 from nca_seg_app.session import Session
-from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.wording import difference, measured
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ BEGINNING = "As opened"
 
 
 @dataclass(frozen=True)
-class Beside:
+class Difference:
     """A mask beside the model's outline: their Dice, and the pixels that only one of them has."""
 
     dice: float
@@ -87,7 +87,7 @@ class MaskPanel(QWidget):
             result = None
         snapshot, image = document.snapshot(), session.image
 
-        def work() -> tuple[Measurements | None, Beside | None]:
+        def work() -> tuple[Measurements | None, Difference | None]:
             mask_hw = snapshot()
             found = measure(mask_hw)
             if result is None or found is None:
@@ -95,9 +95,9 @@ class MaskPanel(QWidget):
             model_hw = result.mask(threshold)
             added = int(np.count_nonzero(mask_hw & ~model_hw))
             removed = int(np.count_nonzero(model_hw & ~mask_hw))
-            return found, Beside(dice(mask_hw, model_hw), added, removed)
+            return found, Difference(dice(mask_hw, model_hw), added, removed)
 
-        def done(found: tuple[Measurements | None, Beside | None]) -> None:
+        def done(found: tuple[Measurements | None, Difference | None]) -> None:
             if document is self._document and image is not None:
                 numbers, beside = found
                 self.told.setText(measured(numbers, image.spacing_mm))

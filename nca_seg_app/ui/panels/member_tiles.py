@@ -1,4 +1,4 @@
-"""A member's portrait is the lesion itself with the border that this member draws around it."""
+"""Draws a member's tile: the lesion with the border that this member draws around it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def window_of(result: EnsembleResult) -> Window:
     return window[0], window[1]
 
 
-def portrait(
+def member_tile(
     image: Image, result: EnsembleResult, member: int, threshold: float, side_px: int, ratio: float
 ) -> QPixmap:
     """That member's border on the photograph, cut to `window_of()`; the longer side `side_px`."""

@@ -1,4 +1,4 @@
-"""The segment panel: a model, a few settings, a run, what came of it, and the person's decision."""
+"""Chooses a model, runs it with a few settings, and offers its result to the person."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
 from nca_seg_app.ui.widgets.agreement import AgreementWatch
 from nca_seg_app.ui.widgets.form import Form, finish_typing
-from nca_seg_app.ui.widgets.pixmaps import Refresh
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100

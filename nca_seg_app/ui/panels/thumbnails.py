@@ -1,4 +1,4 @@
-"""Thumbnails are made off the main thread, one at a time, the last one asked for first."""
+"""Makes thumbnails off the main thread, one at a time, the last one asked for first."""
 
 from __future__ import annotations
 

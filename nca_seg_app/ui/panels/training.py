@@ -1,4 +1,4 @@
-"""A model learns from the saved masks while one watches; what it learned is taken or left."""
+"""Starts a fine-tuning, shows its curves, and offers the new model to the person."""
 
 from __future__ import annotations
 

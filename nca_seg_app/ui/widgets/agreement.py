@@ -1,4 +1,4 @@
-"""How far the members agree is computed off the main thread, for the newest result only."""
+"""Computes off the main thread how far the members of the newest result agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from engine.metrics import Numbers, pairwise_dice
 from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
-from nca_seg_app.ui.widgets.pixmaps import Refresh
+from nca_seg_app.ui.widgets.refresh import Refresh
 
 #: A member outlines the cells that it holds for lesion at least this likely.
 MEMBER_THRESHOLD = 0.5

@@ -1,4 +1,4 @@
-"""A form is made from a settings dataclass alone: its fields say label, range, unit and help."""
+"""Makes a form from a settings dataclass, whose fields carry label, range, unit and help."""
 
 from __future__ import annotations
 

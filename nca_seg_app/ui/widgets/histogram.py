@@ -1,4 +1,4 @@
-"""How alike every two members are, as a small picture that is read at a glance."""
+"""Draws how much every two members overlap, as a small histogram."""
 
 from __future__ import annotations
 

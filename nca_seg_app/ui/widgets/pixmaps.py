@@ -1,17 +1,16 @@
-"""Small pictures of maps, painted only where they are seen."""
+"""Makes small pictures of maps, and of photographs with outlines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import pyqtgraph
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from engine.types import Float
 
@@ -96,29 +95,3 @@ def stacked(upper: QPixmap, lower: QPixmap, gap_px: int) -> QPixmap:
     painter.drawPixmap(0, size.height() + gap_px, lower)
     painter.end()
     return both
-
-
-class Refresh(QTimer):
-    """Calls `paint` once in the turn of the loop after `ask()`, while its panel is seen."""
-
-    def __init__(self, panel: QWidget, paint: Callable[[], None]) -> None:
-        super().__init__(panel, singleShot=True, interval=0)
-        self._panel, self._paint, self._owed = panel, paint, True
-        self.timeout.connect(self._pay)
-        panel.installEventFilter(self)
-
-    def ask(self) -> None:
-        """Something to show has changed."""
-        self._owed = True
-        if self._panel.isVisible():
-            self.start()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Show and self._owed:
-            self._pay()
-        return False
-
-    def _pay(self) -> None:
-        if self._owed:
-            self._owed = False
-            self._paint()

@@ -1,4 +1,4 @@
-"""Names are shown as they are: Qt is never left to guess whether a text is rich."""
+"""Shows names as they are: Qt is never left to guess whether a text is rich."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plot in a panel is small, still and in the window's colours."""
+"""Makes the small plots of the panels, in the window's colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A list of small pictures draws those that are seen, and tells what a person chose among them."""
+"""Shows small pictures in a row or grid; draws those that are seen, tells which is chosen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Draw = Callable[[int], QPixmap]
 Say = Callable[[int], str]
 
 
-class PictureModel(QAbstractListModel):
+class TileModel(QAbstractListModel):
     """As many pictures as `set_count` said, each drawn when it is first looked at."""
 
     def __init__(self, draw: Draw, say: Say, explain: Say, parent: QObject | None = None) -> None:
@@ -75,7 +75,7 @@ class PictureModel(QAbstractListModel):
             self.dataChanged.emit(self.index(stale), self.index(count - 1))
 
 
-class PictureDelegate(QStyledItemDelegate):
+class TileDelegate(QStyledItemDelegate):
     """A picture with its words below; what is chosen gets a frame, so its greys stay true."""
 
     def __init__(self, picture_px: QSize, parent: QObject | None = None) -> None:
@@ -113,18 +113,18 @@ class PictureDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class PictureView(QListView):
+class TileList(QListView):
     """Pictures in a row or a grid; `chosen` tells what a person clicked or went to by arrow key."""
 
     #: Place of the picture, and whether its upper half was clicked; None for an arrow key.
     chosen = Signal(int, object)
 
-    def __init__(self, model: PictureModel, picture_px: QSize, *, wrap: bool) -> None:
+    def __init__(self, model: TileModel, picture_px: QSize, *, wrap: bool) -> None:
         super().__init__()
         self.pictures = model
         model.setParent(self)
         self.setModel(model)
-        self.setItemDelegate(PictureDelegate(picture_px, self))
+        self.setItemDelegate(TileDelegate(picture_px, self))
         self.setFlow(QListView.Flow.LeftToRight)
         self.setWrapping(wrap)
         self.setResizeMode(QListView.ResizeMode.Adjust)

@@ -1,4 +1,4 @@
-"""What a run and its members say, in words that need no statistics."""
+"""Writes in plain words what a run, its members, a mask or a training say."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_a_border_is_drawn_in_full_once_it_stands_still(
     assert len(points_rc()) > 2 * len(forming_rc)
 
 
-def test_the_pointer_reads_pixel_probability_and_doubt(
+def test_the_pointer_reads_pixel_probability_and_disagreement(
     canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     said: list[str] = []
@@ -216,7 +216,7 @@ def test_the_pointer_reads_pixel_probability_and_doubt(
     assert said[-1] == "(32, 24)"
     run_model(session, qtbot)
     drag(canvas, 24.5, 32.5)
-    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    assert said[-1] == "(32, 24) · p 1.00 · disagreement 0.00"
     drag(canvas, -1.0, 32.5)
     assert said[-1] == ""
 
@@ -229,7 +229,7 @@ def test_what_is_told_of_a_pointer_that_rests_stays_true(
     drag(canvas, 24.5, 32.5)
     place = place_of(canvas, 24.5, 32.5)
     run_model(session, qtbot)
-    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    assert said[-1] == "(32, 24) · p 1.00 · disagreement 0.00"
     session.view_state.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
     assert said[-1].endswith("x_t 0.50")
     session.view_state.show(None)

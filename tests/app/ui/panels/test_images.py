@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from nca_seg_app.services.engine import ImageRow
 from nca_seg_app.state.image_order import ordered
-from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
+from nca_seg_app.ui.panels.image_list_model import ImageListModel, Index
 from nca_seg_app.ui.panels.images import ImagesPanel
 from nca_seg_app.ui.panels.thumbnails import thumbnail_of
 from tests.app.desks import PanelDesk, click
@@ -218,14 +218,14 @@ def test_what_changes_in_one_line_costs_one_line(
         os.link(desk.folder / "many_0.png", desk.folder / f"many_{number}.png")
     desk.open()
     asked: list[object] = []
-    count = ImageModel.rowCount
+    count = ImageListModel.rowCount
 
-    def note_asking(model: ImageModel, parent: Index | None = None) -> int:
+    def note_asking(model: ImageListModel, parent: Index | None = None) -> int:
         asked.append(parent)
         return count(model, parent)
 
     # Before the list is made: Qt's side keeps what it has once looked up.
-    monkeypatch.setattr(ImageModel, "rowCount", note_asking)
+    monkeypatch.setattr(ImageListModel, "rowCount", note_asking)
     panel = ImagesPanel(desk.session)
     desk.show(panel)
     panel.list.grab()
