@@ -61,8 +61,7 @@ class CellsPanel(QWidget):
         self._show_update()
 
     def _lay_out(self) -> None:
-        self._hint = PlainLabel(EMPTY)
-        self._hint.setWordWrap(True)
+        self._hint = PlainLabel(EMPTY, wraps=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._member = QSpinBox(minimum=1, maximum=1)
         self._member.setToolTip("Member of the ensemble whose run is replayed.")
@@ -78,8 +77,9 @@ class CellsPanel(QWidget):
         self._play.setCheckable(True)
         self._play.setToolTip("Run through the cell updates.")
         self.montage = Montage()
-        self._cell = PlainLabel("Click a pixel on the canvas for the curves of its cell.")
-        self._cell.setWordWrap(True)
+        self._cell = PlainLabel(
+            "Click a pixel on the canvas for the curves of its cell.", wraps=True
+        )
         self.plot = Plot("value", "cell update")
         self.plot.setFixedHeight(180)
         self.plot.hide()

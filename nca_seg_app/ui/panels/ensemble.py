@@ -33,7 +33,7 @@ class EnsemblePanel(QWidget):
         self._put: tuple[Shown, int] | None = None
         self._painted: EnsembleResult | None = None
         self.watch = AgreementWatch(session, self)
-        members = TileModel(self._draw_member, self._say_member, self._explain_member)
+        members = TileModel(self._draw_member, self._label_member, self._explain_member)
         self.members = TileList(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
         self.members.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.members.setAccessibleName("Members")
@@ -41,8 +41,7 @@ class EnsemblePanel(QWidget):
         self.maps = TileList(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
-        self.doubt, self.level_text = PlainLabel(), PlainLabel()
-        self.doubt.setWordWrap(True)
+        self.doubt, self.level_text = PlainLabel(wraps=True), PlainLabel()
         self.doubt.setToolTip("Doubt is the error to be expected, as 1 − Dice of the outline.")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(1, 100)
@@ -52,8 +51,7 @@ class EnsemblePanel(QWidget):
         self.histogram = DiceHistogram()
         self.back = QPushButton("Back to Result")
         self.back.setToolTip("Show the result on the canvas again, in place of one member or map.")
-        self._empty = PlainLabel(EMPTY)
-        self._empty.setWordWrap(True)
+        self._empty = PlainLabel(EMPTY, wraps=True)
         self._body = QWidget()
         self._lay_out()
         self._refresh = Refresh(self, self._show)
@@ -185,7 +183,7 @@ class EnsemblePanel(QWidget):
             return QPixmap()
         return member_tile(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
 
-    def _say_member(self, member: int) -> str:
+    def _label_member(self, member: int) -> str:
         result = self._painted
         return f"{member + 1}" + ("" if result is None or member < result.finished else " …")
 

@@ -35,7 +35,7 @@ class FilmPanel(QWidget):
         self._follows = True
         self._shown: Shown | None = None
         self.frames = TileList(
-            TileModel(self._draw, self._say, self._explain),
+            TileModel(self._draw, self._label, self._explain),
             QSize(HALF_PX, 2 * HALF_PX + GAP_PX),
             wrap=False,
         )
@@ -46,8 +46,7 @@ class FilmPanel(QWidget):
         self.before, self.after = bar.before, bar.after
         self._timer = QTimer(self)
         self._timer.setInterval(PLAY_MS)
-        self._empty = PlainLabel(EMPTY)
-        self._empty.setWordWrap(True)
+        self._empty = PlainLabel(EMPTY, wraps=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._lay_out()
         self._refresh = Refresh(self, self._show)
@@ -193,7 +192,7 @@ class FilmPanel(QWidget):
         clean = picture_of(step.clean_hw, HALF_PX, ratio)
         return stacked(noisy, clean, GAP_PX)
 
-    def _say(self, place: int) -> str:
+    def _label(self, place: int) -> str:
         return f"t {self._steps[place].timestep}"
 
     def _explain(self, place: int) -> str:

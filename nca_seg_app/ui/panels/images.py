@@ -50,10 +50,10 @@ class ImagesPanel(QWidget):
         )
         self.order.setCurrentIndex(self.order.findData(session.image_order.order))
         self.order.setAccessibleName("Order")
-        self.words = FindField(session.image_order.words)
-        self.words.setPlaceholderText("Find by name")
-        self.words.setClearButtonEnabled(True)
-        self.words.setToolTip(
+        self.find_field = FindField(session.image_order.words)
+        self.find_field.setPlaceholderText("Find by name")
+        self.find_field.setClearButtonEnabled(True)
+        self.find_field.setToolTip(
             "Show only images whose name contains this; Return opens the first, Esc clears."
         )
         self.reviewed = PlainLabel()
@@ -63,9 +63,9 @@ class ImagesPanel(QWidget):
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
         self.order.activated.connect(lambda: session.image_order.sort(self.order.currentData()))
-        self.words.textChanged.connect(session.image_order.find)
-        self.words.returnPressed.connect(self._open_first)
-        self.words.left.connect(self._enter_list)
+        self.find_field.textChanged.connect(session.image_order.find)
+        self.find_field.returnPressed.connect(self._open_first)
+        self.find_field.left.connect(self._enter_list)
         session.image_order.changed.connect(self._note_order)
         session.images_changed.connect(self._refresh.ask)
         session.image_changed.connect(self._refresh.ask)
@@ -74,8 +74,7 @@ class ImagesPanel(QWidget):
     def _lay_out(self) -> None:
         empty, body = QWidget(), QWidget()
         invitation = QVBoxLayout(empty)
-        words = PlainLabel("Drop images or a folder here, or try the samples.")
-        words.setWordWrap(True)
+        words = PlainLabel("Drop images or a folder here, or try the samples.", wraps=True)
         invitation.addWidget(words)
         for action_id in ("file.open_folder", "file.open", "file.open_sample"):
             action = find_action(action_id)
@@ -87,7 +86,7 @@ class ImagesPanel(QWidget):
         invitation.addStretch(1)
         layout, row = QVBoxLayout(body), QHBoxLayout()
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(self.words)
+        layout.addWidget(self.find_field)
         layout.addWidget(self.list, 1)
         row.addWidget(self.order)
         layout.addLayout(row)

@@ -27,7 +27,7 @@ BEGINNING = "As opened"
 
 @dataclass(frozen=True)
 class Difference:
-    """A mask beside the model's outline: their Dice, and the pixels that only one of them has."""
+    """How a mask differs from the model's: their Dice, and the pixels that only one of them has."""
 
     dice: float
     added_px: int
@@ -45,15 +45,17 @@ class MaskPanel(QWidget):
         #: The step that is being gone to, and the history as it was when that began.
         self._target: int | None = None
         self._steps: tuple[str, ...] = ()
-        self.told, self.beside = _words(), _words()
-        self.told.setToolTip("Numbers of the outline alone; they say nothing about the lesion.")
+        self.measurements, self.difference = PlainLabel(wraps=True), PlainLabel(wraps=True)
+        self.measurements.setToolTip(
+            "Numbers of the outline alone; they say nothing about the lesion."
+        )
         self.history = QListWidget()
         self.history.setToolTip("Click a step to go back to it, or forward; nothing is lost.")
         self.history.setAccessibleName("History")
         self.history.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.told)
-        layout.addWidget(self.beside)
+        layout.addWidget(self.measurements)
+        layout.addWidget(self.difference)
         layout.addWidget(PlainLabel("History"))
         layout.addWidget(self.history, 1)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
@@ -99,12 +101,14 @@ class MaskPanel(QWidget):
 
         def done(found: tuple[Measurements | None, Difference | None]) -> None:
             if document is self._document and image is not None:
-                numbers, beside = found
-                self.told.setText(measured(numbers, image.spacing_mm))
-                self.beside.setText(
-                    difference(beside.dice, beside.added_px, beside.removed_px) if beside else ""
+                numbers, differs = found
+                self.measurements.setText(measured(numbers, image.spacing_mm))
+                self.difference.setText(
+                    difference(differs.dice, differs.added_px, differs.removed_px)
+                    if differs
+                    else ""
                 )
-                self.beside.setVisible(beside is not None)
+                self.difference.setVisible(differs is not None)
             end()
 
         def failed(error: BaseException) -> None:
@@ -156,9 +160,3 @@ class MaskPanel(QWidget):
         (document.undo if target < before else document.redo)()
         if document.place != before:
             QTimer.singleShot(0, self, self._move)
-
-
-def _words() -> PlainLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    return label

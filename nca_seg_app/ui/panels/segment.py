@@ -26,7 +26,7 @@ from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
-WORDS_LINES = 3
+SUMMARY_LINES = 3
 
 
 class SegmentPanel(QWidget):
@@ -42,10 +42,10 @@ class SegmentPanel(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.models.setAccessibleName("Model")
-        self.figures, self.words = _words(), _words()
+        self.figures, self.summary = PlainLabel(wraps=True), PlainLabel(wraps=True)
         # So that nothing below it moves when a run begins or its first scores come.
-        self.words.setMinimumHeight(WORDS_LINES * self.words.fontMetrics().lineSpacing())
-        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.summary.setMinimumHeight(SUMMARY_LINES * self.summary.fontMetrics().lineSpacing())
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
         self.progress = QProgressBar()
         self.progress.setToolTip(
@@ -82,7 +82,7 @@ class SegmentPanel(QWidget):
             controls.addWidget(self._button(action_id))
         layout.addLayout(controls)
         layout.addWidget(self.progress)
-        layout.addWidget(self.words)
+        layout.addWidget(self.summary)
         sliders = QGridLayout()
         rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
@@ -140,8 +140,8 @@ class SegmentPanel(QWidget):
         run.result_changed.connect(self._refresh.ask)
         for signal in (run.running_changed, session.state_changed, session.model_changed):
             signal.connect(self._refresh.ask)
-        self._watch.changed.connect(self._show_words)
-        run.threshold_changed.connect(self._show_words)
+        self._watch.changed.connect(self._show_summary)
+        run.threshold_changed.connect(self._show_summary)
 
     def _show_models(self) -> None:
         session, chosen = self._session, self._session.model
@@ -189,9 +189,9 @@ class SegmentPanel(QWidget):
         self.progress.setFormat(words)
         self.progress.setTextVisible(total > 0)
         self.progress.setUpdatesEnabled(True)
-        self._show_words()
+        self._show_summary()
 
-    def _show_words(self) -> None:
+    def _show_summary(self) -> None:
         run, state, image = self._session.segmentation, self._session.state, self._session.image
         newest = self._watch.newest
         if image is None:
@@ -208,7 +208,7 @@ class SegmentPanel(QWidget):
             words = "Press Segment: the model outlines the lesion several times over."
         else:
             words = ""
-        self.words.setText(words)
+        self.summary.setText(words)
 
     @property
     def _loading(self) -> bool:
@@ -217,12 +217,6 @@ class SegmentPanel(QWidget):
         return (
             run is not None and waits and not session.model_library.shelf.has(run.model, run.device)
         )
-
-
-def _words() -> PlainLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    return label
 
 
 def _slider(name: str, tip: str) -> tuple[QSlider, PlainLabel]:

@@ -56,8 +56,7 @@ class TrainingPanel(QWidget):
         self._show_curve()
 
     def _lay_out(self) -> None:
-        self._source = PlainLabel()
-        self._source.setWordWrap(True)
+        self._source = PlainLabel(wraps=True)
         self._form = Form(self._session.settings.learn, FIELDS)
         self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
         self._pause = _button("Pause", "Hold the training, or let it go on.")
@@ -87,8 +86,7 @@ class TrainingPanel(QWidget):
     def _decision(self) -> QWidget:
         self.offer = QFrame()
         self.offer.setFrameShape(QFrame.Shape.StyledPanel)
-        self.offer_text = PlainLabel()
-        self.offer_text.setWordWrap(True)
+        self.offer_text = PlainLabel(wraps=True)
         self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
         self.comparison = ComparisonView(self._session)

@@ -107,8 +107,7 @@ class Form(QWidget):
                 editor.setToolTip(each.metadata["help"])
                 layout.addRow(each.metadata["label"], editor)
                 layout.labelForField(editor).setToolTip(each.metadata["help"])
-        self._problem = PlainLabel(parent=self)
-        self._problem.setWordWrap(True)
+        self._problem = PlainLabel(parent=self, wraps=True)
         self._problem.hide()
         layout.addRow(self._problem)
 

@@ -29,15 +29,27 @@ from nca_seg_app.ui.widgets.plain_text import tip
 MARGIN_PX = 4
 Index = QModelIndex | QPersistentModelIndex
 Draw = Callable[[int], QPixmap]
-Say = Callable[[int], str]
+Tell = Callable[[int], str]
 
 
 class TileModel(QAbstractListModel):
-    """As many pictures as `set_count` said, each drawn when it is first looked at."""
+    """As many pictures as `set_count` said, each drawn when it is first looked at.
 
-    def __init__(self, draw: Draw, say: Say, explain: Say, parent: QObject | None = None) -> None:
+    Parameters
+    ----------
+    draw
+        Gives the picture at a place.
+    label
+        Gives the words below it.
+    explain
+        Gives its tool tip, which a screen reader reads as well.
+    """
+
+    def __init__(
+        self, draw: Draw, label: Tell, explain: Tell, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self._draw, self._say, self._explain = draw, say, explain
+        self._draw, self._label, self._explain = draw, label, explain
         self._pictures: dict[int, QPixmap] = {}
         self._count = 0
 
@@ -51,7 +63,7 @@ class TileModel(QAbstractListModel):
                 self._pictures[row] = self._draw(row)
             return self._pictures[row]
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._say(row)
+            return self._label(row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return tip(self._explain(row))
         if role == Qt.ItemDataRole.AccessibleTextRole:

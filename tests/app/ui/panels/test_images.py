@@ -88,12 +88,12 @@ def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
     desk.session.set_row(desk.folder / "c.png", doubt=0.9)
-    panel.words.setText("C.PN")
+    panel.find_field.setText("C.PN")
     assert desk.session.image_order.places == [2]
-    panel.words.clear()
+    panel.find_field.clear()
     assert desk.session.image_order.places == [0, 1, 2]
     choose_order(panel, 1)
-    panel.words.setText("PN")
+    panel.find_field.setText("PN")
     assert desk.session.image_order.places == [2, 0, 1]
 
 
@@ -119,20 +119,20 @@ def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
 
 def test_escape_clears_the_words(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.qtbot.keyClicks(panel.words, "b.p")
+    desk.qtbot.keyClicks(panel.find_field, "b.p")
     assert desk.session.image_order.places == [1]
-    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Escape)
-    assert panel.words.text() == ""
+    desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Escape)
+    assert panel.find_field.text() == ""
     assert desk.session.image_order.places == [0, 1, 2]
 
 
 def test_return_opens_the_first_image_found_and_down_enters_the_list(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.qtbot.keyClicks(panel.words, "c.p")
+    desk.qtbot.keyClicks(panel.find_field, "c.p")
     with desk.qtbot.waitSignal(desk.session.image_changed):
-        desk.qtbot.keyClick(panel.words, Qt.Key.Key_Return)
+        desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Return)
     assert desk.session.path == desk.folder / "c.png"
-    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Down)
+    desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Down)
     desk.qtbot.waitUntil(panel.list.hasFocus)
     assert panel.list.currentIndex().row() == 0
 

@@ -75,12 +75,12 @@ def test_the_threshold_is_live_and_scores_follow(desk: PanelDesk) -> None:
     panel = SegmentPanel(desk.session)
     desk.show(panel)
     desk.segment()
-    desk.qtbot.waitUntil(lambda: "Members agree" in panel.words.text())
-    before = panel.words.text()
+    desk.qtbot.waitUntil(lambda: "Members agree" in panel.summary.text())
+    before = panel.summary.text()
     with desk.qtbot.waitSignal(desk.session.segmentation.threshold_changed):
         panel.threshold.setValue(95)
     assert desk.session.settings.threshold == pytest.approx(0.95)
-    desk.qtbot.waitUntil(lambda: panel.words.text() != before)
+    desk.qtbot.waitUntil(lambda: panel.summary.text() != before)
 
 
 def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
@@ -108,7 +108,7 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     session.refresh_models()
     qtbot.waitUntil(lambda: session.model is not None)
     session.segmentation.segment()
-    qtbot.waitUntil(lambda: panel.words.text().startswith("Loading"))
+    qtbot.waitUntil(lambda: panel.summary.text().startswith("Loading"))
     loads.set()
     model.gate.set()
     qtbot.waitUntil(lambda: not session.segmentation.running)
@@ -116,7 +116,7 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     session.segmentation.segment()
     qtbot.waitUntil(lambda: panel.progress.value() == 0)
     assert session.segmentation.running
-    qtbot.waitUntil(lambda: (panel.words.text(), panel.progress.maximum()) == ("", 1))
+    qtbot.waitUntil(lambda: (panel.summary.text(), panel.progress.maximum()) == ("", 1))
     model.gate.set()
     qtbot.waitUntil(lambda: not session.segmentation.running)
     session.close()
