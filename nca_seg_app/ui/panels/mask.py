@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QTimer
@@ -13,12 +12,10 @@ from engine.masks.measurements import Measurements, measure
 from engine.metrics import dice
 from engine.plaintext import one_line
 from nca_seg_app.session import Session
+from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.wording import difference, measured
-
-if TYPE_CHECKING:
-    from nca_seg_app.state.document import MaskDocument
 
 #: A mask that is being drawn is not measured at every move.
 REST_MS = 200
