@@ -33,7 +33,7 @@ class ElidedLabel(PlainLabel):
 
 
 class StatusBar(QStatusBar):
-    """Device and precision, model, pointer, doubt, time of saving; messages for a while."""
+    """Device, model, pointer, expected error, time of saving, lookahead; messages for a while."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,12 +41,14 @@ class StatusBar(QStatusBar):
         self.setSizeGripEnabled(False)
         self.device = self._label("Where the model runs, and with which precision.")
         self.model = self._label("The model that the next run uses.")
-        self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
-        self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
+        self.pointer = self._label(
+            "What is under the pointer: column and row, probability, disagreement of the members."
+        )
+        self.expected_error = self._label("1 − Dice to be expected of the newest result.")
         self.saved = self._label("")
         self.lookahead = self._label(
             "The next image, or all of them, segmented before you ask for it. "
-            "Study, Find Doubt of All Images begins and ends that."
+            "Study, Find Expected Errors of All Images begins and ends that."
         )
         self.export = self._label("The data set being written. File, Stop Export ends it.")
         self.note = ElidedLabel()
@@ -59,7 +61,7 @@ class StatusBar(QStatusBar):
         session.message.connect(self.show_note)
         session.saving.saved.connect(self._show_saved)
         session.image_changed.connect(self._show_image)
-        session.images_changed.connect(self._show_doubt)
+        session.images_changed.connect(self._show_expected_error)
         session.model_changed.connect(self._show_model)
         session.lookahead.changed.connect(self._show_lookahead)
         session.export.progress_changed.connect(self._show_export)
@@ -96,11 +98,11 @@ class StatusBar(QStatusBar):
     def _show_image(self) -> None:
         self.saved.clear()
         self.pointer.clear()
-        self._show_doubt()
+        self._show_expected_error()
 
-    def _show_doubt(self) -> None:
-        doubt = self._session.row.doubt if self._session.row is not None else None
-        self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
+    def _show_expected_error(self) -> None:
+        error = self._session.row.doubt if self._session.row is not None else None
+        self.expected_error.setText(f"expected error {error:.2f}" if error is not None else "")
 
     def _show_lookahead(self) -> None:
         lookahead = self._session.lookahead
@@ -111,7 +113,7 @@ class StatusBar(QStatusBar):
         )
         if lookahead.surveys:
             (done, total), left_s = lookahead.progress, lookahead.seconds_left
-            text = f"doubt of {done:,} of {total:,} new images"
+            text = f"expected errors of {done:,} of {total:,} new images"
             text += f" · {duration(left_s)} left" if left_s is not None else ""
         self.lookahead.setText(text)
 

@@ -17,7 +17,7 @@ from nca_seg_app.ui.widgets.histogram import DiceHistogram
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
-from nca_seg_app.ui.widgets.wording import doubt_text
+from nca_seg_app.ui.widgets.wording import expected_error_text
 
 MEMBER_PX = 64
 EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \
@@ -25,7 +25,7 @@ Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
 
 
 class EnsemblePanel(QWidget):
-    """Members, maps over all members, the doubt, and how alike every two members are."""
+    """Members, maps over all members, the expected error, and the overlap of every two members."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,8 +41,8 @@ class EnsemblePanel(QWidget):
         self.maps = TileList(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
-        self.doubt, self.level_text = PlainLabel(wraps=True), PlainLabel()
-        self.doubt.setToolTip("Doubt is the error to be expected, as 1 − Dice of the outline.")
+        self.expected_error, self.level_text = PlainLabel(wraps=True), PlainLabel()
+        self.expected_error.setToolTip("1 − Dice to be expected of the outline.")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(1, 100)
         self.level.setValue(90)
@@ -83,7 +83,7 @@ class EnsemblePanel(QWidget):
         row.addWidget(self.level, 1)
         row.addWidget(self.level_text)
         body.addLayout(row)
-        body.addWidget(self.doubt)
+        body.addWidget(self.expected_error)
         body.addWidget(self.histogram)
         body.addWidget(self.back)
 
@@ -136,7 +136,7 @@ class EnsemblePanel(QWidget):
                 self._put_member(self._placed)
         self._note_shown()
         self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0))
-        self.doubt.setText(doubt_text(newest))
+        self.expected_error.setText(expected_error_text(newest))
 
     def _note_shown(self) -> None:
         self.back.setEnabled(self._session.view_state.shown is not None)

@@ -14,7 +14,7 @@ from nca_seg_app.ui.panels.image_list_model import (
     THUMBNAIL_PX,
     Index,
     describe,
-    doubt_of,
+    short_error,
 )
 
 GAP_PX = 6
@@ -64,7 +64,7 @@ class ImageDelegate(QStyledItemDelegate):
         room_px, said = lower.width() - MARK_PX - GAP_PX, describe(row)
         if row.doubt is not None and painter.fontMetrics().horizontalAdvance(said) > room_px:
             # The mark tells the status already; half a number would tell nothing.
-            said = doubt_of(row)
+            said = short_error(row)
         said = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, room_px)
         painter.drawText(lower.adjusted(MARK_PX + GAP_PX, 2, 0, 0), left, said)
         painter.restore()

@@ -21,14 +21,14 @@ OPEN_ROLE = ROW_ROLE + 1
 
 
 def describe(row: ImageRow) -> str:
-    """Status and doubt in words."""
+    """Status and expected error in words."""
     words = row.status if row.readable else "cannot be read"
-    return words if row.doubt is None else f"{words} · {doubt_of(row)}"
+    return words if row.doubt is None else f"{words} · expected error {row.doubt:.2f}"
 
 
-def doubt_of(row: ImageRow) -> str:
-    """The doubt in words; empty where none is known."""
-    return "" if row.doubt is None else f"doubt {row.doubt:.2f}"
+def short_error(row: ImageRow) -> str:
+    """The expected error where there is little room; empty where none is known."""
+    return "" if row.doubt is None else f"exp. error {row.doubt:.2f}"
 
 
 def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:

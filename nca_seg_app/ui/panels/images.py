@@ -28,7 +28,7 @@ from nca_seg_app.ui.widgets.refresh import Refresh
 
 ORDERS: tuple[tuple[str, Order], ...] = (
     ("By name", "name"),
-    ("Most doubt first", "doubt"),
+    ("By expected error", "doubt"),
     ("To do first", "status"),
 )
 

@@ -25,7 +25,7 @@ class Agreement:
 
     `mean_hw` and `share_hw` (of members that outline the cell) lie in [0, 1], `variance_hw` in
     [0, 0.25], `entropy_hw` of the mean in [0, 1] bit. `dice` holds one overlap for each pair;
-    `doubt` is the result's.
+    `expected_error` is the result's.
     """
 
     result: EnsembleResult
@@ -34,7 +34,7 @@ class Agreement:
     entropy_hw: Float
     share_hw: Float
     dice: Numbers
-    doubt: float
+    expected_error: float
 
     def outlined(self, threshold: float) -> float:
         """Share of the image that the proposal outlines at `threshold`, in [0, 1]."""

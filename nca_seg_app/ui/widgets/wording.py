@@ -67,21 +67,20 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
         return "Nothing is outlined at this threshold. Move it to the left."
     if members < 2:
         return f"{area}\nOne member only: how sure it is cannot be told."
-    return (
-        f"Members agree on {100 * agreed:.0f} % of their area\n"
-        f"{area}\nDoubt {agreement.doubt:.2f} (0: {members} members sure and alike)"
-    )
+    error = f"Expected error {agreement.expected_error:.2f} (0: all sure and alike)"
+    return f"Members agree on {100 * agreed:.0f} % of their area\n{area}\n{error}"
 
 
-def doubt_text(agreement: Agreement | None) -> str:
-    """The doubt of an ensemble, and what it is made of."""
+def expected_error_text(agreement: Agreement | None) -> str:
+    """The expected error of an ensemble, and how far its members overlap."""
     if agreement is None:
         return ""
+    error = f"Expected error {agreement.expected_error:.2f}"
     if not agreement.dice.size:
-        return f"Doubt {agreement.doubt:.2f}. One member only: draw more to see where they differ."
+        return f"{error}. One member only: draw more to see where they differ."
     return (
-        f"Doubt {agreement.doubt:.2f}: two members share {100 * agreement.dice.mean():.0f} % "
-        f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
+        f"{error}: two members share {100 * agreement.dice.mean():.0f} % of their "
+        f"area on average, {100 * agreement.dice.min():.0f} % at worst."
     )
 
 

@@ -74,7 +74,7 @@ def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None
     user.model.holds_at = 0
     survey(user)
     user.until(lambda: user.model.at_once == 1)
-    assert status.lookahead.text().startswith("doubt of 0 of 4 new images")
+    assert status.lookahead.text().startswith("expected errors of 0 of 4 new images")
     survey(user)
     assert not user.session.lookahead.surveys
     assert status.lookahead.text() == ""

@@ -1,4 +1,4 @@
-"""Law: picture, outline and doubt lie where image, mask and variance are."""
+"""Law: picture, outline and disagreement lie where image, mask and variance are."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
     desk.session.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
     desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
     said = panel.model.index(1).data(Qt.ItemDataRole.AccessibleTextRole)
-    assert said == "b, reviewed · doubt 0.25"
+    assert said == "b, reviewed · expected error 0.25"
 
 
 def test_orders() -> None:
