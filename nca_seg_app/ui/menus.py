@@ -25,7 +25,7 @@ UNDO_AND_REDO = {"edit.undo": "undo_text", "edit.redo": "redo_text"}
 
 
 class Commands(QObject):
-    """A QAction for each row of the table, in step with the session."""
+    """Makes a QAction for each row of the table, and keeps it in step with the session."""
 
     #: A command raised what nobody foresaw; carries the exception.
     broke = Signal(object)

@@ -22,7 +22,7 @@ DETAILS_HEIGHT_PX = 160
 
 
 class MessageBar(QFrame):
-    """The newest trouble in a sentence; the details of all since the last dismissal to copy."""
+    """Shows the newest trouble in a sentence, and the details of all since the last dismissal."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -18,7 +18,7 @@ MESSAGE_MS = 8000
 
 
 class ElidedLabel(PlainLabel):
-    """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
+    """Cuts its sentence with an ellipsis where there is no room; the window does not grow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ElidedLabel(PlainLabel):
 
 
 class StatusBar(QStatusBar):
-    """Device, model, pointer, expected error, time of saving, lookahead; messages for a while."""
+    """Shows device, model, pointer, expected error, saving and lookahead; messages for a while."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

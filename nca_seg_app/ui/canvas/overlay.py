@@ -52,7 +52,7 @@ _INFERNO = np.array(
 
 
 class Tint:
-    """The inside of the mask as a colour table over one bit a pixel, kept up piece by piece."""
+    """Holds the inside of the mask, one bit a pixel, as an image with a colour table."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         """The tint of an empty mask of `shape` (height, width)."""

@@ -32,7 +32,10 @@ CURVES = ("noise", "R", "G", "B", "x_t")
 
 
 class CellsPanel(QWidget):
-    """Channels as a montage, with sliders for diffusion step and cell update, and curves."""
+    """Shows channels as a montage, with sliders for diffusion step and cell update, and curves.
+
+    The moment that is shown is replayed from the film; a click on a channel puts it on the canvas.
+    """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -25,7 +25,7 @@ Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
 
 
 class EnsemblePanel(QWidget):
-    """Members, maps over all members, the expected error, and the overlap of every two members."""
+    """Shows members, maps over all of them, the expected error and how much members overlap."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,7 +59,7 @@ class EnsemblePanel(QWidget):
         self._show()
 
     def menu_for(self, member: int) -> QMenu:
-        """What can be done with one member; the caller shows it."""
+        """The menu of what can be done with one member; the caller shows it."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction("Show on Canvas", lambda: self._put_member(member))

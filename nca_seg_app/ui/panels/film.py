@@ -24,7 +24,7 @@ EMPTY = "Here a mask forms out of noise, step by step. Press Segment (Ctrl+R), t
 
 
 class FilmPanel(QWidget):
-    """The frames of one member; the framed one is what the canvas shows."""
+    """Shows the frames of one member; the one with a frame around it is on the canvas."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -9,7 +9,7 @@ from nca_seg_app.ui.widgets.plain_text import PlainLabel
 
 
 class FilmControls(QWidget):
-    """Member, frame before, play, next frame, and the way back to the result."""
+    """Holds the member, the buttons that go through its film, and the one back to the result."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

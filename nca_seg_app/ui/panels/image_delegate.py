@@ -22,7 +22,7 @@ MARK_PX = 12
 
 
 class ImageDelegate(QStyledItemDelegate):
-    """A line of the list: thumbnail, name, and a mark of another shape for each status."""
+    """Draws thumbnail, name, and a mark of another shape for each status."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(4 * THUMBNAIL_PX, THUMBNAIL_PX + GAP_PX)
@@ -71,7 +71,7 @@ class ImageDelegate(QStyledItemDelegate):
 
 
 def draw_mark(painter: QPainter, area: QRectF, status: Status, ink: QColor) -> None:
-    """Ring (new), half-filled ring (draft), disc (saved) or tick (reviewed)."""
+    """Draw a ring (new), half-filled ring (draft), disc (saved) or tick (reviewed)."""
     painter.setPen(QPen(ink, 1.5))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     inner = area.adjusted(1, 1, -1, -1)

@@ -34,7 +34,7 @@ ORDERS: tuple[tuple[str, Order], ...] = (
 
 
 class ImagesPanel(QWidget):
-    """The images of the folder; a click opens one."""
+    """Lists the images of the folder; a click opens one."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -139,7 +139,7 @@ class ImagesPanel(QWidget):
 
 
 class FindField(QLineEdit):
-    """Words to find images by; Esc clears them, Down leaves for what was found."""
+    """Takes words to find images by; Esc clears them, Down goes to the list."""
 
     #: The keyboard is to go to what was found.
     left = Signal()
@@ -154,7 +154,7 @@ class FindField(QLineEdit):
 
 
 class ImageList(QListView):
-    """Thousands of lines of one height; Return opens the line the arrow keys went to."""
+    """Shows thousands of lines of one height; Return opens the one the arrow keys went to."""
 
     def __init__(self, model: ImageListModel) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ class Difference:
 
 
 class MaskPanel(QWidget):
-    """Measurements of the open mask, and its history; a step of it can be gone back to."""
+    """Shows measurements of the open mask and its history; a click goes back to a step."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

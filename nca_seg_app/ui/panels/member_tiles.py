@@ -22,7 +22,7 @@ Window = tuple[slice, slice]
 def window_of(result: EnsembleResult) -> Window:
     """Rows and columns of the grid that hold what the members outline, once all have ended.
 
-    The whole grid before, so that the portraits stay as they are while others join them.
+    The whole grid before, so that the tiles stay as they are while others join them.
     """
     rows, columns = result.frame.grid_shape
     if result.done < result.total:
@@ -40,7 +40,19 @@ def window_of(result: EnsembleResult) -> Window:
 def member_tile(
     image: Image, result: EnsembleResult, member: int, threshold: float, side_px: int, ratio: float
 ) -> QPixmap:
-    """That member's border on the photograph, cut to `window_of()`; the longer side `side_px`."""
+    """A member's border on the photograph, cut to what the members outline.
+
+    Parameters
+    ----------
+    image, result
+        The photograph and the answers to it.
+    member
+        Whose border is drawn, counted from 0.
+    threshold
+        Probability, 0 to 1, from which the member outlines a cell.
+    side_px, ratio
+        The longer side of the picture, and the pixels of the screen for each of it.
+    """
     cell = np.array([image.height, image.width]) / result.frame.grid_shape
     window = window_of(result)
     (top, left), (bottom, right) = (

@@ -45,7 +45,7 @@ def signed_colours() -> NDArray[np.uint8]:
 
 
 class Montage(QWidget):
-    """A named tile for each channel, one for the cells that fired, one for all as colours."""
+    """Shows a tile for each channel, one for the cells that fired, one for all as colours."""
 
     #: The number of the channel clicked; the number of channels stands for the firing mask, and
     #: one more for all channels as colours.

@@ -30,7 +30,7 @@ SUMMARY_LINES = 3
 
 
 class SegmentPanel(QWidget):
-    """Everything that starts, follows and ends a segmentation."""
+    """Starts, follows and ends a segmentation, and says what came of it."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -39,7 +39,7 @@ def _within(size: QSize, side_px: int) -> QSize:
 
 
 class Thumbnails(QObject):
-    """The newest thumbnails; `get` gives one or asks for it, `made` tells when it is there."""
+    """Keeps the newest thumbnails; `get` gives one or asks for it, `made` follows."""
 
     made = Signal(object)
 

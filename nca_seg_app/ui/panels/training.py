@@ -32,7 +32,7 @@ SMOOTHED_SHARE = 0.05
 
 
 class TrainingPanel(QWidget):
-    """What is learned from, how, the live curves, and the decision about the new model."""
+    """Shows what a model learns from, with which settings, its curves, and what it became."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

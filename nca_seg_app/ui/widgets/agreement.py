@@ -21,7 +21,7 @@ MOST_MEMBERS, SOME_MEMBERS = 0.9, 0.1
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What the members of `result` say together, on the grid.
+    """Holds what the members of `result` say together, on the grid.
 
     `mean_hw` and `share_hw` (of members that outline the cell) lie in [0, 1], `variance_hw` in
     [0, 0.25], `entropy_hw` of the mean in [0, 1] bit. `dice` holds one overlap for each pair;

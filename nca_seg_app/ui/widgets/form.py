@@ -40,10 +40,10 @@ def finish_typing() -> None:
 
 
 class FieldKeys(QObject):
-    """Keys that mean something in a field do not start a command of the window as well.
+    """Keeps keys that mean something in a field from starting a command of the window as well.
 
-    Qt sees to letters and digits by itself; Space belongs to buttons, too, and to no number. Return
-    ends typing, and the keyboard is `home`'s again.
+    Qt sees to letters and digits by itself. Space is left to buttons, and kept from numbers. Return
+    ends typing, and gives the keyboard to `home` again.
     """
 
     def __init__(self, window: QWidget, home: QWidget) -> None:
@@ -80,7 +80,7 @@ class FieldKeys(QObject):
 
 
 class Form(QWidget):
-    """A row for each setting; `value()` is always one that its dataclass accepts.
+    """Shows a row for each setting; `value()` is always one that its dataclass accepts.
 
     Fields without a label, and those not in `only` where that is given, keep their value and have
     no row.

@@ -37,7 +37,17 @@ def picture_of(
     low: float = 0.0,
     high: float = 1.0,
 ) -> QPixmap:
-    """The map as a picture whose longer side is `side_px`; `low` and `high` end the colours."""
+    """The map as a small picture.
+
+    Parameters
+    ----------
+    map_hw
+        Any grid; what is not a number is shown as `low`.
+    side_px, ratio
+        The longer side of the picture, and the pixels of the screen for each of it.
+    colours, low, high
+        The colour table, and the values at its two ends.
+    """
     pixels = max(1, round(side_px * ratio))
     # Thinned out before it is converted: a thumbnail must not cost what the whole map costs.
     stride = max(1, max(map_hw.shape) // (2 * pixels))
@@ -62,7 +72,10 @@ def picture_of(
 def outlined(
     pixels_hwc: NDArray[np.uint8], lines: Sequence[Line], side_px: int, ratio: float
 ) -> QPixmap:
-    """A photograph whose longer side is `side_px`, uint8 (rows, columns, 3), with outlines."""
+    """A photograph, uint8 (rows, columns, 3), with outlines, as a picture.
+
+    `side_px` is the longer side of the picture, `ratio` the pixels of the screen for each of it.
+    """
     rows, columns, _ = pixels_hwc.shape
     scale = side_px * ratio / max(rows, columns)
     image = QImage(pixels_hwc.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888)

@@ -18,7 +18,7 @@ class Refresh(QTimer):
         panel.installEventFilter(self)
 
     def ask(self) -> None:
-        """Something to show has changed."""
+        """Have `paint` called: something to show has changed."""
         self._owed = True
         if self._panel.isVisible():
             self.start()

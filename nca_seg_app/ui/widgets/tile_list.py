@@ -33,7 +33,7 @@ Tell = Callable[[int], str]
 
 
 class TileModel(QAbstractListModel):
-    """As many pictures as `set_count` said, each drawn when it is first looked at.
+    """Gives as many pictures as `set_count` said, each drawn when it is first looked at.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class TileModel(QAbstractListModel):
         return None
 
     def set_count(self, count: int, stale: int = 0) -> None:
-        """There are `count` pictures now; those from place `stale` on are other ones."""
+        """Show `count` pictures; those from place `stale` on are drawn anew."""
         for row in [row for row in self._pictures if row >= stale]:
             del self._pictures[row]
         if count > self._count:
@@ -88,7 +88,7 @@ class TileModel(QAbstractListModel):
 
 
 class TileDelegate(QStyledItemDelegate):
-    """A picture with its words below; what is chosen gets a frame, so its greys stay true."""
+    """Draws a picture with its words below; the chosen one gets a frame, so its greys stay true."""
 
     def __init__(self, picture_px: QSize, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -126,7 +126,7 @@ class TileDelegate(QStyledItemDelegate):
 
 
 class TileList(QListView):
-    """Pictures in a row or a grid; `chosen` tells what a person clicked or went to by arrow key."""
+    """Shows pictures in a row or a grid; `chosen` tells what was clicked or reached by key."""
 
     #: Place of the picture, and whether its upper half was clicked; None for an arrow key.
     chosen = Signal(int, object)
@@ -183,7 +183,7 @@ class TileList(QListView):
             self.select(-1)
 
     def keep_one_row(self) -> None:
-        """Be just as high as one row of pictures and its scroll bar."""
+        """Fix the height to one row of pictures and its scroll bar."""
         hint = self.itemDelegate().sizeHint(QStyleOptionViewItem(), QModelIndex())
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         self.setFixedHeight(hint.height() + bar + MARGIN_PX)

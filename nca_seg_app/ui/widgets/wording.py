@@ -56,7 +56,11 @@ def progress_text(
 
 
 def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> str:
-    """What the members say together, in plain words."""
+    """What the members say together: agreement, outlined share, expected error; a line each.
+
+    `threshold` is the probability, 0 to 1, from which a cell is outlined; `spacing_mm` the side of
+    a pixel, or None where it is not known.
+    """
     share, members = agreement.outlined(threshold), len(agreement.result.members_nhw)
     frame = agreement.result.frame
     area = f"Outlined: {100 * share:.1f} % of the image"
