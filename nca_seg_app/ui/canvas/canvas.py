@@ -62,7 +62,7 @@ class Canvas(QWidget):
 
     def _connect(self) -> None:
         session, view_state = self._session, self._session.view_state
-        session.image_changed.connect(self._adopt_image)
+        session.workspace.image_changed.connect(self._adopt_image)
         view_state.fit_requested.connect(self.viewport.fit)
         view_state.actual_size_requested.connect(self.viewport.show_actual_size)
         view_state.zoom_requested.connect(self.viewport.zoom_by)
@@ -70,10 +70,10 @@ class Canvas(QWidget):
         self._painter.maps_changed.connect(self._doubtful_places.start_over)
         self._painter.maps_changed.connect(self.input.tell_pointed)
         self.input.pointed.connect(self.pointed)
-        self._empty.linkActivated.connect(lambda _link: session.open_sample())
+        self._empty.linkActivated.connect(lambda _link: session.opening.open_sample())
 
     def _adopt_image(self) -> None:
-        image = self._session.image
+        image = self._session.workspace.image
         self.viewport.set_image((image.width, image.height) if image is not None else None)
         self._painter.adopt_image()
         self.input.adopt_image()
@@ -116,4 +116,4 @@ class Canvas(QWidget):
         self._set_dropping(False)
         if paths := dropped_paths(event):
             event.acceptProposedAction()
-            self._session.open_path(paths)
+            self._session.opening.open_path(paths)

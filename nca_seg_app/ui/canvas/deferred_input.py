@@ -96,7 +96,7 @@ class DeferredInput(QObject):
         self._waiting: Waiting | None = None
         #: The state of the document once a proposal was accepted for what is drawn now.
         self._accepted_for: object = None
-        session.segmentation.given_up.connect(self.forget)
+        session.proposal.given_up.connect(self.forget)
 
     @property
     def holds(self) -> bool:
@@ -133,7 +133,7 @@ class DeferredInput(QObject):
         self.ended.emit()
 
     def _note_accepted(self, waiting: Waiting) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         accepted = waiting.corrects and document is not None
         self._accepted_for = document.state if accepted and document is not None else None
         if waiting is self._waiting:
@@ -143,7 +143,7 @@ class DeferredInput(QObject):
             self._undo_accepting()
 
     def _undo_accepting(self) -> None:
-        document, state = self._session.document, self._accepted_for
+        document, state = self._session.workspace.document, self._accepted_for
         if document is not None and state is not None and document.state is state:
             document.undo()
         self._accepted_for = None

@@ -31,11 +31,11 @@ class DoubtfulPlaces:
             return
         places = proposal.doubtful_places(APART_SHARE * min(size))
         if not places:
-            self._session.message.emit("The members agree everywhere along the border.")
+            self._session.context.message.emit("The members agree everywhere along the border.")
             return
         self._shown = (self._shown + 1) % len(places)
         self._viewport.show_around(to_point(*places[self._shown]), VIEW_SHARE * min(size))
-        self._session.message.emit(
+        self._session.context.message.emit(
             f"Doubtful stretch {self._shown + 1} of {len(places)}: the brush corrects it."
         )
         self._session.view_state.choose_tool("brush")

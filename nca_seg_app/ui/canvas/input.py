@@ -90,7 +90,7 @@ class CanvasInput(QObject):
         viewport.changed.connect(self._adopt_cursor)
         session.view_state.tool_changed.connect(self._adopt_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
-        session.settings_changed.connect(self._adopt_cursor)
+        session.context.settings_changed.connect(self._adopt_cursor)
 
     @property
     def tool(self) -> DrawingTool | None:
@@ -360,7 +360,7 @@ class CanvasInput(QObject):
 
     @property
     def _footprint_radius(self) -> float:
-        return self._session.settings.brush_radius_px * self._viewport.placement.scale
+        return self._session.context.settings.brush_radius_px * self._viewport.placement.scale
 
     def _update_around_pointer(self) -> None:
         tool = self._hand.tool

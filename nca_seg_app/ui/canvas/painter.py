@@ -53,7 +53,7 @@ class CanvasPainter(QObject):
         segmentation, view_state = session.segmentation, session.view_state
         viewport.changed.connect(self._adopt_placement)
         session.opening.preview_changed.connect(self._adopt_preview)
-        session.settings_changed.connect(self._adopt_settings)
+        session.context.settings_changed.connect(self._adopt_settings)
         segmentation.result_changed.connect(self._adopt_result)
         segmentation.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
@@ -68,7 +68,7 @@ class CanvasPainter(QObject):
         self._annotation = ContourIndex()
         if self._document is not None:
             self._document.changed.disconnect(self._adopt_change)
-        self._document = self._session.document
+        self._document = self._session.workspace.document
         if self._document is not None:
             self._document.changed.connect(self._adopt_change)
         self._adopt_maps()
@@ -90,7 +90,7 @@ class CanvasPainter(QObject):
                 picture.adopt(levels)
                 self.forget_backdrop()
 
-        self._session.aside.run(lambda: coarser_levels(picture.pixels_hwc), adopt)
+        self._session.context.aside.run(lambda: coarser_levels(picture.pixels_hwc), adopt)
 
     def _adopt_placement(self) -> None:
         self._outline_rect = WHOLE
@@ -186,7 +186,7 @@ class CanvasPainter(QObject):
 
     def _paint_layers(self, painter: QPainter, picture: ImagePyramid, dirty: QRect) -> None:
         layers, transform = self._layers, self._viewport.transform
-        settings, view_state = self._session.settings, self._session.view_state
+        settings, view_state = self._session.context.settings, self._session.view_state
         target = transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

@@ -49,14 +49,14 @@ class ToolInHand(QObject):
     def adopt_tool(self) -> None:
         """Take the chosen tool for the open image; what was drawn with another is given up."""
         session = self._session
-        document, image = session.document, session.image
+        document, image = session.workspace.document, session.workspace.image
         if self._tool is not None:
             self._tool.cancel()
         self._tool = None
         drawing = session.view_state.tool.drawing
         previews = session.opening.preview_hwc is not None
         if drawing is not None and document is not None and image is not None and not previews:
-            radius_px = lambda: session.settings.brush_radius_px  # noqa: E731 - asked at each use
+            radius_px = lambda: session.context.settings.brush_radius_px  # noqa: E731 - asked at each use
             self._tool = drawing(document, radius_px, image.pixels_hwc)
 
     def adopt_image(self) -> None:

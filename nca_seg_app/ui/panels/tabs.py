@@ -56,7 +56,7 @@ class PanelTabs(QTabWidget):
         self.setUsesScrollButtons(False)
         for row in self._rows:
             self.addTab(_scrolled(row.make(session)), row.name)
-        session.model_changed.connect(self._show_offered)
+        session.model_library.chosen_changed.connect(self._show_offered)
         self._show_offered()
 
     def _show_offered(self) -> None:

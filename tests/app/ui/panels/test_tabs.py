@@ -27,11 +27,11 @@ def test_a_tab_that_is_not_offered_is_absent_until_another_model_is_chosen(
 
     assert shown() == ["First"]
     offered["second"] = True
-    desk.session.model_changed.emit()
+    desk.session.model_library.chosen_changed.emit()
     assert shown() == ["First", "Second"]
     tabs.setCurrentIndex(1)
     offered["second"] = False
-    desk.session.model_changed.emit()
+    desk.session.model_library.chosen_changed.emit()
     assert shown() == ["First"]
     assert tabs.currentIndex() == 0
 
