@@ -1,4 +1,8 @@
-"""Every command is one row of this table; menus, shortcuts, help page and tests derive from it."""
+"""Lists every command of the window in one table.
+
+Menus, shortcuts, the help page and the tests derive from it. The tools' rows come from
+`state.tools`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.state.view_state import Tool
+from nca_seg_app.state.tools import TOOLS, Tool
 
 #: Menus in the order of the menu bar.
 MENUS = ("File", "Edit", "View", "Run", "Tools", "Study", "Help")
@@ -54,24 +58,28 @@ class Gesture:
 
 
 GESTURES = (
-    Gesture("Drag with brush", "add to the mask; Shift or right button takes away"),
+    *(Gesture(*gesture) for tool in TOOLS for gesture in tool.gestures),
     Gesture("Ctrl+wheel", "size of brush and eraser"),
     Gesture("Wheel", "zoom at the pointer"),
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
-    Gesture("Double click with polygon", "close the polygon"),
     Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
-    Gesture("Drag with wand", "to the right a larger area of like colour, to the left a smaller"),
-    Gesture("Click with pan", "while Cells is open: the curves of that cell"),
 )
 
 
-def _tool(tool: Tool) -> Callable[[Session], object]:
-    return lambda session: session.view_state.choose_tool(tool)
-
-
-def _has_tool(tool: Tool) -> Callable[[Session], bool]:
-    return lambda session: session.view_state.tool == tool
+def _tool_action(tool: Tool) -> Action:
+    """The action that takes `tool` in hand; its check mark says that it is."""
+    return Action(
+        f"tools.{tool.name}",
+        "Tools",
+        tool.text,
+        lambda session: session.view_state.choose_tool(tool.name),
+        (tool.shortcut,),
+        Has.IMAGE if tool.drawing is not None else Has.NOTHING,
+        tool.tip,
+        tool.name,
+        checked=lambda session: session.view_state.tool is tool,
+    )
 
 
 def _toggle(name: str) -> Callable[[Session], object]:
@@ -199,20 +207,7 @@ ACTIONS: tuple[Action, ...] = (
            ("Ctrl+Return", "Ctrl+Enter"), Has.IMAGE,
            "Accept, save as reviewed, and open the next image.", "accept-next", 1),
 
-    Action("tools.pan", "Tools", "&Pan", _tool("pan"), ("H",), tip="Move the image.", icon="pan",
-           checked=_has_tool("pan")),
-    Action("tools.brush", "Tools", "&Brush", _tool("brush"), ("B",), Has.IMAGE,
-           "Paint the mask; Shift or right button erases.", "brush", checked=_has_tool("brush")),
-    Action("tools.eraser", "Tools", "&Eraser", _tool("eraser"), ("E",), Has.IMAGE,
-           "Take paint away.", "eraser", checked=_has_tool("eraser")),
-    Action("tools.polygon", "Tools", "P&olygon", _tool("polygon"), ("P",), Has.IMAGE,
-           "Set corners; double click fills the polygon.", "polygon",
-           checked=_has_tool("polygon")),
-    Action("tools.lasso", "Tools", "L&asso", _tool("lasso"), ("L",), Has.IMAGE,
-           "Draw around an area to fill it.", "lasso", checked=_has_tool("lasso")),
-    Action("tools.wand", "Tools", "&Wand", _tool("wand"), ("G",), Has.IMAGE,
-           "Take an area of like colour; drag right for more, left for less.", "wand",
-           checked=_has_tool("wand")),
+    *map(_tool_action, TOOLS),
     Action("tools.smaller", "Tools", "&Smaller Brush", _resize_brush(1 / BRUSH_FACTOR), ("[",),
            tip="Make brush and eraser smaller.", group=1),
     Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),
@@ -224,9 +219,9 @@ ACTIONS: tuple[Action, ...] = (
            Has.PREVIOUS, "Open the image before in the list.", "previous"),
     Action("study.reload", "Study", "Re&load Image", lambda session: session.opening.reload(),
            ("F5",), Has.IMAGE, "Read the image and its mask anew from their files."),
-    Action("study.survey", "Study", "Find Doubt of &All Images",
+    Action("study.survey", "Study", "Find Expected Errors of &All Images",
            lambda session: session.survey.toggle(), needs=Has.STUDY | Has.MODEL,
-           tip="Segment all new images, to begin with the most doubtful; again to stop.",
+           tip="Segment all new images, to begin with the highest expected error; again to stop.",
            checked=lambda session: session.survey.running),
     Action("study.mark_reviewed", "Study", "&Reviewed",
            lambda session: session.saving.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,

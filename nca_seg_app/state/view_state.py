@@ -1,4 +1,7 @@
-"""What is looked at and with which tool is one shared fact, so panels and canvas need not meet."""
+"""Holds what is looked at and which tool is in hand, so that panels and canvas need not meet.
+
+It also carries what an action asks of the canvas (zoom, fit) or of the window (quit, help).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from typing import Literal
 from PySide6.QtCore import QObject, Signal
 
 from engine.types import Float
+from nca_seg_app.state.tools import TOOLS, TOOLS_BY_NAME, Tool
 
-Tool = Literal["pan", "brush", "eraser", "polygon", "lasso", "wand"]
-TOOLS: tuple[Tool, ...] = ("pan", "brush", "eraser", "polygon", "lasso", "wand")
 Kind = Literal["probability", "noisy", "variance", "channel", "colours"]
 #: What the actions ask of the window itself.
 WindowRequest = Literal["quit", "help", "about", "preferences", "panels"]
@@ -33,9 +35,10 @@ class Shown:
 
 
 class ViewState(QObject):
-    """Tool, shown map, picked pixel; and what actions ask of the canvas and the window."""
+    """The tool in hand, the shown map, the picked pixel, and requests to canvas and window."""
 
-    tool_changed = Signal(str)
+    #: Read `tool`.
+    tool_changed = Signal()
     #: Read `shown`; None means the running or newest result.
     shown_changed = Signal()
     #: Read `picked` and `picking`.
@@ -50,7 +53,7 @@ class ViewState(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._tool: Tool = "pan"
+        self._tool = TOOLS[0]
         self._shown: Shown | None = None
         self._picked: tuple[int, int] | None = None
         self._picking = False
@@ -70,13 +73,13 @@ class ViewState(QObject):
         """(row, column) of the pixel last clicked for its curves, in image pixels, or None."""
         return self._picked
 
-    def choose_tool(self, tool: Tool) -> None:
-        """Take `tool` in hand."""
-        if tool not in TOOLS:
-            raise ValueError(f"{tool!r} is not one of {', '.join(TOOLS)}")
-        if tool != self._tool:
-            self._tool = tool
-            self.tool_changed.emit(tool)
+    def choose_tool(self, name: str) -> None:
+        """Take the tool of that name in hand. ValueError where there is none."""
+        if name not in TOOLS_BY_NAME:
+            raise ValueError(f"{name!r} is not one of {', '.join(TOOLS_BY_NAME)}")
+        if name != self._tool.name:
+            self._tool = TOOLS_BY_NAME[name]
+            self.tool_changed.emit()
 
     def show(self, shown: Shown | None) -> None:
         """Put a map on the canvas, or take it away with None."""

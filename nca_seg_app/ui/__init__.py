@@ -1,1 +1,1 @@
-"""The window: canvas, panels, dialogs, bars; it shows and forwards."""
+"""The window: canvas, panels, dialogs and bars. It shows and forwards, and decides nothing."""

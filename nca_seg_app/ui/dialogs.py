@@ -1,4 +1,4 @@
-"""Questions are asked in the system's own dialogs, and only those that undo could not answer."""
+"""Asks the person with the system's own dialogs, only about what undo could not take back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREFERENCES = ("theme", "device", "autosave_s", "run_ahead", "cache_mb", "log_st
 
 
 class Dialogs:
-    """The session's questions over the window `parent`, which is set once there is one."""
+    """Asks the session's questions over the window `parent`, which is set once there is one."""
 
     def __init__(self) -> None:
         self.parent: QWidget | None = None
@@ -115,7 +115,7 @@ def question_box(
 
 
 class Preferences(QDialog):
-    """The settings that have no place in a panel; each change holds at once."""
+    """Shows the settings that have no place in a panel; each change holds at once."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

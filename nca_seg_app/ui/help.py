@@ -1,4 +1,4 @@
-"""The help page is the action table, read aloud; nothing in it is written twice."""
+"""Makes the help page from the table of actions, and the page about the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Menus, shortcuts and tool bar are the action table in Qt's form; enablement follows the state."""
+"""Makes menus, shortcuts and tool bar from the table of actions, and enables what can be done."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar
 
 from nca_seg_app.actions import ACTIONS, MENUS, Action, find_action, plain_text
 from nca_seg_app.session import Session
+from nca_seg_app.state.tools import TOOLS
 from nca_seg_app.ui.widgets.form import finish_typing
 from nca_seg_app.ui.widgets.plain_text import entry
 from nca_seg_app.ui.widgets.theme import icon
 
 #: The tool bar: what is done with the hand all day, in groups; the rest lives in the menus.
 TOOL_BAR = (
-    ("tools.pan", "tools.brush", "tools.eraser", "tools.polygon", "tools.lasso", "tools.wand"),
+    tuple(f"tools.{tool.name}" for tool in TOOLS),
     ("edit.undo", "edit.redo"),
     ("edit.fill_holes", "edit.keep_largest", "edit.smooth"),
     ("view.outline", "view.fill", "view.variance"),
@@ -24,7 +25,7 @@ UNDO_AND_REDO = {"edit.undo": "undo_text", "edit.redo": "redo_text"}
 
 
 class Commands(QObject):
-    """A QAction for each row of the table, in step with the session."""
+    """Makes a QAction for each row of the table, and keeps it in step with the session."""
 
     #: A command raised what nobody foresaw; carries the exception.
     broke = Signal(object)

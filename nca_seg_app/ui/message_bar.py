@@ -1,4 +1,4 @@
-"""Nothing modal while working: what went wrong is told above the canvas until it is dismissed."""
+"""Tells above the canvas what went wrong, until it is dismissed; nothing modal while working."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from nca_seg_app.ui.widgets.plain_text import PlainLabel
 DETAILS_HEIGHT_PX = 160
 
 
-class MessageStrip(QFrame):
-    """The newest trouble in a sentence; the details of all since the last dismissal to copy."""
+class MessageBar(QFrame):
+    """Shows the newest trouble in a sentence, and the details of all since the last dismissal."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,8 +31,7 @@ class MessageStrip(QFrame):
         sign = PlainLabel()
         warning = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         sign.setPixmap(warning.pixmap(20, 20))
-        self._sentence = PlainLabel()
-        self._sentence.setWordWrap(True)
+        self._sentence = PlainLabel(wraps=True)
         self._sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._more = QPushButton("Details")
         self._more.setCheckable(True)

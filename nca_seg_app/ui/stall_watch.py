@@ -1,4 +1,4 @@
-"""A look at whether the window answers: a stall is a time in which no event had its turn."""
+"""Measures for how long the window does not answer, and logs it where a person would notice."""
 
 from __future__ import annotations
 

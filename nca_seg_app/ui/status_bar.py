@@ -1,4 +1,4 @@
-"""The status bar says where the model runs, what is under the pointer, that this is research."""
+"""Tells where the model runs, what is under the pointer, what is saved and what goes on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
 from engine.plaintext import one_line, shown_name
 from nca_seg_app.session import Session
 from nca_seg_app.ui.help import RESEARCH_USE
-from nca_seg_app.ui.panels.wording import duration
 from nca_seg_app.ui.widgets.plain_text import PlainLabel, tip
+from nca_seg_app.ui.widgets.wording import duration
 
 MESSAGE_MS = 8000
 
 
-class Note(PlainLabel):
-    """A sentence that is cut with an ellipsis where there is no room; the window does not grow."""
+class ElidedLabel(PlainLabel):
+    """Cuts its sentence with an ellipsis where there is no room; the window does not grow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,8 +32,8 @@ class Note(PlainLabel):
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, fits)
 
 
-class StatusLine(QStatusBar):
-    """Device and precision, model, pointer, doubt, time of saving; messages for a while."""
+class StatusBar(QStatusBar):
+    """Shows device, model, pointer, expected error, saving and lookahead; messages for a while."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,15 +41,17 @@ class StatusLine(QStatusBar):
         self.setSizeGripEnabled(False)
         self.device = self._label("Where the model runs, and with which precision.")
         self.model = self._label("The model that the next run uses.")
-        self.pointer = self._label("What is under the pointer: column and row, probability, doubt.")
-        self.doubt = self._label("How much the members of the newest result disagree, 0 to 1.")
+        self.pointer = self._label(
+            "What is under the pointer: column and row, probability, disagreement of the members."
+        )
+        self.expected_error = self._label("1 − Dice to be expected of the newest result.")
         self.saved = self._label("")
         self.lookahead = self._label(
             "The next image, or all of them, segmented before you ask for it. "
-            "Study, Find Doubt of All Images begins and ends that."
+            "Study, Find Expected Errors of All Images begins and ends that."
         )
         self.export = self._label("The data set being written. File, Stop Export ends it.")
-        self.note = Note()
+        self.note = ElidedLabel()
         self.addWidget(self.note, 1)
         research_use = PlainLabel(RESEARCH_USE)
         research_use.setContentsMargins(6, 1, 8, 3)
@@ -59,10 +61,10 @@ class StatusLine(QStatusBar):
         session.context.message.connect(self.show_note)
         session.saving.saved.connect(self._show_saved)
         session.workspace.image_changed.connect(self._show_image)
-        session.workspace.images_changed.connect(self._show_doubt)
+        session.workspace.images_changed.connect(self._show_expected_error)
         session.model_library.chosen_changed.connect(self._show_model)
-        session.lookahead.changed.connect(self._show_ahead)
-        session.survey.changed.connect(self._show_ahead)
+        session.lookahead.changed.connect(self._show_lookahead)
+        session.survey.changed.connect(self._show_lookahead)
         session.export.progress_changed.connect(self._show_export)
         session.export.running_changed.connect(self._show_export)
         self._show_model()
@@ -97,24 +99,21 @@ class StatusLine(QStatusBar):
     def _show_image(self) -> None:
         self.saved.clear()
         self.pointer.clear()
-        self._show_doubt()
+        self._show_expected_error()
 
-    def _show_doubt(self) -> None:
+    def _show_expected_error(self) -> None:
         row = self._session.workspace.row
-        doubt = row.doubt if row is not None else None
-        self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
+        error = row.doubt if row is not None else None
+        self.expected_error.setText(f"expected error {error:.2f}" if error is not None else "")
 
-    def _show_ahead(self) -> None:
+    def _show_lookahead(self) -> None:
         lookahead = self._session.lookahead
-        text = (
-            f"working ahead: {shown_name(lookahead.path.stem)}"
-            if lookahead.path is not None
-            else ""
-        )
+        path = lookahead.path
+        text = f"lookahead: {shown_name(path.stem)}" if path is not None else ""
         survey = self._session.survey
         if survey.running:
             (done, total), left_s = survey.progress, survey.seconds_left
-            text = f"doubt of {done:,} of {total:,} new images"
+            text = f"expected errors of {done:,} of {total:,} new images"
             text += f" · {duration(left_s)} left" if left_s is not None else ""
         self.lookahead.setText(text)
 

@@ -1,8 +1,8 @@
-"""The window puts canvas, panels and actions together; it shows and forwards, decides nothing."""
+"""Puts canvas, panels, menus and bars together, and keeps the window's geometry."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, QSettings, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -12,39 +12,25 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QApplication,
-    QComboBox,
     QDialog,
     QDockWidget,
-    QFrame,
     QMainWindow,
     QMenu,
-    QPushButton,
-    QScrollArea,
-    QSlider,
-    QTabWidget,
     QToolBar,
     QVBoxLayout,
     QWidget,
 )
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.empty_state import dropped
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas, dropped_paths
 from nca_seg_app.ui.dialogs import Preferences
 from nca_seg_app.ui.help import about_page, help_page
 from nca_seg_app.ui.menus import Commands
-from nca_seg_app.ui.message_bar import MessageStrip
-from nca_seg_app.ui.panels.cells import CellsPanel
-from nca_seg_app.ui.panels.ensemble import EnsemblePanel
-from nca_seg_app.ui.panels.film import FilmPanel
-from nca_seg_app.ui.panels.images import ImagesPanel
-from nca_seg_app.ui.panels.mask import MaskPanel
-from nca_seg_app.ui.panels.segment import SegmentPanel
-from nca_seg_app.ui.panels.training import TrainingPanel
+from nca_seg_app.ui.message_bar import MessageBar
+from nca_seg_app.ui.panels.table import DOCKS, Area, Dock
 from nca_seg_app.ui.stall_watch import StallWatch
-from nca_seg_app.ui.status_bar import StatusLine
+from nca_seg_app.ui.status_bar import StatusBar
 from nca_seg_app.ui.widgets.form import FieldKeys
 from nca_seg_app.ui.widgets.plain_text import entry, title
 from nca_seg_app.ui.widgets.theme import apply_theme, icon
@@ -52,7 +38,6 @@ from nca_seg_app.ui.widgets.theme import apply_theme, icon
 #: A state saved by a window with other docks must not be restored.
 LAYOUT_VERSION = 1
 FIRST_SIZE = QSize(1440, 900)
-Area = Qt.DockWidgetArea
 
 
 def window_settings() -> QSettings:
@@ -74,22 +59,20 @@ class Window(QMainWindow):
         self.setObjectName("window")
         self.setWindowIcon(icon("app"))
         self.setAcceptDrops(True)
-        self.canvas = CanvasView(session)
-        self.strip = MessageStrip()
-        self.tabs = QTabWidget()
+        self.canvas = Canvas(session)
+        self.message_bar = MessageBar()
         self._lay_out()
         self.commands = Commands(session, self)
         self._make_menus()
-        self.status = StatusLine(session)
+        self.status = StatusBar(session)
         self.setStatusBar(self.status)
         self._restore()
         FieldKeys(self, self.canvas)
-        bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.hold_bare)
+        bare = QShortcut(QKeySequence(Qt.Key.Key_Space), self, self.canvas.input.hold_bare)
         bare.setAutoRepeat(False)
         self.stalls = StallWatch(self)
         self._connect()
         self._show_image()
-        self._show_cells()
         self._adopt_settings()
 
     @property
@@ -100,44 +83,30 @@ class Window(QMainWindow):
     # Parts
 
     def _lay_out(self) -> None:
-        session, middle = self._session, QWidget()
+        middle = QWidget()
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.strip)
+        column.addWidget(self.message_bar)
         column.addWidget(self.canvas, 1)
         self.setCentralWidget(middle)
         self.setCorner(Qt.Corner.BottomRightCorner, Area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomLeftCorner, Area.LeftDockWidgetArea)
-        self.tabs.setDocumentMode(True)
-        self.tabs.setUsesScrollButtons(False)
-        for name, panel in (
-            ("Segment", SegmentPanel(session)),
-            ("Ensemble", EnsemblePanel(session)),
-            ("Cells", CellsPanel(session)),
-            ("Mask", MaskPanel(session)),
-            ("Training", TrainingPanel(session)),
-        ):
-            self.tabs.addTab(_scrolled(panel), name)
-        self.docks = (
-            self._dock("Images", ImagesPanel(session), Area.LeftDockWidgetArea),
-            self._dock("Panels", self.tabs, Area.RightDockWidgetArea),
-            self._dock("Film", FilmPanel(session), Area.BottomDockWidgetArea),
-        )
+        self.docks = tuple(self._dock(row) for row in DOCKS)
         #: The docks that come back when the picture had all the room.
         self._put_away = list(self.docks)
-        left, right, bottom = self.docks
-        self.resizeDocks([left, right], [200, 330], Qt.Orientation.Horizontal)
-        self.resizeDocks([bottom], [176], Qt.Orientation.Vertical)
+        for dock, row in zip(self.docks, DOCKS, strict=True):
+            self.resizeDocks([dock], [row.extent_px], row.orientation)
 
-    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(title)
+    def _dock(self, row: Dock) -> QDockWidget:
+        dock = QDockWidget(row.name, self)
+        dock.setObjectName(row.name)
         dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetClosable)
         # Each has a place of its own; a title bar would only take room from the picture.
         dock.setTitleBarWidget(QWidget(dock))
-        dock.setWidget(widget)
-        self.addDockWidget(area, dock)
+        dock.setWidget(row.make(self._session))
+        dock.toggleViewAction().setShortcut(row.shortcut)
+        self.addDockWidget(row.area, dock)
         return dock
 
     def _make_menus(self) -> None:
@@ -147,10 +116,8 @@ class Window(QMainWindow):
         self._recent.aboutToShow.connect(self._list_recent)
         menus["File"].insertMenu(commands.actions["file.open_last"], self._recent)
         menus["View"].addSeparator()
-        for place, dock in enumerate(self.docks, start=1):
-            toggle = dock.toggleViewAction()
-            toggle.setShortcut(f"Ctrl+{place}")
-            menus["View"].addAction(toggle)
+        for dock in self.docks:
+            menus["View"].addAction(dock.toggleViewAction())
         bar = QToolBar("Tools", self)
         bar.setObjectName("Tools")
         bar.setMovable(False)
@@ -162,7 +129,7 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         session = self._session
-        session.context.failed.connect(self.strip.show_trouble)
+        session.context.failed.connect(self.message_bar.show_trouble)
         self.commands.broke.connect(self.show_error)
         session.workspace.image_changed.connect(self._show_image)
         session.capabilities_changed.connect(self._show_unsaved)
@@ -188,15 +155,6 @@ class Window(QMainWindow):
     def _show_unsaved(self) -> None:
         document = self._session.workspace.document
         self.setWindowModified(document is not None and document.unsaved)
-
-    def _show_cells(self) -> None:
-        """The Cells tab is there unless the chosen model has none."""
-        model = self._session.model_library.chosen
-        place = next(i for i in range(self.tabs.count()) if self.tabs.tabText(i) == "Cells")
-        has_cells = model is None or model.inspectable
-        # Qt lays the tabs out anew in any case, and a run would move what is in them.
-        if has_cells != self.tabs.isTabVisible(place):
-            self.tabs.setTabVisible(place, has_cells)
 
     def _adopt_settings(self) -> None:
         self._colour()
@@ -262,12 +220,12 @@ class Window(QMainWindow):
             self.commands.colour_icons()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped(event):
+        if dropped_paths(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self._session.opening.open_path(dropped(event))
+        self._session.opening.open_path(dropped_paths(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self.is_closed:
@@ -275,40 +233,3 @@ class Window(QMainWindow):
             if self.is_closed:
                 self._keep_geometry()
         event.setAccepted(self.is_closed)
-
-
-class _WheelPast(QObject):
-    """The wheel scrolls a panel, and turns a field in it only while that has the focus."""
-
-    def __init__(self, panel: QWidget) -> None:
-        super().__init__(panel)
-        for field in panel.findChildren(QWidget):
-            if isinstance(field, (QAbstractSpinBox, QComboBox, QSlider)):
-                # Qt would give it the focus for the wheel.
-                field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-                field.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        passes = isinstance(watched, QWidget) and not watched.hasFocus()
-        if event.type() == QEvent.Type.Wheel and passes:
-            event.ignore()
-            return True
-        return False
-
-
-def _scrolled(panel: QWidget) -> QScrollArea:
-    """The panel in a scroll area that never scrolls sideways."""
-    _WheelPast(panel)
-    area = QScrollArea()
-    # A click beside its fields, or on a button, leaves the keyboard with the canvas.
-    for button in panel.findChildren(QPushButton):
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(panel)
-    area.setMinimumWidth(
-        panel.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
-    )
-    return area

@@ -112,4 +112,4 @@ def test_check_marks_show_what_the_session_says(session: Session) -> None:
             action.method(session)
             chosen = action.menu == "Tools" or not before
             assert action.checked(session) == chosen, action.id
-    assert session.view_state.tool == "wand"
+    assert session.view_state.tool.name == "wand"

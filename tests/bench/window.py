@@ -30,7 +30,7 @@ from PySide6.QtWidgets import QApplication
 from nca_seg_app.services.engine import real_engine, warm_up
 from nca_seg_app.session import Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 from nca_seg_app.ui.stall_watch import StallWatch
 from nca_seg_app.ui.widgets.theme import apply_theme
 from nca_seg_app.ui.window import Window
@@ -214,7 +214,7 @@ class Desk:
         self.window = Window(self.session)
         self.window.resize(1440, 900)
         self.window.show()
-        self.canvas = self.window.findChild(CanvasView)
+        self.canvas = self.window.findChild(Canvas)
         # As the program does after its first paint.
         self.session.context.aside.run(warm_up)
         self.until(lambda: not self.session.context.aside.pending)

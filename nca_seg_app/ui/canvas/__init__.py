@@ -1,0 +1,1 @@
+"""The canvas: what is shown of the open image, and what the hand draws on it."""

@@ -1,4 +1,7 @@
-"""An outline in pieces: a stroke costs what is near it, however long the whole outline is."""
+"""Cuts outlines into short pieces and finds those near a place.
+
+So a stroke costs what is near it, however long the whole outline is.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from nca_seg_app.ui.canvas.overlay import Contour
 POINTS = 32
 
 
-class Pieces:
-    """Contours cut into pieces that know where they lie."""
+class ContourIndex:
+    """Contours in pieces of at most `POINTS` lines, with the box that each lies in."""
 
     def __init__(self, contours: Iterable[Contour] = ()) -> None:
         # Each begins with the last point of the one before, so that there is no gap.

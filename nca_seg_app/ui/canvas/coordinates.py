@@ -1,4 +1,4 @@
-"""Rows and columns of arrays meet Qt's x and y here and nowhere else."""
+"""Converts (row, column) of arrays to Qt's (x, y) and back; no other module does."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QPainterPath, QPolygonF
 
+from nca_seg_app.state.tools import Point
 from nca_seg_app.ui.canvas.overlay import Contour, Window
-from nca_seg_app.ui.canvas.tools import Point
 
 
 def to_rc(x: float, y: float) -> Point:

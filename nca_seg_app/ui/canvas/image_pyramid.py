@@ -1,4 +1,4 @@
-"""The picture is painted from the level that is just fine enough, so its size costs nothing."""
+"""Paints a picture from a reduced copy that is just fine enough, so its size costs nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_ONCE = 1_500_000
 SQUARES_FROM = 3.0
 
 
-class Picture:
+class ImagePyramid:
     """A picture with levels of half, a quarter, … of its size.
 
     The finest level lies over the pixels themselves; nothing is copied.

@@ -1,4 +1,4 @@
-"""What is shown is derived from the session when it is painted, and kept until that changes."""
+"""Derives from the session what the canvas shows, when it is first painted, and keeps it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from PySide6.QtGui import QImage
 
 from engine.types import Float
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.image_pyramid import Picture
+from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid
 from nca_seg_app.ui.canvas.overlay import (
     FINE_SIDE,
     FORMING_SIDE,
@@ -24,11 +24,11 @@ from nca_seg_app.ui.canvas.overlay import (
 
 
 class Layers:
-    """Picture, tint, heat map and proposal of the open image; computed at first use."""
+    """Picture, tint, heat map, proposal and members' borders of the open image."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.picture: Picture | None = None
+        self.picture: ImagePyramid | None = None
         self.tint: Tint | None = None
         self.mean_hw: Float | None = None
         self.variance_hw: Float | None = None
@@ -42,7 +42,7 @@ class Layers:
     def adopt_image(self) -> None:
         """Begin anew with the session's image and document."""
         image, document = self._session.workspace.image, self._session.workspace.document
-        self.picture = Picture(image.pixels_hwc) if image is not None else None
+        self.picture = ImagePyramid(image.pixels_hwc) if image is not None else None
         self.tint = Tint(document.shape) if document is not None else None
         if document is not None and not document.is_empty:
             height, width = document.shape
@@ -64,11 +64,11 @@ class Layers:
         self.forget_maps()
 
     def forget_maps(self) -> None:
-        """Another map is shown, another threshold holds, or a run pauses, goes on or ends."""
+        """Derive heat map and proposal anew: another map, another threshold, or a run went on."""
         self._heat_is_stale = self._proposal_is_stale = True
 
     def refresh_tint(self, window: Window) -> None:
-        """The mask changed within a window (rows, columns)."""
+        """Take over what the mask has become within a window (rows, columns)."""
         if self.tint is not None and self._session.workspace.document is not None:
             self.tint.refresh(self._session.workspace.document.mask_hw, window)
 
@@ -132,11 +132,11 @@ class Layers:
         )
 
     def readout(self, share: tuple[float, float]) -> str:
-        """What the maps say at a place given as shares (of the rows, of the columns)."""
+        """The maps' values at a place given as shares (of the rows, of the columns), as words."""
         parts = []
         if self.mean_hw is not None and self.variance_hw is not None:
-            doubt = 2 * value_at(self.variance_hw, share) ** 0.5
-            parts = [f"p {value_at(self.mean_hw, share):.2f}", f"doubt {doubt:.2f}"]
+            disagreement = 2 * value_at(self.variance_hw, share) ** 0.5
+            parts = [f"p {value_at(self.mean_hw, share):.2f}", f"disagreement {disagreement:.2f}"]
         shown = self._session.view_state.shown
         if shown is not None and shown.kind != "colours":
             parts.append(f"{shown.title} {value_at(shown.map_hw, share):.2f}")

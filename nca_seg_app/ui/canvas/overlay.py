@@ -1,4 +1,4 @@
-"""What lies over the picture is arrays until it is painted: tint, heat map, contours, doubt."""
+"""Computes what lies over the picture: tint, heat map, outlines and where members disagree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_BORDERS = 20
 FEWEST_POINTS = 16
 #: Pixels looked at for one outline; a coarser raster is taken where there are more.
 OUTLINE_PIXELS = 500_000
-#: Doubt (0 to 1) from which a border counts as a little, more, and very doubtful.
+#: Disagreement (0 to 1) from which a border is a little, more, and very doubtful.
 DOUBT_LEVELS = (0.25, 0.5, 0.75)
 #: The inferno colour map at nine even places, sRGB.
 _INFERNO = np.array(
@@ -52,7 +52,7 @@ _INFERNO = np.array(
 
 
 class Tint:
-    """The inside of the mask as a colour table over one bit a pixel, kept up piece by piece."""
+    """Holds the inside of the mask, one bit a pixel, as an image with a colour table."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         """The tint of an empty mask of `shape` (height, width)."""
@@ -83,14 +83,14 @@ class Tint:
 def heat_image(map_hw: Float, kind: Kind, side: int = FINE_SIDE) -> QImage:
     """A map in inferno colours, more transparent where there is less; smooth enough to magnify.
 
-    `side` is how many cells it is interpolated to. "variance" is shown as doubt, its root. "noisy"
+    `side` is how many cells it is interpolated to. "variance" is shown as disagreement. "noisy"
     and "channel" are stretched between their extremes, but for the most extreme hundredth.
     """
     if kind == "colours":
         bands = [_finer(map_hw[..., band], side) for band in range(3)]
         return _painted(255 * np.stack(bands, axis=-1), np.full(bands[0].shape, 0.88))
     if kind == "variance":
-        share_hw, opacity_hw = _share_and_opacity(doubt_of(_finer(map_hw, side)), 2.5)
+        share_hw, opacity_hw = _share_and_opacity(disagreement_of(_finer(map_hw, side)), 2.5)
     elif kind == "probability":
         share_hw, opacity_hw = _share_and_opacity(_finer(map_hw, side), 1.5)
     else:
@@ -118,8 +118,8 @@ def _painted(rgb_hwc: NDArray[np.floating], opacity_hw: NDArray[np.floating]) ->
     return image.copy()
 
 
-def doubt_of(variance_hw: Float) -> Float:
-    """How much the members disagree, 0 to 1: at 1 half of them say yes and half no."""
+def disagreement_of(variance_hw: Float) -> Float:
+    """The members' disagreement, twice their standard deviation: 1 where half say yes, half no."""
     return np.asarray(2 * np.sqrt(np.clip(variance_hw, 0, 0.25)), dtype=np.float32)
 
 
@@ -138,13 +138,13 @@ def annotation_contours(mask_hw: Mask, window: Window) -> list[Contour]:
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """The border a model proposes, and at each of its points the members' doubt (0 to 1).
+    """The border a model proposes, and at each of its points the members' disagreement (0 to 1).
 
     `sharpness` is the share of its diffusion steps that the first batch has taken.
     """
 
     contours: tuple[Contour, ...]
-    doubts: tuple[Float, ...]
+    disagreements: tuple[Float, ...]
     sharpness: float = 1.0
 
     def doubtful_stretches(self) -> list[list[Contour]]:
@@ -152,8 +152,8 @@ class Proposal:
         found: list[list[Contour]] = []
         for level in DOUBT_LEVELS:
             stretches: list[Contour] = []
-            for contour_rc, doubt in zip(self.contours, self.doubts, strict=True):
-                stretches += [contour_rc[part] for part in _runs(doubt >= level)]
+            for contour_rc, disagreement in zip(self.contours, self.disagreements, strict=True):
+                stretches += [contour_rc[part] for part in _runs(disagreement >= level)]
             found.append(stretches)
         return found
 
@@ -162,12 +162,12 @@ class Proposal:
 
         Of several within `apart_px` the first stands for all.
         """
-        highest = max((float(doubt.max()) for doubt in self.doubts if doubt.size), default=0.0)
+        highest = max((float(each.max()) for each in self.disagreements if each.size), default=0.0)
         level = max(0.3, 0.7 * highest)
         places: list[tuple[float, float]] = []
-        for contour_rc, doubt in zip(self.contours, self.doubts, strict=True):
-            for part in _runs(doubt >= level):
-                peak = part.start + int(np.argmax(doubt[part]))
+        for contour_rc, disagreement in zip(self.contours, self.disagreements, strict=True):
+            for part in _runs(disagreement >= level):
+                peak = part.start + int(np.argmax(disagreement[part]))
                 row, column = (float(each) for each in contour_rc[peak])
                 if all(np.hypot(row - r, column - c) > apart_px for r, c in places):
                     places.append((row, column))
@@ -186,17 +186,19 @@ def proposal_of(
 
     `side` is how many cells the map is interpolated to.
     """
-    fine_hw, doubt_hw = _finer(map_hw, side), _finer(doubt_of(variance_hw), side)
+    fine_hw, disagreement_hw = _finer(map_hw, side), _finer(disagreement_of(variance_hw), side)
     rows, columns = fine_hw.shape
-    contours, doubts = [], []
+    contours, disagreements = [], []
     for contour_rc in map(_thinned, outline(fine_hw, threshold)):
-        cells = np.floor(contour_rc * (np.array(doubt_hw.shape) / (rows, columns))).astype(int)
-        cells = np.clip(cells, 0, np.array(doubt_hw.shape) - 1)
+        cells = np.floor(contour_rc * (np.array(disagreement_hw.shape) / (rows, columns))).astype(
+            int
+        )
+        cells = np.clip(cells, 0, np.array(disagreement_hw.shape) - 1)
         # Along the image's own edge there is no border that could be doubted.
         inside = (contour_rc > 0).all(axis=1) & (contour_rc < (rows, columns)).all(axis=1)
-        doubts.append(doubt_hw[cells[:, 0], cells[:, 1]] * inside)
+        disagreements.append(disagreement_hw[cells[:, 0], cells[:, 1]] * inside)
         contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
-    return Proposal(tuple(contours), tuple(doubts), sharpness)
+    return Proposal(tuple(contours), tuple(disagreements), sharpness)
 
 
 def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int]) -> list[Contour]:

@@ -1,4 +1,4 @@
-"""Everything here is in view coordinates, so lines are two pixels wide at every magnification."""
+"""Draws lines and marks in view coordinates, two pixels wide at every magnification."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ GLOW_REACH = 14
 
 
 def stroke_annotation(painter: QPainter, pieces: Sequence[QPainterPath]) -> None:
-    """The outline of what a person decided, in pieces."""
+    """Draw the outline of the mask, given in pieces."""
     _cased(painter, pieces, ANNOTATION, Qt.PenStyle.SolidLine)
 
 
 def stroke_glow(painter: QPainter, glow: Sequence[QPainterPath]) -> None:
-    """Where the members disagree along the border, a little, more, and very much."""
+    """Draw a glow where the members disagree: paths for a little, more, and very much."""
     for stretches, (width, colour) in zip(glow, GLOWS, strict=True):
         pen = _pen(colour, width)
         # Cut off square, its ends would look like borders of their own.
@@ -37,7 +37,7 @@ def stroke_glow(painter: QPainter, glow: Sequence[QPainterPath]) -> None:
 
 
 def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> None:
-    """The outline a model proposes: dashed, or soft while it forms."""
+    """Draw the outline a model proposes: dashed, or soft while it forms (`sharpness` below 1)."""
     if sharpness >= 1:
         _cased(painter, [path], PROPOSAL, Qt.PenStyle.DashLine)
         return
@@ -50,14 +50,14 @@ def stroke_proposal(painter: QPainter, path: QPainterPath, sharpness: float) -> 
 
 
 def stroke_member(painter: QPainter, path: QPainterPath, others: QPainterPath) -> None:
-    """The outline of the member that is shown, over those of all, which are thin."""
+    """Draw the outline of the member that is shown, over thin ones of all the others."""
     painter.strokePath(others, _pen(_faint(CASING, 0.3), 2.2))
     painter.strokePath(others, _pen(_faint(PROPOSAL, 0.75), 1.0))
     _cased(painter, [path], PROPOSAL, Qt.PenStyle.SolidLine)
 
 
 def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPointF]) -> None:
-    """What is being drawn and is not in the mask yet."""
+    """Draw a line that is not in the mask yet, and its corners."""
     white = QColor("white")
     _cased(painter, [path], white, Qt.PenStyle.SolidLine)
     painter.setPen(_pen(CASING, 1.0))
@@ -69,7 +69,7 @@ def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPoin
 
 
 def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool) -> None:
-    """The exact footprint of brush or eraser, with a plus or a minus in its middle."""
+    """Draw the exact footprint of brush or eraser, with a plus or a minus in its middle."""
     for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
         painter.setPen(_pen(colour, width))
         painter.drawEllipse(centre, radius, radius)
@@ -82,7 +82,7 @@ def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool
 
 
 def draw_mark(painter: QPainter, place: QPointF) -> None:
-    """The pixel picked for its curves."""
+    """Draw a cross around the pixel picked for its curves."""
     for colour, width in ((CASING, 3.5), (QColor("white"), 1.5)):
         painter.setPen(_pen(colour, width))
         for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
@@ -90,7 +90,7 @@ def draw_mark(painter: QPainter, place: QPointF) -> None:
 
 
 def draw_caption(painter: QPainter, text: str, font: QFont) -> None:
-    """What is shown over the picture, in the view's corner."""
+    """Draw the name of what is shown over the picture, in the view's corner."""
     size = QFontMetricsF(font).size(0, text)
     box = QRectF(12, 12, size.width() + 20, size.height() + 10)
     painter.setPen(Qt.PenStyle.NoPen)
@@ -103,13 +103,13 @@ def draw_caption(painter: QPainter, text: str, font: QFont) -> None:
 
 
 def draw_drop_frame(painter: QPainter, view: QRectF) -> None:
-    """That what is dragged may be dropped here."""
+    """Draw a frame that says that what is dragged may be dropped here."""
     painter.setPen(_pen(ANNOTATION, 3.0, Qt.PenStyle.DashLine))
     painter.drawRoundedRect(view.adjusted(10, 10, -10, -10), 8, 8)
 
 
 def draw_drop_place(painter: QPainter, around: QRectF, colour: QColor) -> None:
-    """Where things may be dropped while nothing is open."""
+    """Draw a frame around the words of the empty canvas."""
     painter.setPen(_pen(colour, 1.5, Qt.PenStyle.DashLine))
     painter.drawRoundedRect(around, 12, 12)
 

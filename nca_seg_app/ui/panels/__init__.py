@@ -1,0 +1,1 @@
+"""The panels beside the canvas; each reads the session and knows no other panel."""

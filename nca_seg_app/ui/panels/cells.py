@@ -1,4 +1,4 @@
-"""What the automaton's cells do, update by update, in any diffusion step of any member."""
+"""Shows the automaton's channels, update by update, in any diffusion step of any member."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nca_seg_app.session import Session
 from nca_seg_app.state.film import FilmStep
 from nca_seg_app.state.view_state import Kind, Shown
 from nca_seg_app.ui.panels.montage import Montage, channel_scales
-from nca_seg_app.ui.panels.pca import Principal
-from nca_seg_app.ui.panels.plots import CURVE_COLOURS, Plot
+from nca_seg_app.ui.panels.pca import PrincipalComponents
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
 
 PLAY_MS = 140
 #: Dragging through the diffusion steps asks for a replay only where it rests.
@@ -33,13 +33,16 @@ CURVES = ("noise", "R", "G", "B", "x_t")
 
 
 class CellsPanel(QWidget):
-    """Channels as a montage, with sliders for diffusion step and cell update, and curves."""
+    """Shows channels as a montage, with sliders for diffusion step and cell update, and curves.
+
+    The moment that is shown is replayed from the film; a click on a channel puts it on the canvas.
+    """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._steps: list[CellStep] = []
-        self._principal: Principal | None = None
+        self._principal: PrincipalComponents | None = None
         self._moment: tuple[object, ...] = ()
         self._shown: Shown | None = None
         self._channel = -1
@@ -62,8 +65,7 @@ class CellsPanel(QWidget):
         self._show_update()
 
     def _lay_out(self) -> None:
-        self._hint = PlainLabel(EMPTY)
-        self._hint.setWordWrap(True)
+        self._hint = PlainLabel(EMPTY, wraps=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._member = QSpinBox(minimum=1, maximum=1)
         self._member.setToolTip("Member of the ensemble whose run is replayed.")
@@ -79,8 +81,9 @@ class CellsPanel(QWidget):
         self._play.setCheckable(True)
         self._play.setToolTip("Run through the cell updates.")
         self.montage = Montage()
-        self._cell = PlainLabel("Click a pixel on the canvas for the curves of its cell.")
-        self._cell.setWordWrap(True)
+        self._cell = PlainLabel(
+            "Click a pixel on the canvas for the curves of its cell.", wraps=True
+        )
         self.plot = Plot("value", "cell update")
         self.plot.setFixedHeight(180)
         self.plot.hide()
@@ -179,7 +182,7 @@ class CellsPanel(QWidget):
 
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
-        self._principal = Principal.of(steps, channel_scales(steps)) if steps else None
+        self._principal = PrincipalComponents.of(steps, channel_scales(steps)) if steps else None
         first = self.update_slider.maximum() == 0
         self.update_slider.setMaximum(max(0, len(steps) - 1))
         if first:

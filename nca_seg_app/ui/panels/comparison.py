@@ -1,4 +1,4 @@
-"""Before a new model is taken, one sees on pictures what it outlines otherwise than its parent."""
+"""Shows on pictures how a fine-tuned model's outlines differ from its parent's."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.plaintext import shown_name
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh, outlined
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
-from nca_seg_app.ui.panels.wording import compared_text
+from nca_seg_app.ui.widgets.pixmaps import outlined
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL, TRUTH
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
+from nca_seg_app.ui.widgets.wording import compared_text
 
 PICTURE_PX = 128
 
 
 class ComparisonView(QWidget):
-    """The images of `learning.comparing` with three outlines each, and a sentence about them."""
+    """The images of the model comparison with three outlines each, and a sentence about them."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._comparison = session.model_comparison
-        self.told = PlainLabel()
-        self.told.setWordWrap(True)
-        model = PictureModel(self._draw, self._say, self._explain)
-        self.pictures = PictureView(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
+        self.summary = PlainLabel(wraps=True)
+        model = TileModel(self._draw, self._label, self._explain)
+        self.pictures = TileList(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
         self.pictures.setAccessibleName("Images by the new model and its parent")
         self.pictures.keep_one_row()
         self.pictures.chosen.connect(self._open)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.told)
+        layout.addWidget(self.summary)
         layout.addWidget(self.pictures)
         self._refresh = Refresh(self, self._show)
         self._comparison.changed.connect(self._adopt)
@@ -49,7 +49,7 @@ class ComparisonView(QWidget):
         pictures = self.pictures.pictures
         shown = pictures.rowCount()
         pictures.set_count(len(found), stale=shown if shown <= len(found) else 0)
-        self.told.setText(compared_text([each.gain for each in found], total))
+        self.summary.setText(compared_text([each.gain for each in found], total))
 
     def _draw(self, place: int) -> QPixmap:
         compared, style = self._comparison.found[place], Qt.PenStyle
@@ -60,7 +60,7 @@ class ComparisonView(QWidget):
         )
         return outlined(compared.picture_hwc, lines, PICTURE_PX, self.devicePixelRatioF())
 
-    def _say(self, place: int) -> str:
+    def _label(self, place: int) -> str:
         compared = self._comparison.found[place]
         return f"{compared.dice_before:.2f} → {compared.dice_after:.2f}"
 

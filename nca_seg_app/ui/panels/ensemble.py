@@ -1,4 +1,4 @@
-"""The ensemble panel: every member's answer as it comes, and what all of them say together."""
+"""Shows every member's answer as it comes, and maps over all members."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSlider, QVBoxLay
 from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Kind, Shown
-from nca_seg_app.ui.panels.agreement import MEMBER_THRESHOLD, AgreementWatch
-from nca_seg_app.ui.panels.histogram import DiceHistogram
 from nca_seg_app.ui.panels.maps import MAP_PX, MAP_TIPS, MAPS, draw_map, map_of
-from nca_seg_app.ui.panels.member_tiles import portrait
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
-from nca_seg_app.ui.panels.wording import doubt_text
+from nca_seg_app.ui.panels.member_tiles import member_tile
+from nca_seg_app.ui.widgets.agreement import MEMBER_THRESHOLD, AgreementWatch
+from nca_seg_app.ui.widgets.histogram import DiceHistogram
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
+from nca_seg_app.ui.widgets.wording import expected_error_text
 
 MEMBER_PX = 64
 EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \
@@ -25,7 +25,7 @@ Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
 
 
 class EnsemblePanel(QWidget):
-    """Members, maps over all members, the doubt, and how alike every two members are."""
+    """Shows members, maps over all of them, the expected error and how much members overlap."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,17 +33,16 @@ class EnsemblePanel(QWidget):
         self._put: tuple[Shown, int] | None = None
         self._painted: EnsembleResult | None = None
         self.watch = AgreementWatch(session, self)
-        members = PictureModel(self._draw_member, self._say_member, self._explain_member)
-        self.members = PictureView(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
+        members = TileModel(self._draw_member, self._label_member, self._explain_member)
+        self.members = TileList(members, QSize(MEMBER_PX, MEMBER_PX), wrap=True)
         self.members.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.members.setAccessibleName("Members")
-        maps = PictureModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__)
-        self.maps = PictureView(maps, QSize(MAP_PX, MAP_PX), wrap=False)
+        maps = TileModel(self._draw_map, MAPS.__getitem__, MAP_TIPS.__getitem__)
+        self.maps = TileList(maps, QSize(MAP_PX, MAP_PX), wrap=False)
         self.maps.keep_one_row()
         self.maps.setAccessibleName("Maps over all members")
-        self.doubt, self.level_text = PlainLabel(), PlainLabel()
-        self.doubt.setWordWrap(True)
-        self.doubt.setToolTip("Doubt is the error to be expected, as 1 − Dice of the outline.")
+        self.expected_error, self.level_text = PlainLabel(wraps=True), PlainLabel()
+        self.expected_error.setToolTip("1 − Dice to be expected of the outline.")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(1, 100)
         self.level.setValue(90)
@@ -52,8 +51,7 @@ class EnsemblePanel(QWidget):
         self.histogram = DiceHistogram()
         self.back = QPushButton("Back to Result")
         self.back.setToolTip("Show the result on the canvas again, in place of one member or map.")
-        self._empty = PlainLabel(EMPTY)
-        self._empty.setWordWrap(True)
+        self._empty = PlainLabel(EMPTY, wraps=True)
         self._body = QWidget()
         self._lay_out()
         self._refresh = Refresh(self, self._show)
@@ -61,7 +59,7 @@ class EnsemblePanel(QWidget):
         self._show()
 
     def menu_for(self, member: int) -> QMenu:
-        """What can be done with one member; the caller shows it."""
+        """The menu of what can be done with one member; the caller shows it."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction("Show on Canvas", lambda: self._put_member(member))
@@ -85,7 +83,7 @@ class EnsemblePanel(QWidget):
         row.addWidget(self.level, 1)
         row.addWidget(self.level_text)
         body.addLayout(row)
-        body.addWidget(self.doubt)
+        body.addWidget(self.expected_error)
         body.addWidget(self.histogram)
         body.addWidget(self.back)
 
@@ -138,7 +136,7 @@ class EnsemblePanel(QWidget):
                 self._put_member(self._placed)
         self._note_shown()
         self.histogram.show_dice(newest.dice if newest is not None else np.zeros(0))
-        self.doubt.setText(doubt_text(newest))
+        self.expected_error.setText(expected_error_text(newest))
 
     def _note_shown(self) -> None:
         self.back.setEnabled(self._session.view_state.shown is not None)
@@ -187,9 +185,9 @@ class EnsemblePanel(QWidget):
         )
         if result is None or image is None:
             return QPixmap()
-        return portrait(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
+        return member_tile(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)
 
-    def _say_member(self, member: int) -> str:
+    def _label_member(self, member: int) -> str:
         result = self._painted
         return f"{member + 1}" + ("" if result is None or member < result.finished else " …")
 

@@ -1,4 +1,4 @@
-"""The film panel: a member's way from noise to mask, one frame for each diffusion step."""
+"""Shows a member's way from noise to mask, one frame for each diffusion step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QWidget
 from nca_seg_app.session import Session
 from nca_seg_app.state.film import Film, FilmStep
 from nca_seg_app.state.view_state import Shown
-from nca_seg_app.ui.panels.film_controls import FilmBar
-from nca_seg_app.ui.panels.pixmaps import Refresh, picture_of, stacked
-from nca_seg_app.ui.panels.tile_list import PictureModel, PictureView
+from nca_seg_app.ui.panels.film_controls import FilmControls
+from nca_seg_app.ui.widgets.pixmaps import picture_of, stacked
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.tile_list import TileList, TileModel
 
 HALF_PX = 56
 GAP_PX = 2
@@ -23,7 +24,7 @@ EMPTY = "Here a mask forms out of noise, step by step. Press Segment (Ctrl+R), t
 
 
 class FilmPanel(QWidget):
-    """The frames of one member; the framed one is what the canvas shows."""
+    """Shows the frames of one member; the one with a frame around it is on the canvas."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,20 +34,19 @@ class FilmPanel(QWidget):
         self._noisy = False
         self._follows = True
         self._shown: Shown | None = None
-        self.frames = PictureView(
-            PictureModel(self._draw, self._say, self._explain),
+        self.frames = TileList(
+            TileModel(self._draw, self._label, self._explain),
             QSize(HALF_PX, 2 * HALF_PX + GAP_PX),
             wrap=False,
         )
         self.frames.keep_one_row()
         self.frames.setAccessibleName("Diffusion steps")
-        bar = self._bar = FilmBar()
+        bar = self._bar = FilmControls()
         self.member, self.play, self.back = bar.member, bar.play, bar.back
         self.before, self.after = bar.before, bar.after
         self._timer = QTimer(self)
         self._timer.setInterval(PLAY_MS)
-        self._empty = PlainLabel(EMPTY)
-        self._empty.setWordWrap(True)
+        self._empty = PlainLabel(EMPTY, wraps=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._lay_out()
         self._refresh = Refresh(self, self._show)
@@ -192,7 +192,7 @@ class FilmPanel(QWidget):
         clean = picture_of(step.clean_hw, HALF_PX, ratio)
         return stacked(noisy, clean, GAP_PX)
 
-    def _say(self, place: int) -> str:
+    def _label(self, place: int) -> str:
         return f"t {self._steps[place].timestep}"
 
     def _explain(self, place: int) -> str:

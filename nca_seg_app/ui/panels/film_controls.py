@@ -1,4 +1,4 @@
-"""The controls beside the film: whose it is, and which way to go through it."""
+"""Makes the controls beside the film: its member, frame before, play, next frame, back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QSpinBox, QToolButton, Q
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 
 
-class FilmBar(QWidget):
-    """Member, frame before, play, next frame, and the way back to the result."""
+class FilmControls(QWidget):
+    """Holds the member, the buttons that go through its film, and the one back to the result."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""A line of the images list tells status by shape, so that colour is never needed."""
+"""Draws a line of the images list; a shape tells its status, so that colour is never needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nca_seg_app.ui.panels.image_list_model import (
     THUMBNAIL_PX,
     Index,
     describe,
-    doubt_of,
+    short_error,
 )
 
 GAP_PX = 6
@@ -22,7 +22,7 @@ MARK_PX = 12
 
 
 class ImageDelegate(QStyledItemDelegate):
-    """A line of the list: thumbnail, name, and a mark of another shape for each status."""
+    """Draws thumbnail, name, and a mark of another shape for each status."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(4 * THUMBNAIL_PX, THUMBNAIL_PX + GAP_PX)
@@ -64,14 +64,14 @@ class ImageDelegate(QStyledItemDelegate):
         room_px, said = lower.width() - MARK_PX - GAP_PX, describe(row)
         if row.doubt is not None and painter.fontMetrics().horizontalAdvance(said) > room_px:
             # The mark tells the status already; half a number would tell nothing.
-            said = doubt_of(row)
+            said = short_error(row)
         said = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, room_px)
         painter.drawText(lower.adjusted(MARK_PX + GAP_PX, 2, 0, 0), left, said)
         painter.restore()
 
 
 def draw_mark(painter: QPainter, area: QRectF, status: Status, ink: QColor) -> None:
-    """Ring (new), half-filled ring (draft), disc (saved) or tick (reviewed)."""
+    """Draw a ring (new), half-filled ring (draft), disc (saved) or tick (reviewed)."""
     painter.setPen(QPen(ink, 1.5))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     inner = area.adjusted(1, 1, -1, -1)

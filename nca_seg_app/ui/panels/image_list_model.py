@@ -1,4 +1,4 @@
-"""The list of images: the session's rows in the session's order, each known by its place."""
+"""Lists the session's images in the session's order for the images panel."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPEN_ROLE = ROW_ROLE + 1
 
 
 def describe(row: ImageRow) -> str:
-    """Status and doubt in words."""
+    """Status and expected error in words."""
     words = row.status if row.readable else "cannot be read"
-    return words if row.doubt is None else f"{words} · {doubt_of(row)}"
+    return words if row.doubt is None else f"{words} · expected error {row.doubt:.2f}"
 
 
-def doubt_of(row: ImageRow) -> str:
-    """The doubt in words; empty where none is known."""
-    return "" if row.doubt is None else f"doubt {row.doubt:.2f}"
+def short_error(row: ImageRow) -> str:
+    """The expected error where there is little room; empty where none is known."""
+    return "" if row.doubt is None else f"exp. error {row.doubt:.2f}"
 
 
 def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
@@ -38,7 +38,7 @@ def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
     return len(rows) == len(others) and all(a is b or a.path == b.path for a, b in pairs)
 
 
-class ImageModel(QAbstractListModel):
+class ImageListModel(QAbstractListModel):
     """The session's images in the order a person wants."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The images panel: what there is, how far each image is, and what is worth looking at next."""
+"""Lists the images of the folder with their status, and finds, sorts and opens them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from nca_seg_app.actions import find_action, plain_text
 from nca_seg_app.session import Session
 from nca_seg_app.state.image_order import Order
 from nca_seg_app.ui.panels.image_delegate import ImageDelegate
-from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
-from nca_seg_app.ui.panels.pixmaps import Refresh
+from nca_seg_app.ui.panels.image_list_model import ImageListModel, Index
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
 
 ORDERS: tuple[tuple[str, Order], ...] = (
     ("By name", "name"),
-    ("Most doubt first", "doubt"),
+    ("By expected error", "doubt"),
     ("To do first", "status"),
 )
 
 
 class ImagesPanel(QWidget):
-    """The images of the folder; a click opens one."""
+    """Lists the images of the folder; a click opens one."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._followed = (-1, 0)
-        self.model = ImageModel(session, self)
+        self.model = ImageListModel(session, self)
         self.list = ImageList(self.model)
         self.order = QComboBox()
         for text, order in ORDERS:
@@ -50,10 +50,10 @@ class ImagesPanel(QWidget):
         )
         self.order.setCurrentIndex(self.order.findData(session.image_order.order))
         self.order.setAccessibleName("Order")
-        self.words = FindField(session.image_order.words)
-        self.words.setPlaceholderText("Find by name")
-        self.words.setClearButtonEnabled(True)
-        self.words.setToolTip(
+        self.find_field = FindField(session.image_order.words)
+        self.find_field.setPlaceholderText("Find by name")
+        self.find_field.setClearButtonEnabled(True)
+        self.find_field.setToolTip(
             "Show only images whose name contains this; Return opens the first, Esc clears."
         )
         self.reviewed = PlainLabel()
@@ -63,9 +63,9 @@ class ImagesPanel(QWidget):
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
         self.order.activated.connect(lambda: session.image_order.sort(self.order.currentData()))
-        self.words.textChanged.connect(session.image_order.find)
-        self.words.returnPressed.connect(self._open_first)
-        self.words.left.connect(self._enter_list)
+        self.find_field.textChanged.connect(session.image_order.find)
+        self.find_field.returnPressed.connect(self._open_first)
+        self.find_field.left.connect(self._enter_list)
         session.image_order.changed.connect(self._note_order)
         session.workspace.images_changed.connect(self._refresh.ask)
         session.workspace.image_changed.connect(self._refresh.ask)
@@ -74,8 +74,7 @@ class ImagesPanel(QWidget):
     def _lay_out(self) -> None:
         empty, body = QWidget(), QWidget()
         invitation = QVBoxLayout(empty)
-        words = PlainLabel("Drop images or a folder here, or try the samples.")
-        words.setWordWrap(True)
+        words = PlainLabel("Drop images or a folder here, or try the samples.", wraps=True)
         invitation.addWidget(words)
         for action_id in ("file.open_folder", "file.open", "file.open_sample"):
             action = find_action(action_id)
@@ -87,7 +86,7 @@ class ImagesPanel(QWidget):
         invitation.addStretch(1)
         layout, row = QVBoxLayout(body), QHBoxLayout()
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(self.words)
+        layout.addWidget(self.find_field)
         layout.addWidget(self.list, 1)
         row.addWidget(self.order)
         layout.addLayout(row)
@@ -140,7 +139,7 @@ class ImagesPanel(QWidget):
 
 
 class FindField(QLineEdit):
-    """Words to find images by; Esc clears them, Down leaves for what was found."""
+    """Takes words to find images by; Esc clears them, Down goes to the list."""
 
     #: The keyboard is to go to what was found.
     left = Signal()
@@ -155,9 +154,9 @@ class FindField(QLineEdit):
 
 
 class ImageList(QListView):
-    """Thousands of lines of one height; Return opens the line the arrow keys went to."""
+    """Shows thousands of lines of one height; Return opens the one the arrow keys went to."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: ImageListModel) -> None:
         super().__init__()
         self._images = model
         self.setModel(model)

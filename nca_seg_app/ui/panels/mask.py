@@ -1,9 +1,8 @@
-"""The mask panel: what the outline measures, how it differs from the model's, and how it came."""
+"""Measures the open mask, compares it with the model's outline, and shows its history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QTimer
@@ -13,12 +12,10 @@ from engine.masks.measurements import Measurements, measure
 from engine.metrics import dice
 from engine.plaintext import one_line
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.wording import difference, measured
+from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
-
-if TYPE_CHECKING:
-    from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.wording import difference, measured
 
 #: A mask that is being drawn is not measured at every move.
 REST_MS = 200
@@ -26,8 +23,8 @@ BEGINNING = "As opened"
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A mask beside the model's outline: their Dice, and the pixels that only one of them has."""
+class Difference:
+    """How a mask differs from the model's: their Dice, and the pixels that only one of them has."""
 
     dice: float
     added_px: int
@@ -35,7 +32,7 @@ class Beside:
 
 
 class MaskPanel(QWidget):
-    """Measurements of the open mask, and its history; a step of it can be gone back to."""
+    """Shows measurements of the open mask and its history; a click goes back to a step."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,15 +42,17 @@ class MaskPanel(QWidget):
         #: The step that is being gone to, and the history as it was when that began.
         self._target: int | None = None
         self._steps: tuple[str, ...] = ()
-        self.told, self.beside = _words(), _words()
-        self.told.setToolTip("Numbers of the outline alone; they say nothing about the lesion.")
+        self.measurements, self.difference = PlainLabel(wraps=True), PlainLabel(wraps=True)
+        self.measurements.setToolTip(
+            "Numbers of the outline alone; they say nothing about the lesion."
+        )
         self.history = QListWidget()
         self.history.setToolTip("Click a step to go back to it, or forward; nothing is lost.")
         self.history.setAccessibleName("History")
         self.history.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.told)
-        layout.addWidget(self.beside)
+        layout.addWidget(self.measurements)
+        layout.addWidget(self.difference)
         layout.addWidget(PlainLabel("History"))
         layout.addWidget(self.history, 1)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
@@ -87,7 +86,7 @@ class MaskPanel(QWidget):
             result = None
         snapshot, image = document.snapshot(), session.workspace.image
 
-        def work() -> tuple[Measurements | None, Beside | None]:
+        def work() -> tuple[Measurements | None, Difference | None]:
             mask_hw = snapshot()
             found = measure(mask_hw)
             if result is None or found is None:
@@ -95,16 +94,18 @@ class MaskPanel(QWidget):
             model_hw = result.mask(threshold)
             added = int(np.count_nonzero(mask_hw & ~model_hw))
             removed = int(np.count_nonzero(model_hw & ~mask_hw))
-            return found, Beside(dice(mask_hw, model_hw), added, removed)
+            return found, Difference(dice(mask_hw, model_hw), added, removed)
 
-        def done(found: tuple[Measurements | None, Beside | None]) -> None:
+        def done(found: tuple[Measurements | None, Difference | None]) -> None:
             if document is self._document and image is not None:
-                numbers, beside = found
-                self.told.setText(measured(numbers, image.spacing_mm))
-                self.beside.setText(
-                    difference(beside.dice, beside.added_px, beside.removed_px) if beside else ""
+                numbers, differs = found
+                self.measurements.setText(measured(numbers, image.spacing_mm))
+                self.difference.setText(
+                    difference(differs.dice, differs.added_px, differs.removed_px)
+                    if differs
+                    else ""
                 )
-                self.beside.setVisible(beside is not None)
+                self.difference.setVisible(differs is not None)
             end()
 
         def failed(error: BaseException) -> None:
@@ -156,9 +157,3 @@ class MaskPanel(QWidget):
         (document.undo if target < before else document.redo)()
         if document.place != before:
             QTimer.singleShot(0, self, self._move)
-
-
-def _words() -> PlainLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    return label

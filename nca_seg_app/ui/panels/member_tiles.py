@@ -1,4 +1,4 @@
-"""A member's portrait is the lesion itself with the border that this member draws around it."""
+"""Draws a member's tile: the lesion with the border that this member draws around it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtGui import QPixmap
 
 from engine.masks.outlines import outline
 from engine.types import EnsembleResult, Image
-from nca_seg_app.ui.panels.pixmaps import outlined
+from nca_seg_app.ui.widgets.pixmaps import outlined
 from nca_seg_app.ui.widgets.theme import PROPOSAL
 
 #: Share of the outlined area's sides that is shown around it.
@@ -22,7 +22,7 @@ Window = tuple[slice, slice]
 def window_of(result: EnsembleResult) -> Window:
     """Rows and columns of the grid that hold what the members outline, once all have ended.
 
-    The whole grid before, so that the portraits stay as they are while others join them.
+    The whole grid before, so that the tiles stay as they are while others join them.
     """
     rows, columns = result.frame.grid_shape
     if result.done < result.total:
@@ -37,10 +37,22 @@ def window_of(result: EnsembleResult) -> Window:
     return window[0], window[1]
 
 
-def portrait(
+def member_tile(
     image: Image, result: EnsembleResult, member: int, threshold: float, side_px: int, ratio: float
 ) -> QPixmap:
-    """That member's border on the photograph, cut to `window_of()`; the longer side `side_px`."""
+    """A member's border on the photograph, cut to what the members outline.
+
+    Parameters
+    ----------
+    image, result
+        The photograph and the answers to it.
+    member
+        Whose border is drawn, counted from 0.
+    threshold
+        Probability, 0 to 1, from which the member outlines a cell.
+    side_px, ratio
+        The longer side of the picture, and the pixels of the screen for each of it.
+    """
     cell = np.array([image.height, image.width]) / result.frame.grid_shape
     window = window_of(result)
     (top, left), (bottom, right) = (

@@ -1,4 +1,4 @@
-"""All channels of the automaton side by side, each on one scale over all its updates."""
+"""Draws all channels of the automaton side by side, each on one scale over all its updates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtGui import QFontMetrics, QHelpEvent, QImage, QMouseEvent, QPainte
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from engine.types import CellStep, Float
-from nca_seg_app.ui.panels.pca import Principal
+from nca_seg_app.ui.panels.pca import PrincipalComponents
 
 TILE_PX = 46
 GAP_PX = 4
@@ -45,7 +45,7 @@ def signed_colours() -> NDArray[np.uint8]:
 
 
 class Montage(QWidget):
-    """A named tile for each channel, one for the cells that fired, one for all as colours."""
+    """Shows a tile for each channel, one for the cells that fired, one for all as colours."""
 
     #: The number of the channel clicked; the number of channels stands for the firing mask, and
     #: one more for all channels as colours.
@@ -65,7 +65,9 @@ class Montage(QWidget):
         self.setFont(small)
         self.setAccessibleName("Channels of the automaton")
 
-    def show_step(self, step: CellStep | None, principal: Principal | None = None) -> None:
+    def show_step(
+        self, step: CellStep | None, principal: PrincipalComponents | None = None
+    ) -> None:
         """Show the channels after one update, each from −scale to +scale."""
         count = len(self._tiles)
         if step is None or principal is None:

@@ -1,4 +1,4 @@
-"""All channels at once: the three directions in which cells differ most, as colours."""
+"""Finds the three directions in which cells differ most, to show all channels as colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REACH = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Principal:
+class PrincipalComponents:
     """Principal components over all updates of a replay, so that a colour stays what it means.
 
     `mean_c` and the rows of `axes_3c` are in states divided by `scales_c`; `spread_3` are the
@@ -29,7 +29,7 @@ class Principal:
     spread_3: Float
 
     @classmethod
-    def of(cls, steps: Sequence[CellStep], scales_c: Float) -> Principal:
+    def of(cls, steps: Sequence[CellStep], scales_c: Float) -> PrincipalComponents:
         """Those of the states in `steps`, each channel divided by its scale."""
         some = np.concatenate([_some(step.state_chw) for step in steps])
         states_nc = (some / scales_c).astype(np.float64)

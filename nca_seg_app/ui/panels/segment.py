@@ -1,4 +1,4 @@
-"""The segment panel: a model, a few settings, a run, what came of it, and the person's decision."""
+"""Chooses a model, runs it with a few settings, and offers its result to the person."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from engine.plaintext import shown_name
 from nca_seg_app.actions import Action, find_action, plain_text
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.ui.panels.agreement import AgreementWatch
-from nca_seg_app.ui.panels.pixmaps import Refresh
-from nca_seg_app.ui.panels.wording import figures, progress_text, scores
+from nca_seg_app.ui.widgets.agreement import AgreementWatch
 from nca_seg_app.ui.widgets.form import Form, finish_typing
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
-WORDS_LINES = 3
+SUMMARY_LINES = 3
 
 
 class SegmentPanel(QWidget):
-    """Everything that starts, follows and ends a segmentation."""
+    """Starts, follows and ends a segmentation, and says what came of it."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,10 +42,10 @@ class SegmentPanel(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.models.setAccessibleName("Model")
-        self.figures, self.words = _words(), _words()
+        self.figures, self.summary = PlainLabel(wraps=True), PlainLabel(wraps=True)
         # So that nothing below it moves when a run begins or its first scores come.
-        self.words.setMinimumHeight(WORDS_LINES * self.words.fontMetrics().lineSpacing())
-        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.summary.setMinimumHeight(SUMMARY_LINES * self.summary.fontMetrics().lineSpacing())
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.form = Form(session.context.settings.sample, ("sampler", "steps", "members", "seed"))
         self.progress = QProgressBar()
         self.progress.setToolTip(
@@ -82,7 +82,7 @@ class SegmentPanel(QWidget):
             controls.addWidget(self._button(action_id))
         layout.addLayout(controls)
         layout.addWidget(self.progress)
-        layout.addWidget(self.words)
+        layout.addWidget(self.summary)
         sliders = QGridLayout()
         rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
@@ -146,8 +146,8 @@ class SegmentPanel(QWidget):
             session.model_library.chosen_changed,
         ):
             signal.connect(self._refresh.ask)
-        self._watch.changed.connect(self._show_words)
-        proposal.threshold_changed.connect(self._show_words)
+        self._watch.changed.connect(self._show_summary)
+        proposal.threshold_changed.connect(self._show_summary)
 
     def _show_models(self) -> None:
         session, chosen = self._session, self._session.model_library.chosen
@@ -195,9 +195,9 @@ class SegmentPanel(QWidget):
         self.progress.setFormat(words)
         self.progress.setTextVisible(total > 0)
         self.progress.setUpdatesEnabled(True)
-        self._show_words()
+        self._show_summary()
 
-    def _show_words(self) -> None:
+    def _show_summary(self) -> None:
         session, state = self._session, self._session.capabilities
         image, threshold = session.workspace.image, session.proposal.threshold
         newest = self._watch.newest
@@ -215,7 +215,7 @@ class SegmentPanel(QWidget):
             words = "Press Segment: the model outlines the lesion several times over."
         else:
             words = ""
-        self.words.setText(words)
+        self.summary.setText(words)
 
     @property
     def _loading(self) -> bool:
@@ -224,12 +224,6 @@ class SegmentPanel(QWidget):
         return (
             run is not None and waits and not session.model_library.cache.has(run.model, run.device)
         )
-
-
-def _words() -> PlainLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    return label
 
 
 def _slider(name: str, tip: str) -> tuple[QSlider, PlainLabel]:

@@ -1,4 +1,4 @@
-"""Thumbnails are made off the main thread, one at a time, the last one asked for first."""
+"""Makes thumbnails off the main thread, one at a time, the last one asked for first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _within(size: QSize, side_px: int) -> QSize:
 
 
 class Thumbnails(QObject):
-    """The newest thumbnails; `get` gives one or asks for it, `made` tells when it is there."""
+    """Keeps the newest thumbnails; `get` gives one or asks for it, `made` follows."""
 
     made = Signal(object)
 

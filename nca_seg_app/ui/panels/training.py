@@ -1,4 +1,4 @@
-"""A model learns from the saved masks while one watches; what it learned is taken or left."""
+"""Starts a fine-tuning, shows its curves, and offers the new model to the person."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from engine.study.dataset import VAL_SHARE
 from engine.types import TrainStep
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.panels.comparison import ComparisonView
-from nca_seg_app.ui.panels.plots import CURVE_COLOURS, Plot
-from nca_seg_app.ui.panels.wording import duration, leftover, offer
 from nca_seg_app.ui.widgets.form import Form
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
+from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
+from nca_seg_app.ui.widgets.wording import duration, leftover, offer
 
 #: Not the size of the grid: a child keeps its parent's.
 FIELDS = ("steps", "batch_size", "learning_rate", "validate_every")
@@ -32,7 +32,7 @@ SMOOTHED_SHARE = 0.05
 
 
 class TrainingPanel(QWidget):
-    """What is learned from, how, the live curves, and the decision about the new model."""
+    """Shows what a model learns from, with which settings, its curves, and what it became."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,8 +60,7 @@ class TrainingPanel(QWidget):
         self._show_curve()
 
     def _lay_out(self) -> None:
-        self._source = PlainLabel()
-        self._source.setWordWrap(True)
+        self._source = PlainLabel(wraps=True)
         self._form = Form(self._session.context.settings.learn, FIELDS)
         self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
         self._pause = _button("Pause", "Hold the training, or let it go on.")
@@ -91,8 +90,7 @@ class TrainingPanel(QWidget):
     def _decision(self) -> QWidget:
         self.offer = QFrame()
         self.offer.setFrameShape(QFrame.Shape.StyledPanel)
-        self.offer_text = PlainLabel()
-        self.offer_text.setWordWrap(True)
+        self.offer_text = PlainLabel(wraps=True)
         self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
         self.comparison = ComparisonView(self._session)

@@ -1,1 +1,1 @@
-"""What every part of the window is made of."""
+"""What panels, dialogs and bars are made of; shared, and without knowledge of any panel."""

@@ -1,4 +1,4 @@
-"""A form is made from a settings dataclass alone: its fields say label, range, unit and help."""
+"""Makes a form from a settings dataclass, whose fields carry label, range, unit and help."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def finish_typing() -> None:
 
 
 class FieldKeys(QObject):
-    """Keys that mean something in a field do not start a command of the window as well.
+    """Keeps keys that mean something in a field from starting a command of the window as well.
 
-    Qt sees to letters and digits by itself; Space belongs to buttons, too, and to no number. Return
-    ends typing, and the keyboard is `home`'s again.
+    Qt sees to letters and digits by itself. Space is left to buttons, and kept from numbers. Return
+    ends typing, and gives the keyboard to `home` again.
     """
 
     def __init__(self, window: QWidget, home: QWidget) -> None:
@@ -80,7 +80,7 @@ class FieldKeys(QObject):
 
 
 class Form(QWidget):
-    """A row for each setting; `value()` is always one that its dataclass accepts.
+    """Shows a row for each setting; `value()` is always one that its dataclass accepts.
 
     Fields without a label, and those not in `only` where that is given, keep their value and have
     no row.
@@ -107,8 +107,7 @@ class Form(QWidget):
                 editor.setToolTip(each.metadata["help"])
                 layout.addRow(each.metadata["label"], editor)
                 layout.labelForField(editor).setToolTip(each.metadata["help"])
-        self._problem = PlainLabel(parent=self)
-        self._problem.setWordWrap(True)
+        self._problem = PlainLabel(parent=self, wraps=True)
         self._problem.hide()
         layout.addRow(self._problem)
 

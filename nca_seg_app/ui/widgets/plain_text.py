@@ -1,4 +1,4 @@
-"""Names are shown as they are: Qt is never left to guess whether a text is rich."""
+"""Shows names as they are: Qt is never left to guess whether a text is rich."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ LONGEST_ENTRY = 100
 class PlainLabel(QLabel):
     """A label whose text is plain, whatever it looks like."""
 
-    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, text: str = "", parent: QWidget | None = None, *, wraps: bool = False
+    ) -> None:
+        """A label that says `text`; where it `wraps`, in as many lines as it needs."""
         super().__init__(parent)
         self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(wraps)
         self.setText(text)
 
 

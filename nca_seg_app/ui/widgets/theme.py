@@ -1,4 +1,4 @@
-"""One palette colours everything: style, icons and plots take their colours from it alone."""
+"""Gives the program its palette, and icons in the palette's colours."""
 
 from __future__ import annotations
 

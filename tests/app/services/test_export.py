@@ -19,7 +19,7 @@ from engine.study.export import ExportStep, export_dataset
 from engine.types import Sample
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Has
-from nca_seg_app.ui.status_bar import StatusLine
+from nca_seg_app.ui.status_bar import StatusBar
 from tests.app.desks import Desk, leave
 
 
@@ -167,7 +167,7 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    export, status = desk.session.export, StatusLine(desk.session)
+    export, status = desk.session.export, StatusBar(desk.session)
     desk.qtbot.addWidget(status)
     begin_slowly(desk, monkeypatch, lambda: gate.wait(20))
     assert Has.EXPORTING | Has.IDLE in desk.session.capabilities

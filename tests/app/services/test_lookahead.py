@@ -14,7 +14,7 @@ from engine.study.study import Study
 from engine.types import CellStep
 from nca_seg_app.services import lookahead as module
 from nca_seg_app.session import Has
-from nca_seg_app.ui.status_bar import StatusLine
+from nca_seg_app.ui.status_bar import StatusBar
 from tests.app.desks import AheadDesk, Desk, leave
 from tests.fakes import disk, write_image
 
@@ -102,12 +102,12 @@ def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
 
 
 def test_a_person_does_not_meet_it(user: AheadDesk) -> None:
-    status = StatusLine(user.session)
+    status = StatusBar(user.session)
     user.qtbot.addWidget(status)
     before, states = user.session.capabilities, []
     user.session.capabilities_changed.connect(lambda: states.append(user.session.capabilities))
     user.begin(HOLDS_AT)
-    assert status.lookahead.text() == "working ahead: b"
+    assert status.lookahead.text() == "lookahead: b"
     assert user.session.segmentation.progress == (8, 8)
     user.go_on()
     user.until(lambda: user.kept == ["b.png"])

@@ -11,7 +11,7 @@ import pytest
 
 from engine.masks.arrays import Mask
 from engine.masks.reading import read_mask
-from nca_seg_app.services.engine import Answer
+from nca_seg_app.services.prompts import Answer
 from tests.app.desks import Desk
 from tests.fakes import Person, write_image
 

@@ -13,7 +13,7 @@ from engine.errors import OutOfMemory
 from nca_seg_app.actions import find_action
 from nca_seg_app.services import lookahead as module
 from nca_seg_app.session import Has
-from nca_seg_app.ui.status_bar import StatusLine
+from nca_seg_app.ui.status_bar import StatusBar
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel
 
@@ -67,14 +67,14 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
 
 
 def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None:
-    status = StatusLine(user.session)
+    status = StatusBar(user.session)
     user.qtbot.addWidget(status)
     reached: list[tuple[int, int]] = []
     user.session.survey.changed.connect(lambda: reached.append(user.session.survey.progress))
     user.model.holds_at = 0
     survey(user)
     user.until(lambda: user.model.at_once == 1)
-    assert status.lookahead.text().startswith("doubt of 0 of 4 new images")
+    assert status.lookahead.text().startswith("expected errors of 0 of 4 new images")
     survey(user)
     assert not user.session.survey.running
     assert status.lookahead.text() == ""

@@ -13,6 +13,7 @@ from engine.networks.table import preset
 from nca_seg_app.services.engine import real_engine
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.panels.cells import NO_CELLS, CellsPanel
+from nca_seg_app.ui.panels.tabs import PanelTabs
 from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, opened, trigger
 from tests.engine.commands import install
@@ -38,24 +39,24 @@ def both(qtbot: QtBot, own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> It
     made.close()
 
 
-def cells(window: Window) -> tuple[int, CellsPanel]:
-    """The place of the Cells tab, and its panel."""
-    panel = window.findChild(CellsPanel)
-    place = next(i for i in range(window.tabs.count()) if window.tabs.tabText(i) == "Cells")
-    return place, panel
+def cells(window: Window) -> tuple[PanelTabs, int, CellsPanel]:
+    """The tabs, the place of the Cells tab among them, and its panel."""
+    tabs, panel = window.findChild(PanelTabs), window.findChild(CellsPanel)
+    place = next(i for i in range(tabs.count()) if tabs.tabText(i) == "Cells")
+    return tabs, place, panel
 
 
 def test_the_window_segments_with_it_and_has_no_cells_to_show(
     both: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
     session = opened(both, qtbot, write_image(tmp_path / "images" / "a.png"))
-    place, panel = cells(both)
-    assert both.tabs.isTabVisible(place)
-    both.tabs.setCurrentIndex(place)
+    tabs, place, panel = cells(both)
+    assert tabs.isTabVisible(place)
+    tabs.setCurrentIndex(place)
     with qtbot.waitSignal(session.model_library.chosen_changed):
         session.model_library.choose("convolution")
-    assert not both.tabs.isTabVisible(place)
-    assert both.tabs.currentIndex() != place
+    assert not tabs.isTabVisible(place)
+    assert tabs.currentIndex() != place
     with qtbot.waitSignal(session.segmentation.completed, timeout=60_000):
         trigger(both, "run.segment")
     qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
@@ -63,8 +64,8 @@ def test_the_window_segments_with_it_and_has_no_cells_to_show(
     # The tab is back with an automaton, but what was drawn was drawn without cells.
     with qtbot.waitSignal(session.model_library.chosen_changed):
         session.model_library.choose(SHIPPED)
-    assert both.tabs.isTabVisible(place)
-    both.tabs.setCurrentIndex(place)
+    assert tabs.isTabVisible(place)
+    tabs.setCurrentIndex(place)
     qtbot.waitUntil(panel.isVisible)
     assert panel._hint.text() == NO_CELLS
     assert panel._hint.isVisible()

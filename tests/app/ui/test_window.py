@@ -15,10 +15,12 @@ from pytestqt.qtbot import QtBot
 from engine.masks import edits
 from engine.masks.files import find_mask
 from engine.masks.reading import read_mask
-from nca_seg_app.actions import ACTIONS
+from nca_seg_app.actions import ACTIONS, GESTURES
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.help import RESEARCH_USE, about_html, cheat_sheet_html
 from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.panels.table import DOCKS
+from nca_seg_app.ui.panels.tabs import PanelTabs
 from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, opened, trigger
@@ -194,12 +196,12 @@ def test_trouble_is_told_in_the_window_and_can_be_dismissed(
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture at all")
     window.session.opening.open_path(broken)
-    qtbot.waitUntil(window.strip.isVisible)
-    assert "broken.png" in window.strip.sentence
-    window.strip.copy()
+    qtbot.waitUntil(window.message_bar.isVisible)
+    assert "broken.png" in window.message_bar.sentence
+    window.message_bar.copy()
     assert "UnreadableImage" in QApplication.clipboard().text()
-    window.strip.dismiss()
-    assert not window.strip.isVisible()
+    window.message_bar.dismiss()
+    assert not window.message_bar.isVisible()
 
 
 def test_a_command_that_breaks_does_not_take_the_window_along(
@@ -212,7 +214,7 @@ def test_a_command_that_breaks_does_not_take_the_window_along(
 
     monkeypatch.setattr(window.session.segmentation, "segment", break_down)
     trigger(window, "run.segment")
-    assert "unexpected" in window.strip.sentence
+    assert "unexpected" in window.message_bar.sentence
     assert window.isVisible()
 
 
@@ -276,8 +278,9 @@ def test_channels_are_put_on_the_canvas_and_curves_drawn(
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
     session.segment()
     qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
-    area = window.tabs.widget(2)
-    window.tabs.setCurrentWidget(area)
+    tabs = window.findChild(PanelTabs)
+    area = tabs.widget(2)
+    tabs.setCurrentWidget(area)
     panel = area.widget()
     qtbot.waitUntil(lambda: panel.montage.heightForWidth(300) > 50)
     panel.montage.clicked.emit(4)
@@ -302,8 +305,9 @@ def test_a_training_ends_in_a_model_beside_its_parent(
     qtbot.waitUntil(lambda: Has.UNSAVED in session.capabilities)
     trigger(window, "file.save")
     qtbot.waitUntil(lambda: Has.SAVED_MASKS in session.capabilities)
-    panel = window.tabs.widget(4).widget()
-    window.tabs.setCurrentIndex(4)
+    tabs = window.findChild(PanelTabs)
+    panel = tabs.widget(4).widget()
+    tabs.setCurrentIndex(4)
     assert panel.start.isVisible()
     assert not panel.offer.isVisible()
     panel.start.click()
@@ -330,6 +334,14 @@ def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) ->
     assert model.closed.is_set()
 
 
+def test_every_dock_has_its_key(window: Window) -> None:
+    toggles = [dock.toggleViewAction() for dock in window.docks]
+    keys = [toggle.shortcut().toString() for toggle in toggles]
+    assert keys == [row.shortcut for row in DOCKS]
+    assert ", ".join(keys) in {gesture.keys for gesture in GESTURES}
+    assert set(toggles) <= set(window.menuBar().actions()[2].menu().actions())
+
+
 def test_the_picture_can_have_all_the_room_and_give_it_back(window: Window) -> None:
     window.show()
     film = window.docks[2]
@@ -353,14 +365,14 @@ def test_space_shows_the_bare_image_wherever_the_keyboard_is(
     panel.threshold.setFocus()
     qtbot.waitUntil(panel.threshold.hasFocus)
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
-    assert window.canvas.bare
+    assert window.canvas.input.bare
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
-    assert not window.canvas.bare
+    assert not window.canvas.input.bare
     assert panel.threshold.hasFocus()
     # A button is pressed with it.
     panel.button("run.segment").setFocus()
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
-    assert not window.canvas.bare
+    assert not window.canvas.input.bare
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: Has.RESULT in window.session.capabilities)
 

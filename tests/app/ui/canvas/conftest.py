@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
 from nca_seg_app.state.settings import Settings
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 from tests.app.ui.canvas.hands import SHAPE
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
@@ -30,9 +30,9 @@ def session(qtbot: QtBot, tmp_path: Path, model: DiskModel) -> Iterator[Session]
 
 
 @pytest.fixture
-def canvas(qtbot: QtBot, session: Session, tmp_path: Path) -> CanvasView:
+def canvas(qtbot: QtBot, session: Session, tmp_path: Path) -> Canvas:
     """A canvas of 640×480 with an image of 64×48 pixels in it."""
-    view = CanvasView(session)
+    view = Canvas(session)
     qtbot.addWidget(view)
     view.resize(640, 480)
     view.show()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 
 SHAPE = (48, 64)
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -18,12 +18,12 @@ NO_KEY, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifie
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
-def place_of(canvas: CanvasView, row: float, column: float) -> QPointF:
-    return QPointF(*canvas.placement.to_view(column, row))
+def place_of(canvas: Canvas, row: float, column: float) -> QPointF:
+    return QPointF(*canvas.viewport.placement.to_view(column, row))
 
 
 def mouse(
-    canvas: CanvasView,
+    canvas: Canvas,
     kind: QEvent.Type,
     row: float,
     column: float,
@@ -37,20 +37,20 @@ def mouse(
     QApplication.sendEvent(canvas, event)
 
 
-def press(canvas: CanvasView, row: float, column: float, **more: object) -> None:
+def press(canvas: Canvas, row: float, column: float, **more: object) -> None:
     mouse(canvas, QEvent.Type.MouseButtonPress, row, column, **more)  # type: ignore[arg-type]
 
 
-def drag(canvas: CanvasView, row: float, column: float, **more: object) -> None:
+def drag(canvas: Canvas, row: float, column: float, **more: object) -> None:
     mouse(canvas, QEvent.Type.MouseMove, row, column, **more)  # type: ignore[arg-type]
 
 
-def release(canvas: CanvasView, row: float, column: float, **more: object) -> None:
+def release(canvas: Canvas, row: float, column: float, **more: object) -> None:
     mouse(canvas, QEvent.Type.MouseButtonRelease, row, column, **more)  # type: ignore[arg-type]
 
 
 def key(
-    canvas: CanvasView,
+    canvas: Canvas,
     which: Qt.Key,
     keys: Qt.KeyboardModifier = NO_KEY,
     kind: QEvent.Type = QEvent.Type.KeyPress,
@@ -64,7 +64,7 @@ def key(
     return asked.isAccepted()
 
 
-def wheel(canvas: CanvasView, place: QPointF, turned: int, keys: Qt.KeyboardModifier) -> None:
+def wheel(canvas: Canvas, place: QPointF, turned: int, keys: Qt.KeyboardModifier) -> None:
     event = QWheelEvent(
         place,
         canvas.mapToGlobal(place),
@@ -88,7 +88,7 @@ def footprint(row: float, column: float, radius_px: float) -> np.ndarray:
     return (rows + 0.5 - row) ** 2 + (columns + 0.5 - column) ** 2 <= radius_px**2
 
 
-def looks(canvas: CanvasView) -> QImage:
+def looks(canvas: Canvas) -> QImage:
     return canvas.grab().toImage()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainterPath
 
-from nca_seg_app.ui.canvas.contour_index import POINTS, Pieces
+from nca_seg_app.ui.canvas.contour_index import POINTS, ContourIndex
 from nca_seg_app.ui.canvas.overlay import Contour
 
 WHOLE = QRectF(-1e6, -1e6, 2e6, 2e6)
@@ -38,13 +38,13 @@ def test_all_pieces_are_the_outline() -> None:
         expected = {
             (*a[::-1].tolist(), *b[::-1].tolist()) for a, b in itertools.pairwise(contour_rc)
         }
-        pieces = Pieces([contour_rc]).within(WHOLE)
+        pieces = ContourIndex([contour_rc]).within(WHOLE)
         assert lines(pieces) == expected
         assert max(piece.elementCount() for piece in pieces) <= POINTS + 1
 
 
 def test_only_what_is_near_is_given() -> None:
-    pieces = Pieces([ring(4000), ring(500, 10.0)])
+    pieces = ContourIndex([ring(4000), ring(500, 10.0)])
     some = pieces.within(QRectF(295, 195, 10, 10))
     assert 0 < len(some) <= 4
     assert min(piece.boundingRect().left() for piece in some) > 280
@@ -52,4 +52,4 @@ def test_only_what_is_near_is_given() -> None:
 
 
 def test_nothing_has_no_pieces() -> None:
-    assert not Pieces().within(WHOLE)
+    assert not ContourIndex().within(WHOLE)

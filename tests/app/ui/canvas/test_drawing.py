@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 from tests.app.ui.canvas.hands import (
     CONTROL,
     LEFT,
@@ -37,9 +37,7 @@ from tests.app.ui.canvas.hands import (
 from tests.fakes import write_image
 
 
-def test_a_dab_of_the_brush_paints_the_pixels_under_it(
-    canvas: CanvasView, session: Session
-) -> None:
+def test_a_dab_of_the_brush_paints_the_pixels_under_it(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
@@ -48,7 +46,7 @@ def test_a_dab_of_the_brush_paints_the_pixels_under_it(
 
 @pytest.mark.parametrize("more", [{"keys": SHIFT}, {"button": RIGHT}], ids=["shift", "right"])
 def test_shift_or_the_right_button_erases(
-    canvas: CanvasView, session: Session, more: dict[str, object]
+    canvas: Canvas, session: Session, more: dict[str, object]
 ) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
@@ -64,7 +62,7 @@ def test_shift_or_the_right_button_erases(
     assert not mask_of(session).any()
 
 
-def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> None:
+def test_escape_takes_the_stroke_back(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     drag(canvas, 24.0, 40.0)
@@ -78,9 +76,7 @@ def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> N
 
 
 @pytest.mark.parametrize("asked", ["S", "D", "F", "1", "N", "Return"])
-def test_keys_wait_for_the_end_of_a_stroke(
-    canvas: CanvasView, session: Session, asked: str
-) -> None:
+def test_keys_wait_for_the_end_of_a_stroke(canvas: Canvas, session: Session, asked: str) -> None:
     which = Qt.Key[f"Key_{asked}"]
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
@@ -92,7 +88,7 @@ def test_keys_wait_for_the_end_of_a_stroke(
     assert not key(canvas, which)
 
 
-def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session: Session) -> None:
+def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
     assert session.workspace.document is not None
@@ -101,7 +97,7 @@ def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session:
 
 
 def test_escape_belongs_to_the_window_while_nothing_is_drawn(
-    canvas: CanvasView, session: Session
+    canvas: Canvas, session: Session
 ) -> None:
     session.view_state.choose_tool("brush")
     assert not key(canvas, Qt.Key.Key_Escape)
@@ -109,7 +105,7 @@ def test_escape_belongs_to_the_window_while_nothing_is_drawn(
 
 
 @pytest.mark.parametrize("closing", ["double click", "enter"])
-def test_a_polygon_is_closed_and_filled(canvas: CanvasView, session: Session, closing: str) -> None:
+def test_a_polygon_is_closed_and_filled(canvas: Canvas, session: Session, closing: str) -> None:
     session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0), (45.0, 60.0)):
         press(canvas, row, column)
@@ -128,7 +124,7 @@ def test_a_polygon_is_closed_and_filled(canvas: CanvasView, session: Session, cl
     assert (mask_of(session) == expected_hw).all()
 
 
-def test_another_tool_gives_up_the_polygon(canvas: CanvasView, session: Session) -> None:
+def test_another_tool_gives_up_the_polygon(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("polygon")
     press(canvas, 10.0, 10.0)
     session.view_state.choose_tool("lasso")
@@ -139,25 +135,25 @@ def test_another_tool_gives_up_the_polygon(canvas: CanvasView, session: Session)
     assert not mask_of(session)[:20].any()
 
 
-def test_drawing_works_the_same_when_magnified(canvas: CanvasView, session: Session) -> None:
+def test_drawing_works_the_same_when_magnified(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("brush")
-    canvas.zoom_to(37.0, place_of(canvas, 20.0, 30.0))
+    canvas.viewport.zoom_to(37.0, place_of(canvas, 20.0, 30.0))
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
     assert (mask_of(session) == footprint(20, 30, 5)).all()
 
 
-def test_the_wheel_with_control_changes_the_brush(canvas: CanvasView, session: Session) -> None:
-    before = canvas.placement
+def test_the_wheel_with_control_changes_the_brush(canvas: Canvas, session: Session) -> None:
+    before = canvas.viewport.placement
     wheel(canvas, place_of(canvas, 20, 30), 120, CONTROL)
     assert session.context.settings.brush_radius_px > 5
     wheel(canvas, place_of(canvas, 20, 30), -120, CONTROL)
     assert session.context.settings.brush_radius_px == pytest.approx(5)
-    assert canvas.placement == before
+    assert canvas.viewport.placement == before
 
 
 def test_another_image_is_drawn_on_anew(
-    canvas: CanvasView, session: Session, qtbot: QtBot, tmp_path: Path
+    canvas: Canvas, session: Session, qtbot: QtBot, tmp_path: Path
 ) -> None:
     session.view_state.choose_tool("polygon")
     press(canvas, 10.0, 10.0)
@@ -171,18 +167,18 @@ def test_another_image_is_drawn_on_anew(
     assert not mask_of(session)[:80].any()
 
 
-def test_a_button_pressed_while_panning_draws_nothing(canvas: CanvasView, session: Session) -> None:
+def test_a_button_pressed_while_panning_draws_nothing(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 20.0, 30.0, button=MIDDLE)
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
-    before = canvas.placement
+    before = canvas.viewport.placement
     drag(canvas, 22.0, 30.0, button=MIDDLE)
-    assert canvas.placement != before
+    assert canvas.viewport.placement != before
     release(canvas, 22.0, 30.0, button=MIDDLE)
-    before = canvas.placement
+    before = canvas.viewport.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
-    assert canvas.placement == before
+    assert canvas.viewport.placement == before
     assert not mask_of(session).any()
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
@@ -190,26 +186,26 @@ def test_a_button_pressed_while_panning_draws_nothing(canvas: CanvasView, sessio
 
 
 def test_another_tool_taken_in_hand_leaves_a_pan_under_way(
-    canvas: CanvasView, session: Session
+    canvas: Canvas, session: Session
 ) -> None:
     press(canvas, 20.0, 30.0, button=MIDDLE)
     session.view_state.choose_tool("brush")
     release(canvas, 20.0, 30.0, button=MIDDLE)
-    before = canvas.placement
+    before = canvas.viewport.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
-    assert canvas.placement == before
+    assert canvas.viewport.placement == before
 
 
 @pytest.mark.parametrize("tool", ["brush", "pan"])
 def test_a_release_that_went_elsewhere_ends_what_was_under_way(
-    canvas: CanvasView, session: Session, tool: str
+    canvas: Canvas, session: Session, tool: str
 ) -> None:
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     press(canvas, 20.0, 30.0)
-    painted_hw, before = mask_of(session).copy(), canvas.placement
+    painted_hw, before = mask_of(session).copy(), canvas.viewport.placement
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
     assert (mask_of(session) == painted_hw).all()
-    assert canvas.placement == before
+    assert canvas.viewport.placement == before
     assert session.workspace.document is not None
     assert not session.workspace.document.drawing
     # A touch comes without a move before it.
@@ -222,7 +218,7 @@ def test_a_release_that_went_elsewhere_ends_what_was_under_way(
 
 @pytest.mark.parametrize("button", [LEFT, RIGHT])
 def test_nothing_is_drawn_on_the_bare_image(
-    canvas: CanvasView, session: Session, button: Qt.MouseButton
+    canvas: Canvas, session: Session, button: Qt.MouseButton
 ) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 30.0)
@@ -236,7 +232,7 @@ def test_nothing_is_drawn_on_the_bare_image(
 
 
 def test_a_click_on_the_bare_image_picks_nothing_whichever_is_let_go_first(
-    canvas: CanvasView, session: Session
+    canvas: Canvas, session: Session
 ) -> None:
     session.view_state.set_picking(True)
     session.view_state.choose_tool("brush")
@@ -249,7 +245,7 @@ def test_a_click_on_the_bare_image_picks_nothing_whichever_is_let_go_first(
 
 @pytest.mark.parametrize("bare", [True, False])
 def test_two_quick_pans_do_not_close_a_polygon(
-    canvas: CanvasView, session: Session, bare: bool
+    canvas: Canvas, session: Session, bare: bool
 ) -> None:
     session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0), (30.0, 40.0)):
@@ -260,16 +256,16 @@ def test_two_quick_pans_do_not_close_a_polygon(
         assert key(canvas, Qt.Key.Key_Space)
         button = LEFT
     mouse(canvas, QEvent.Type.MouseButtonDblClick, 20.0, 20.0, button)
-    before = canvas.placement
+    before = canvas.viewport.placement
     drag(canvas, 24.0, 20.0, button=button)
     release(canvas, 24.0, 20.0, button=button)
-    assert canvas.placement != before
+    assert canvas.viewport.placement != before
     assert not mask_of(session).any()
-    assert canvas.tool is not None
-    assert canvas.tool.active
+    assert canvas.input.tool is not None
+    assert canvas.input.tool.active
 
 
-def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
+def test_a_stroke_corrects_the_proposal(canvas: Canvas, session: Session, qtbot: QtBot) -> None:
     run_model(session, qtbot)
     assert session.segmentation.result is not None
     proposed_hw = session.segmentation.result.mask(session.context.settings.threshold)
@@ -294,7 +290,7 @@ def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qt
 
 
 def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 4.0, 4.0)
@@ -307,7 +303,7 @@ def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
 
 
 @pytest.fixture
-def waiting(canvas: CanvasView, session: Session, qtbot: QtBot) -> threading.Event:
+def waiting(canvas: Canvas, session: Session, qtbot: QtBot) -> threading.Event:
     """What lets the proposal, which is being taken for the brush, become the mask."""
     run_model(session, qtbot)
     session.view_state.choose_tool("brush")
@@ -321,7 +317,7 @@ def settled(session: Session, qtbot: QtBot) -> None:
 
 
 def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
-    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+    canvas: Canvas, session: Session, qtbot: QtBot, waiting: threading.Event
 ) -> None:
     for row in (4.0, 44.0):
         press(canvas, row, 4.0)
@@ -340,7 +336,7 @@ def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
 
 
 def test_escape_while_the_proposal_is_taken_gives_up_the_stroke(
-    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+    canvas: Canvas, session: Session, qtbot: QtBot, waiting: threading.Event
 ) -> None:
     press(canvas, 4.0, 4.0)
     assert key(canvas, Qt.Key.Key_Escape)
@@ -353,7 +349,7 @@ def test_escape_while_the_proposal_is_taken_gives_up_the_stroke(
 
 
 def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
-    canvas: CanvasView, session: Session, qtbot: QtBot, waiting: threading.Event
+    canvas: Canvas, session: Session, qtbot: QtBot, waiting: threading.Event
 ) -> None:
     press(canvas, 4.0, 4.0)
     release(canvas, 4.0, 4.0)
@@ -367,7 +363,7 @@ def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
 
 
 def test_a_polygon_begun_before_the_result_takes_no_proposal(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     session.view_state.choose_tool("polygon")
     press(canvas, 4.0, 4.0)

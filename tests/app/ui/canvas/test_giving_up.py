@@ -7,34 +7,34 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.session import Session
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 from tests.app.ui.canvas.hands import CONTROL, drag, key, press, release, run_model
 
 
-def test_undo_takes_back_the_last_corner_of_a_polygon(canvas: CanvasView, session: Session) -> None:
+def test_undo_takes_back_the_last_corner_of_a_polygon(canvas: Canvas, session: Session) -> None:
     session.view_state.choose_tool("polygon")
     for row, column in ((10.0, 10.0), (10.0, 40.0)):
         press(canvas, row, column)
         release(canvas, row, column)
     for left in (1, 0):
         assert key(canvas, Qt.Key.Key_Z, CONTROL)
-        assert canvas.tool is not None
-        assert len(canvas.tool.sketch) == left
+        assert canvas.input.tool is not None
+        assert len(canvas.input.tool.sketch) == left
     assert not key(canvas, Qt.Key.Key_Z, CONTROL)
 
 
 @pytest.mark.parametrize("tool", ["polygon", "brush"])
 def test_what_is_given_up_gives_the_proposal_back(
-    qtbot: QtBot, canvas: CanvasView, session: Session, tool: str
+    qtbot: QtBot, canvas: Canvas, session: Session, tool: str
 ) -> None:
     run_model(session, qtbot)
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     assert session.workspace.document is not None
     press(canvas, 10.0, 10.0)
     if tool == "polygon":
         release(canvas, 10.0, 10.0)
     qtbot.waitUntil(lambda: not session.proposal.proposed)
-    qtbot.waitUntil(lambda: canvas.tool is not None and canvas.tool.active)
+    qtbot.waitUntil(lambda: canvas.input.tool is not None and canvas.input.tool.active)
     assert key(canvas, Qt.Key.Key_Escape)
     assert session.workspace.document.is_empty
     assert session.proposal.proposed
@@ -46,7 +46,7 @@ def test_what_is_given_up_gives_the_proposal_back(
 
 
 def test_what_is_given_up_at_once_gives_the_proposal_back(
-    qtbot: QtBot, canvas: CanvasView, session: Session
+    qtbot: QtBot, canvas: Canvas, session: Session
 ) -> None:
     run_model(session, qtbot)
     session.view_state.choose_tool("brush")
@@ -59,7 +59,7 @@ def test_what_is_given_up_at_once_gives_the_proposal_back(
 
 
 def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
-    qtbot: QtBot, canvas: CanvasView, session: Session
+    qtbot: QtBot, canvas: Canvas, session: Session
 ) -> None:
     run_model(session, qtbot)
     session.view_state.choose_tool("brush")
@@ -79,12 +79,12 @@ def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
 
 @pytest.mark.parametrize("tool", ["lasso", "wand"])
 def test_undo_during_a_drag_gives_up_what_is_drawn_and_nothing_before(
-    canvas: CanvasView, session: Session, tool: str
+    canvas: Canvas, session: Session, tool: str
 ) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 40.0, 5.0)
     release(canvas, 40.0, 5.0)
-    session.view_state.choose_tool(tool)  # type: ignore[arg-type]
+    session.view_state.choose_tool(tool)
     press(canvas, 10.0, 10.0)
     drag(canvas, 10.0, 20.0)
     drag(canvas, 20.0, 20.0)

@@ -1,4 +1,4 @@
-"""Law: picture, outline and doubt lie where image, mask and variance are."""
+"""Law: picture, outline and disagreement lie where image, mask and variance are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.masks.outlines import outline
-from nca_seg_app.ui.canvas.image_pyramid import Picture, coarser_levels
+from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid, coarser_levels
 from nca_seg_app.ui.canvas.overlay import (
     Tint,
     annotation_contours,
@@ -18,7 +18,7 @@ from tests.fakes import disk
 
 def test_the_picture_is_shown_without_a_copy_and_in_its_mean_colour() -> None:
     pixels_hwc = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
-    picture = Picture(pixels_hwc)
+    picture = ImagePyramid(pixels_hwc)
     assert np.shares_memory(picture.pixels_hwc, pixels_hwc)
     assert not picture.has_all_levels
     levels = coarser_levels(pixels_hwc)

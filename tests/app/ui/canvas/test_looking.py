@@ -16,11 +16,11 @@ from pytestqt.qtbot import QtBot
 from engine.masks import edits
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Shown
-from nca_seg_app.ui.canvas.canvas import OUTLINE_MS
-from nca_seg_app.ui.canvas.interaction import CanvasView
+from nca_seg_app.ui.canvas.canvas import Canvas
 from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
+from nca_seg_app.ui.canvas.painter import OUTLINE_MS
 from nca_seg_app.ui.canvas.viewport import Placement, fitted
 from tests.app.ui.canvas.hands import (
     LEFT,
@@ -55,49 +55,49 @@ def test_zoom_keeps_the_point_under_the_pointer(
     assert after.to_view(*before.to_image(*at)) == pytest.approx(at, abs=1e-6)
 
 
-def test_the_wheel_zooms_at_the_pointer(canvas: CanvasView) -> None:
+def test_the_wheel_zooms_at_the_pointer(canvas: Canvas) -> None:
     place = place_of(canvas, 10.0, 50.0)
-    fit_scale = canvas.placement.scale
+    fit_scale = canvas.viewport.placement.scale
     wheel(canvas, place, 240, NO_KEY)
-    assert canvas.placement.scale > fit_scale * 1.2
-    assert canvas.placement.to_image(place.x(), place.y()) == pytest.approx((50.0, 10.0))
+    assert canvas.viewport.placement.scale > fit_scale * 1.2
+    assert canvas.viewport.placement.to_image(place.x(), place.y()) == pytest.approx((50.0, 10.0))
 
 
-def test_a_fitted_image_stays_fitted_and_another_keeps_its_middle(canvas: CanvasView) -> None:
+def test_a_fitted_image_stays_fitted_and_another_keeps_its_middle(canvas: Canvas) -> None:
     canvas.resize(400, 300)
-    assert canvas.placement == fitted((64, 48), (400, 300), 16)
-    canvas.zoom_to(20.0, QPointF(200, 150))
-    middle = canvas.placement.to_image(200, 150)
+    assert canvas.viewport.placement == fitted((64, 48), (400, 300), 16)
+    canvas.viewport.zoom_to(20.0, QPointF(200, 150))
+    middle = canvas.viewport.placement.to_image(200, 150)
     canvas.resize(600, 500)
-    assert canvas.placement.scale == 20.0
-    assert canvas.placement.to_image(300, 250) == pytest.approx(middle)
+    assert canvas.viewport.placement.scale == 20.0
+    assert canvas.viewport.placement.to_image(300, 250) == pytest.approx(middle)
 
 
-def test_the_session_asks_for_fit_and_actual_size(canvas: CanvasView, session: Session) -> None:
-    fit = canvas.placement
+def test_the_session_asks_for_fit_and_actual_size(canvas: Canvas, session: Session) -> None:
+    fit = canvas.viewport.placement
     session.view_state.actual_size_requested.emit()
-    assert canvas.placement.scale == pytest.approx(1 / canvas.devicePixelRatioF())
+    assert canvas.viewport.placement.scale == pytest.approx(1 / canvas.devicePixelRatioF())
     session.view_state.zoom_requested.emit(2.0)
-    assert canvas.placement.scale == pytest.approx(2 / canvas.devicePixelRatioF())
+    assert canvas.viewport.placement.scale == pytest.approx(2 / canvas.devicePixelRatioF())
     session.view_state.fit_requested.emit()
-    assert canvas.placement == fit
+    assert canvas.viewport.placement == fit
 
 
-def test_panning_moves_the_image_with_the_pointer(canvas: CanvasView, session: Session) -> None:
-    canvas.zoom_to(20.0, QPointF(320, 240))
+def test_panning_moves_the_image_with_the_pointer(canvas: Canvas, session: Session) -> None:
+    canvas.viewport.zoom_to(20.0, QPointF(320, 240))
     session.view_state.set_picking(True)
-    before = canvas.placement
+    before = canvas.viewport.placement
     press(canvas, 20.0, 30.0)
     at = place_of(canvas, 20.0, 30.0) + QPointF(30, -20)
     row, column = (at.y() - before.y) / before.scale, (at.x() - before.x) / before.scale
     drag(canvas, row, column)
     release(canvas, 20.0, 30.0)
-    assert canvas.placement == before.moved(30, -20)
+    assert canvas.viewport.placement == before.moved(30, -20)
     assert session.view_state.picked is None
 
 
 def test_a_click_without_a_tool_picks_the_pixel_where_a_panel_asks(
-    canvas: CanvasView, session: Session
+    canvas: Canvas, session: Session
 ) -> None:
     press(canvas, 10.5, 30.5)
     release(canvas, 10.5, 30.5)
@@ -108,14 +108,14 @@ def test_a_click_without_a_tool_picks_the_pixel_where_a_panel_asks(
     assert session.view_state.picked == (20, 30)
 
 
-def test_the_image_cannot_be_lost(canvas: CanvasView) -> None:
-    canvas.place(canvas.placement.moved(1e6, -1e6))
-    corner = canvas.placement.to_image(canvas.width(), 0)
+def test_the_image_cannot_be_lost(canvas: Canvas) -> None:
+    canvas.viewport.place(canvas.viewport.placement.moved(1e6, -1e6))
+    corner = canvas.viewport.placement.to_image(canvas.width(), 0)
     assert 0 < corner[0] < 64
     assert 0 < corner[1] < 48
 
 
-def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Session) -> None:
+def test_the_fill_is_painted_where_the_mask_is(canvas: Canvas, session: Session) -> None:
     session.context.change_settings(fill_opacity=0.6, show_outline=False)
     bare = looks(canvas)
     assert session.workspace.document is not None
@@ -131,7 +131,7 @@ def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Sess
 
 
 def test_the_outline_runs_along_the_mask_and_space_hides_it(
-    qtbot: QtBot, canvas: CanvasView, session: Session
+    qtbot: QtBot, canvas: Canvas, session: Session
 ) -> None:
     bare = looks(canvas)
     assert session.workspace.document is not None
@@ -151,7 +151,7 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
 
 
 def test_the_outline_follows_a_stroke_before_it_ends(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     session.context.change_settings(show_fill=False)
     session.view_state.choose_tool("brush")
@@ -164,7 +164,7 @@ def test_the_outline_follows_a_stroke_before_it_ends(
 
 
 def test_a_run_shows_its_border_and_accepting_replaces_it(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     session.context.change_settings(show_fill=False)
     bare = looks(canvas)
@@ -183,7 +183,7 @@ def test_a_run_shows_its_border_and_accepting_replaces_it(
 
 
 def test_a_border_is_drawn_in_full_once_it_stands_still(
-    canvas: CanvasView, session: Session, model: DiskModel, qtbot: QtBot
+    canvas: Canvas, session: Session, model: DiskModel, qtbot: QtBot
 ) -> None:
     def points_rc() -> np.ndarray:
         looks(canvas)
@@ -211,8 +211,8 @@ def test_a_border_is_drawn_in_full_once_it_stands_still(
     assert len(points_rc()) > 2 * len(forming_rc)
 
 
-def test_the_pointer_reads_pixel_probability_and_doubt(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+def test_the_pointer_reads_pixel_probability_and_disagreement(
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     said: list[str] = []
     canvas.pointed.connect(said.append)
@@ -220,39 +220,39 @@ def test_the_pointer_reads_pixel_probability_and_doubt(
     assert said[-1] == "(32, 24)"
     run_model(session, qtbot)
     drag(canvas, 24.5, 32.5)
-    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    assert said[-1] == "(32, 24) · p 1.00 · disagreement 0.00"
     drag(canvas, -1.0, 32.5)
     assert said[-1] == ""
 
 
 def test_what_is_told_of_a_pointer_that_rests_stays_true(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     said: list[str] = []
     canvas.pointed.connect(said.append)
     drag(canvas, 24.5, 32.5)
     place = place_of(canvas, 24.5, 32.5)
     run_model(session, qtbot)
-    assert said[-1] == "(32, 24) · p 1.00 · doubt 0.00"
+    assert said[-1] == "(32, 24) · p 1.00 · disagreement 0.00"
     session.view_state.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
     assert said[-1].endswith("x_t 0.50")
     session.view_state.show(None)
     session.proposal.discard()
-    canvas.zoom_to(40.0, place + QPointF(100, 0))
-    column, row = canvas.placement.to_image(place.x(), place.y())
+    canvas.viewport.zoom_to(40.0, place + QPointF(100, 0))
+    column, row = canvas.viewport.placement.to_image(place.x(), place.y())
     assert said[-1] == f"({int(column)}, {int(row)})" != "(32, 24)"
 
 
-def test_a_brush_too_small_to_be_seen_has_a_cursor(canvas: CanvasView, session: Session) -> None:
+def test_a_brush_too_small_to_be_seen_has_a_cursor(canvas: Canvas, session: Session) -> None:
     session.context.change_settings(brush_radius_px=0.5)
-    canvas.zoom_to(20.0, QPointF(320, 240))
+    canvas.viewport.zoom_to(20.0, QPointF(320, 240))
     session.view_state.choose_tool("brush")
     assert canvas.cursor().shape() == Qt.CursorShape.BlankCursor
-    canvas.zoom_to(5.0, QPointF(320, 240))
+    canvas.viewport.zoom_to(5.0, QPointF(320, 240))
     assert canvas.cursor().shape() == Qt.CursorShape.CrossCursor
 
 
-def test_a_shown_map_covers_the_image(canvas: CanvasView, session: Session) -> None:
+def test_a_shown_map_covers_the_image(canvas: Canvas, session: Session) -> None:
     bare = looks(canvas)
     map_hw = np.zeros((12, 16), np.float32)
     map_hw[:, 8:] = 1
@@ -265,18 +265,18 @@ def test_a_shown_map_covers_the_image(canvas: CanvasView, session: Session) -> N
     assert looks(canvas) == bare
 
 
-def test_the_next_doubt_is_magnified(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
-    fit_scale = canvas.placement.scale
+def test_the_next_doubt_is_magnified(canvas: Canvas, session: Session, qtbot: QtBot) -> None:
+    fit_scale = canvas.viewport.placement.scale
     run_model(session, qtbot)
     session.view_state.next_doubt_requested.emit()
-    assert canvas.placement.scale > 2 * fit_scale
-    assert session.view_state.tool == "brush"
-    row, column = canvas.placement.to_image(320, 240)[::-1]
+    assert canvas.viewport.placement.scale > 2 * fit_scale
+    assert session.view_state.tool.name == "brush"
+    row, column = canvas.viewport.placement.to_image(320, 240)[::-1]
     assert 0.2 * 48 < np.hypot(row - 24, column - 32) < 0.4 * 48
 
 
 def test_nothing_open_offers_the_sample(qtbot: QtBot, session: Session) -> None:
-    view = CanvasView(session)
+    view = Canvas(session)
     qtbot.addWidget(view)
     view.resize(640, 480)
     view.show()
@@ -289,7 +289,7 @@ def test_nothing_open_offers_the_sample(qtbot: QtBot, session: Session) -> None:
     assert not label.isVisible()
 
 
-def test_a_drop_opens(canvas: CanvasView, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_drop_opens(canvas: Canvas, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     path = write_image(tmp_path / "dropped" / "ä b.png", (30, 40))
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path))])
@@ -301,7 +301,7 @@ def test_a_drop_opens(canvas: CanvasView, session: Session, qtbot: QtBot, tmp_pa
 
 
 def test_a_shown_member_is_a_border_over_the_bare_lesion(
-    canvas: CanvasView, session: Session, qtbot: QtBot
+    canvas: Canvas, session: Session, qtbot: QtBot
 ) -> None:
     run_model(session, qtbot)
     result = session.segmentation.result

@@ -21,7 +21,7 @@ def test_members_and_maps_appear(desk: PanelDesk) -> None:
     desk.segment()
     desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 5)
     desk.qtbot.waitUntil(lambda: panel.maps.pictures.rowCount() == len(MAPS))
-    desk.qtbot.waitUntil(lambda: panel.doubt.text().startswith("Doubt 0."))
+    desk.qtbot.waitUntil(lambda: panel.expected_error.text().startswith("Expected error 0."))
 
 
 def test_members_being_drawn_are_marked(desk: PanelDesk) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from nca_seg_app.state.image_order import ordered
 from nca_seg_app.state.workspace import ImageRow
-from nca_seg_app.ui.panels.image_list_model import ImageModel, Index
+from nca_seg_app.ui.panels.image_list_model import ImageListModel, Index
 from nca_seg_app.ui.panels.images import ImagesPanel
 from nca_seg_app.ui.panels.thumbnails import thumbnail_of
 from tests.app.desks import PanelDesk, click
@@ -44,7 +44,7 @@ def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
     desk.session.workspace.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
     desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
     said = panel.model.index(1).data(Qt.ItemDataRole.AccessibleTextRole)
-    assert said == "b, reviewed · doubt 0.25"
+    assert said == "b, reviewed · expected error 0.25"
 
 
 def test_orders() -> None:
@@ -88,12 +88,12 @@ def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
     desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
-    panel.words.setText("C.PN")
+    panel.find_field.setText("C.PN")
     assert desk.session.image_order.places == [2]
-    panel.words.clear()
+    panel.find_field.clear()
     assert desk.session.image_order.places == [0, 1, 2]
     choose_order(panel, 1)
-    panel.words.setText("PN")
+    panel.find_field.setText("PN")
     assert desk.session.image_order.places == [2, 0, 1]
 
 
@@ -119,20 +119,20 @@ def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
 
 def test_escape_clears_the_words(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.qtbot.keyClicks(panel.words, "b.p")
+    desk.qtbot.keyClicks(panel.find_field, "b.p")
     assert desk.session.image_order.places == [1]
-    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Escape)
-    assert panel.words.text() == ""
+    desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Escape)
+    assert panel.find_field.text() == ""
     assert desk.session.image_order.places == [0, 1, 2]
 
 
 def test_return_opens_the_first_image_found_and_down_enters_the_list(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.qtbot.keyClicks(panel.words, "c.p")
+    desk.qtbot.keyClicks(panel.find_field, "c.p")
     with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
-        desk.qtbot.keyClick(panel.words, Qt.Key.Key_Return)
+        desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Return)
     assert desk.session.workspace.path == desk.folder / "c.png"
-    desk.qtbot.keyClick(panel.words, Qt.Key.Key_Down)
+    desk.qtbot.keyClick(panel.find_field, Qt.Key.Key_Down)
     desk.qtbot.waitUntil(panel.list.hasFocus)
     assert panel.list.currentIndex().row() == 0
 
@@ -218,14 +218,14 @@ def test_what_changes_in_one_line_costs_one_line(
         os.link(desk.folder / "many_0.png", desk.folder / f"many_{number}.png")
     desk.open()
     asked: list[object] = []
-    count = ImageModel.rowCount
+    count = ImageListModel.rowCount
 
-    def note_asking(model: ImageModel, parent: Index | None = None) -> int:
+    def note_asking(model: ImageListModel, parent: Index | None = None) -> int:
         asked.append(parent)
         return count(model, parent)
 
     # Before the list is made: Qt's side keeps what it has once looked up.
-    monkeypatch.setattr(ImageModel, "rowCount", note_asking)
+    monkeypatch.setattr(ImageListModel, "rowCount", note_asking)
     panel = ImagesPanel(desk.session)
     desk.show(panel)
     panel.list.grab()

@@ -8,7 +8,7 @@ import pytest
 from engine.masks import edits
 from engine.masks.measurements import measure
 from nca_seg_app.ui.panels.mask import BEGINNING, MaskPanel
-from nca_seg_app.ui.panels.wording import difference, measured
+from nca_seg_app.ui.widgets.wording import difference, measured
 from tests.app.desks import PanelDesk
 from tests.fakes import disk
 
@@ -29,28 +29,28 @@ def stroke(desk: PanelDesk, row: float, column: float) -> None:
 
 
 def test_what_is_drawn_is_measured(desk: PanelDesk, panel: MaskPanel) -> None:
-    desk.qtbot.waitUntil(lambda: panel.told.text() == "Nothing is outlined yet.")
-    assert not panel.beside.isVisible()
+    desk.qtbot.waitUntil(lambda: panel.measurements.text() == "Nothing is outlined yet.")
+    assert not panel.difference.isVisible()
     for place in (10, 30):
         stroke(desk, place, place)
         document = desk.session.workspace.document
         assert document is not None
         expected = measured(measure(document.mask_hw), None)
-        desk.qtbot.waitUntil(lambda expected=expected: panel.told.text() == expected)
-    assert "· 2 parts" in panel.told.text()
+        desk.qtbot.waitUntil(lambda expected=expected: panel.measurements.text() == expected)
+    assert "· 2 parts" in panel.measurements.text()
 
 
 def test_the_model_s_outline_is_beside_it(desk: PanelDesk, panel: MaskPanel) -> None:
     desk.segment()
     desk.session.proposal.accept()
-    desk.qtbot.waitUntil(lambda: panel.beside.text() == difference(1.0, 0, 0))
+    desk.qtbot.waitUntil(lambda: panel.difference.text() == difference(1.0, 0, 0))
     document = desk.session.workspace.document
     assert document is not None
     before = document.mask_hw.sum()
     stroke(desk, 4, 4)
     added = int(document.mask_hw.sum() - before)
     dice = 2 * before / (2 * before + added)
-    desk.qtbot.waitUntil(lambda: panel.beside.text() == difference(dice, added, 0))
+    desk.qtbot.waitUntil(lambda: panel.difference.text() == difference(dice, added, 0))
 
 
 def test_millimetres_are_told_where_they_are_known() -> None:
@@ -89,4 +89,4 @@ def test_the_history_is_that_of_the_open_image(desk: PanelDesk, panel: MaskPanel
     with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
         desk.session.opening.open_next()
     desk.qtbot.waitUntil(lambda: panel.history.count() == 1)
-    desk.qtbot.waitUntil(lambda: panel.told.text() == "Nothing is outlined yet.")
+    desk.qtbot.waitUntil(lambda: panel.measurements.text() == "Nothing is outlined yet.")

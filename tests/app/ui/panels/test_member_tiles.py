@@ -1,4 +1,4 @@
-"""Law: a member's portrait shows its border where it lies on the photograph."""
+"""Law: a member's tile shows its border where it lies on the photograph."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
-from nca_seg_app.ui.panels.member_tiles import portrait, window_of
+from nca_seg_app.ui.panels.member_tiles import member_tile, window_of
 from nca_seg_app.ui.widgets.theme import PROPOSAL
 from tests.fakes import DiskModel, image_of
 
 
 def amber_rc(qtbot: QtBot, member: int, ended: bool, shape: tuple[int, int]):  # type: ignore[no-untyped-def]
-    """Where a portrait of 90 pixels is amber, as (row, column) in pixels of the photograph."""
+    """Where a tile of 90 pixels is amber, as (row, column) in pixels of the photograph."""
     image = image_of(shape)
     results = list(DiskModel(size=64).segment(image, SampleSettings(steps=2, members=3)))
     result = results[-1 if ended else 1]
-    picture = portrait(image, result, member, 0.5, 90, 1.0).toImage()
+    picture = member_tile(image, result, member, 0.5, 90, 1.0).toImage()
     found = [
         (y, x)
         for y in range(picture.height())
@@ -43,7 +43,7 @@ def test_the_border_lies_where_the_member_has_it(
     assert len(place_rc) > 20
     radius = (0.25 + 0.02 * member) * min(shape)
     distance = np.hypot(*(place_rc - np.array(shape) / 2).T)
-    # A cell of the grid, and a pixel of the portrait of the whole picture.
+    # A cell of the grid, and a pixel of the tile of the whole picture.
     assert distance == pytest.approx(radius, abs=max(shape) * (0.5 / 64 + 1.5 / 90))
 
 

@@ -21,9 +21,10 @@ from pytestqt.qtbot import QtBot
 from nca_seg_app.ui.panels.ensemble import EnsemblePanel
 from nca_seg_app.ui.panels.film import FilmPanel
 from nca_seg_app.ui.panels.images import ImagesPanel
-from nca_seg_app.ui.panels.pixmaps import Refresh, picture_of
-from nca_seg_app.ui.panels.plots import Plot
 from nca_seg_app.ui.panels.segment import SegmentPanel
+from nca_seg_app.ui.widgets.pixmaps import picture_of
+from nca_seg_app.ui.widgets.plots import Plot
+from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, ThemeName, apply_theme
 from tests.app.desks import PanelDesk
 

@@ -8,7 +8,7 @@ import pytest
 from engine.types import CellStep
 from nca_seg_app.ui.panels.cells import CellsPanel
 from nca_seg_app.ui.panels.montage import channel_scales
-from nca_seg_app.ui.panels.pca import Principal
+from nca_seg_app.ui.panels.pca import PrincipalComponents
 from tests.app.desks import PanelDesk
 
 
@@ -28,7 +28,7 @@ def test_kinds_of_cells_keep_their_colours(qapp: object) -> None:
     kinds = draws.normal(size=(4, 20)) * np.geomspace(0.01, 100, 20)
     steps = steps_of(kinds, [(12, 16), (48, 64), (48, 64)])
     scales = channel_scales(steps)
-    principal = Principal.of(steps, scales)
+    principal = PrincipalComponents.of(steps, scales)
     seen: dict[int, np.ndarray] = {}
     for step in steps:
         colours_hwc = principal.colours(step)
@@ -47,7 +47,7 @@ def test_kinds_of_cells_keep_their_colours(qapp: object) -> None:
 
 def test_the_axes_are_those_of_the_singular_values(qapp: object) -> None:
     steps = steps_of(np.random.default_rng(2).normal(size=(200, 9)), [(20, 20)])
-    principal = Principal.of(steps, np.ones(9, np.float32))
+    principal = PrincipalComponents.of(steps, np.ones(9, np.float32))
     states = steps[0].state_chw.reshape(9, -1).T
     _, spread, axes = np.linalg.svd(states - states.mean(axis=0), full_matrices=False)
     assert np.abs((principal.axes_3c * axes[:3]).sum(axis=1)) == pytest.approx(1, abs=1e-4)

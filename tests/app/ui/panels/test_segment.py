@@ -13,9 +13,9 @@ from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.agreement import agreement_of
 from nca_seg_app.ui.panels.segment import SegmentPanel
-from nca_seg_app.ui.panels.wording import progress_text, scores
+from nca_seg_app.ui.widgets.agreement import agreement_of
+from nca_seg_app.ui.widgets.wording import progress_text, scores
 from tests.app.desks import SETTINGS, PanelDesk
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
@@ -75,12 +75,12 @@ def test_the_threshold_is_live_and_scores_follow(desk: PanelDesk) -> None:
     panel = SegmentPanel(desk.session)
     desk.show(panel)
     desk.segment()
-    desk.qtbot.waitUntil(lambda: "Members agree" in panel.words.text())
-    before = panel.words.text()
+    desk.qtbot.waitUntil(lambda: "Members agree" in panel.summary.text())
+    before = panel.summary.text()
     with desk.qtbot.waitSignal(desk.session.proposal.threshold_changed):
         panel.threshold.setValue(95)
     assert desk.session.context.settings.threshold == pytest.approx(0.95)
-    desk.qtbot.waitUntil(lambda: panel.words.text() != before)
+    desk.qtbot.waitUntil(lambda: panel.summary.text() != before)
 
 
 def test_the_model_and_its_figures_are_named(desk: PanelDesk) -> None:
@@ -108,7 +108,7 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     session.model_library.refresh()
     qtbot.waitUntil(lambda: session.model_library.chosen is not None)
     session.segment()
-    qtbot.waitUntil(lambda: panel.words.text().startswith("Loading"))
+    qtbot.waitUntil(lambda: panel.summary.text().startswith("Loading"))
     loads.set()
     model.gate.set()
     qtbot.waitUntil(lambda: not session.segmentation.running)
@@ -116,7 +116,7 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     session.segment()
     qtbot.waitUntil(lambda: panel.progress.value() == 0)
     assert session.segmentation.running
-    qtbot.waitUntil(lambda: (panel.words.text(), panel.progress.maximum()) == ("", 1))
+    qtbot.waitUntil(lambda: (panel.summary.text(), panel.progress.maximum()) == ("", 1))
     model.gate.set()
     qtbot.waitUntil(lambda: not session.segmentation.running)
     session.close()
@@ -157,7 +157,7 @@ def test_scores_are_right(desk: PanelDesk) -> None:
     result = desk.session.segmentation.result
     assert result is not None
     agreement = agreement_of(result)
-    assert agreement.doubt == pytest.approx(result.doubt, abs=1e-6)
+    assert agreement.expected_error == pytest.approx(result.doubt, abs=1e-6)
     whole, any_of_them = (
         each >= 0.5 for each in (result.members_nhw.min(0), result.members_nhw.max(0))
     )

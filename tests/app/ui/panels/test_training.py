@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QProgressBar
 from engine.types import TrainSettings
 from nca_seg_app.session import Has
 from nca_seg_app.ui.panels.training import TrainingPanel
-from nca_seg_app.ui.panels.wording import offer
+from nca_seg_app.ui.widgets.wording import offer
 from tests.app.desks import PanelDesk
 from tests.fakes import write_image
 

@@ -51,7 +51,7 @@ def steps_of(window: Window) -> QSpinBox:
 
 def field(window: Window, kind: str) -> QWidget:
     """The field with the keyboard in it, and all of its text chosen."""
-    found = steps_of(window) if kind == "number" else window.findChild(ImagesPanel).words
+    found = steps_of(window) if kind == "number" else window.findChild(ImagesPanel).find_field
     window.activateWindow()
     found.setFocus()
     found.selectAll()
@@ -92,7 +92,7 @@ def test_page_keys_in_a_number_field_open_no_image(
 def test_escape_clears_the_words_and_keeps_the_result(
     window: Window, session: Session, qtbot: QtBot
 ) -> None:
-    words = window.findChild(ImagesPanel).words
+    words = window.findChild(ImagesPanel).find_field
     qtbot.keyClicks(field(window, "words"), "b")
     assert session.image_order.places == [1]
     qtbot.keyClick(words, Qt.Key.Key_Escape)
@@ -205,7 +205,7 @@ def test_space_is_not_typed_into_a_number(window: Window, session: Session, qtbo
     text = typed.property("text")
     qtbot.keyPress(typed, Qt.Key.Key_Space)
     assert typed.property("text") == text
-    assert window.canvas.bare
+    assert window.canvas.input.bare
     qtbot.keyRelease(window.canvas, Qt.Key.Key_Space)
 
 

@@ -1,4 +1,4 @@
-"""How alike every two members are, as a small picture that is read at a glance."""
+"""Draws how much every two members overlap, as a small histogram."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEIGHT_PX = 64
 
 
 class DiceHistogram(QWidget):
-    """Bars over pairwise Dice from 0 (left) to 1 (right)."""
+    """Shows pairwise Dice as bars from 0 (left) to 1 (right)."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""What a run and its members say, in words that need no statistics."""
+"""Writes in plain words what a run, its members, a mask or a training say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.networks.library import ModelEntry
 from engine.networks.table import parameter_count
 from engine.plaintext import shown_name
 from engine.types import EnsembleResult, ModelSpec
-from nca_seg_app.ui.panels.agreement import Agreement
+from nca_seg_app.ui.widgets.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
 FEW_IMAGES = 10
@@ -56,7 +56,11 @@ def progress_text(
 
 
 def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> str:
-    """What the members say together, in plain words."""
+    """What the members say together: agreement, outlined share, expected error; a line each.
+
+    `threshold` is the probability, 0 to 1, from which a cell is outlined; `spacing_mm` the side of
+    a pixel, or None where it is not known.
+    """
     share, members = agreement.outlined(threshold), len(agreement.result.members_nhw)
     frame = agreement.result.frame
     area = f"Outlined: {100 * share:.1f} % of the image"
@@ -67,21 +71,20 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
         return "Nothing is outlined at this threshold. Move it to the left."
     if members < 2:
         return f"{area}\nOne member only: how sure it is cannot be told."
-    return (
-        f"Members agree on {100 * agreed:.0f} % of their area\n"
-        f"{area}\nDoubt {agreement.doubt:.2f} (0: {members} members sure and alike)"
-    )
+    error = f"Expected error {agreement.expected_error:.2f} (0: all sure and alike)"
+    return f"Members agree on {100 * agreed:.0f} % of their area\n{area}\n{error}"
 
 
-def doubt_text(agreement: Agreement | None) -> str:
-    """The doubt of an ensemble, and what it is made of."""
+def expected_error_text(agreement: Agreement | None) -> str:
+    """The expected error of an ensemble, and how far its members overlap."""
     if agreement is None:
         return ""
+    error = f"Expected error {agreement.expected_error:.2f}"
     if not agreement.dice.size:
-        return f"Doubt {agreement.doubt:.2f}. One member only: draw more to see where they differ."
+        return f"{error}. One member only: draw more to see where they differ."
     return (
-        f"Doubt {agreement.doubt:.2f}: two members share {100 * agreement.dice.mean():.0f} % "
-        f"of their area on average, {100 * agreement.dice.min():.0f} % at worst."
+        f"{error}: two members share {100 * agreement.dice.mean():.0f} % of their "
+        f"area on average, {100 * agreement.dice.min():.0f} % at worst."
     )
 
 

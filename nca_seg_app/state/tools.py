@@ -1,8 +1,14 @@
-"""A tool turns points into one transaction of the document; it knows no mouse, key or widget."""
+"""Holds the table of the canvas's tools, and the classes that turn points into edits of the mask.
+
+To add a tool: write a `DrawingTool` here, give it a row in `TOOLS`, and draw its icon
+`resources/icons/<name>.svg`. Action, menu, tool bar, help page and canvas follow from the row.
+Nothing here knows a mouse, a key or a widget.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,16 +29,30 @@ CLOSING_DISTANCE = 9.0
 
 
 class DrawingTool:
-    """What a press, a drag and a release mean. Points are (row, column) in pixel-edge coordinates.
+    """Turns what a pointer does into undo steps of the document.
 
-    `radius_px` is asked at each use, so that the size can change between strokes. `pixels_hwc` is
-    the picture, uint8 (height, width, 3) sRGB.
+    Points are (row, column) in pixel-edge coordinates of the image. A subclass overrides what it
+    needs of `press`, `drag`, `release`, `finish`, `step_back` and `cancel`.
+
+    Parameters
+    ----------
+    document
+        The mask that is drawn on.
+    radius_px
+        Gives the brush's radius in pixels of the image; asked at each use, so that the size can
+        change between strokes.
+    pixels_hwc
+        The picture, uint8 (height, width, 3) sRGB.
     """
 
+    #: The name of the tool's row in `TOOLS`.
     name = ""
+    #: Whether it covers a disk of the brush's radius, which is drawn around the pointer.
     has_footprint = False
     #: Whether the sketch goes on to where the pointer is.
     follows_pointer = True
+    #: Whether the sketch is made of corners that are set one by one; a double click ends it.
+    sets_corners = False
 
     def __init__(
         self,
@@ -147,6 +167,7 @@ class Polygon(DrawingTool):
     """Each press sets a corner; the first corner, a double click or Enter closes it."""
 
     name = "polygon"
+    sets_corners = True
 
     @property
     def sketch(self) -> tuple[Point, ...]:
@@ -223,9 +244,76 @@ class Wand(DrawingTool):
         self._points = [(row, column) for row, column in border_rc.tolist()]
 
 
-DRAWING_TOOLS: Mapping[str, type[DrawingTool]] = {
-    tool.name: tool for tool in (Brush, Eraser, Polygon, Lasso, Wand)
-}
+@dataclass(frozen=True)
+class Tool:
+    """What the window says about a tool, and the class that draws with it.
+
+    Attributes
+    ----------
+    name
+        Its id: `tools.<name>` is its action, `<name>.svg` its icon.
+    text
+        Its entry in the menu, with an & before the mnemonic.
+    shortcut
+        Its key, in Qt's portable form.
+    tip
+        A sentence for the tool tip and the help page.
+    drawing
+        The class that draws, or None for a tool that changes no mask.
+    gestures
+        (keys, what they do) for the help page.
+    """
+
+    name: str
+    text: str
+    shortcut: str
+    tip: str
+    drawing: type[DrawingTool] | None = None
+    gestures: tuple[tuple[str, str], ...] = ()
+
+
+#: All tools in the order of menu and tool bar; the first is in hand when the window opens.
+TOOLS: tuple[Tool, ...] = (
+    Tool(
+        "pan",
+        "&Pan",
+        "H",
+        "Move the image.",
+        gestures=(("Click with pan", "while Cells is open: the curves of that cell"),),
+    ),
+    Tool(
+        "brush",
+        "&Brush",
+        "B",
+        "Paint the mask; Shift or right button erases.",
+        Brush,
+        (("Drag with brush", "add to the mask; Shift or right button takes away"),),
+    ),
+    Tool("eraser", "&Eraser", "E", "Take paint away.", Eraser),
+    Tool(
+        "polygon",
+        "P&olygon",
+        "P",
+        "Set corners; double click fills the polygon.",
+        Polygon,
+        (("Double click with polygon", "close the polygon"),),
+    ),
+    Tool("lasso", "L&asso", "L", "Draw around an area to fill it.", Lasso),
+    Tool(
+        "wand",
+        "&Wand",
+        "G",
+        "Take an area of like colour; drag right for more, left for less.",
+        Wand,
+        (
+            (
+                "Drag with wand",
+                "to the right a larger area of like colour, to the left a smaller",
+            ),
+        ),
+    ),
+)
+TOOLS_BY_NAME: Mapping[str, Tool] = {tool.name: tool for tool in TOOLS}
 
 
 def _distance(a: Point, b: Point) -> float:

@@ -1,4 +1,4 @@
-"""How far the members agree is computed off the main thread, for the newest result only."""
+"""Computes off the main thread how far the members of the newest result agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from engine.metrics import Numbers, pairwise_dice
 from engine.types import EnsembleResult, Float
 from nca_seg_app.session import Session
-from nca_seg_app.ui.panels.pixmaps import Refresh
+from nca_seg_app.ui.widgets.refresh import Refresh
 
 #: A member outlines the cells that it holds for lesion at least this likely.
 MEMBER_THRESHOLD = 0.5
@@ -21,11 +21,11 @@ MOST_MEMBERS, SOME_MEMBERS = 0.9, 0.1
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What the members of `result` say together, on the grid.
+    """Holds what the members of `result` say together, on the grid.
 
     `mean_hw` and `share_hw` (of members that outline the cell) lie in [0, 1], `variance_hw` in
     [0, 0.25], `entropy_hw` of the mean in [0, 1] bit. `dice` holds one overlap for each pair;
-    `doubt` is the result's.
+    `expected_error` is the result's.
     """
 
     result: EnsembleResult
@@ -34,7 +34,7 @@ class Agreement:
     entropy_hw: Float
     share_hw: Float
     dice: Numbers
-    doubt: float
+    expected_error: float
 
     def outlined(self, threshold: float) -> float:
         """Share of the image that the proposal outlines at `threshold`, in [0, 1]."""

@@ -1,4 +1,4 @@
-"""A plot in a panel is small, still and in the window's colours."""
+"""Makes the small plots of the panels, in the window's colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CURVE_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c
 
 
 class Plot(pg.PlotWidget):  # type: ignore[misc]
-    """Axes with two labels that take their colours from the palette, and no menu."""
+    """Shows curves over labelled axes in the palette's colours; it neither moves nor has a menu."""
 
     def __init__(self, left: str, bottom: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)

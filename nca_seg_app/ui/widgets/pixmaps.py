@@ -1,17 +1,16 @@
-"""Small pictures of maps, painted only where they are seen."""
+"""Makes small pictures of maps, and of photographs with outlines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import pyqtgraph
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from engine.types import Float
 
@@ -38,7 +37,17 @@ def picture_of(
     low: float = 0.0,
     high: float = 1.0,
 ) -> QPixmap:
-    """The map as a picture whose longer side is `side_px`; `low` and `high` end the colours."""
+    """The map as a small picture.
+
+    Parameters
+    ----------
+    map_hw
+        Any grid; what is not a number is shown as `low`.
+    side_px, ratio
+        The longer side of the picture, and the pixels of the screen for each of it.
+    colours, low, high
+        The colour table, and the values at its two ends.
+    """
     pixels = max(1, round(side_px * ratio))
     # Thinned out before it is converted: a thumbnail must not cost what the whole map costs.
     stride = max(1, max(map_hw.shape) // (2 * pixels))
@@ -63,7 +72,10 @@ def picture_of(
 def outlined(
     pixels_hwc: NDArray[np.uint8], lines: Sequence[Line], side_px: int, ratio: float
 ) -> QPixmap:
-    """A photograph whose longer side is `side_px`, uint8 (rows, columns, 3), with outlines."""
+    """A photograph, uint8 (rows, columns, 3), with outlines, as a picture.
+
+    `side_px` is the longer side of the picture, `ratio` the pixels of the screen for each of it.
+    """
     rows, columns, _ = pixels_hwc.shape
     scale = side_px * ratio / max(rows, columns)
     image = QImage(pixels_hwc.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888)
@@ -96,29 +108,3 @@ def stacked(upper: QPixmap, lower: QPixmap, gap_px: int) -> QPixmap:
     painter.drawPixmap(0, size.height() + gap_px, lower)
     painter.end()
     return both
-
-
-class Refresh(QTimer):
-    """Calls `paint` once in the turn of the loop after `ask()`, while its panel is seen."""
-
-    def __init__(self, panel: QWidget, paint: Callable[[], None]) -> None:
-        super().__init__(panel, singleShot=True, interval=0)
-        self._panel, self._paint, self._owed = panel, paint, True
-        self.timeout.connect(self._pay)
-        panel.installEventFilter(self)
-
-    def ask(self) -> None:
-        """Something to show has changed."""
-        self._owed = True
-        if self._panel.isVisible():
-            self.start()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Show and self._owed:
-            self._pay()
-        return False
-
-    def _pay(self) -> None:
-        if self._owed:
-            self._owed = False
-            self._paint()

@@ -7,12 +7,14 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.state.document import MaskDocument
-from nca_seg_app.ui.canvas.tools import DOUBLING_DISTANCE, DRAWING_TOOLS, DrawingTool
+from nca_seg_app.state.tools import DOUBLING_DISTANCE, TOOLS, TOOLS_BY_NAME, DrawingTool
+from nca_seg_app.state.view_state import ViewState
+from tests.conftest import PROJECT
 
 SHAPE = (40, 60)
 SQUARE = ((10.0, 10.0), (10.0, 30.0), (25.0, 30.0), (25.0, 10.0))
 
-each_tool = pytest.mark.parametrize("name", DRAWING_TOOLS)
+each_tool = pytest.mark.parametrize("name", [tool.name for tool in TOOLS if tool.drawing])
 
 
 @pytest.fixture
@@ -24,7 +26,9 @@ def tool_on(document: MaskDocument, name: str, radius_px: float = 4.0) -> Drawin
     # A dark square, as far from the skin's colour as a lesion is.
     pixels_hwc = np.full((*SHAPE, 3), 200, np.uint8)
     pixels_hwc[10:25, 10:30] = 60
-    return DRAWING_TOOLS[name](document, lambda: radius_px, pixels_hwc)
+    drawing = TOOLS_BY_NAME[name].drawing
+    assert drawing is not None
+    return drawing(document, lambda: radius_px, pixels_hwc)
 
 
 def disk_at(row: float, column: float, radius_px: float) -> np.ndarray:
@@ -53,6 +57,24 @@ def draw_square(tool: DrawingTool, erase: bool = False) -> None:
     if tool.name == "polygon":
         tool.finish()
     tool.release()
+
+
+def test_a_row_of_the_table_is_complete() -> None:
+    assert len(TOOLS_BY_NAME) == len(TOOLS)
+    for tool in TOOLS:
+        assert tool.drawing is None or tool.drawing.name == tool.name
+        assert (PROJECT / "resources" / "icons" / f"{tool.name}.svg").is_file(), tool.name
+        assert tool.tip.endswith(".")
+
+
+def test_only_tools_of_the_table_can_be_taken_in_hand(qtbot: QtBot) -> None:
+    view_state = ViewState()
+    with qtbot.waitSignal(view_state.tool_changed):
+        view_state.choose_tool("wand")
+    assert view_state.tool is TOOLS_BY_NAME["wand"]
+    with pytest.raises(ValueError, match="'saw' is not one of pan, brush"):
+        view_state.choose_tool("saw")
+    assert view_state.tool.name == "wand"
 
 
 def test_a_dab_paints_exactly_the_footprint(document: MaskDocument) -> None:

@@ -1,4 +1,4 @@
-"""A list of small pictures draws those that are seen, and tells what a person chose among them."""
+"""Shows small pictures in a row or grid; draws those that are seen, tells which is chosen."""
 
 from __future__ import annotations
 
@@ -29,15 +29,27 @@ from nca_seg_app.ui.widgets.plain_text import tip
 MARGIN_PX = 4
 Index = QModelIndex | QPersistentModelIndex
 Draw = Callable[[int], QPixmap]
-Say = Callable[[int], str]
+Tell = Callable[[int], str]
 
 
-class PictureModel(QAbstractListModel):
-    """As many pictures as `set_count` said, each drawn when it is first looked at."""
+class TileModel(QAbstractListModel):
+    """Gives as many pictures as `set_count` said, each drawn when it is first looked at.
 
-    def __init__(self, draw: Draw, say: Say, explain: Say, parent: QObject | None = None) -> None:
+    Parameters
+    ----------
+    draw
+        Gives the picture at a place.
+    label
+        Gives the words below it.
+    explain
+        Gives its tool tip, which a screen reader reads as well.
+    """
+
+    def __init__(
+        self, draw: Draw, label: Tell, explain: Tell, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self._draw, self._say, self._explain = draw, say, explain
+        self._draw, self._label, self._explain = draw, label, explain
         self._pictures: dict[int, QPixmap] = {}
         self._count = 0
 
@@ -51,7 +63,7 @@ class PictureModel(QAbstractListModel):
                 self._pictures[row] = self._draw(row)
             return self._pictures[row]
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._say(row)
+            return self._label(row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return tip(self._explain(row))
         if role == Qt.ItemDataRole.AccessibleTextRole:
@@ -59,7 +71,7 @@ class PictureModel(QAbstractListModel):
         return None
 
     def set_count(self, count: int, stale: int = 0) -> None:
-        """There are `count` pictures now; those from place `stale` on are other ones."""
+        """Show `count` pictures; those from place `stale` on are drawn anew."""
         for row in [row for row in self._pictures if row >= stale]:
             del self._pictures[row]
         if count > self._count:
@@ -75,8 +87,8 @@ class PictureModel(QAbstractListModel):
             self.dataChanged.emit(self.index(stale), self.index(count - 1))
 
 
-class PictureDelegate(QStyledItemDelegate):
-    """A picture with its words below; what is chosen gets a frame, so its greys stay true."""
+class TileDelegate(QStyledItemDelegate):
+    """Draws a picture with its words below; the chosen one gets a frame, so its greys stay true."""
 
     def __init__(self, picture_px: QSize, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -113,18 +125,18 @@ class PictureDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class PictureView(QListView):
-    """Pictures in a row or a grid; `chosen` tells what a person clicked or went to by arrow key."""
+class TileList(QListView):
+    """Shows pictures in a row or a grid; `chosen` tells what was clicked or reached by key."""
 
     #: Place of the picture, and whether its upper half was clicked; None for an arrow key.
     chosen = Signal(int, object)
 
-    def __init__(self, model: PictureModel, picture_px: QSize, *, wrap: bool) -> None:
+    def __init__(self, model: TileModel, picture_px: QSize, *, wrap: bool) -> None:
         super().__init__()
         self.pictures = model
         model.setParent(self)
         self.setModel(model)
-        self.setItemDelegate(PictureDelegate(picture_px, self))
+        self.setItemDelegate(TileDelegate(picture_px, self))
         self.setFlow(QListView.Flow.LeftToRight)
         self.setWrapping(wrap)
         self.setResizeMode(QListView.ResizeMode.Adjust)
@@ -171,7 +183,7 @@ class PictureView(QListView):
             self.select(-1)
 
     def keep_one_row(self) -> None:
-        """Be just as high as one row of pictures and its scroll bar."""
+        """Fix the height to one row of pictures and its scroll bar."""
         hint = self.itemDelegate().sizeHint(QStyleOptionViewItem(), QModelIndex())
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         self.setFixedHeight(hint.height() + bar + MARGIN_PX)

@@ -1,0 +1,32 @@
+"""Describes what is being drawn and is not in the mask yet, for the painter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF
+
+from nca_seg_app.state.tools import Point
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """The disk that brush or eraser covers: its centre and radius in the view, what it does."""
+
+    centre: QPointF
+    radius: float
+    adds: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A line under way, and the footprint of the tool in hand.
+
+    `points` are (row, column) in pixel-edge coordinates of the image; the line goes on to `end`, a
+    place in the view, where that is given. `shows_corners` marks each point.
+    """
+
+    points: tuple[Point, ...] = ()
+    end: QPointF | None = None
+    shows_corners: bool = False
+    footprint: Footprint | None = None
