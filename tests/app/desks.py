@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.background.jobs import Tasks
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.state.settings import Settings
@@ -29,6 +30,14 @@ QUICK = Settings(
 #: For the whole window; the next image is segmented ahead.
 SMALL = Settings(sample=SampleSettings(steps=3, members=2))
 SETTINGS = Settings(sample=SampleSettings(steps=4, members=5, batch_size=2), run_ahead=False)
+
+
+def is_still(*parts: QObject) -> bool:
+    """Whether no part would do anything by itself: no timer of it runs, no task of it is open."""
+    timers = [timer for part in parts for timer in part.findChildren(QTimer)]
+    tasks = [each for part in parts for each in part.findChildren(Tasks)]
+    waits = any(timer.isSingleShot() and timer.isActive() for timer in timers)
+    return not waits and not any(each.pending for each in tasks)
 
 
 class Desk:
@@ -76,6 +85,12 @@ class Desk:
                 and not session.export.running
             )
         )
+
+    def until_still(self, *parts: QObject) -> None:
+        """Wait until nothing is under way, and these parts would begin nothing by themselves."""
+        self.settle()
+        self.until(lambda: is_still(*parts))
+        self.settle()
 
     def open(self, *names: str) -> None:
         """Open the folder with pictures of these names."""
@@ -129,13 +144,13 @@ class AheadDesk(Desk):
         self.model.gate.set()
         self.model.holds_at = -1
 
-    def rest(self) -> None:
-        """Wait until nothing more would begin by itself."""
-        session, timer = self.session, self.session.lookahead._timer
+    def until_idle(self) -> None:
+        """Wait until nothing more would be segmented ahead."""
+        session = self.session
         self.until(
             lambda: (
                 session.jobs.free
-                and not timer.isActive()
+                and is_still(session.lookahead)
                 and session.lookahead.path is None
                 and not session.lane.pending
                 and not session.aside.pending

@@ -16,12 +16,12 @@ from pytestqt.qtbot import QtBot
 from engine.masks import edits
 from nca_seg_app.session import Session
 from nca_seg_app.state.view_state import Shown
-from nca_seg_app.ui.canvas.canvas import OUTLINE_MS
 from nca_seg_app.ui.canvas.interaction import CanvasView
 from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
 from nca_seg_app.ui.canvas.viewport import Placement, fitted
+from tests.app.desks import is_still
 from tests.app.ui.canvas.hands import (
     LEFT,
     NO_KEY,
@@ -135,7 +135,7 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
     assert session.document is not None
     square_rc = np.array([[10.0, 10.0], [10.0, 40.0], [30.0, 40.0], [30.0, 10.0]])
     session.document.edit("Square", lambda mask_hw: edits.polygon(mask_hw, square_rc, True))
-    qtbot.wait(2 * OUTLINE_MS)
+    qtbot.waitUntil(lambda: is_still(canvas))
     seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
     # Between two screen pixels, so darkened by the casing.
     assert seen.hue() == pytest.approx(ANNOTATION.hue(), abs=12)
