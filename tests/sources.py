@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -94,6 +96,16 @@ class Source:
 def source(path: Path) -> Source:
     """The file, read once."""
     return Source(path)
+
+
+def script(name: str) -> ModuleType:
+    """A file of packaging/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "packaging" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def sources(*folders: str) -> list[Source]:

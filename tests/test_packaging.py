@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import PROJECT, SHIPPED, sources
+from tests.sources import PROJECT, SHIPPED, script, sources
 
 
 def test_every_package_is_installed() -> None:
@@ -53,3 +53,14 @@ def test_set_up_without_a_python_says_what_to_type(tmp_path: Path, version: str)
     assert done.returncode != 0
     assert "sudo apt install python3 python3-venv" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_long_files_are_listed_with_their_subject(tmp_path: Path) -> None:
+    (tmp_path / "engine" / "inner").mkdir(parents=True)
+    for name, lines in (("short", 400), ("long", 401), ("inner/longer", 500)):
+        text = '"""What it is about.\n\nMore.\n"""\n' + "x = 1\n" * (lines - 4)
+        (tmp_path / "engine" / f"{name}.py").write_text(text)
+    assert list(script("long_files").long_files(tmp_path)) == [
+        (500, "engine/inner/longer.py", "What it is about."),
+        (401, "engine/long.py", "What it is about."),
+    ]
