@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,3 +104,85 @@ def has_module(test: Path) -> bool:
     names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
     folder = PROJECT / place(test)
     return any((folder / f"{name}.py").is_file() or (folder / name).is_dir() for name in names)
+
+
+def test_programs_that_tests_start_name_what_there_is() -> None:
+    # They lie in strings, where no other check looks.
+    found = [
+        (each, node, program)
+        for each in sources("tests")
+        # Here are some that are wrong on purpose.
+        if each.path != Path(__file__)
+        for node in each.nodes
+        if isinstance(node, ast.Constant) and (program := program_in(node.value)) is not None
+    ]
+    assert len(found) > 10
+    expect_none(
+        each.at(node, f"has a program where {name} is unknown")
+        for each, node, program in found
+        for name in unknown(program)
+    )
+
+
+def program_in(value: object) -> ast.Module | None:
+    """The program of several lines that a string holds, or None."""
+    if not isinstance(value, str) or "\n" not in value or "import " not in value:
+        return None
+    try:
+        return ast.parse(value)
+    except SyntaxError:
+        return None
+
+
+def unknown(program: ast.Module) -> Iterator[str]:
+    """What a program names or imports though it is nowhere."""
+    bound, used, stars = set(dir(builtins)), set(), False
+    for node in ast.walk(program):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+            bound.add(node.name or "")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if missing(alias.name))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (
+                f"{node.module}.{alias.name}"
+                for alias in node.names
+                if missing(node.module, alias.name.strip("*"))
+            )
+            stars |= node.names[0].name == "*"
+    if not stars:
+        yield from sorted(used - bound)
+
+
+def missing(module: str, name: str = "") -> bool:
+    """Whether a module of the project, or what is imported from it, is not there."""
+    if module.split(".")[0] not in ("engine", "nca_seg_app", "resources", "tests"):
+        return False
+    path = PROJECT / module.replace(".", "/")
+    if name and ((path / f"{name}.py").is_file() or (path / name).is_dir()):
+        return False
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return bool(name) and not re.search(rf"\b{name}\b", file.read_text(encoding="utf-8"))
+    return True
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("import os\nos.getcwd()", []),
+        ("import os\nmasks.stroke()", ["masks"]),
+        ("from engine.files import write_atomic", []),
+        ("from engine.files import write_somehow", ["engine.files.write_somehow"]),
+        ("from engine.masks import edits", []),
+        ("import engine.nowhere", ["engine.nowhere"]),
+        ("import os\ndef f(a, *b):\n    c = [d for d in b]\n    return a, c, f", []),
+    ],
+)
+def test_what_is_unknown_is_found(line: str, names: list[str]) -> None:
+    assert list(unknown(ast.parse(line))) == names

@@ -212,7 +212,7 @@ import numpy as np
 import torch
 from engine.networks.device import DeviceChoice, thread_count
 from engine.diffusion.model import Model
-from tests.engine.test_fastcell import trained_like
+from tests.engine.networks.automaton.test_fast import trained_like
 # In bfloat16 some processors add up otherwise with one thread than with two.
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
 image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
