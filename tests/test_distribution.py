@@ -127,6 +127,7 @@ def test_every_lower_bound_can_be_installed_by_itself() -> None:
     project = declared()
     assert names(project["dependencies"]) <= names(pins)
     assert {"pytest", "pytest-qt"} <= names(pins)
+    assert [test for test in lowest.TESTS if not (PROJECT / test).is_file()] == []
 
 
 def test_the_command_line_is_of_a_typer_that_brings_its_own_click() -> None:
