@@ -6,7 +6,7 @@ import ast
 import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -92,7 +92,7 @@ class Source:
         return tuple(found)
 
 
-@lru_cache
+@cache
 def source(path: Path) -> Source:
     """The file, read once."""
     return Source(path)
