@@ -36,6 +36,8 @@ def is_still(*parts: QObject) -> bool:
     """Whether no part would do anything by itself: no timer of it runs, no task of it is open."""
     timers = [timer for part in parts for timer in part.findChildren(QTimer)]
     tasks = [each for part in parts for each in part.findChildren(Tasks)]
+    # Else this would wait for nothing, and the test say nothing.
+    assert timers or tasks, "they have neither timers nor tasks"
     waits = any(timer.isSingleShot() and timer.isActive() for timer in timers)
     return not waits and not any(each.pending for each in tasks)
 
