@@ -21,7 +21,7 @@ REPEATING = {
 
 @dataclass(frozen=True)
 class Action:
-    """A command. It is enabled exactly when `needs in session.state`.
+    """A command. It is enabled exactly when `needs in session.capabilities`.
 
     `shortcuts` are Qt's portable names, the first one the usual one. `group` parts a menu by
     separators. `checked` makes it a check mark that shows what the session says. `icon` names a
@@ -75,51 +75,55 @@ def _has_tool(tool: Tool) -> Callable[[Session], bool]:
 
 
 def _toggle(name: str) -> Callable[[Session], object]:
-    return lambda session: session.change_settings(**{name: not getattr(session.settings, name)})
+    return lambda session: session.context.change_settings(
+        **{name: not getattr(session.context.settings, name)}
+    )
 
 
 def _is_on(name: str) -> Callable[[Session], bool]:
-    return lambda session: bool(getattr(session.settings, name))
+    return lambda session: bool(getattr(session.context.settings, name))
 
 
 def _resize_brush(factor: float) -> Callable[[Session], object]:
     (limits,) = (each.metadata for each in fields(Settings) if each.name == "brush_radius_px")
 
     def resize(session: Session) -> None:
-        wanted_px = session.settings.brush_radius_px * factor
-        session.change_settings(brush_radius_px=min(limits["high"], max(limits["low"], wanted_px)))
+        wanted_px = session.context.settings.brush_radius_px * factor
+        session.context.change_settings(
+            brush_radius_px=min(limits["high"], max(limits["low"], wanted_px))
+        )
 
     return resize
 
 
 def _discard(session: Session) -> None:
     # Escape means the nearest thing that can be given up: the stroke, the map, the proposal.
-    if session.document is not None and session.document.drawing:
-        session.document.rollback()
+    if session.workspace.document is not None and session.workspace.document.drawing:
+        session.workspace.document.rollback()
     elif session.view_state.shown is not None:
         session.view_state.show(None)
     else:
-        session.segmentation.discard()
-        session.message.emit("The result was dropped. Segment (Ctrl+R) draws it again.")
+        session.proposal.discard()
+        session.context.message.emit("The result was dropped. Segment (Ctrl+R) draws it again.")
 
 
 _ON_MASK = Has.IMAGE | Has.MASK
 
 # fmt: off
 ACTIONS: tuple[Action, ...] = (
-    Action("file.open", "File", "&Open Image…", Session.open, ("Ctrl+O",),
+    Action("file.open", "File", "&Open Image…", lambda session: session.opening.ask_image(), ("Ctrl+O",),
            tip="Open a picture to outline.", icon="open"),
-    Action("file.open_folder", "File", "Open &Folder…", Session.open_folder, ("Ctrl+Shift+O",),
+    Action("file.open_folder", "File", "Open &Folder…", lambda session: session.opening.ask_folder(), ("Ctrl+Shift+O",),
            tip="Open all pictures of a folder.", icon="folder"),
-    Action("file.open_last", "File", "Open &Last", Session.open_recent, needs=Has.RECENT,
+    Action("file.open_last", "File", "Open &Last", lambda session: session.opening.open_recent(), needs=Has.RECENT,
            tip="Open what was opened last."),
-    Action("file.open_sample", "File", "Open Sa&mples", Session.open_sample,
+    Action("file.open_sample", "File", "Open Sa&mples", lambda session: session.opening.open_sample(),
            tip="Open the sample pictures that come with the program.", icon="sample"),
     Action("file.save", "File", "&Save", Session.save, ("Ctrl+S",), Has.IMAGE | Has.UNSAVED,
            "Save the mask in the folder of its image.", "save", 1),
-    Action("file.save_as", "File", "&Export Mask…", Session.save_as, ("Ctrl+Shift+S",),
+    Action("file.save_as", "File", "&Export Mask…", lambda session: session.export.export_mask(), ("Ctrl+Shift+S",),
            Has.IMAGE | Has.MASK, "Write the mask to a PNG file of your choice.", group=1),
-    Action("file.export_dataset", "File", "Export &Data Set…", Session.export_dataset, ("Ctrl+E",),
+    Action("file.export_dataset", "File", "Export &Data Set…", lambda session: session.export.export_dataset(), ("Ctrl+E",),
            Has.STUDY | Has.SAVED_MASKS, "Copy images and saved masks to a data set folder.",
            "export", 1),
     Action("file.stop_export", "File", "S&top Export",
@@ -131,17 +135,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("file.quit", "File", "&Quit", lambda session: session.view_state.ask_window("quit"),
            ("Ctrl+Q",), tip="Leave; unsaved changes are asked about.", group=3),
 
-    Action("edit.undo", "Edit", "&Undo", Session.undo, ("Ctrl+Z",), Has.CAN_UNDO,
+    Action("edit.undo", "Edit", "&Undo", lambda session: session.mask_edits.undo(), ("Ctrl+Z",), Has.CAN_UNDO,
            "Take the last change of the mask back.", "undo"),
-    Action("edit.redo", "Edit", "&Redo", Session.redo, ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
+    Action("edit.redo", "Edit", "&Redo", lambda session: session.mask_edits.redo(), ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
            "Bring the last undone change back.", "redo"),
-    Action("edit.fill_holes", "Edit", "&Fill Holes", Session.fill_holes, ("Ctrl+H",), _ON_MASK,
+    Action("edit.fill_holes", "Edit", "&Fill Holes", lambda session: session.mask_edits.fill_holes(), ("Ctrl+H",), _ON_MASK,
            "Fill what the outline encloses.", "fill-holes", 1),
-    Action("edit.keep_largest", "Edit", "&Keep Largest Area", Session.keep_largest, ("Ctrl+L",),
+    Action("edit.keep_largest", "Edit", "&Keep Largest Area", lambda session: session.mask_edits.keep_largest(), ("Ctrl+L",),
            _ON_MASK, "Remove all but the largest area.", "largest", 1),
-    Action("edit.smooth", "Edit", "&Smooth Outline", Session.smooth, ("Ctrl+M",), _ON_MASK,
+    Action("edit.smooth", "Edit", "&Smooth Outline", lambda session: session.mask_edits.smooth(), ("Ctrl+M",), _ON_MASK,
            "Round the outline a little.", "smooth", 1),
-    Action("edit.clear", "Edit", "&Clear Mask", Session.clear, ("Ctrl+Backspace",), _ON_MASK,
+    Action("edit.clear", "Edit", "&Clear Mask", lambda session: session.mask_edits.clear(), ("Ctrl+Backspace",), _ON_MASK,
            "Empty the mask.", "clear", 2),
 
     Action("view.fit", "View", "&Fit to Window",
@@ -173,7 +177,7 @@ ACTIONS: tuple[Action, ...] = (
            Has.IMAGE | Has.RESULT, "Go to the next stretch of border the members disagree on.",
            "next-doubt", 2),
 
-    Action("run.segment", "Run", "&Segment", lambda session: session.segmentation.segment(),
+    Action("run.segment", "Run", "&Segment", lambda session: session.segment(),
            ("Ctrl+R",), Has.IMAGE | Has.MODEL | Has.IDLE, "Let the model outline the lesion.",
            "segment"),
     Action("run.pause", "Run", "&Pause or Go On", lambda session: session.segmentation.pause(),
@@ -182,16 +186,16 @@ ACTIONS: tuple[Action, ...] = (
            Has.RUNNING, "Pause, then take one diffusion step at a time.", "step"),
     Action("run.cancel", "Run", "St&op", lambda session: session.segmentation.cancel(),
            ("Ctrl+.",), Has.RUNNING, "Stop the run; what it has so far stays.", "stop"),
-    Action("run.accept", "Run", "&Accept Result", lambda session: session.segmentation.accept(),
+    Action("run.accept", "Run", "&Accept Result", lambda session: session.proposal.accept(),
            ("Return", "Enter"), Has.IMAGE | Has.RESULT,
            "Make the result the mask; undo takes it back.", "accept", 1),
     Action("run.replace", "Run", "&Replace Mask by Result",
-           lambda session: session.segmentation.replace(), ("Ctrl+Shift+Return",),
+           lambda session: session.proposal.replace(), ("Ctrl+Shift+Return",),
            Has.IMAGE | Has.RESULT, "Accept, also in place of what was drawn; undo gives it back.",
            group=1),
     Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.RESULT,
            "Drop the result; the mask stays.", "discard", 1),
-    Action("run.accept_and_next", "Run", "Accept and &Next", Session.accept_and_next,
+    Action("run.accept_and_next", "Run", "Accept and &Next", lambda session: session.review.accept_and_next(),
            ("Ctrl+Return", "Ctrl+Enter"), Has.IMAGE,
            "Accept, save as reviewed, and open the next image.", "accept-next", 1),
 
@@ -214,20 +218,20 @@ ACTIONS: tuple[Action, ...] = (
     Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),
            tip="Make brush and eraser larger.", group=1),
 
-    Action("study.next", "Study", "&Next Image", Session.open_next, ("D", "PgDown"), Has.NEXT,
+    Action("study.next", "Study", "&Next Image", lambda session: session.opening.open_next(), ("D", "PgDown"), Has.NEXT,
            "Open the next image of the list.", "next"),
-    Action("study.previous", "Study", "&Previous Image", Session.open_previous, ("A", "PgUp"),
+    Action("study.previous", "Study", "&Previous Image", lambda session: session.opening.open_previous(), ("A", "PgUp"),
            Has.PREVIOUS, "Open the image before in the list.", "previous"),
     Action("study.reload", "Study", "Re&load Image", lambda session: session.opening.reload(),
            ("F5",), Has.IMAGE, "Read the image and its mask anew from their files."),
     Action("study.survey", "Study", "Find Doubt of &All Images",
-           lambda session: session.lookahead.survey(), needs=Has.STUDY | Has.MODEL,
+           lambda session: session.survey.toggle(), needs=Has.STUDY | Has.MODEL,
            tip="Segment all new images, to begin with the most doubtful; again to stop.",
-           checked=lambda session: session.lookahead.surveys),
+           checked=lambda session: session.survey.running),
     Action("study.mark_reviewed", "Study", "&Reviewed",
            lambda session: session.saving.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
            "Save, and mark the image as done, or take the mark away.",
-           checked=lambda session: session.row is not None and session.row.status == "reviewed"),
+           checked=lambda session: session.workspace.row is not None and session.workspace.row.status == "reviewed"),
     Action("study.finetune", "Study", "&Fine-tune Model",
            lambda session: session.fine_tuning.finetune(), ("Ctrl+T",),
            Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,

@@ -50,9 +50,9 @@ def _show(app: QApplication, chosen: argparse.Namespace) -> int:
     window = open_window(app)
     endings.guard(window.session.saving.write_at_end, lambda: window.is_closed)
     if chosen.paths:
-        window.session.open_path(chosen.paths)
+        window.session.opening.open_path(chosen.paths)
     elif chosen.sample:
-        window.session.open_sample()
+        window.session.opening.open_sample()
     status = app.exec()
     endings.leave(status)
     return status
@@ -70,13 +70,13 @@ def open_window(app: QApplication) -> Window:
     session = Session(real_engine(), dialogs, settings, settings_files.settings_path())
     window = Window(session)
     dialogs.parent = window
-    session.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
+    session.context.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
     catch_everything(window.commands.broke.emit)
     if trouble is not None:
-        session.fail(trouble)
-    session.models_changed.connect(session.warm_up)
+        session.context.fail(trouble)
+    session.model_library.listed.connect(session.model_library.warm_up)
     window.show()
     # After what show() has queued, so that the first picture is there before torch is.
-    QTimer.singleShot(0, lambda: session.aside.run(warm_up))
-    QTimer.singleShot(0, session.refresh_models)
+    QTimer.singleShot(0, lambda: session.context.aside.run(warm_up))
+    QTimer.singleShot(0, session.model_library.refresh)
     return window

@@ -100,7 +100,7 @@ def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:
     # What a window left is for somebody to decide about.
     engine = replace(real_engine(), unfinished=lambda: None)
     session = Session(engine, Nobody(), Settings(theme="dark", run_ahead=False))
-    apply_theme(app, session.settings.theme)
+    apply_theme(app, session.context.settings.theme)
     window = Window(session)
     try:
         return _work(session, window, paths, out)
@@ -115,8 +115,8 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
     window.resize(WINDOW_SIZE)
     window.show()
     failures: list[str] = []
-    session.failed.connect(lambda told, details: failures.append(told))
-    session.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
+    session.context.failed.connect(lambda told, details: failures.append(told))
+    session.context.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
 
     def wait(holds: Callable[[], bool]) -> None:
         _wait(lambda: holds() or bool(failures))
@@ -124,29 +124,29 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
             raise Failure(failures[0])
 
     listed: list[bool] = []
-    session.models_changed.connect(lambda: listed.append(True))
-    session.refresh_models()
+    session.model_library.listed.connect(lambda: listed.append(True))
+    session.model_library.refresh()
     wait(lambda: bool(listed))
-    if session.model is None:
+    if session.model_library.chosen is None:
         raise Failure("No model is installed, so nothing can be segmented; see nca-seg models.")
     if paths:
-        session.open_path(paths[0])
+        session.opening.open_path(paths[0])
     else:
-        session.open_sample()
-    wait(lambda: Has.IMAGE in session.state)
+        session.opening.open_sample()
+    wait(lambda: Has.IMAGE in session.capabilities)
     began = time.monotonic()
-    session.segmentation.segment()
-    wait(lambda: not session.segmentation.running and Has.IDLE in session.state)
+    session.segment()
+    wait(lambda: not session.segmentation.running and Has.IDLE in session.capabilities)
     seconds = time.monotonic() - began
-    image, path = session.image, session.path
+    image, path = session.workspace.image, session.workspace.path
     result, entry = session.segmentation.result, session.segmentation.model
     if image is None or path is None or result is None or entry is None:
         raise Failure("The model gave no result.")
     write_result(
         out, path.stem, result, image, entry.name, entry.fingerprint,
-        session.segmentation.settings, session.segmentation.threshold, seconds,
+        session.segmentation.settings, session.proposal.threshold, seconds,
     )  # fmt: skip
-    overlay = overlay_picture(image, result, session.segmentation.threshold)
+    overlay = overlay_picture(image, result, session.proposal.threshold)
     write_atomic(out / f"{path.stem}_overlay.png", png(overlay))
     session.view_state.fit_requested.emit()
     began = time.monotonic()

@@ -42,14 +42,14 @@ from tests.fakes import Person, fake_engine
 folder = Path(sys.argv[1])
 application = QApplication([])
 session = Session(fake_engine(folder), Person(), Settings(autosave_s=0.5))
-session.failed.connect(lambda sentence, _: print("failed", sentence, flush=True))
-session.image_changed.connect(lambda: timer.start(50))
+session.context.failed.connect(lambda sentence, _: print("failed", sentence, flush=True))
+session.workspace.image_changed.connect(lambda: timer.start(50))
 strokes = 0
 
 def draw():
     global strokes
     row = 10.5 + strokes % 300
-    document = session.document
+    document = session.workspace.document
     document.begin("brush")
     document.draw(lambda mask_hw: edits.stroke(mask_hw, [[row, 10.5], [row, 200.5]], 1.0, True))
     document.commit("Brush stroke")
@@ -58,11 +58,11 @@ def draw():
 
 if len(sys.argv) > 2:
     from nca_seg_app.shutdown import Endings
-    session.change_settings(autosave_s=600.0)
+    session.context.change_settings(autosave_s=600.0)
     endings = Endings(application)
     endings.guard(session.saving.write_at_end, lambda: False)
 timer = QTimer(timeout=draw)
-session.open_path(folder / "images")
+session.opening.open_path(folder / "images")
 application.exec()
 """
 

@@ -121,18 +121,20 @@ class Preferences(QDialog):
         super().__init__(parent)
         self._session = session
         self.setWindowTitle("Preferences")
-        self._form = Form(session.settings, PREFERENCES)
+        self._form = Form(session.context.settings, PREFERENCES)
         self._form.changed.connect(self._take)
         layout = QVBoxLayout(self)
         layout.addWidget(self._form)
         layout.addWidget(close_button(self))
-        session.settings_changed.connect(self._show)
+        session.context.settings_changed.connect(self._show)
 
     def _show(self) -> None:
-        self._form.set_value(self._session.settings)
+        self._form.set_value(self._session.context.settings)
 
     def _take(self, settings: object) -> None:
-        device = self._session.settings.device
-        self._session.change_settings(**{name: getattr(settings, name) for name in PREFERENCES})
-        if self._session.settings.device != device:
-            self._session.warm_up()
+        device = self._session.context.settings.device
+        self._session.context.change_settings(
+            **{name: getattr(settings, name) for name in PREFERENCES}
+        )
+        if self._session.context.settings.device != device:
+            self._session.model_library.warm_up()

@@ -33,10 +33,10 @@ class Commands(QObject):
         super().__init__(parent)
         self._session = session
         self.actions = {action.id: self._make(action) for action in ACTIONS}
-        session.state_changed.connect(self.refresh)
-        session.settings_changed.connect(self.refresh)
-        session.images_changed.connect(self.refresh)
-        session.image_changed.connect(self._watch_document)
+        session.capabilities_changed.connect(self.refresh)
+        session.context.settings_changed.connect(self.refresh)
+        session.workspace.images_changed.connect(self.refresh)
+        session.workspace.image_changed.connect(self._watch_document)
         session.view_state.tool_changed.connect(self.refresh)
         self.colour_icons()
         self.refresh()
@@ -71,10 +71,10 @@ class Commands(QObject):
 
     def refresh(self) -> None:
         """Enable and check every command as the session says."""
-        session, document = self._session, self._session.document
+        session, document = self._session, self._session.workspace.document
         for action in ACTIONS:
             shown = self.actions[action.id]
-            shown.setEnabled(action.needs in session.state)
+            shown.setEnabled(action.needs in session.capabilities)
             if action.checked is not None:
                 shown.setChecked(action.checked(session))
         for action_id, name in UNDO_AND_REDO.items():
@@ -105,6 +105,6 @@ class Commands(QObject):
         self.refresh()
 
     def _watch_document(self) -> None:
-        if self._session.document is not None:
-            self._session.document.history_changed.connect(self.refresh)
+        if self._session.workspace.document is not None:
+            self._session.workspace.document.history_changed.connect(self.refresh)
         self.refresh()

@@ -56,11 +56,11 @@ class StatusLine(QStatusBar):
         self.addPermanentWidget(research_use)
         self._note_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
         self._note_timer.timeout.connect(self._end_note)
-        session.message.connect(self.show_note)
+        session.context.message.connect(self.show_note)
         session.saving.saved.connect(self._show_saved)
-        session.image_changed.connect(self._show_image)
-        session.images_changed.connect(self._show_doubt)
-        session.model_changed.connect(self._show_model)
+        session.workspace.image_changed.connect(self._show_image)
+        session.workspace.images_changed.connect(self._show_doubt)
+        session.model_library.chosen_changed.connect(self._show_model)
         session.lookahead.changed.connect(self._show_ahead)
         session.export.progress_changed.connect(self._show_export)
         session.export.running_changed.connect(self._show_export)
@@ -99,7 +99,9 @@ class StatusLine(QStatusBar):
         self._show_doubt()
 
     def _show_doubt(self) -> None:
-        doubt = self._session.row.doubt if self._session.row is not None else None
+        doubt = (
+            self._session.workspace.row.doubt if self._session.workspace.row is not None else None
+        )
         self.doubt.setText(f"image doubt {doubt:.2f}" if doubt is not None else "")
 
     def _show_ahead(self) -> None:
@@ -123,7 +125,7 @@ class StatusLine(QStatusBar):
         self.export.setText(text if export.running else "")
 
     def _show_model(self) -> None:
-        entry, device = self._session.model, self._session.device_text
+        entry, device = self._session.model_library.chosen, self._session.model_library.device_text
         self.device.setText(device or ("model is not loaded yet" if entry else ""))
         self.model.setText(
             f"{shown_name(entry.name)} · {entry.spec.size} cells" if entry else "no model"

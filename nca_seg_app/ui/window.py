@@ -161,11 +161,11 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         session = self._session
-        session.failed.connect(self.strip.show_trouble)
+        session.context.failed.connect(self.strip.show_trouble)
         self.commands.broke.connect(self.show_error)
-        session.image_changed.connect(self._show_image)
-        session.state_changed.connect(self._show_unsaved)
-        session.settings_changed.connect(self._adopt_settings)
+        session.workspace.image_changed.connect(self._show_image)
+        session.capabilities_changed.connect(self._show_unsaved)
+        session.context.settings_changed.connect(self._adopt_settings)
         session.view_state.window_requested.connect(self._answer)
         self.canvas.pointed.connect(self.status.pointer.setText)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._colour)
@@ -174,10 +174,10 @@ class Window(QMainWindow):
 
     def show_error(self, error: BaseException) -> None:
         """Tell what went wrong above the canvas."""
-        self._session.fail(error)
+        self._session.context.fail(error)
 
     def _show_image(self) -> None:
-        path = self._session.path
+        path = self._session.workspace.path
         name = title(path.name) if path is not None else ""
         folder = title(path.parent.name) if path is not None else ""
         self.setWindowTitle(f"{name}[*] – {folder} – nca-seg" if name else "nca-seg")
@@ -185,23 +185,25 @@ class Window(QMainWindow):
         self._show_unsaved()
 
     def _show_unsaved(self) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         self.setWindowModified(document is not None and document.unsaved)
 
     def _adopt_settings(self) -> None:
         self._colour()
-        self.stalls.set_running(self._session.settings.log_stalls)
+        self.stalls.set_running(self._session.context.settings.log_stalls)
 
     def _colour(self) -> None:
         app = QApplication.instance()
         if isinstance(app, QApplication):
-            apply_theme(app, self._session.settings.theme)
+            apply_theme(app, self._session.context.settings.theme)
 
     def _list_recent(self) -> None:
         self._recent.clear()
-        for place, path in enumerate(self._session.settings.recent):
+        for place, path in enumerate(self._session.context.settings.recent):
             action = self._recent.addAction(entry(path))
-            action.triggered.connect(lambda _=False, place=place: self._session.open_recent(place))
+            action.triggered.connect(
+                lambda _=False, place=place: self._session.opening.open_recent(place)
+            )
         if self._recent.isEmpty():
             self._recent.addAction("Nothing has been opened yet").setEnabled(False)
 
@@ -255,7 +257,7 @@ class Window(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self._session.open_path(dropped(event))
+        self._session.opening.open_path(dropped(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self.is_closed:

@@ -67,8 +67,8 @@ def window(qtbot: QtBot, tmp_path: Path, person: Person) -> Iterator[Window]:
     made = Window(Session(fake_engine(tmp_path), person, SMALL))
     qtbot.addWidget(made)
     made.show()
-    made.session.refresh_models()
-    qtbot.waitUntil(lambda: Has.MODEL in made.session.state)
+    made.session.model_library.refresh()
+    qtbot.waitUntil(lambda: Has.MODEL in made.session.capabilities)
     yield made
     made.close()
 

@@ -56,21 +56,24 @@ class Desk:
         )
         self.failures: list[str] = []
         self.messages: list[str] = []
-        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
-        self.session.message.connect(self.messages.append)
-        self.session.refresh_models()
+        self.session.context.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        self.session.context.message.connect(self.messages.append)
+        self.session.model_library.refresh()
         self.settle()
 
     @property
     def mask_hw(self) -> edits.Mask:
-        assert self.session.document is not None
-        return self.session.document.mask_hw
+        assert self.session.workspace.document is not None
+        return self.session.workspace.document.mask_hw
 
     @property
     def mask_path(self) -> Path:
-        assert self.session.path is not None
+        assert self.session.workspace.path is not None
         return (
-            self.folder / "images" / "segmentations" / f"{self.session.path.stem}_segmentation.png"
+            self.folder
+            / "images"
+            / "segmentations"
+            / f"{self.session.workspace.path.stem}_segmentation.png"
         )
 
     def until(self, fact: Callable[[], bool]) -> None:
@@ -81,9 +84,9 @@ class Desk:
         session = self.session
         self.until(
             lambda: (
-                not session.lane.pending
-                and not session.aside.pending
-                and session.jobs.current is None
+                not session.context.lane.pending
+                and not session.context.aside.pending
+                and session.context.jobs.current is None
                 and not session.export.running
             )
         )
@@ -98,21 +101,21 @@ class Desk:
         """Open the folder with pictures of these names."""
         for name in names or ("a.png", "b.png", "c.png"):
             write_image(self.folder / "images" / name, SHAPE)
-        self.session.open_path(self.folder / "images")
+        self.session.opening.open_path(self.folder / "images")
         self.settle()
 
     def open_elsewhere(self) -> None:
         """Ask for another folder, of one picture z.png."""
         write_image(self.folder / "elsewhere" / "z.png", SHAPE)
-        self.session.open_path(self.folder / "elsewhere")
+        self.session.opening.open_path(self.folder / "elsewhere")
 
     def segment(self) -> None:
-        self.session.segmentation.segment()
+        self.session.segment()
         self.settle()
 
     def begin_stroke(self, row: float, column: float, radius_px: float) -> MaskDocument:
         """Draw a dab of a stroke that goes on until the document commits it."""
-        document = self.session.document
+        document = self.session.workspace.document
         assert document is not None
         document.begin("brush")
         document.draw(lambda hw: edits.stroke(hw, np.array([[row, column]]), radius_px, True))
@@ -138,7 +141,7 @@ class AheadDesk(Desk):
         """Turn it on; with `holds_at` it is under way and stands before that step."""
         self.model.gate.clear()
         self.model.holds_at = holds_at
-        self.session.change_settings(run_ahead=True)
+        self.session.context.change_settings(run_ahead=True)
         if holds_at >= 0:
             self.until(lambda: self.session.lookahead.path is not None and self.model.at_once == 1)
 
@@ -151,11 +154,11 @@ class AheadDesk(Desk):
         session = self.session
         self.until(
             lambda: (
-                session.jobs.free
+                session.context.jobs.free
                 and is_still(session.lookahead)
                 and session.lookahead.path is None
-                and not session.lane.pending
-                and not session.aside.pending
+                and not session.context.lane.pending
+                and not session.context.aside.pending
             )
         )
 
@@ -175,19 +178,19 @@ class PanelDesk:
         self.model, self.person = DiskModel(), Person(save="discard")
         self.session = Session(fake_engine(folder, self.model), self.person, SETTINGS)
         self.failures: list[str] = []
-        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        self.session.context.failed.connect(lambda sentence, _: self.failures.append(sentence))
         for name in ("a.png", "b.png", "c.png"):
             write_image(self.folder / name)
 
     def open(self) -> None:
-        with self.qtbot.waitSignal(self.session.image_changed):
-            self.session.open_path(self.folder)
-        self.session.refresh_models()
-        self.qtbot.waitUntil(lambda: self.session.model is not None)
+        with self.qtbot.waitSignal(self.session.workspace.image_changed):
+            self.session.opening.open_path(self.folder)
+        self.session.model_library.refresh()
+        self.qtbot.waitUntil(lambda: self.session.model_library.chosen is not None)
 
     def segment(self) -> None:
         with self.qtbot.waitSignal(self.session.segmentation.completed):
-            self.session.segmentation.segment()
+            self.session.segment()
 
     def show(self, panel: QWidget, width: int = 320, height: int = 480) -> None:
         self.qtbot.addWidget(panel)
@@ -198,8 +201,8 @@ class PanelDesk:
 
 def opened(window: Window, qtbot: QtBot, path: Path) -> Session:
     """The session of `window`, with an image open."""
-    window.session.open_path(path)
-    qtbot.waitUntil(lambda: Has.IMAGE in window.session.state)
+    window.session.opening.open_path(path)
+    qtbot.waitUntil(lambda: Has.IMAGE in window.session.capabilities)
     return window.session
 
 

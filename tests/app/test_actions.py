@@ -60,7 +60,7 @@ def test_the_help_page_names_every_action() -> None:
 @each_action
 def test_an_action_never_fails_in_an_empty_session(action: Action, session: Session) -> None:
     failures: list[str] = []
-    session.failed.connect(lambda sentence, _: failures.append(sentence))
+    session.context.failed.connect(lambda sentence, _: failures.append(sentence))
     action.method(session)
     assert not failures
 
@@ -70,29 +70,30 @@ def test_an_action_never_fails_on_an_open_image(
     action: Action, session: Session, qtbot: QtBot, tmp_path: Path
 ) -> None:
     failures: list[str] = []
-    session.failed.connect(lambda sentence, _: failures.append(sentence))
-    session.refresh_models()
-    session.open_path(write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state, timeout=20_000)
+    session.context.failed.connect(lambda sentence, _: failures.append(sentence))
+    session.model_library.refresh()
+    session.opening.open_path(write_image(tmp_path / "images" / "a.png"))
+    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.capabilities, timeout=20_000)
     action.method(session)
     qtbot.waitUntil(
-        lambda: not session.lane.pending and session.jobs.current is None, timeout=20_000
+        lambda: not session.context.lane.pending and session.context.jobs.current is None,
+        timeout=20_000,
     )
     assert not failures
 
 
 def test_actions_follow_the_state(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     def enabled(action_id: str) -> bool:
-        return find_action(action_id).needs in session.state
+        return find_action(action_id).needs in session.capabilities
 
     assert enabled("file.open")
     assert not enabled("run.segment")
     assert not enabled("file.save")
-    session.refresh_models()
-    session.open_path(write_image(tmp_path / "images" / "a.png"))
+    session.model_library.refresh()
+    session.opening.open_path(write_image(tmp_path / "images" / "a.png"))
     qtbot.waitUntil(lambda: enabled("run.segment"), timeout=20_000)
     assert not enabled("run.accept")
-    session.segmentation.segment()
+    session.segment()
     assert not enabled("run.segment")
     qtbot.waitUntil(lambda: enabled("run.accept") and enabled("run.segment"), timeout=20_000)
     find_action("run.accept").method(session)

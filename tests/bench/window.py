@@ -91,7 +91,7 @@ def brush(given: argparse.Namespace) -> Iterator[Line]:
     yield "brush: 95th percentile", ms(float(np.percentile(events, 95))), "16 ms"
     yield "brush: longest", ms(max(events)), ""
     yield f"memory, second half of {count} strokes", f"{after - middle:+.0f} MB", "flat"
-    undone = [desk.timed(desk.session.undo) for _ in range(min(count, 1000))]
+    undone = [desk.timed(desk.session.mask_edits.undo) for _ in range(min(count, 1000))]
     yield f"undo of a stroke: longest of {len(undone):,}", ms(max(undone)), "30 ms"
     desk.close()
 
@@ -115,7 +115,7 @@ def opening(_: argparse.Namespace) -> Iterator[Line]:
     for _ in range(3):
         # A look at the image before; meanwhile the next one is read.
         desk.spin(2.0)
-        others.append(desk.timed(lambda: desk.follow(desk.session.open_next)))
+        others.append(desk.timed(lambda: desk.follow(desk.session.opening.open_next)))
     yield "next image of 24 megapixels", ms(median(others)), "100 ms, prefetched"
     desk.close()
 
@@ -144,8 +144,8 @@ def working(given: argparse.Namespace) -> Iterator[Line]:
     desk = Desk(Path(tempfile.mkdtemp()), [(768, 1024)] * 5)
     desk.open()
     session = desk.session
-    session.refresh_models()
-    desk.until(lambda: session.model is not None)
+    session.model_library.refresh()
+    desk.until(lambda: session.model_library.chosen is not None)
     desk.segment()
     desk.spin(0.2)
     alone, under, waits = [], [], []
@@ -166,7 +166,7 @@ def working(given: argparse.Namespace) -> Iterator[Line]:
     for _ in range(4):
         desk.segment()
         # Not until it is saved only: the next run would begin on the image that is about to go.
-        desk.follow(session.accept_and_next, session.image_changed)
+        desk.follow(session.review.accept_and_next, session.workspace.image_changed)
     session.fine_tuning.finetune()
     waits = [desk.spin(1.0) for _ in range(3 if given.quick else 20)]
     yield "longest wait of an event while fine-tuning", ms(max(waits)), "50 ms"
@@ -180,14 +180,14 @@ def flat(given: argparse.Namespace) -> Iterator[Line]:
     desk = Desk(Path(tempfile.mkdtemp()), [(192, 256)] * count)
     sample = Settings().sample
     tiny = type(sample)(steps=1, members=1)
-    desk.session.change_settings(sample=tiny, run_ahead=False)
+    desk.session.context.change_settings(sample=tiny, run_ahead=False)
     desk.open()
-    desk.session.refresh_models()
-    desk.until(lambda: desk.session.model is not None)
+    desk.session.model_library.refresh()
+    desk.until(lambda: desk.session.model_library.chosen is not None)
     early = 0.0
     for number in range(count - 1):
         desk.segment()
-        desk.follow(desk.session.accept_and_next, desk.session.image_changed)
+        desk.follow(desk.session.review.accept_and_next, desk.session.workspace.image_changed)
         if number == count // 5:
             early = memory_mb()
     yield f"memory from image {count // 5} to {count}", f"{memory_mb() - early:+.0f} MB", "flat"
@@ -216,17 +216,20 @@ class Desk:
         self.window.show()
         self.canvas = self.window.findChild(CanvasView)
         # As the program does after its first paint.
-        self.session.aside.run(warm_up)
-        self.until(lambda: not self.session.aside.pending)
+        self.session.context.aside.run(warm_up)
+        self.until(lambda: not self.session.context.aside.pending)
 
     def open(self) -> None:
         """Open the folder and wait until its first image is painted."""
-        self.follow(lambda: self.session.open_path(self.images), self.session.image_changed)
+        self.follow(
+            lambda: self.session.opening.open_path(self.images),
+            self.session.workspace.image_changed,
+        )
 
     def follow(self, act: Callable[[], object], signal: object = None) -> None:
         """Do something that ends with a signal, and paint what came of it."""
         happened: list[object] = []
-        signal = signal or self.session.image_changed
+        signal = signal or self.session.workspace.image_changed
         note = lambda *_: happened.append(1)  # noqa: E731 - to be taken off again
         signal.connect(note)  # type: ignore[attr-defined]
         act()
@@ -248,13 +251,15 @@ class Desk:
         from engine.networks.checkpoint import load
 
         session = self.session
-        model = load(session.model.path, session.settings.device)
+        model = load(session.model_library.chosen.path, session.context.settings.device)
         took: list[float] = []
 
         class Alone(QThread):
             def run(self) -> None:
                 began = time.perf_counter()
-                *_, result = segment(model, session.image, session.settings.sample)
+                *_, result = segment(
+                    model, session.workspace.image, session.context.settings.sample
+                )
                 result.mask()
                 took.append(time.perf_counter() - began)
 

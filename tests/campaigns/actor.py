@@ -46,7 +46,7 @@ class Person:
         return self.answer == "mine"
 
     def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
-        document = self.session.document if self.session is not None else None
+        document = self.session.workspace.document if self.session is not None else None
         mine = mask_hash(document.mask_hw) if document is not None and document.unsaved else None
         note(
             "asked", question="conflict", about=name, image=name, answer=self.answer, mine=mine,
@@ -67,10 +67,10 @@ class Actor(QObject):
         engine = fake_engine(own, model)
         self.session = Session(engine, self._person, QUICK, own / "settings.json")  # type: ignore[arg-type]
         self._person.session = self.session
-        self.session.failed.connect(lambda told, details: note("failed", told=told))
-        self.session.message.connect(lambda told: note("message", told=told))
-        self.session.image_changed.connect(self._tell_image)
-        self.session.refresh_models()
+        self.session.context.failed.connect(lambda told, details: note("failed", told=told))
+        self.session.context.message.connect(lambda told: note("message", told=told))
+        self.session.workspace.image_changed.connect(self._tell_image)
+        self.session.model_library.refresh()
         self._look = QTimer(self, interval=LOOK_MS, timeout=self._settle)
         self._quiet = 0
         self.told.connect(self._do, Qt.ConnectionType.QueuedConnection)
@@ -79,17 +79,17 @@ class Actor(QObject):
         self._person.answer = told["answer"]
         session, rng, what = self.session, random.Random(told["seed"]), told["do"]
         actions: dict[str, Callable[[], object]] = {
-            "open": lambda: session.open_path(self._folder),
+            "open": lambda: session.opening.open_path(self._folder),
             "draw": lambda: self._draw(rng),
             "save": session.save,
             "review": session.saving.toggle_reviewed,
-            "segment": session.segmentation.segment,
-            "accept_and_next": session.accept_and_next,
-            "next": session.open_next,
-            "previous": session.open_previous,
+            "segment": session.segment,
+            "accept_and_next": session.review.accept_and_next,
+            "next": session.opening.open_next,
+            "previous": session.opening.open_previous,
             "draft": session.saving.write_draft,
-            "undo": session.undo,
-            "reopen": lambda: session.open_path(session.path or self._folder),
+            "undo": session.mask_edits.undo,
+            "reopen": lambda: session.opening.open_path(session.workspace.path or self._folder),
             "close": self._close,
         }
         actions[what]()
@@ -97,7 +97,7 @@ class Actor(QObject):
         self._look.start()
 
     def _draw(self, rng: random.Random) -> None:
-        document = self.session.document
+        document = self.session.workspace.document
         if document is None:
             return
         height, width = document.shape
@@ -114,11 +114,11 @@ class Actor(QObject):
     def _settle(self) -> None:
         session = self.session
         busy = (
-            session.lane.pending
-            or session.aside.pending
-            or session.jobs.current is not None
+            session.context.lane.pending
+            or session.context.aside.pending
+            or session.context.jobs.current is not None
             or session.opening.under_way
-            or session.saving.moving_on
+            or session.review.moving_on
         )
         # One look more: what ended may have begun something else.
         self._quiet = 0 if busy else self._quiet + 1
@@ -127,7 +127,7 @@ class Actor(QObject):
             self._tell_image("done")
 
     def _tell_image(self, event: str = "image") -> None:
-        document, path = self.session.document, self.session.path
+        document, path = self.session.workspace.document, self.session.workspace.path
         held = mask_hash(document.mask_hw) if document is not None else None
         unsaved = document is not None and document.unsaved
         name = path.name if path is not None else None

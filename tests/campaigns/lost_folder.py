@@ -193,7 +193,7 @@ def becomes_read_only(rng: random.Random, place: Path) -> None:
             if action() is not True:
                 desk.expect_shown(drawn_hw, "read-only")
         disk.set_writable(True)
-        if desk.session.document is not None and desk.session.document.unsaved:
+        if desk.session.workspace.document is not None and desk.session.workspace.document.unsaved:
             expect_saves(desk, drawn_hw)
         desk.close()
 

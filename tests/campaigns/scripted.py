@@ -65,28 +65,30 @@ class Script:
         self._window, self._session = window, window.session
         self._chances = random.Random(seed)
         self._timer = QTimer(window, singleShot=True, timeout=self._act)
-        self._session.image_changed.connect(self._opened)
-        self._session.failed.connect(lambda told, details: note("failed", told=told))
-        self._session.message.connect(lambda told: note("message", told=told))
+        self._session.workspace.image_changed.connect(self._opened)
+        self._session.context.failed.connect(lambda told, details: note("failed", told=told))
+        self._session.context.message.connect(lambda told: note("message", told=told))
         if seed == "look":
-            self._session.image_changed.connect(lambda: QTimer.singleShot(300, window.close))
+            self._session.workspace.image_changed.connect(
+                lambda: QTimer.singleShot(300, window.close)
+            )
         else:
-            self._session.image_changed.connect(lambda: self._timer.start(1))
+            self._session.workspace.image_changed.connect(lambda: self._timer.start(1))
 
     def _opened(self) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         if document is not None:
             document.changed.connect(lambda _: self._state("state"))
             self._state("opened")
 
     def _state(self, event: str) -> None:
-        document, path = self._session.document, self._session.path
+        document, path = self._session.workspace.document, self._session.workspace.path
         if document is not None and path is not None:
             held = mask_hash(document.mask_hw)
             note(event, image=path.name, mask=held, drawing=document.drawing)
 
     def _act(self) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         if document is not None and document.drawing:
             if self._chances.random() < 0.6:
                 self._draw()
@@ -102,11 +104,11 @@ class Script:
         kinds = {STROKE: 14, SETTINGS: 1, **COMMANDS}
         (what,) = self._chances.choices(list(kinds), list(kinds.values()))
         if what == STROKE:
-            if self._session.document is not None:
-                self._session.document.begin("brush")
+            if self._session.workspace.document is not None:
+                self._session.workspace.document.begin("brush")
                 self._draw()
         elif what == SETTINGS:
-            self._session.change_settings(brush_radius_px=self._chances.uniform(2, 40))
+            self._session.context.change_settings(brush_radius_px=self._chances.uniform(2, 40))
             note("did", what=what)
         else:
             action = self._window.commands.actions[what]
@@ -115,7 +117,7 @@ class Script:
                 note("did", what=what)
 
     def _draw(self) -> None:
-        document, rng = self._session.document, self._chances
+        document, rng = self._session.workspace.document, self._chances
         assert document is not None
         height, width = document.shape
         row, column = rng.uniform(0, height), rng.uniform(0, width)
@@ -134,7 +136,7 @@ def main() -> int:
 
     def opened(*given: Any) -> Window:
         window = open_window(*given)
-        window.session.prompts = Answers(folder.parent)  # type: ignore[assignment]
+        window.session.context.prompts = Answers(folder.parent)  # type: ignore[assignment]
         kept.append(Script(window, seed))
         note("up")
         return window

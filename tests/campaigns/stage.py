@@ -146,9 +146,9 @@ class Desk:
         self.session = Session(fake_engine(own, DiskModel()), self.person, SETTINGS)
         self.failures: list[str] = []
         self.saves: list[Path] = []
-        self.session.failed.connect(self._note_failure)
-        self.session.saved.connect(self.saves.append)
-        self.session.open_path(folder)
+        self.session.context.failed.connect(self._note_failure)
+        self.session.saving.saved.connect(self.saves.append)
+        self.session.opening.open_path(folder)
         self.settle()
 
     def _note_failure(self, told: str, details: str) -> None:
@@ -161,15 +161,19 @@ class Desk:
         while quiet < 5:
             self.application.processEvents()
             time.sleep(0.005)
-            busy = session.lane.pending or session.aside.pending or session.opening.under_way
-            quiet = 0 if busy or session.jobs.current is not None else quiet + 1
+            busy = (
+                session.context.lane.pending
+                or session.context.aside.pending
+                or session.opening.under_way
+            )
+            quiet = 0 if busy or session.context.jobs.current is not None else quiet + 1
             if time.monotonic() > end:
                 fault("hung", "the session does not come to rest")
                 return
 
     def draw(self, mask_hw: NDArray[np.bool_]) -> None:
         """Draw a whole mask."""
-        document = self.session.document
+        document = self.session.workspace.document
         expect(document is not None, "no image is open")
         if document is not None:
             document.edit("Drawing", lambda old_hw: replace(old_hw, mask_hw))
@@ -194,7 +198,7 @@ class Desk:
 
     def expect_shown(self, mask_hw: NDArray[np.bool_], moment: str) -> None:
         """What was drawn is still on the screen, and not taken for saved."""
-        document = self.session.document
+        document = self.session.workspace.document
         shown = document is not None and np.array_equal(document.mask_hw, mask_hw)
         expect(shown, f"{moment}: what was drawn is not on the screen any more")
         expect(document is not None and document.unsaved, f"{moment}: it counts as saved", "wrong")
@@ -234,7 +238,7 @@ def expect_saves(desk: Desk, drawn_hw: NDArray[np.bool_]) -> None:
 def expect_exports(desk: Desk, drawn_hw: NDArray[np.bool_], place: Path) -> None:
     """The work can be written elsewhere."""
     desk.person.path = place / "elsewhere.png"
-    desk.session.save_as()
+    desk.session.export.export_mask()
     desk.settle()
     there = desk.person.path.exists() and np.array_equal(read_mask(desk.person.path), drawn_hw)
     expect(there, "the work cannot be written elsewhere")

@@ -64,9 +64,9 @@ class Stage(QWidget):
         self._outline_timer.setInterval(OUTLINE_MS)
         self._outline_timer.timeout.connect(self._refresh_outline)
         view_state, segmentation = session.view_state, session.segmentation
-        session.image_changed.connect(self.adopt_image)
+        session.workspace.image_changed.connect(self.adopt_image)
         session.opening.preview_changed.connect(self._adopt_preview)
-        session.settings_changed.connect(self.adopt_settings)
+        session.context.settings_changed.connect(self.adopt_settings)
         segmentation.result_changed.connect(self._adopt_result)
         segmentation.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
@@ -128,14 +128,14 @@ class Stage(QWidget):
         side = min(picture.width, picture.height)
         places = proposal.doubtful_places(DOUBT_APART_SHARE * side)
         if not places:
-            self.session.message.emit("The members agree everywhere along the border.")
+            self.session.context.message.emit("The members agree everywhere along the border.")
             return
         self._doubt_place = (self._doubt_place + 1) % len(places)
         fit_scale = fitted((picture.width, picture.height), self._room(), MARGIN).scale
         scale = max(fit_scale, min(self._room()) / (DOUBT_VIEW_SHARE * side))
         place = to_point(*places[self._doubt_place])
         self.place(centred(scale, (place.x(), place.y()), self._room()))
-        self.session.message.emit(
+        self.session.context.message.emit(
             f"Doubtful stretch {self._doubt_place + 1} of {len(places)}: the brush corrects it."
         )
         self.session.view_state.choose_tool("brush")
@@ -156,7 +156,7 @@ class Stage(QWidget):
         picture = self.layers.picture
         if self._document is not None:
             self._document.changed.disconnect(self._adopt_change)
-        self._document = self.session.document
+        self._document = self.session.workspace.document
         if self._document is not None:
             self._document.changed.connect(self._adopt_change)
         self._backdrop = None
@@ -170,7 +170,7 @@ class Stage(QWidget):
                     self._backdrop = None
                     self.update()
 
-            self.session.aside.run(lambda: coarser_levels(picture.pixels_hwc), adopt)
+            self.session.context.aside.run(lambda: coarser_levels(picture.pixels_hwc), adopt)
 
     @property
     def previews(self) -> bool:
@@ -265,7 +265,11 @@ class Stage(QWidget):
         painter.end()
 
     def _paint_layers(self, painter: QPainter, picture: Picture, dirty: QRect) -> None:
-        layers, settings, view_state = self.layers, self.session.settings, self.session.view_state
+        layers, settings, view_state = (
+            self.layers,
+            self.session.context.settings,
+            self.session.view_state,
+        )
         target = self.transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

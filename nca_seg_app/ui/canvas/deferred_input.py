@@ -25,7 +25,7 @@ class DeferredInput(QObject):
         self._acts: list[Callable[[], None]] | None = None
         #: The state of the document once a proposal was taken for what is drawn now.
         self._took: object = None
-        session.segmentation.given_up.connect(self.forget)
+        session.proposal.given_up.connect(self.forget)
 
     @property
     def holds(self) -> bool:
@@ -59,7 +59,7 @@ class DeferredInput(QObject):
         self._give_back()
 
     def _give_back(self) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         if document is not None and self._took is not None and document.state is self._took:
             document.undo()
         self._took = None
@@ -70,7 +70,7 @@ class DeferredInput(QObject):
         self.ended.emit()
 
     def _taken(self, acts: list[Callable[[], None]], corrects: bool) -> None:
-        document = self._session.document
+        document = self._session.workspace.document
         self._took = document.state if corrects and document is not None else None
         if acts is self._acts:
             self._catch_up(acts)

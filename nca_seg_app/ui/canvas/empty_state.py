@@ -38,7 +38,7 @@ class Doorway(Stage):
         self._empty.setTextFormat(Qt.TextFormat.RichText)
         self._empty.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self._empty.setAccessibleName(EMPTY_TEXT.format("", ""))
-        self._empty.linkActivated.connect(lambda _link: session.open_sample())
+        self._empty.linkActivated.connect(lambda _link: session.opening.open_sample())
         QVBoxLayout(self).addWidget(self._empty, 0, Qt.AlignmentFlag.AlignCenter)
         self._style_empty()
 
@@ -66,7 +66,7 @@ class Doorway(Stage):
         self._set_dropping(False)
         if paths := dropped(event):
             event.acceptProposedAction()
-            self.session.open_path(paths)
+            self.session.opening.open_path(paths)
 
     def _set_dropping(self, dropping: bool) -> None:
         self._dropping = dropping

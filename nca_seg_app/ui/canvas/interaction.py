@@ -62,8 +62,8 @@ class CanvasView(Doorway):
         self.setAccessibleName("Canvas")
         session.view_state.tool_changed.connect(self._adopt_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
-        session.settings_changed.connect(self._adopt_cursor)
-        session.segmentation.result_changed.connect(self._tell_pointed)
+        session.context.settings_changed.connect(self._adopt_cursor)
+        session.proposal.changed.connect(self._tell_pointed)
         session.view_state.shown_changed.connect(self._tell_pointed)
         self.adopt_image()
 
@@ -97,13 +97,17 @@ class CanvasView(Doorway):
         self._adopt_cursor()
 
     def _adopt_tool(self) -> None:
-        session, document, image = self.session, self.session.document, self.session.image
+        session, document, image = (
+            self.session,
+            self.session.workspace.document,
+            self.session.workspace.image,
+        )
         if self._tool is not None:
             self._tool.cancel()
         kind = DRAWING_TOOLS.get(session.view_state.tool)
         self._tool = None
         if kind is not None and document is not None and image is not None and not self.previews:
-            radius_px = lambda: session.settings.brush_radius_px  # noqa: E731 - asked at each use
+            radius_px = lambda: session.context.settings.brush_radius_px  # noqa: E731 - asked at each use
             self._tool = kind(document, radius_px, image.pixels_hwc)
         self._adopt_cursor()
         self.update()
@@ -345,7 +349,7 @@ class CanvasView(Doorway):
             painting.draw_footprint(painter, pointer, self._footprint(), adds)
 
     def _footprint(self) -> float:
-        return self.session.settings.brush_radius_px * self.placement.scale
+        return self.session.context.settings.brush_radius_px * self.placement.scale
 
     def _update_around_pointer(self) -> None:
         if self._pointer is None or self._tool is None:

@@ -41,7 +41,7 @@ class Layers:
 
     def adopt_image(self) -> None:
         """Begin anew with the session's image and document."""
-        image, document = self._session.image, self._session.document
+        image, document = self._session.workspace.image, self._session.workspace.document
         self.picture = Picture(image.pixels_hwc) if image is not None else None
         self.tint = Tint(document.shape) if document is not None else None
         if document is not None and not document.is_empty:
@@ -53,7 +53,7 @@ class Layers:
     def adopt_settings(self) -> None:
         """Take over the tint's opacity."""
         if self.tint is not None:
-            self.tint.set_opacity(self._session.settings.fill_opacity)
+            self.tint.set_opacity(self._session.context.settings.fill_opacity)
 
     def adopt_result(self) -> None:
         """Take over the session's result, or that there is none."""
@@ -69,12 +69,12 @@ class Layers:
 
     def refresh_tint(self, window: Window) -> None:
         """The mask changed within a window (rows, columns)."""
-        if self.tint is not None and self._session.document is not None:
-            self.tint.refresh(self._session.document.mask_hw, window)
+        if self.tint is not None and self._session.workspace.document is not None:
+            self.tint.refresh(self._session.workspace.document.mask_hw, window)
 
     def contours(self, window: Window) -> list[Contour]:
         """The annotation's outline within a window (rows, columns)."""
-        document = self._session.document
+        document = self._session.workspace.document
         return annotation_contours(document.mask_hw, window) if document is not None else []
 
     @property
@@ -84,7 +84,7 @@ class Layers:
         None while a member is shown: its border says it all, and the lesion is to be seen.
         """
         shown = self._session.view_state.shown
-        if shown is None and not self._session.settings.show_variance:
+        if shown is None and not self._session.context.settings.show_variance:
             return None
         if shown is not None and shown.member is not None:
             return None
@@ -108,8 +108,11 @@ class Layers:
     @property
     def borders(self) -> tuple[Contour, ...]:
         """The borders of all members, while one is shown; the same object until they change."""
-        shown, image = self._session.view_state.shown, self._session.image
-        result, threshold = self._session.segmentation.result, self._session.settings.threshold
+        shown, image = self._session.view_state.shown, self._session.workspace.image
+        result, threshold = (
+            self._session.segmentation.result,
+            self._session.context.settings.threshold,
+        )
         if shown is None or shown.member is None or result is None or image is None:
             return ()
         if self._session.segmentation.running:
@@ -124,7 +127,7 @@ class Layers:
     def proposal_waits(self) -> bool:
         """Whether the proposal is to be drawn: not accepted, or a panel shows its map."""
         shown = self._session.view_state.shown
-        return self._session.segmentation.proposed or (
+        return self._session.proposal.proposed or (
             shown is not None and shown.kind == "probability"
         )
 
@@ -142,9 +145,12 @@ class Layers:
     def _newest_proposal(self) -> Proposal | None:
         session, shown = self._session, self._session.view_state.shown
         result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
-        if session.image is None:
+        if session.workspace.image is None:
             return None
-        shape, threshold = (session.image.height, session.image.width), session.settings.threshold
+        shape, threshold = (
+            (session.workspace.image.height, session.workspace.image.width),
+            session.context.settings.threshold,
+        )
         if shown is not None and shown.kind == "probability":
             calm_hw = shown.map_hw * 0 if variance_hw is None else variance_hw
             return proposal_of(shown.map_hw, calm_hw, threshold, shape, 1.0)

@@ -82,7 +82,7 @@ class AgreementWatch(Refresh):
         self._session = session
         self._busy = False
         self.newest: Agreement | None = None
-        session.segmentation.result_changed.connect(self._note)
+        session.proposal.changed.connect(self._note)
 
     def _note(self) -> None:
         result = self._session.segmentation.result
@@ -97,7 +97,7 @@ class AgreementWatch(Refresh):
         known = self.newest is not None and self.newest.result is result
         if result is not None and not known and not self._busy:
             self._busy = True
-            self._session.aside.run(lambda: agreement_of(result), self._take, self._fail)
+            self._session.context.aside.run(lambda: agreement_of(result), self._take, self._fail)
 
     def _take(self, agreement: Agreement) -> None:
         self._busy = False
@@ -110,4 +110,4 @@ class AgreementWatch(Refresh):
 
     def _fail(self, error: BaseException) -> None:
         self._busy = False
-        self._session.fail(error)
+        self._session.context.fail(error)

@@ -248,7 +248,7 @@ class CellsPanel(QWidget):
 
     def _draw_curves(self) -> None:
         self.plot.clear()
-        image, picked = self._session.image, self._session.view_state.picked
+        image, picked = self._session.workspace.image, self._session.view_state.picked
         self.plot.setVisible(picked is not None)
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")

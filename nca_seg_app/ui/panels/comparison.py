@@ -23,7 +23,7 @@ class ComparisonView(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._comparison = session.fine_tuning.comparison
+        self._comparison = session.model_comparison
         self.told = PlainLabel()
         self.told.setWordWrap(True)
         model = PictureModel(self._draw, self._say, self._explain)
@@ -73,6 +73,6 @@ class ComparisonView(QWidget):
 
     def _open(self, place: int) -> None:
         path = self._comparison.found[place].path
-        for index, row in enumerate(self._session.images):
+        for index, row in enumerate(self._session.workspace.images):
             if row.path == path:
-                self._session.open_row(index)
+                self._session.opening.open_row(index)

@@ -67,7 +67,7 @@ class EnsemblePanel(QWidget):
         menu.addAction("Show on Canvas", lambda: self._put_member(member))
         use = menu.addAction(
             f"Use Member {member + 1} as the Mask",
-            lambda: self._session.segmentation.use_member(member),
+            lambda: self._session.proposal.use_member(member),
         )
         use.setToolTip("Makes this answer the mask; Ctrl+Z takes it back.")
         menu.setToolTipsVisible(True)
@@ -180,7 +180,11 @@ class EnsemblePanel(QWidget):
     # The pictures
 
     def _draw_member(self, member: int) -> QPixmap:
-        result, image, ratio = self._painted, self._session.image, self.devicePixelRatioF()
+        result, image, ratio = (
+            self._painted,
+            self._session.workspace.image,
+            self.devicePixelRatioF(),
+        )
         if result is None or image is None:
             return QPixmap()
         return portrait(image, result, member, MEMBER_THRESHOLD, MEMBER_PX, ratio)

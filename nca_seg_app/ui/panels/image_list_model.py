@@ -72,7 +72,7 @@ class ImageModel(QAbstractListModel):
         return self.is_open(index.row()) if role == OPEN_ROLE else None
 
     def place(self, line: int) -> int:
-        """The place in `session.images` of what the list has in this line."""
+        """The place in `session.workspace.images` of what the list has in this line."""
         return self._places[line]
 
     def is_open(self, line: int) -> bool:
@@ -80,17 +80,17 @@ class ImageModel(QAbstractListModel):
         return self._places[line] == self._open
 
     def line(self, place: int) -> int:
-        """The line of a place of `session.images`, or -1 where it is not listed."""
+        """The line of a place of `session.workspace.images`, or -1 where it is not listed."""
         return self._lines.get(place, -1)
 
     def refresh(self) -> None:
         """Show the session's images as they are now, in the order they are listed in."""
-        before, rows = self._rows, self._session.images
+        before, rows = self._rows, self._session.workspace.images
         same = _same_images(rows, before)
         if not same:
             self.thumbnails.clear()
         places = self._session.image_order.places
-        was_open, self._open = self._open, self._session.index
+        was_open, self._open = self._open, self._session.workspace.index
         if not same or places != self._places:
             self.beginResetModel()
             self._rows, self._places = rows, places

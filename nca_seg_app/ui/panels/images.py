@@ -67,8 +67,8 @@ class ImagesPanel(QWidget):
         self.words.returnPressed.connect(self._open_first)
         self.words.left.connect(self._enter_list)
         session.image_order.changed.connect(self._note_order)
-        session.images_changed.connect(self._refresh.ask)
-        session.image_changed.connect(self._refresh.ask)
+        session.workspace.images_changed.connect(self._refresh.ask)
+        session.workspace.image_changed.connect(self._refresh.ask)
         self._show()
 
     def _lay_out(self) -> None:
@@ -107,14 +107,14 @@ class ImagesPanel(QWidget):
             self.list.setFocus()
 
     def _open(self, index: QModelIndex) -> None:
-        self._session.open_row(self.model.place(index.row()))
+        self._session.opening.open_row(self.model.place(index.row()))
 
     def _note_order(self) -> None:
         self._followed = (-1, 0)
         self._show()
 
     def _show(self) -> None:
-        rows, index = self._session.images, self._session.index
+        rows, index = self._session.workspace.images, self._session.workspace.index
         top = self.list.verticalScrollBar().value()
         self._stack.setCurrentIndex(1 if rows else 0)
         self.model.refresh()

@@ -61,13 +61,13 @@ class MaskPanel(QWidget):
         self._rest.timeout.connect(self._measure)
         self._history = Refresh(self, self._show_history)
         self.history.itemClicked.connect(lambda item: self._go_to(self.history.row(item)))
-        session.image_changed.connect(self._adopt)
-        session.segmentation.result_changed.connect(self._refresh.ask)
-        session.segmentation.threshold_changed.connect(self._refresh.ask)
+        session.workspace.image_changed.connect(self._adopt)
+        session.proposal.changed.connect(self._refresh.ask)
+        session.proposal.threshold_changed.connect(self._refresh.ask)
         self._adopt()
 
     def _adopt(self) -> None:
-        document = self._document = self._session.document
+        document = self._document = self._session.workspace.document
         self._target = None
         if document is not None:
             document.changed.connect(self._refresh.ask)
@@ -82,10 +82,10 @@ class MaskPanel(QWidget):
         if document is None or self._busy:
             self._again = self._busy
             return
-        result, threshold = session.segmentation.result, session.settings.threshold
+        result, threshold = session.segmentation.result, session.context.settings.threshold
         if result is not None and result.done < result.total:
             result = None
-        snapshot, image = document.snapshot(), session.image
+        snapshot, image = document.snapshot(), session.workspace.image
 
         def work() -> tuple[Measurements | None, Beside | None]:
             mask_hw = snapshot()
@@ -108,7 +108,7 @@ class MaskPanel(QWidget):
             end()
 
         def failed(error: BaseException) -> None:
-            session.fail(error)
+            session.context.fail(error)
             end()
 
         def end() -> None:
@@ -117,7 +117,7 @@ class MaskPanel(QWidget):
                 self._rest.start()
 
         self._busy, self._again = True, False
-        session.aside.run(work, done, failed)
+        session.context.aside.run(work, done, failed)
 
     # The history
 

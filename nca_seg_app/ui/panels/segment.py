@@ -46,7 +46,7 @@ class SegmentPanel(QWidget):
         # So that nothing below it moves when a run begins or its first scores come.
         self.words.setMinimumHeight(WORDS_LINES * self.words.fontMetrics().lineSpacing())
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.form = Form(session.settings.sample, ("sampler", "steps", "members", "seed"))
+        self.form = Form(session.context.settings.sample, ("sampler", "steps", "members", "seed"))
         self.progress = QProgressBar()
         self.progress.setToolTip(
             "Members drawn, the diffusion step of those under way, the time left."
@@ -118,7 +118,7 @@ class SegmentPanel(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.threshold_text and event.type() == QEvent.Type.MouseButtonDblClick:
-            self._session.segmentation.set_threshold(Settings().threshold)
+            self._session.proposal.set_threshold(Settings().threshold)
             return True
         return super().eventFilter(watched, event)
 
@@ -126,36 +126,40 @@ class SegmentPanel(QWidget):
         session, run = self._session, self._session.segmentation
         self.threshold_text.installEventFilter(self)
         self.models.activated.connect(
-            lambda place: session.choose_model(self.models.itemData(place).name)
+            lambda place: session.model_library.choose(self.models.itemData(place).name)
         )
-        self.form.changed.connect(lambda settings: session.change_settings(sample=settings))
+        self.form.changed.connect(lambda settings: session.context.change_settings(sample=settings))
         self.threshold.valueChanged.connect(lambda value: run.set_threshold(value / SLIDER_STEPS))
         self.opacity.valueChanged.connect(
-            lambda value: session.change_settings(fill_opacity=value / SLIDER_STEPS)
+            lambda value: session.context.change_settings(fill_opacity=value / SLIDER_STEPS)
         )
-        session.models_changed.connect(self._show_models)
-        session.model_changed.connect(self._show_models)
-        session.settings_changed.connect(self._show_settings)
-        session.state_changed.connect(self._show_state)
+        session.model_library.listed.connect(self._show_models)
+        session.model_library.chosen_changed.connect(self._show_models)
+        session.context.settings_changed.connect(self._show_settings)
+        session.capabilities_changed.connect(self._show_state)
         run.result_changed.connect(self._refresh.ask)
-        for signal in (run.running_changed, session.state_changed, session.model_changed):
+        for signal in (
+            run.running_changed,
+            session.capabilities_changed,
+            session.model_library.chosen_changed,
+        ):
             signal.connect(self._refresh.ask)
         self._watch.changed.connect(self._show_words)
         run.threshold_changed.connect(self._show_words)
 
     def _show_models(self) -> None:
-        session, chosen = self._session, self._session.model
+        session, chosen = self._session, self._session.model_library.chosen
         listed = [self.models.itemData(place) for place in range(self.models.count())]
-        if listed != list(session.models):
+        if listed != list(session.model_library.entries):
             self.models.clear()
-            for entry in session.models:
+            for entry in session.model_library.entries:
                 self.models.addItem(f"{shown_name(entry.name)} · {entry.spec.size} cells", entry)
-        names = [entry.name for entry in session.models]
+        names = [entry.name for entry in session.model_library.entries]
         self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
-        self.figures.setText(figures(chosen, session.device_text) if chosen else "")
+        self.figures.setText(figures(chosen, session.model_library.device_text) if chosen else "")
 
     def _show_settings(self) -> None:
-        settings = self._session.settings
+        settings = self._session.context.settings
         if self.form.value() != settings.sample:
             self.form.set_value(settings.sample)
         for slider, text, value in (
@@ -173,7 +177,7 @@ class SegmentPanel(QWidget):
         self.threshold_text.setFont(font)
 
     def _show_state(self) -> None:
-        state = self._session.state
+        state = self._session.capabilities
         for action, button in self._buttons:
             button.setEnabled(action.needs in state)
         self.button("run.pause").setText("Go On" if Has.PAUSED in state else "Pause")
@@ -192,7 +196,11 @@ class SegmentPanel(QWidget):
         self._show_words()
 
     def _show_words(self) -> None:
-        run, state, image = self._session.segmentation, self._session.state, self._session.image
+        run, state, image = (
+            self._session.segmentation,
+            self._session.capabilities,
+            self._session.workspace.image,
+        )
         newest = self._watch.newest
         if image is None:
             words = "Open an image (Ctrl+O) or a folder (Ctrl+Shift+O), then press Segment."
@@ -215,7 +223,7 @@ class SegmentPanel(QWidget):
         session, run = self._session, self._session.segmentation.run
         waits = session.segmentation.running and session.segmentation.result is None
         return (
-            run is not None and waits and not session.model_library.shelf.has(run.model, run.device)
+            run is not None and waits and not session.model_library.cache.has(run.model, run.device)
         )
 
 

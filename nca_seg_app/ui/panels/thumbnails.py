@@ -50,7 +50,7 @@ class Thumbnails(QObject):
         self._held_bytes = 0
         self._wanted: OrderedDict[Path, None] = OrderedDict()
         self._busy = False
-        session.settings_changed.connect(self._bound)
+        session.context.settings_changed.connect(self._bound)
 
     @property
     def held_mb(self) -> float:
@@ -81,7 +81,7 @@ class Thumbnails(QObject):
         self._busy = True
         path, _ = self._wanted.popitem()
         side_px = self._side_px
-        self._session.aside.run(
+        self._session.context.aside.run(
             lambda: thumbnail_of(path, side_px),
             lambda image: self._keep(path, QPixmap.fromImage(image)),
             # The list shows that there is no picture; opening it tells why.
@@ -97,7 +97,7 @@ class Thumbnails(QObject):
         self._work()
 
     def _bound(self) -> None:
-        most = 1e6 * self._session.settings.thumbnails_mb
+        most = 1e6 * self._session.context.settings.thumbnails_mb
         while self._held_bytes > most and len(self._kept) > LEAST_KEPT:
             _, oldest = self._kept.popitem(last=False)
             self._held_bytes -= _bytes(oldest)

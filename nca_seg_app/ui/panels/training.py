@@ -45,9 +45,13 @@ class TrainingPanel(QWidget):
         self._cancel.clicked.connect(fine_tuning.cancel)
         self.accept.clicked.connect(fine_tuning.accept)
         self._discard.clicked.connect(fine_tuning.discard)
-        self._form.changed.connect(lambda value: session.change_settings(learn=value))
-        session.settings_changed.connect(self._show_settings)
-        for signal in (session.state_changed, session.images_changed, session.model_changed):
+        self._form.changed.connect(lambda value: session.context.change_settings(learn=value))
+        session.context.settings_changed.connect(self._show_settings)
+        for signal in (
+            session.capabilities_changed,
+            session.workspace.images_changed,
+            session.model_library.chosen_changed,
+        ):
             signal.connect(self._show_state)
         fine_tuning.running_changed.connect(self._show_state)
         fine_tuning.candidate_changed.connect(self._show_state)
@@ -58,7 +62,7 @@ class TrainingPanel(QWidget):
     def _lay_out(self) -> None:
         self._source = PlainLabel()
         self._source.setWordWrap(True)
-        self._form = Form(self._session.settings.learn, FIELDS)
+        self._form = Form(self._session.context.settings.learn, FIELDS)
         self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
         self._pause = _button("Pause", "Hold the training, or let it go on.")
         self._keep = _button("Stop and keep best", "End it; the best model so far is offered.")
@@ -103,9 +107,13 @@ class TrainingPanel(QWidget):
 
     def _show_state(self) -> None:
         session, fine_tuning = self._session, self._session.fine_tuning
-        state, rows = session.state, session.images
+        state, rows = session.capabilities, session.workspace.images
         masks = sum(row.has_mask for row in rows)
-        model = shown_name(session.model.name) if session.model is not None else "no model"
+        model = (
+            shown_name(session.model_library.chosen.name)
+            if session.model_library.chosen is not None
+            else "no model"
+        )
         if not rows:
             told = "Open a folder and save some masks: the model can learn from them."
         elif not masks:
@@ -146,8 +154,8 @@ class TrainingPanel(QWidget):
         )
 
     def _show_settings(self) -> None:
-        if self._form.value() != self._session.settings.learn:
-            self._form.set_value(self._session.settings.learn)
+        if self._form.value() != self._session.context.settings.learn:
+            self._form.set_value(self._session.context.settings.learn)
 
     def _show_curve(self) -> None:
         fine_tuning = self._session.fine_tuning

@@ -16,7 +16,7 @@ from tests.fakes import DiskModel
 
 
 def statuses(desk: Desk) -> list[str]:
-    return [row.status for row in desk.session.images]
+    return [row.status for row in desk.session.workspace.images]
 
 
 def test_undoing_what_was_accepted_proposes_it_again(desk: Desk) -> None:
@@ -29,17 +29,17 @@ def test_undoing_what_was_accepted_proposes_it_again(desk: Desk) -> None:
     desk.settle()
     accepted_hw = desk.mask_hw.copy()
     desk.draw()
-    session.undo()
+    session.mask_edits.undo()
     assert not run.proposed
-    session.undo()
+    session.mask_edits.undo()
     assert run.proposed
-    session.redo()
+    session.mask_edits.redo()
     assert not run.proposed
     assert told == [False, True, False]
-    session.undo()
-    session.accept_and_next()
+    session.mask_edits.undo()
+    session.review.accept_and_next()
     desk.settle()
-    session.open_previous()
+    session.opening.open_previous()
     desk.settle()
     assert np.array_equal(desk.mask_hw, accepted_hw)
     assert statuses(desk)[0] == "reviewed"
@@ -56,7 +56,7 @@ def test_a_step_back_from_a_member_to_the_mean_is_no_proposal(desk: Desk) -> Non
     run.accept()
     desk.settle()
     assert not run.proposed
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     # The step that holds now was taken at another threshold than the outline is drawn at.
     assert run.proposed
 
@@ -69,12 +69,12 @@ def test_the_member_that_is_shown_is_taken_and_then_seen(desk: Desk) -> None:
     member = 2
     shown = Shown(f"Member {member + 1}", "probability", result.members_nhw[member], member)
     session.view_state.show(shown)
-    session.segmentation.accept()
+    session.proposal.accept()
     desk.settle()
     assert np.array_equal(desk.mask_hw, result.frame.restore(result.members_nhw[member]) >= 0.5)
     assert session.view_state.shown is None
-    assert session.document is not None
-    assert session.document.undo_text == f"Use member {member + 1}"
+    assert session.workspace.document is not None
+    assert session.workspace.document.undo_text == f"Use member {member + 1}"
 
 
 def test_a_step_of_the_film_is_looked_at_and_the_result_is_taken(desk: Desk) -> None:
@@ -83,7 +83,7 @@ def test_a_step_of_the_film_is_looked_at_and_the_result_is_taken(desk: Desk) -> 
     session, result = desk.session, desk.session.segmentation.result
     assert result is not None
     session.view_state.show(Shown("Step", "probability", 1 - result.mean_hw))
-    session.segmentation.accept()
+    session.proposal.accept()
     desk.settle()
     assert np.array_equal(desk.mask_hw, result.mask(0.5))
     assert session.view_state.shown is None
@@ -93,10 +93,10 @@ def test_accept_and_next_asked_again_before_it_is_done_counts_once(desk: Desk) -
     desk.open()
     desk.segment()
     for _ in range(3):
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
     desk.settle()
     assert statuses(desk) == ["reviewed", "new", "new"]
-    assert desk.session.index == 1
+    assert desk.session.workspace.index == 1
     assert not desk.person.asked
     assert not desk.failures
 
@@ -105,14 +105,14 @@ def test_accept_and_next_can_be_asked_again_after_it_failed(desk: Desk) -> None:
     desk.open("a.png")
     desk.segment()
     for _ in range(2):
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
     assert desk.messages[-1] == "This is the last image."
     desk.draw()
-    desk.session.accept_and_next()
+    desk.session.review.accept_and_next()
     desk.settle()
-    assert desk.session.document is not None
-    assert not desk.session.document.unsaved
+    assert desk.session.workspace.document is not None
+    assert not desk.session.workspace.document.unsaved
 
 
 def test_what_decides_or_saves_is_not_repeated_by_a_held_key() -> None:
@@ -129,11 +129,11 @@ def test_what_is_drawn_and_kept_as_a_draft_is_listed_as_one(desk: Desk) -> None:
     assert statuses(desk)[0] == "new"
     desk.session.saving.write_draft()
     assert statuses(desk)[0] == "draft"
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     desk.session.saving.write_draft()
     desk.settle()
     assert statuses(desk)[0] == "new"
-    desk.session.redo()
+    desk.session.mask_edits.redo()
     desk.session.save()
     desk.settle()
     assert statuses(desk)[0] == "saved"
@@ -154,10 +154,14 @@ def test_the_mark_of_a_reviewed_image_is_set_and_taken_away(desk: Desk) -> None:
     saving.toggle_reviewed()
     desk.settle()
     assert statuses(desk)[0] == "reviewed"
-    assert desk.session.document is not None
-    assert not desk.session.document.unsaved
-    assert desk.session.study is not None
-    assert [image.status for image in desk.session.study.images()] == ["reviewed", "new", "new"]
+    assert desk.session.workspace.document is not None
+    assert not desk.session.workspace.document.unsaved
+    assert desk.session.workspace.study is not None
+    assert [image.status for image in desk.session.workspace.study.images()] == [
+        "reviewed",
+        "new",
+        "new",
+    ]
 
 
 def test_a_mask_of_ones_own_is_kept_where_acceptance_was_undone(desk: Desk) -> None:
@@ -168,13 +172,13 @@ def test_a_mask_of_ones_own_is_kept_where_acceptance_was_undone(desk: Desk) -> N
     session.save()
     desk.settle()
     desk.segment()
-    session.segmentation.accept()
+    session.proposal.accept()
     desk.settle()
-    session.undo()
-    session.accept_and_next()
+    session.mask_edits.undo()
+    session.review.accept_and_next()
     desk.settle()
-    assert session.index == 1
-    session.open_previous()
+    assert session.workspace.index == 1
+    session.opening.open_previous()
     desk.settle()
     assert np.array_equal(desk.mask_hw, own_hw)
 
@@ -189,8 +193,8 @@ def test_accepting_twice_and_drawing_meanwhile_is_one_step(desk: Desk) -> None:
     run.segment()
     desk.settle()
     assert done == ["first", "second"]
-    assert desk.session.document is not None
-    assert desk.session.document.steps == ("Accept result",)
+    assert desk.session.workspace.document is not None
+    assert desk.session.workspace.document.steps == ("Accept result",)
     # The run that was asked for meanwhile came after it, and its result waits.
     assert run.proposed
     assert not run.taking
@@ -260,7 +264,7 @@ def test_a_draft_newer_than_a_save_is_still_listed_as_one(desk: Desk) -> None:
     desk.session.saving.write_draft()
     desk.settle()
     assert statuses(desk)[0] == "draft"
-    assert desk.session.images[0].has_mask
+    assert desk.session.workspace.images[0].has_mask
 
 
 def test_a_mark_taken_away_stays_away_when_the_mask_is_saved_at_once(desk: Desk) -> None:
@@ -291,7 +295,7 @@ def test_accepting_again_keeps_what_was_drawn_since(desk: Desk) -> None:
     desk.settle()
     assert run.result is not None
     assert np.array_equal(desk.mask_hw, run.result.mask(0.5))
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     assert np.array_equal(desk.mask_hw, drawn_hw)
 
 
@@ -308,9 +312,9 @@ def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: 
     desk.until(lambda: not run.proposed)
     desk.settle()
     assert np.array_equal(desk.mask_hw, run.result.mask(0.2))
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     assert np.array_equal(desk.mask_hw, run.result.mask(0.5))
-    desk.session.redo()
+    desk.session.mask_edits.redo()
     desk.draw(5, 5)
     drawn_hw = desk.mask_hw.copy()
     run.set_threshold(0.9)
@@ -354,24 +358,24 @@ def test_accept_and_next_goes_to_what_is_not_reviewed_and_round(desk: Desk) -> N
     seen = []
     for place in (1, 2, None, None):
         if place is not None:
-            session.open_row(place)
+            session.opening.open_row(place)
             desk.settle()
         desk.draw()
-        session.accept_and_next()
+        session.review.accept_and_next()
         desk.settle()
-        seen.append(session.index)
+        seen.append(session.workspace.index)
     # From the second on; past the end to the first; and nothing is left after that.
     assert seen == [2, 3, 0, 0]
     assert statuses(desk) == ["reviewed"] * 4
     assert desk.messages[-1] == "Every image of the list is reviewed."
     # Who goes through them once more goes from one to the next.
-    session.accept_and_next()
+    session.review.accept_and_next()
     desk.settle()
-    assert session.index == 1
+    assert session.workspace.index == 1
 
 
 def test_an_empty_mask_is_not_exported(desk: Desk) -> None:
     desk.open()
-    assert find_action("file.save_as").needs not in desk.session.state
+    assert find_action("file.save_as").needs not in desk.session.capabilities
     desk.draw()
-    assert find_action("file.save_as").needs in desk.session.state
+    assert find_action("file.save_as").needs in desk.session.capabilities

@@ -38,11 +38,11 @@ def test_a_mask_is_written_where_asked(desk: Desk, chosen: str, written: str) ->
     desk.draw()
     before = set(desk.folder.iterdir())
     desk.person.path = desk.folder / chosen
-    desk.session.save_as()
+    desk.session.export.export_mask()
     desk.settle()
     assert set(desk.folder.iterdir()) - before == {desk.folder / written}
     assert np.array_equal(edits.read_mask(desk.folder / written), desk.mask_hw)
-    assert Has.UNSAVED in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
     assert not desk.failures
 
 
@@ -55,7 +55,7 @@ def test_a_file_that_was_not_chosen_is_replaced_only_where_one_agrees(
     there = desk.folder / "other.jpg.png"
     there.write_bytes(b"something else")
     desk.person.path, desk.person.agrees = desk.folder / "other.jpg", agrees
-    desk.session.save_as()
+    desk.session.export.export_mask()
     desk.settle()
     assert desk.person.asked[-1].startswith("other.jpg.png exists already")
     assert (there.read_bytes() == b"something else") != agrees
@@ -67,7 +67,7 @@ def test_an_image_of_the_study_is_never_replaced(desk: Desk, chosen: str) -> Non
     desk.draw()
     photographs = {path: path.read_bytes() for path in (desk.folder / "images").glob("*.png")}
     desk.person.path = desk.folder / "images" / chosen
-    desk.session.save_as()
+    desk.session.export.export_mask()
     desk.settle()
     (sentence,) = desk.failures
     assert f"{Path(chosen).stem}.png stays as it is: it is an image of this study" in sentence
@@ -79,7 +79,7 @@ def reviewed(desk: Desk, images: int) -> None:
     """Open so many images with a mask each, and choose a folder for the data set."""
     desk.open(*(f"{number}.png" for number in range(images)))
     for index in range(images):
-        desk.session.open_row(index)
+        desk.session.opening.open_row(index)
         desk.settle()
         desk.draw()
         desk.session.saving.mark_reviewed()
@@ -89,7 +89,7 @@ def reviewed(desk: Desk, images: int) -> None:
 
 def test_the_saved_masks_are_written_as_a_data_set(desk: Desk) -> None:
     reviewed(desk, 1)
-    desk.session.export_dataset()
+    desk.session.export.export_dataset()
     desk.settle()
     (sample,) = read_dataset(desk.folder / "dataset").samples
     assert np.array_equal(edits.read_mask(sample.mask_path), desk.mask_hw)
@@ -101,10 +101,10 @@ def test_an_export_that_fails_says_so(desk: Desk) -> None:
     reviewed(desk, 1)
     (desk.folder / "dataset").mkdir()
     (desk.folder / "dataset" / "letter.txt").write_text("not a data set")
-    desk.session.export_dataset()
+    desk.session.export.export_dataset()
     desk.settle()
     assert "is not empty" in desk.failures[0]
-    assert Has.EXPORTING not in desk.session.state
+    assert Has.EXPORTING not in desk.session.capabilities
 
 
 def test_what_is_left_out_is_named_with_its_reason_in_a_bounded_sentence(desk: Desk) -> None:
@@ -112,7 +112,7 @@ def test_what_is_left_out_is_named_with_its_reason_in_a_bounded_sentence(desk: D
     kept = (desk.folder / "images" / "segmentations").glob("*.png")
     for path in sorted(kept)[:5]:
         path.write_text("no picture")
-    desk.session.export_dataset()
+    desk.session.export.export_dataset()
     desk.settle()
     assert len(read_dataset(desk.folder / "dataset").samples) == 1
     assert desk.messages[-1] == f"Exported 1 sample to {desk.folder / 'dataset'}"
@@ -131,7 +131,7 @@ def test_metadata_leaves_only_where_a_person_agrees(desk: Desk, keeps: bool) -> 
         image.load()
         image.save(path, exif=image.getexif(), pnginfo=named("Erika Mustermann"))
     desk.person.agrees = keeps
-    desk.session.export_dataset()
+    desk.session.export.export_dataset()
     desk.settle()
     assert "place, date, names" in desk.person.asked[-1]
     copy = desk.folder / "dataset" / "images" / path.name
@@ -159,7 +159,7 @@ def begin_slowly(desk: Desk, monkeypatch: pytest.MonkeyPatch, wait: Callable[[],
 
     monkeypatch.setattr("nca_seg_app.services.export.export_dataset", export)
     reviewed(desk, 3)
-    desk.session.export_dataset()
+    desk.session.export.export_dataset()
     desk.until(lambda: desk.session.export.progress == (1, 3))
 
 
@@ -170,20 +170,20 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
     export, status = desk.session.export, StatusLine(desk.session)
     desk.qtbot.addWidget(status)
     begin_slowly(desk, monkeypatch, lambda: gate.wait(20))
-    assert Has.EXPORTING | Has.IDLE in desk.session.state
+    assert Has.EXPORTING | Has.IDLE in desk.session.capabilities
     assert status.export.text() == "exporting 1 of 3"
-    desk.session.open_row(0)
-    desk.until(lambda: desk.session.index == 0)
-    desk.session.segmentation.segment()
-    desk.until(lambda: Has.RESULT | Has.IDLE in desk.session.state)
-    desk.session.export_dataset()
+    desk.session.opening.open_row(0)
+    desk.until(lambda: desk.session.workspace.index == 0)
+    desk.session.segment()
+    desk.until(lambda: Has.RESULT | Has.IDLE in desk.session.capabilities)
+    desk.session.export.export_dataset()
     assert "is being exported" in desk.messages[-1]
     assert export.running
     # Stopping takes one step at most.
     find_action("file.stop_export").method(desk.session)
     gate.set()
     desk.settle()
-    assert Has.EXPORTING not in desk.session.state
+    assert Has.EXPORTING not in desk.session.capabilities
     assert status.export.text() == ""
     assert "Stopped: 2 of 3" in desk.messages[-1]
     assert len(read_dataset(desk.folder / "dataset").samples) == 2

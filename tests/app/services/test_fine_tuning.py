@@ -23,25 +23,25 @@ def saved(desk: Desk) -> None:
         desk.draw()
         desk.session.save()
         desk.settle()
-        desk.session.open_next()
+        desk.session.opening.open_next()
         desk.settle()
 
 
 def test_learning_leads_to_a_new_model_beside_its_parent(desk: Desk) -> None:
     saved(desk)
-    assert Has.SAVED_MASKS in desk.session.state
+    assert Has.SAVED_MASKS in desk.session.capabilities
     fine_tuning = desk.session.fine_tuning
     fine_tuning.finetune()
-    assert Has.LEARNING in desk.session.state
+    assert Has.LEARNING in desk.session.capabilities
     desk.settle()
     assert [step.done for step in fine_tuning.curve] == [1, 2, 3, 4, 5, 6]
     assert fine_tuning.candidate is not None
-    assert [entry.name for entry in desk.session.models] == ["oracle"]
+    assert [entry.name for entry in desk.session.model_library.entries] == ["oracle"]
     fine_tuning.accept()
     desk.settle()
-    assert [entry.name for entry in desk.session.models] == ["oracle", "oracle+1"]
-    assert desk.session.model is not None
-    assert desk.session.model.path.read_bytes() == b"2 samples, 6"
+    assert [entry.name for entry in desk.session.model_library.entries] == ["oracle", "oracle+1"]
+    assert desk.session.model_library.chosen is not None
+    assert desk.session.model_library.chosen.path.read_bytes() == b"2 samples, 6"
     assert (desk.folder / "models" / "oracle.safetensors").read_bytes() == b"weights of oracle"
     assert fine_tuning.candidate is None
 
@@ -68,7 +68,7 @@ def test_learning_can_be_stopped_with_the_best_or_without(
         fine_tuning.discard()
         desk.settle()
     assert not (tmp_path / "training" / "oracle1").exists()
-    assert [entry.name for entry in desk.session.models] == ["oracle"]
+    assert [entry.name for entry in desk.session.model_library.entries] == ["oracle"]
     leave(desk)
 
 
@@ -153,9 +153,11 @@ def reopened(qtbot: QtBot, desk: Desk, left: Leftover) -> Session:
     """The session of a window that is opened after the kill."""
     engine = dataclasses.replace(fake_engine(desk.folder), unfinished=lambda: left)
     session = Session(engine, Person())
-    session.message.connect(desk.messages.append)
-    session.refresh_models()
-    qtbot.waitUntil(lambda: bool(session.models) and not session.lane.pending)
+    session.context.message.connect(desk.messages.append)
+    session.model_library.refresh()
+    qtbot.waitUntil(
+        lambda: bool(session.model_library.entries) and not session.context.lane.pending
+    )
     return session
 
 
@@ -166,7 +168,7 @@ def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
     left = killed(desk)
     session = reopened(qtbot, desk, left)
     fine_tuning = session.fine_tuning
-    assert Has.CANDIDATE in session.state
+    assert Has.CANDIDATE in session.capabilities
     assert fine_tuning.candidate == left.weights
     assert fine_tuning.interrupted == left.spec
     assert "of oracle was interrupted" in desk.messages[-1]
@@ -177,11 +179,11 @@ def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
         fine_tuning.accept()
     else:
         fine_tuning.discard()
-    qtbot.waitUntil(lambda: not session.lane.pending)
+    qtbot.waitUntil(lambda: not session.context.lane.pending)
     assert fine_tuning.candidate is None
     assert fine_tuning.interrupted is None
     assert not left.weights.parent.exists()
-    assert ("oracle+1" in [entry.name for entry in session.models]) == taken
+    assert ("oracle+1" in [entry.name for entry in session.model_library.entries]) == taken
     assert session.close()
 
 

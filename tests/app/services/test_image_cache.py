@@ -30,13 +30,15 @@ def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
 
 def held(desk: Desk) -> list[str]:
     session = desk.session
-    return [row.path.name for row in session.images if session.image_cache.holds(row.path)]
+    return [
+        row.path.name for row in session.workspace.images if session.image_cache.holds(row.path)
+    ]
 
 
 def test_the_next_and_the_previous_image_are_read_ahead(desk: Desk) -> None:
     desk.open(*NAMES)
     desk.until(lambda: held(desk) == ["b.png"])
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     desk.until(lambda: held(desk) == ["a.png", "c.png"])
     assert desk.session.image_cache.held_mb == pytest.approx(2 * IMAGE_MB)
@@ -45,7 +47,7 @@ def test_the_next_and_the_previous_image_are_read_ahead(desk: Desk) -> None:
 def test_what_is_held_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.open(*NAMES)
     desk.until(lambda: held(desk) == ["b.png"])
-    path = desk.session.images[1].path
+    path = desk.session.workspace.images[1].path
 
     def refuse(_path: Path) -> Image:
         raise AssertionError("it was read again")
@@ -58,7 +60,7 @@ def test_what_is_held_is_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPa
 def test_a_file_that_changed_is_read_again(desk: Desk) -> None:
     desk.open(*NAMES)
     desk.until(lambda: held(desk) == ["b.png"])
-    path = desk.session.images[1].path
+    path = desk.session.workspace.images[1].path
     PillowImage.new("RGB", (20, 10), (1, 2, 3)).save(path)
     assert held(desk) == []
     assert desk.session.image_cache.read(path).pixels_hwc.shape == (10, 20, 3)
@@ -67,7 +69,7 @@ def test_a_file_that_changed_is_read_again(desk: Desk) -> None:
 def test_a_file_of_the_same_length_and_time_in_its_place_is_read_again(desk: Desk) -> None:
     desk.open(*NAMES)
     desk.until(lambda: held(desk) == ["b.png"])
-    path = desk.session.images[1].path
+    path = desk.session.workspace.images[1].path
     before, other = path.stat(), path.with_name("other")
     other.write_bytes(path.read_bytes())
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -78,12 +80,12 @@ def test_a_file_of_the_same_length_and_time_in_its_place_is_read_again(desk: Des
 
 def test_the_bound_of_the_settings_holds(desk: Desk) -> None:
     desk.open(*NAMES)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     desk.until(lambda: len(held(desk)) == 2)
-    desk.session.change_settings(cache_mb=1.5 * IMAGE_MB)
+    desk.session.context.change_settings(cache_mb=1.5 * IMAGE_MB)
     assert len(held(desk)) == 1
-    desk.session.change_settings(cache_mb=0.0)
+    desk.session.context.change_settings(cache_mb=0.0)
     assert held(desk) == []
     assert desk.session.image_cache.held_mb == 0
 
@@ -101,22 +103,22 @@ def test_who_wants_what_is_being_read_waits_for_it(
     monkeypatch.setattr(module, "read_image", slow)
     desk.open("a.png", "b.png")
     desk.until(lambda: len(reads) == 1)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     gate.set()
     desk.settle()
-    assert desk.session.index == 1
-    assert reads[0] == desk.session.images[1].path
+    assert desk.session.workspace.index == 1
+    assert reads[0] == desk.session.workspace.images[1].path
     # The other one is read for the way back; none is read twice.
     assert len(reads) == len(set(reads))
 
 
 def test_of_two_that_do_not_fit_the_next_one_is_kept(desk: Desk) -> None:
-    desk.session.change_settings(cache_mb=1.5 * IMAGE_MB)
+    desk.session.context.change_settings(cache_mb=1.5 * IMAGE_MB)
     desk.open(*NAMES)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     desk.until(lambda: held(desk) == ["c.png"])
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     desk.until(lambda: held(desk) == ["d.png"])
 
@@ -127,7 +129,7 @@ def test_another_folder_leaves_nothing_of_the_old_one(desk: Desk, tmp_path: Path
     alone = tmp_path / "other" / "alone.png"
     alone.parent.mkdir()
     PillowImage.new("RGB", (20, 10)).save(alone)
-    desk.session.open_path(alone)
+    desk.session.opening.open_path(alone)
     desk.settle()
     desk.until(lambda: desk.session.image_cache.held_mb == 0)
 
@@ -144,7 +146,7 @@ def test_closing_waits_for_no_more_than_what_is_being_read(
 
     monkeypatch.setattr(module, "read_image", slow)
     desk.open(*NAMES)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.until(lambda: len(reads) == 1)
     threading.Timer(0.2, gate.set).start()
     leave(desk)
@@ -153,12 +155,12 @@ def test_closing_waits_for_no_more_than_what_is_being_read(
 
 def test_a_damaged_neighbour_troubles_nobody_until_it_is_opened(desk: Desk) -> None:
     desk.open("a.png", "b.png")
-    path = desk.session.images[1].path
+    path = desk.session.workspace.images[1].path
     path.write_bytes(b"damaged")
-    desk.session.change_settings(cache_mb=400.0)
+    desk.session.context.change_settings(cache_mb=400.0)
     desk.session.image_order.changed.emit()
     desk.until_still(desk.session.image_cache)
     assert desk.failures == []
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     assert len(desk.failures) == 1

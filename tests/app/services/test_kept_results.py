@@ -20,7 +20,7 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
     for place, doubt in ((1, 0.3), (2, 0.1)):
         session.image_order.find("abcd"[place])
         user.until_idle()
-        session.set_row(session.images[place].path, doubt=doubt)
+        session.workspace.set_row(session.workspace.images[place].path, doubt=doubt)
     assert user.kept == ["b.png", "c.png"]
     (size,) = {forerun.nbytes for forerun in session.lookahead._kept}
     assert size > 0
@@ -33,10 +33,10 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
 def test_a_result_left_undecided_is_there_again(user: AheadDesk) -> None:
     segmentation = user.session.segmentation
     result = segmentation.result
-    user.session.open_next()
+    user.session.opening.open_next()
     user.settle()
     assert segmentation.result is None
-    user.session.open_previous()
+    user.session.opening.open_previous()
     user.settle()
     assert segmentation.result is result
     assert segmentation.proposed
@@ -51,24 +51,24 @@ def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) 
     else:
         getattr(user.session.segmentation, decision)()
     user.settle()
-    user.session.open_next()
+    user.session.opening.open_next()
     user.settle()
-    user.session.open_previous()
+    user.session.opening.open_previous()
     user.settle()
     assert user.session.segmentation.result is None
     assert user.model.runs == 1
 
 
 def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: AheadDesk) -> None:
-    user.session.change_settings(run_ahead=True)
+    user.session.context.change_settings(run_ahead=True)
     for place, draws in ((3, False), (2, True)):
-        user.session.open_row(place)
+        user.session.opening.open_row(place)
         user.settle()
         if draws:
             user.draw()
         user.until_idle()
         assert (user.session.segmentation.result is None) == draws
-        user.session.undo()
+        user.session.mask_edits.undo()
         user.settle()
 
 
@@ -76,9 +76,9 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
     user.begin()
     user.until(lambda: user.kept == ["b.png"])
     os.utime(user.folder / "images" / "b.png", ns=(1, 1))
-    user.session.open_next()
+    user.session.opening.open_next()
     user.until_idle()
-    assert user.session.index == 1
+    assert user.session.workspace.index == 1
     # The file as it is now was segmented anew.
     assert user.session.segmentation.result is not None
     assert user.kept == ["a.png", "c.png"]
@@ -87,15 +87,15 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
 
 def test_a_folder_opened_again_gives_each_image_its_own_result(user: AheadDesk) -> None:
     session, segmentation = user.session, user.session.segmentation
-    session.open_next()
+    session.opening.open_next()
     user.settle()
     user.segment()
     second = segmentation.result
-    session.open_path(user.folder / "images")
+    session.opening.open_path(user.folder / "images")
     user.settle()
-    assert session.index == 0
+    assert session.workspace.index == 0
     assert segmentation.result is not second
-    session.open_next()
+    session.opening.open_next()
     user.settle()
     assert segmentation.result is second
 
@@ -104,10 +104,10 @@ def test_a_picture_replaced_meanwhile_is_not_answered_by_the_result_it_had(
     user: AheadDesk,
 ) -> None:
     write_image(user.folder / "images" / "a.png", (40, 80))
-    user.session.open_next()
+    user.session.opening.open_next()
     user.settle()
-    user.session.open_previous()
+    user.session.opening.open_previous()
     user.settle()
-    assert user.session.image is not None
-    assert user.session.image.height == 40
+    assert user.session.workspace.image is not None
+    assert user.session.workspace.image.height == 40
     assert user.session.segmentation.result is None

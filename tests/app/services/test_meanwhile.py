@@ -33,10 +33,10 @@ def recovered_over_a_review(desk: Desk) -> None:
     """A drawing is put aside, somebody else saves and reviews, and the image is opened again."""
     desk.open()
     desk.draw(30, 40)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
     saved_elsewhere(desk)
-    desk.session.open_previous()
+    desk.session.opening.open_previous()
     desk.settle()
 
 
@@ -56,21 +56,21 @@ class TestListing:
         else:
             (folder / "c.png").unlink()
         session = desk.session
-        assert session.study is not None
-        rows = listed(session.study)
-        session.open_row(2)
-        session.take_rows(rows)
+        assert session.workspace.study is not None
+        rows = listed(session.workspace.study)
+        session.opening.open_row(2)
+        session.workspace.set_images(rows)
         desk.settle()
-        assert session.path is not None
-        assert session.path.name == "d.png"
+        assert session.workspace.path is not None
+        assert session.workspace.path.name == "d.png"
 
     def test_an_image_that_went_while_it_was_read_is_told(self, desk: Desk) -> None:
         desk.open()
-        rows = desk.session.images[:2]
-        desk.session.open_row(2)
-        desk.session.take_rows(rows)
+        rows = desk.session.workspace.images[:2]
+        desk.session.opening.open_row(2)
+        desk.session.workspace.set_images(rows)
         desk.settle()
-        assert desk.session.index == 0
+        assert desk.session.workspace.index == 0
         assert "c.png" in desk.failures[0]
 
     def test_listing_does_not_lead_to_listing(
@@ -97,7 +97,7 @@ class TestListing:
         Study.open(desk.folder / "images").save(desk.folder / "images/b.png", disk(SHAPE), None)
         desk.session.folder_watch.look()
         desk.settle()
-        assert desk.session.images[1].status == "saved"
+        assert desk.session.workspace.images[1].status == "saved"
 
 
 class TestTheEnd:
@@ -127,21 +127,21 @@ class TestQuestions:
             # What was asked for before goes on while the question is open, and so do keys.
             seen.append(name)
             if len(seen) == 1:
-                desk.until(lambda: not desk.session.lane.pending)
+                desk.until(lambda: not desk.session.context.lane.pending)
                 desk.session.save()
-                desk.session.open_next()
-                desk.session.open_path(desk.folder / "images" / "c.png")
-                desk.until(lambda: not desk.session.lane.pending)
-                assert desk.session.index == 0
+                desk.session.opening.open_next()
+                desk.session.opening.open_path(desk.folder / "images" / "c.png")
+                desk.until(lambda: not desk.session.context.lane.pending)
+                assert desk.session.workspace.index == 0
             return "both"
 
         monkeypatch.setattr(desk.person, "ask_whose", ask)
         desk.session.save()
         desk.session.save()
-        desk.session.open_next()
+        desk.session.opening.open_next()
         desk.settle()
         assert seen == ["a.png"]
-        assert desk.session.index == 0
+        assert desk.session.workspace.index == 0
         assert read_mask(desk.mask_path)[30, 40]
         assert [path.read_bytes() for path in copies(desk)] == [theirs]
 
@@ -192,7 +192,7 @@ class TestQuestions:
         desk.settle()
         assert desk.person.asked == ["whose mask a.png", "save a.png"]
         assert desk.mask_hw[10, 10]
-        assert Has.UNSAVED in desk.session.state
+        assert Has.UNSAVED in desk.session.capabilities
 
     @pytest.mark.parametrize("whose", ["mine", "both"])
     def test_an_answer_about_the_mask_is_none_about_the_image(
@@ -209,7 +209,7 @@ class TestQuestions:
             return whose if changed.what == "mask" else "cancel"
 
         monkeypatch.setattr(desk.person, "ask_whose", ask)
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
         assert asked == ["mask", "image"]
         assert desk.mask_path.read_bytes() == theirs
@@ -224,15 +224,15 @@ class TestQuestions:
         assert desk.person.asked == ["whose mask a.png"]
         assert read_mask(desk.mask_path)[30, 40]
         assert not read_record(desk.mask_path).reviewed
-        assert desk.session.images[0].status == "saved"
+        assert desk.session.workspace.images[0].status == "saved"
 
     def test_where_the_drawing_is_undone_the_list_tells_of_the_review(self, desk: Desk) -> None:
         recovered_over_a_review(desk)
-        assert desk.session.images[0].status == "draft"
-        desk.session.undo()
+        assert desk.session.workspace.images[0].status == "draft"
+        desk.session.mask_edits.undo()
         desk.session.saving.write_draft()
         desk.settle()
-        assert desk.session.images[0].status == "reviewed"
+        assert desk.session.workspace.images[0].status == "reviewed"
 
     def test_a_save_that_failed_leaves_no_mark_of_review(self, desk: Desk) -> None:
         desk.open()
@@ -263,11 +263,11 @@ class TestDrafts:
         desk.open()
         desk.draw(30, 40)
         (desk.folder / "images" / "segmentations").write_text("in the way")
-        desk.session.open_next()
+        desk.session.opening.open_next()
         desk.settle()
-        assert desk.session.index == 1
+        assert desk.session.workspace.index == 1
         assert any("cannot be saved there" in message for message in desk.messages)
-        desk.session.open_previous()
+        desk.session.opening.open_previous()
         desk.settle()
         assert desk.mask_hw[30, 40]
 
@@ -278,7 +278,7 @@ class TestExport:
         desk.draw(30, 40)
         theirs = saved_elsewhere(desk)
         desk.person.path = desk.mask_path
-        desk.session.save_as()
+        desk.session.export.export_mask()
         desk.settle()
         assert desk.mask_path.read_bytes() == theirs
         assert read_record(desk.mask_path).reviewed

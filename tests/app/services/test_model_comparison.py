@@ -34,8 +34,8 @@ class TwoModels(Desk):
         engine = fake_engine(folder, parent, lambda path: child if path.stem == "best" else parent)
         self.session.close()
         self.session = Session(engine, Person(save="save"), QUICK, self.settings_file)
-        self.session.failed.connect(lambda sentence, _: self.failures.append(sentence))
-        self.session.refresh_models()
+        self.session.context.failed.connect(lambda sentence, _: self.failures.append(sentence))
+        self.session.model_library.refresh()
         self.settle()
 
     def learn(self, count: int, *, to_the_end: bool = True) -> None:
@@ -43,7 +43,7 @@ class TwoModels(Desk):
         self.open(*(f"{number:02}.png" for number in range(count)))
         for _ in range(count):
             self.segment()
-            self.session.accept_and_next()
+            self.session.review.accept_and_next()
             self.settle()
         self.session.fine_tuning.finetune()
         if to_the_end:

@@ -13,12 +13,12 @@ from tests.fakes import DiskModel, fake_engine
 
 
 def names(desk: Desk) -> list[str]:
-    return [entry.name for entry in desk.session.models]
+    return [entry.name for entry in desk.session.model_library.entries]
 
 
 def chosen(desk: Desk) -> str:
-    assert desk.session.model is not None
-    return desk.session.model.name
+    assert desk.session.model_library.chosen is not None
+    return desk.session.model_library.chosen.name
 
 
 def add(desk: Desk, name: str) -> Path:
@@ -33,22 +33,22 @@ def add(desk: Desk, name: str) -> Path:
 def test_an_added_model_is_chosen_and_removed_again_in_favour_of_its_parent(desk: Desk) -> None:
     file = add(desk, "mine")
     assert (names(desk), chosen(desk)) == (["oracle", "mine"], "mine")
-    assert Has.OWN_MODEL in desk.session.state
+    assert Has.OWN_MODEL in desk.session.capabilities
     find_action("study.remove_model").method(desk.session)
     desk.settle()
     assert (names(desk), chosen(desk)) == (["oracle"], "oracle")
-    assert Has.OWN_MODEL not in desk.session.state
+    assert Has.OWN_MODEL not in desk.session.capabilities
     assert not file.exists()
     assert file.with_suffix(".discarded").read_bytes() == b"weights"
     assert str(file.with_suffix(".discarded")) in desk.messages[-1]
-    assert desk.session.settings.model == "oracle"
+    assert desk.session.context.settings.model == "oracle"
 
 
 def test_a_model_chosen_meanwhile_stays_chosen(desk: Desk) -> None:
     add(desk, "first")
     add(desk, "second")
     desk.session.model_library.remove()
-    desk.session.choose_model("first")
+    desk.session.model_library.choose("first")
     desk.settle()
     assert (names(desk), chosen(desk)) == (["oracle", "first"], "first")
 

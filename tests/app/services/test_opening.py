@@ -23,17 +23,17 @@ from tests.fakes import write_image
 
 def test_a_bad_file_gives_a_message_and_changes_nothing(desk: Desk) -> None:
     desk.open()
-    image, document = desk.session.image, desk.session.document
+    image, document = desk.session.workspace.image, desk.session.workspace.document
     bad = desk.folder / "bad" / "x.png"
     bad.parent.mkdir()
     bad.write_bytes(b"not a picture")
     for path in (bad, desk.folder / "missing.png", bad.parent / "nothing", desk.folder / "models"):
-        desk.session.open_path(path)
+        desk.session.opening.open_path(path)
         desk.settle()
     assert len(desk.failures) == 4
     assert "x.png cannot be opened" in desk.failures[0]
-    assert (desk.session.image, desk.session.document) == (image, document)
-    assert desk.session.index == 0
+    assert (desk.session.workspace.image, desk.session.workspace.document) == (image, document)
+    assert desk.session.workspace.index == 0
     assert [each.name for each in bad.parent.iterdir()] == ["x.png"]
 
 
@@ -42,43 +42,43 @@ def test_several_images_open_as_a_list_without_the_bad_ones(desk: Desk) -> None:
     bad = desk.folder / "images" / "0.png"
     bad.write_bytes(b"")
     elsewhere = write_image(desk.folder / "other" / "z.png")
-    desk.session.open_path([bad, *good, elsewhere])
+    desk.session.opening.open_path([bad, *good, elsewhere])
     desk.settle()
-    assert [row.path.name for row in desk.session.images] == ["a.png", "b.png"]
+    assert [row.path.name for row in desk.session.workspace.images] == ["a.png", "b.png"]
     assert len(desk.failures) == 1
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.path == good[1]
+    assert desk.session.workspace.path == good[1]
 
 
 def test_an_unreadable_image_is_stepped_over_the_second_time(desk: Desk) -> None:
     desk.open()
     (desk.folder / "images" / "b.png").write_bytes(b"broken meanwhile")
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
     assert len(desk.failures) == 1
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.index == 2
+    assert desk.session.workspace.index == 2
 
 
 def test_an_image_that_opens_after_all_is_no_longer_stepped_over(desk: Desk) -> None:
     desk.open()
     path = desk.folder / "images" / "b.png"
     path.write_bytes(b"broken meanwhile")
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert not desk.session.images[1].readable
+    assert not desk.session.workspace.images[1].readable
     write_image(path, SHAPE)
-    desk.session.open_row(1)
+    desk.session.opening.open_row(1)
     desk.settle()
-    assert desk.session.images[1].readable
-    desk.session.open_next()
+    assert desk.session.workspace.images[1].readable
+    desk.session.opening.open_next()
     desk.settle()
-    desk.session.open_previous()
+    desk.session.opening.open_previous()
     desk.settle()
-    assert desk.session.index == 1
+    assert desk.session.workspace.index == 1
 
 
 def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> None:
@@ -86,70 +86,71 @@ def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> N
     desk.draw()
     desk.session.saving.mark_reviewed()
     desk.settle()
-    desk.session.open_path(desk.folder / "images")
+    desk.session.opening.open_path(desk.folder / "images")
     desk.settle()
-    assert desk.session.index == 1
-    assert desk.session.images[0].status == "reviewed"
+    assert desk.session.workspace.index == 1
+    assert desk.session.workspace.images[0].status == "reviewed"
 
 
 def test_next_and_previous_go_through_the_list_as_it_is_seen(desk: Desk) -> None:
     desk.open("a.png", "b.png", "c.png", "d.png")
     session, images = desk.session, desk.folder / "images"
     for name, doubt in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
-        session.set_row(images / f"{name}.png", doubt=doubt)
+        session.workspace.set_row(images / f"{name}.png", doubt=doubt)
     session.image_order.sort("doubt")
     seen = [
-        row.path.stem for row in (session.images[place] for place in session.image_order.places)
+        row.path.stem
+        for row in (session.workspace.images[place] for place in session.image_order.places)
     ]
     assert seen == ["a", "d", "b", "c"]
     for expected in seen[1:]:
-        session.open_next()
+        session.opening.open_next()
         desk.settle()
-        assert session.path == images / f"{expected}.png"
-    assert Has.NEXT not in session.state
+        assert session.workspace.path == images / f"{expected}.png"
+    assert Has.NEXT not in session.capabilities
     for expected in seen[-2::-1]:
-        session.open_previous()
+        session.opening.open_previous()
         desk.settle()
-        assert session.path == images / f"{expected}.png"
-    assert Has.PREVIOUS not in session.state
+        assert session.workspace.path == images / f"{expected}.png"
+    assert Has.PREVIOUS not in session.capabilities
 
 
 def test_what_the_search_leaves_out_is_stepped_over(desk: Desk) -> None:
     desk.open("a1.png", "b.png", "a2.png", "c.png", "a3.png")
     session = desk.session
-    session.open_row(4)
+    session.opening.open_row(4)
     desk.settle()
     session.image_order.find("A")
-    session.open_previous()
+    session.opening.open_previous()
     desk.settle()
-    assert session.path == desk.folder / "images" / "a3.png"
-    session.open_previous()
+    assert session.workspace.path == desk.folder / "images" / "a3.png"
+    session.opening.open_previous()
     desk.settle()
-    assert session.path == desk.folder / "images" / "a2.png"
+    assert session.workspace.path == desk.folder / "images" / "a2.png"
     session.image_order.find("nowhere")
-    assert not (Has.NEXT | Has.PREVIOUS) & session.state
-    session.open_next()
+    assert not (Has.NEXT | Has.PREVIOUS) & session.capabilities
+    session.opening.open_next()
     desk.settle()
     assert desk.messages[-1] == "This is the last image."
 
 
 def test_a_shorter_folder_opens_after_a_longer_one(desk: Desk) -> None:
     desk.open()
-    desk.session.open_row(2)
+    desk.session.opening.open_row(2)
     desk.settle()
     desk.segment()
-    desk.session.open_path(write_image(desk.folder / "other" / "z.png"))
+    desk.session.opening.open_path(write_image(desk.folder / "other" / "z.png"))
     desk.settle()
-    assert desk.session.path == desk.folder / "other" / "z.png"
+    assert desk.session.workspace.path == desk.folder / "other" / "z.png"
     assert desk.session.segmentation.result is None
     assert not desk.failures
 
 
 def test_the_samples_open(desk: Desk) -> None:
-    desk.session.open_sample()
+    desk.session.opening.open_sample()
     desk.settle()
-    assert desk.session.path is not None
-    assert desk.session.path.name == "sample.png"
+    assert desk.session.workspace.path is not None
+    assert desk.session.workspace.path.name == "sample.png"
 
 
 def told_previews(session: Session) -> list[NDArray[np.uint8] | None]:
@@ -174,24 +175,26 @@ def test_a_large_jpeg_is_shown_in_small_until_it_is_read(
     monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
     previews = told_previews(session)
     write_image(desk.folder / "images" / "b.jpg", (480, 640))
-    session.change_settings(cache_mb=0.0)
+    session.context.change_settings(cache_mb=0.0)
     desk.open("a.png")
-    before = session.image
-    session.open_next()
+    before = session.workspace.image
+    session.opening.open_next()
     desk.until(lambda: len(previews) == 1)
     small = previews[0]
     assert small is not None
     assert small.shape[0] < 480
     assert small.shape[1] * 480 == small.shape[0] * 640
-    assert session.image is before
+    assert session.workspace.image is before
     # What is done now must not fall on the image behind the preview.
-    assert not session.state & (Has.IMAGE | Has.MASK | Has.UNSAVED | Has.CAN_UNDO | Has.RESULT)
+    assert not session.capabilities & (
+        Has.IMAGE | Has.MASK | Has.UNSAVED | Has.CAN_UNDO | Has.RESULT
+    )
     gate.set()
     desk.settle()
     assert previews[1:] == [None]
-    assert session.path is not None
-    assert session.path.name == "b.jpg"
-    assert Has.IMAGE in session.state
+    assert session.workspace.path is not None
+    assert session.workspace.path.name == "b.jpg"
+    assert Has.IMAGE in session.capabilities
 
 
 def test_a_folder_shows_its_first_image_in_small_too(
@@ -208,14 +211,14 @@ def test_a_folder_shows_its_first_image_in_small_too(
     monkeypatch.setattr(opening, "read_preview", lambda path: read_preview(path, 16))
     previews = told_previews(session)
     write_image(desk.folder / "images" / "a.jpg", (480, 640))
-    session.open_path(desk.folder / "images")
+    session.opening.open_path(desk.folder / "images")
     desk.until(lambda: len(previews) == 1)
     assert previews[0] is not None
-    assert session.image is None
+    assert session.workspace.image is None
     gate.set()
     desk.settle()
     assert previews[1:] == [None]
-    assert session.image is not None
+    assert session.workspace.image is not None
 
 
 def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
@@ -231,9 +234,9 @@ def test_the_preview_of_what_is_no_longer_wanted_is_not_shown(
     monkeypatch.setattr(opening, "read_preview", slow)
     previews = told_previews(session)
     write_image(desk.folder / "images" / "b.jpg", (480, 640))
-    session.change_settings(cache_mb=0.0)
-    session.open_path(desk.folder / "images" / "b.jpg")
-    desk.until(lambda: session.image is not None)
+    session.context.change_settings(cache_mb=0.0)
+    session.opening.open_path(desk.folder / "images" / "b.jpg")
+    desk.until(lambda: session.workspace.image is not None)
     gate.set()
     desk.settle()
     assert previews == []
@@ -253,7 +256,7 @@ def test_an_image_whose_name_is_no_text_is_counted(desk: Desk) -> None:
     image = write_image(desk.folder / "images" / "a.png", SHAPE)
     (image.parent / os.fsdecode(b"\xff.png")).write_bytes(image.read_bytes())
     desk.open("a.png")
-    assert [row.path.name for row in desk.session.images] == ["a.png"]
+    assert [row.path.name for row in desk.session.workspace.images] == ["a.png"]
     assert any("1 unreadably named picture." in message for message in desk.messages)
 
 
@@ -262,6 +265,6 @@ def test_how_a_file_was_read_is_told(desk: Desk) -> None:
     path.parent.mkdir()
     values_hw = np.linspace(0, 1023, 48 * 64).reshape(48, 64).astype(np.uint16)
     PillowImage.fromarray(values_hw).save(path)
-    desk.session.open_path(path)
+    desk.session.opening.open_path(path)
     desk.settle()
     assert any("deep.png" in message and "10" in message for message in desk.messages)

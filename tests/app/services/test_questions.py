@@ -29,7 +29,7 @@ class SlowPerson(Person):
 def hold(desk: Desk) -> threading.Event:
     """Keep the lane from all that is asked of it from now on, until the event is set."""
     gate = threading.Event()
-    desk.session.lane.run(lambda: gate.wait(20))
+    desk.session.context.lane.run(lambda: gate.wait(20))
     return gate
 
 
@@ -46,10 +46,10 @@ def reads_another_while_asked(desk: Desk, drawn: str = "meanwhile") -> None:
 
     def meanwhile() -> None:
         gate.set()
-        desk.until(lambda: not desk.session.lane.pending)
+        desk.until(lambda: not desk.session.context.lane.pending)
 
     desk.person = SlowPerson(save="save", meanwhile=meanwhile)
-    desk.session.prompts = desk.person
+    desk.session.context.prompts = desk.person
 
 
 def masks_of(desk: Desk) -> dict[str, edits.Mask]:
@@ -74,14 +74,14 @@ def test_what_opens_while_opening_asks_does_not_get_the_mask(desk: Desk, drawn: 
     reads_another_while_asked(desk, drawn)
     drawn_hw = desk.mask_hw.copy()
     write_image(desk.folder / "third" / "y.png")
-    desk.session.open_path(desk.folder / "third")
+    desk.session.opening.open_path(desk.folder / "third")
     desk.settle()
     assert desk.person.asked == ["save a.png"]
     saved = masks_of(desk)
     assert list(saved) == ["a"]
     assert np.array_equal(saved["a"], drawn_hw)
-    assert desk.session.path is not None
-    assert desk.session.path.name == "y.png"
+    assert desk.session.workspace.path is not None
+    assert desk.session.workspace.path.name == "y.png"
 
 
 def test_a_question_that_is_cancelled_leaves_the_image_it_was_about(desk: Desk) -> None:
@@ -90,19 +90,19 @@ def test_a_question_that_is_cancelled_leaves_the_image_it_was_about(desk: Desk) 
     desk.person.save = "cancel"
     assert not desk.session.close()
     desk.settle()
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
     assert np.array_equal(desk.mask_hw, drawn_hw)
 
 
 def test_no_question_is_asked_within_another(desk: Desk) -> None:
     desk.open()
     desk.draw()
-    asks = SlowPerson(save="cancel", meanwhile=lambda: desk.session.open_row(2))
-    desk.person = desk.session.prompts = asks
+    asks = SlowPerson(save="cancel", meanwhile=lambda: desk.session.opening.open_row(2))
+    desk.person = desk.session.context.prompts = asks
     desk.open_elsewhere()
     desk.settle()
     assert asks.asked == ["save a.png"]
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
 
 
 @pytest.mark.parametrize("under_way", [False, True])
@@ -115,11 +115,15 @@ def test_a_stroke_drawn_after_answering_save_is_saved_too(desk: Desk, under_way:
     document = desk.begin_stroke(40, 40, 3)
     if under_way:
         gate.set()
-        desk.until(lambda: not desk.session.lane.pending)
+        desk.until(lambda: not desk.session.context.lane.pending)
     document.commit("Brush stroke")
     drawn_hw = desk.mask_hw.copy()
     gate.set()
-    desk.until(lambda: desk.session.path is not None and desk.session.path.name == "z.png")
+    desk.until(
+        lambda: (
+            desk.session.workspace.path is not None and desk.session.workspace.path.name == "z.png"
+        )
+    )
     assert desk.person.asked == ["save a.png", "save a.png"]
     assert np.array_equal(masks_of(desk)["a"], drawn_hw)
 
@@ -132,16 +136,16 @@ def test_a_stroke_drawn_while_the_image_is_put_aside_is_in_the_draft(
     if begun == "while the draft is written":
         desk.draw()
     gate = hold(desk)
-    desk.session.open_next()
+    desk.session.opening.open_next()
     document = desk.begin_stroke(40, 40, 3)
     gate.set()
-    desk.until(lambda: not desk.session.lane.pending)
+    desk.until(lambda: not desk.session.context.lane.pending)
     document.commit("Brush stroke")
     drawn_hw = desk.mask_hw.copy()
-    desk.until(lambda: desk.session.index == 1)
+    desk.until(lambda: desk.session.workspace.index == 1)
     desk.settle()
     assert not desk.person.asked
-    desk.session.open_previous()
+    desk.session.opening.open_previous()
     desk.settle()
     assert np.array_equal(desk.mask_hw, drawn_hw)
 
@@ -152,10 +156,10 @@ def test_a_stroke_under_way_when_another_folder_is_read_is_asked_about(desk: Des
     desk.open_elsewhere()
     document = desk.begin_stroke(40, 40, 3)
     gate.set()
-    desk.until(lambda: not desk.session.lane.pending)
+    desk.until(lambda: not desk.session.context.lane.pending)
     document.commit("Brush stroke")
     desk.until(lambda: bool(desk.person.asked))
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
     assert desk.mask_hw[40, 40]
 
 
@@ -164,9 +168,9 @@ def test_the_newest_wish_holds_while_a_mask_is_saved(desk: Desk) -> None:
     desk.draw()
     desk.person.save = "save"
     gate = hold(desk)
-    desk.session.open_next()
-    desk.session.open_row(2)
+    desk.session.opening.open_next()
+    desk.session.opening.open_row(2)
     gate.set()
     desk.settle()
     desk.settle()
-    assert desk.session.index == 2
+    assert desk.session.workspace.index == 2

@@ -22,8 +22,8 @@ def test_unsaved_changes_are_asked_about_before_another_folder(desk: Desk, answe
     desk.open_elsewhere()
     desk.settle()
     assert desk.person.asked == ["save a.png"]
-    assert desk.session.path is not None
-    assert desk.session.path.name == ("a.png" if answer == "cancel" else "z.png")
+    assert desk.session.workspace.path is not None
+    assert desk.session.workspace.path.name == ("a.png" if answer == "cancel" else "z.png")
     assert first.exists() == (answer == "save")
     if answer == "save":
         assert np.array_equal(edits.read_mask(first), drawn_hw)
@@ -36,27 +36,27 @@ def test_an_image_is_put_aside_with_what_is_drawn_and_nothing_is_asked(desk: Des
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.index == 1
+    assert desk.session.workspace.index == 1
     assert not desk.person.asked
     assert "kept as a draft" in desk.messages[-1]
-    assert [row.status for row in desk.session.images] == ["draft", "new", "new"]
-    assert not desk.session.images[0].has_mask
-    desk.session.open_previous()
+    assert [row.status for row in desk.session.workspace.images] == ["draft", "new", "new"]
+    assert not desk.session.workspace.images[0].has_mask
+    desk.session.opening.open_previous()
     desk.settle()
     assert np.array_equal(desk.mask_hw, drawn_hw)
-    assert Has.UNSAVED in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
     # Untouched it goes on being that draft, and is written no second time.
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    desk.session.open_previous()
+    desk.session.opening.open_previous()
     desk.settle()
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     assert not desk.mask_hw.any()
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert [row.status for row in desk.session.images] == ["new", "new", "new"]
+    assert [row.status for row in desk.session.workspace.images] == ["new", "new", "new"]
 
 
 def test_a_draft_that_cannot_be_written_keeps_the_person_where_the_work_is(
@@ -72,15 +72,15 @@ def test_a_draft_that_cannot_be_written_keeps_the_person_where_the_work_is(
     # The first one by the clock, the others asked for.
     desk.session.saving.write_draft()
     for _ in range(2):
-        desk.session.open_next()
+        desk.session.opening.open_next()
         desk.settle()
-        assert desk.session.index == 0
+        assert desk.session.workspace.index == 0
         assert np.array_equal(desk.mask_hw, drawn_hw)
     assert len(desk.failures) == 3
     monkeypatch.undo()
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.index == 1
+    assert desk.session.workspace.index == 1
 
 
 def test_a_save_that_fails_keeps_the_person_where_the_work_is(
@@ -95,12 +95,12 @@ def test_a_save_that_fails_keeps_the_person_where_the_work_is(
     for module in ("study", "drafts"):
         monkeypatch.setattr(f"engine.{module}.write_together", full)
     desk.person.save = "save"
-    desk.session.open_next()
+    desk.session.opening.open_next()
     desk.settle()
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
     assert "no space left" in desk.failures[0]
     assert np.array_equal(desk.mask_hw, drawn_hw)
-    assert Has.UNSAVED in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
     assert not desk.session.close()
     monkeypatch.undo()
     assert desk.session.close()
@@ -113,7 +113,7 @@ def test_a_stroke_after_saving_began_leaves_the_mask_unsaved(desk: Desk) -> None
     desk.session.save()
     desk.draw(40, 40)
     desk.settle()
-    assert Has.UNSAVED in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
 
 
 def test_closing_can_be_cancelled(desk: Desk) -> None:
@@ -145,9 +145,9 @@ def test_a_draft_is_written_while_drawing_and_recovered_after_a_kill(
     other = Desk(qtbot, desk.folder)
     other.open("a.png", "b.png", "c.png")
     assert np.array_equal(other.mask_hw, drawn_hw)
-    assert Has.UNSAVED in other.session.state
+    assert Has.UNSAVED in other.session.capabilities
     assert any("Recovered" in message for message in other.messages)
-    other.session.undo()
+    other.session.mask_edits.undo()
     assert np.array_equal(other.mask_hw, saved_hw)
     leave(other)
 
@@ -157,7 +157,7 @@ def test_undoing_to_the_saved_mask_drops_the_draft(desk: Desk) -> None:
     desk.draw()
     drafts = desk.folder / "images" / "segmentations" / "drafts"
     desk.until(lambda: any(drafts.glob("*.png")))
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     desk.until(lambda: not any(drafts.glob("*.png")))
 
 
@@ -165,26 +165,26 @@ def test_what_is_undone_while_it_is_saved_is_unsaved(desk: Desk) -> None:
     desk.open()
     desk.draw()
     desk.session.save()
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     # Until the save has ended it is not known which of both is on disk.
-    assert Has.UNSAVED in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
     desk.settle()
     assert edits.read_mask(desk.mask_path).any()
     assert not desk.mask_hw.any()
-    assert Has.UNSAVED in desk.session.state
-    desk.session.redo()
-    assert Has.UNSAVED not in desk.session.state
+    assert Has.UNSAVED in desk.session.capabilities
+    desk.session.mask_edits.redo()
+    assert Has.UNSAVED not in desk.session.capabilities
 
 
 def test_going_on_after_an_undo_while_it_is_saved_asks(desk: Desk) -> None:
     desk.open()
     desk.draw()
     desk.session.save()
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     desk.open_elsewhere()
     desk.settle()
     assert desk.person.asked == ["save a.png"]
-    assert desk.session.index == 0
+    assert desk.session.workspace.index == 0
 
 
 def test_of_two_saves_on_their_way_the_newer_is_what_is_on_disk(desk: Desk) -> None:
@@ -194,21 +194,23 @@ def test_of_two_saves_on_their_way_the_newer_is_what_is_on_disk(desk: Desk) -> N
     desk.draw(40, 40)
     desk.session.save()
     unsaved: list[bool] = []
-    desk.session.saved.connect(lambda _: unsaved.append(Has.UNSAVED in desk.session.state))
-    desk.session.undo()
+    desk.session.saving.saved.connect(
+        lambda _: unsaved.append(Has.UNSAVED in desk.session.capabilities)
+    )
+    desk.session.mask_edits.undo()
     desk.settle()
     assert unsaved == [True, True]
-    desk.session.redo()
-    assert Has.UNSAVED not in desk.session.state
+    desk.session.mask_edits.redo()
+    assert Has.UNSAVED not in desk.session.capabilities
 
 
 def test_a_draft_of_what_was_undone_and_done_again_does_not_outlive_the_save(desk: Desk) -> None:
     desk.open()
     desk.draw()
     desk.session.save()
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     desk.session.saving.write_draft()
-    desk.session.redo()
+    desk.session.mask_edits.redo()
     desk.settle()
-    assert Has.UNSAVED not in desk.session.state
+    assert Has.UNSAVED not in desk.session.capabilities
     assert not any((desk.mask_path.parent / "drafts").glob("*.png"))

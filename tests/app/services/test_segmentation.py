@@ -83,9 +83,9 @@ def test_the_time_left_knows_that_larger_batches_take_longer(qtbot: QtBot, tmp_p
 
 def test_the_model_runs_in_another_thread_and_its_device_is_known(desk: Desk) -> None:
     desk.open()
-    assert desk.session.device_text == ""
+    assert desk.session.model_library.device_text == ""
     desk.segment()
-    assert desk.session.device_text == "CPU · fake"
+    assert desk.session.model_library.device_text == "CPU · fake"
     assert threading.get_ident() not in desk.model.threads
 
 
@@ -96,7 +96,7 @@ def test_pause_step_and_cancel_keep_what_there_is(qtbot: QtBot, tmp_path: Path) 
     segmentation.segment()
     desk.until(lambda: segmentation.progress[0] == 3)
     segmentation.pause()
-    assert Has.PAUSED | Has.RUNNING in desk.session.state
+    assert Has.PAUSED | Has.RUNNING in desk.session.capabilities
     desk.model.gate.set()
     desk.until(lambda: segmentation.progress[0] == 4)
     segmentation.step()
@@ -105,8 +105,8 @@ def test_pause_step_and_cancel_keep_what_there_is(qtbot: QtBot, tmp_path: Path) 
     desk.settle()
     assert segmentation.progress == (5, 8)
     assert desk.model.closed.is_set()
-    assert Has.RESULT | Has.IDLE in desk.session.state
-    assert Has.RUNNING not in desk.session.state
+    assert Has.RESULT | Has.IDLE in desk.session.capabilities
+    assert Has.RUNNING not in desk.session.capabilities
     segmentation.accept()
     desk.settle()
     assert desk.mask_hw.any()
@@ -118,9 +118,9 @@ def test_discarding_a_run_leaves_the_mask_and_forgets_the_result(
 ) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     desk.open()
-    desk.session.segmentation.segment()
+    desk.session.segment()
     desk.until(lambda: desk.session.segmentation.result is not None)
-    desk.session.segmentation.discard()
+    desk.session.proposal.discard()
     desk.model.gate.set()
     desk.settle()
     assert desk.session.segmentation.result is None
@@ -131,10 +131,10 @@ def test_discarding_a_run_leaves_the_mask_and_forgets_the_result(
 def test_another_image_ends_the_run_of_the_last(qtbot: QtBot, tmp_path: Path) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     desk.open()
-    desk.session.segmentation.segment()
+    desk.session.segment()
     desk.until(lambda: desk.session.segmentation.result is not None)
-    desk.session.open_next()
-    desk.until(lambda: desk.session.index == 1)
+    desk.session.opening.open_next()
+    desk.until(lambda: desk.session.workspace.index == 1)
     desk.model.gate.set()
     desk.settle()
     assert desk.session.segmentation.result is None
@@ -150,7 +150,7 @@ def test_a_failing_run_says_so_and_keeps_the_mask(qtbot: QtBot, tmp_path: Path) 
     (sentence,) = desk.failures
     assert "Members to 1" in sentence
     assert np.array_equal(desk.mask_hw, drawn_hw)
-    assert Has.IDLE in desk.session.state
+    assert Has.IDLE in desk.session.capabilities
     leave(desk)
 
 
@@ -161,14 +161,14 @@ def test_a_model_that_cannot_be_loaded_says_so(qtbot: QtBot, tmp_path: Path) -> 
     person = Person(save="discard")
     session = Session(fake_engine(tmp_path, load=broken), person, QUICK)
     failures: list[str] = []
-    session.failed.connect(lambda sentence, _: failures.append(sentence))
-    session.refresh_models()
-    session.open_path(write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.state, timeout=20_000)
-    session.segmentation.segment()
+    session.context.failed.connect(lambda sentence, _: failures.append(sentence))
+    session.model_library.refresh()
+    session.opening.open_path(write_image(tmp_path / "images" / "a.png"))
+    qtbot.waitUntil(lambda: Has.IMAGE | Has.MODEL in session.capabilities, timeout=20_000)
+    session.segment()
     qtbot.waitUntil(lambda: bool(failures), timeout=20_000)
     assert "oracle.safetensors cannot be loaded: damaged header" in failures[0]
-    qtbot.waitUntil(lambda: session.jobs.current is None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.context.jobs.current is None, timeout=20_000)
     session.close()
 
 
@@ -198,8 +198,8 @@ def test_replay_gives_the_cells_of_the_stored_step(desk: Desk) -> None:
     desk.open()
     desk.segment()
     heard: list[list[CellStep]] = []
-    desk.session.segmentation.replay(0, 30, heard.append)
-    desk.session.segmentation.replay(1, 10, heard.append)
+    desk.session.replay.replay(0, 30, heard.append)
+    desk.session.replay.replay(1, 10, heard.append)
     desk.settle()
     (cells,) = heard
     step = desk.session.segmentation.film.find(1, 10)
@@ -219,8 +219,8 @@ def test_a_replay_that_fails_is_told_and_answered_with_nothing(
 
     monkeypatch.setattr(DiskModel, "replay", broken)
     heard: list[list[CellStep]] = []
-    with desk.qtbot.waitSignal(desk.session.failed):
-        desk.session.segmentation.replay(1, 10, heard.append)
+    with desk.qtbot.waitSignal(desk.session.context.failed):
+        desk.session.replay.replay(1, 10, heard.append)
     desk.settle()
     assert heard == [[]]
 
@@ -228,7 +228,7 @@ def test_a_replay_that_fails_is_told_and_answered_with_nothing(
 def test_the_doubt_of_a_result_is_kept_in_the_study(desk: Desk) -> None:
     desk.open()
     desk.segment()
-    result, row = desk.session.segmentation.result, desk.session.row
+    result, row = desk.session.segmentation.result, desk.session.workspace.row
     assert result is not None
     assert row is not None
     assert row.doubt == pytest.approx(result.doubt)

@@ -33,11 +33,11 @@ def survey(user: Desk) -> None:
 
 
 def known(user: Desk) -> list[str]:
-    return [row.path.name for row in user.session.images if row.doubt is not None]
+    return [row.path.name for row in user.session.workspace.images if row.doubt is not None]
 
 
 def finish(user: Desk) -> None:
-    user.until(lambda: not user.session.lookahead.surveys)
+    user.until(lambda: not user.session.survey.running)
     user.settle()
 
 
@@ -46,23 +46,23 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
     user.session.save()
     user.settle()
     survey(user)
-    assert Has.SURVEYING in user.session.state
+    assert Has.SURVEYING in user.session.capabilities
     finish(user)
     assert known(user) == ["b.png", "c.png", "d.png"]
     assert "3 of 4 images" in user.messages[-1]
-    assert user.session.index == 0
+    assert user.session.workspace.index == 0
     assert user.session.segmentation.result is None
     # Sorted by doubt they are opened next, and what was found is seen at once.
     assert [path.name for path in user.session.lookahead.kept] == ["b.png", "c.png", "d.png"]
-    assert user.session.study is not None
-    assert [image.doubt is None for image in user.session.study.images()] == [
+    assert user.session.workspace.study is not None
+    assert [image.doubt is None for image in user.session.workspace.study.images()] == [
         True,
         False,
         False,
         False,
     ]
     survey(user)
-    assert not user.session.lookahead.surveys
+    assert not user.session.survey.running
     assert user.messages[-1] == "The doubt of every new image is known."
 
 
@@ -70,13 +70,13 @@ def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None
     status = StatusLine(user.session)
     user.qtbot.addWidget(status)
     reached: list[tuple[int, int]] = []
-    user.session.lookahead.changed.connect(lambda: reached.append(user.session.lookahead.progress))
+    user.session.lookahead.changed.connect(lambda: reached.append(user.session.survey.progress))
     user.model.holds_at = 0
     survey(user)
     user.until(lambda: user.model.at_once == 1)
     assert status.lookahead.text().startswith("doubt of 0 of 4 new images")
     survey(user)
-    assert not user.session.lookahead.surveys
+    assert not user.session.survey.running
     assert status.lookahead.text() == ""
     user.model.gate.set()
     user.settle()
@@ -92,11 +92,11 @@ def test_a_persons_run_comes_first_and_the_survey_goes_on_after_it(user: Desk) -
     user.model.holds_at = 1
     survey(user)
     user.until(lambda: user.model.at_once == 1)
-    user.session.segmentation.segment()
+    user.session.segment()
     user.model.gate.set()
     user.model.holds_at = -1
     user.until(lambda: user.session.segmentation.result is not None)
-    assert user.session.lookahead.surveys
+    assert user.session.survey.running
     finish(user)
     assert known(user) == ["a.png", "b.png", "c.png", "d.png"]
 
@@ -111,17 +111,17 @@ def test_other_settings_end_it_and_a_broken_image_does_not(user: Desk) -> None:
     user.model.holds_at = 0
     user.model.gate.clear()
     survey(user)
-    assert user.session.lookahead.surveys
-    user.session.change_settings(
-        sample=dataclasses.replace(user.session.settings.sample, members=4)
+    assert user.session.survey.running
+    user.session.context.change_settings(
+        sample=dataclasses.replace(user.session.context.settings.sample, members=4)
     )
-    assert not user.session.lookahead.surveys
+    assert not user.session.survey.running
     assert "other settings" in user.messages[-1]
     user.model.gate.set()
 
 
 def test_the_next_image_comes_first(user: Desk) -> None:
-    user.session.change_settings(run_ahead=True)
+    user.session.context.change_settings(run_ahead=True)
     user.segment()
     survey(user)
     finish(user)
@@ -154,8 +154,10 @@ def test_a_model_that_fails_ends_it_and_says_why(user: Desk) -> None:
 def test_doubts_of_other_settings_are_found_anew(user: Desk) -> None:
     survey(user)
     finish(user)
-    before = [row.doubt for row in user.session.images]
-    user.session.change_settings(sample=dataclasses.replace(user.session.settings.sample, seed=4))
+    before = [row.doubt for row in user.session.workspace.images]
+    user.session.context.change_settings(
+        sample=dataclasses.replace(user.session.context.settings.sample, seed=4)
+    )
     seen: list[str] = []
     user.session.lookahead.changed.connect(
         lambda: (
@@ -165,4 +167,4 @@ def test_doubts_of_other_settings_are_found_anew(user: Desk) -> None:
     survey(user)
     finish(user)
     assert seen == ["a.png", "b.png", "c.png", "d.png"]
-    assert len(before) == len(user.session.images)
+    assert len(before) == len(user.session.workspace.images)

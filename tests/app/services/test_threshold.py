@@ -17,7 +17,7 @@ def taken(desk: Desk) -> Desk:
     desk.model.size = 64
     desk.open()
     desk.segment()
-    desk.session.segmentation.accept()
+    desk.session.proposal.accept()
     desk.settle()
     return desk
 
@@ -33,7 +33,7 @@ def follow(desk: Desk) -> None:
 def hold(desk: Desk) -> threading.Event:
     """Keep the lane from all that is asked of it from now on, until the event is set."""
     gate = threading.Event()
-    desk.session.lane.run(lambda: gate.wait(20))
+    desk.session.context.lane.run(lambda: gate.wait(20))
     return gate
 
 
@@ -61,13 +61,13 @@ def test_undo_while_it_follows_stays(taken: Desk, when: str) -> None:
     run.set_threshold(0.2)
     if when == "while it follows":
         taken.until(lambda: run.taking)
-    taken.session.undo()
+    taken.session.mask_edits.undo()
     gate.set()
     follow(taken)
     assert not taken.mask_hw.any()
     assert not run.taking
-    assert taken.session.document is not None
-    assert taken.session.document.can_redo
+    assert taken.session.workspace.document is not None
+    assert taken.session.workspace.document.can_redo
 
 
 def test_what_is_drawn_while_it_follows_stays(taken: Desk) -> None:
@@ -95,7 +95,7 @@ def test_a_threshold_moved_on_while_it_follows_is_followed(taken: Desk) -> None:
 
 
 def test_what_is_saved_at_once_is_what_the_threshold_says(taken: Desk) -> None:
-    taken.session.segmentation.set_threshold(0.2)
+    taken.session.proposal.set_threshold(0.2)
     taken.session.save()
     taken.settle()
     assert np.array_equal(edits.read_mask(taken.mask_path), at(taken, 0.2))
@@ -103,11 +103,11 @@ def test_what_is_saved_at_once_is_what_the_threshold_says(taken: Desk) -> None:
 
 def test_an_image_left_at_once_is_kept_as_the_threshold_says(taken: Desk) -> None:
     expected_hw = at(taken, 0.2)
-    taken.session.segmentation.set_threshold(0.2)
-    taken.session.open_next()
-    taken.until(lambda: taken.session.index == 1)
+    taken.session.proposal.set_threshold(0.2)
+    taken.session.opening.open_next()
+    taken.until(lambda: taken.session.workspace.index == 1)
     taken.settle()
-    taken.session.open_previous()
+    taken.session.opening.open_previous()
     taken.settle()
     assert np.array_equal(taken.mask_hw, expected_hw)
 
@@ -120,8 +120,8 @@ def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
     taken.settle()
     path = taken.mask_path
     run.set_threshold(0.3)
-    session.accept_and_next()
-    taken.until(lambda: session.index == 1)
+    session.review.accept_and_next()
+    taken.until(lambda: session.workspace.index == 1)
     taken.settle()
     expected_hw = result.frame.restore(result.members_nhw[1]) >= 0.3
     assert np.array_equal(edits.read_mask(path), expected_hw)
@@ -131,7 +131,7 @@ def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) ->
     run = taken.session.segmentation
     run.set_threshold(0.2)
     follow(taken)
-    taken.session.undo()
+    taken.session.mask_edits.undo()
     assert run.may_replace
     run.accept()
     taken.settle()
@@ -140,9 +140,9 @@ def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) ->
 
 def test_a_newer_wish_holds_while_an_image_is_saved_as_reviewed(taken: Desk) -> None:
     gate = hold(taken)
-    taken.session.accept_and_next()
-    taken.session.open_row(2)
+    taken.session.review.accept_and_next()
+    taken.session.opening.open_row(2)
     gate.set()
     follow(taken)
-    assert taken.session.index == 2
-    assert taken.session.images[0].status == "reviewed"
+    assert taken.session.workspace.index == 2
+    assert taken.session.workspace.images[0].status == "reviewed"

@@ -63,16 +63,16 @@ class TestSaving:
             desk.person.save = "save"
             desk.open_elsewhere()
         else:
-            desk.session.accept_and_next()
+            desk.session.review.accept_and_next()
         desk.settle()
         assert desk.person.asked[-1] == "whose mask a.png"
         assert mask_path.read_bytes() == theirs
         assert read_record(mask_path).reviewed
         # The answer was to wait: the person stays where the work is.
-        assert desk.session.index == 0
+        assert desk.session.workspace.index == 0
         if how != "a model's":
             assert np.array_equal(desk.mask_hw, mine_hw)
-        assert Has.UNSAVED in desk.session.state
+        assert Has.UNSAVED in desk.session.capabilities
         desk.person.asked.clear()
         desk.person.save = "discard"
 
@@ -86,10 +86,10 @@ class TestSaving:
         desk.settle()
         assert mask_path.read_bytes() == theirs
         assert np.array_equal(desk.mask_hw, other.mask_hw)
-        assert Has.UNSAVED not in desk.session.state
+        assert Has.UNSAVED not in desk.session.capabilities
         (copy,) = copies(desk)
         assert np.array_equal(read_mask(copy), mine_hw)
-        assert desk.session.images[0].status == "reviewed"
+        assert desk.session.workspace.images[0].status == "reviewed"
         # From here on it is the base.
         desk.draw(30, 40)
         desk.session.save()
@@ -101,9 +101,9 @@ class TestSaving:
         theirs = mask_path.read_bytes()
         desk.draw(30, 40)
         desk.person.whose = "both"
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
-        assert desk.session.index == 1
+        assert desk.session.workspace.index == 1
         (copy,) = copies(desk)
         assert copy.read_bytes() == theirs
         assert read_record(copy).reviewed
@@ -181,11 +181,11 @@ class TestSaving:
         desk.session.saving.toggle_reviewed()
         desk.settle()
         desk.draw(40, 10)
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
         assert not desk.person.asked
         assert not desk.failures
-        assert desk.session.images[0].status == "reviewed"
+        assert desk.session.workspace.images[0].status == "reviewed"
 
 
 class TestDrafts:
@@ -217,22 +217,22 @@ class TestDrafts:
         monkeypatch.setattr(drafts, "_own_tokens", set)
         desk.open()
         desk.draw(30, 40)
-        desk.session.open_next()
+        desk.session.opening.open_next()
         desk.settle()
         other.open()
-        other.session.open_row(0)
+        other.session.opening.open_row(0)
         other.settle()
         other.draw(10, 10)
         other.session.saving.mark_reviewed()
         other.settle()
-        desk.session.open_previous()
+        desk.session.opening.open_previous()
         desk.settle()
         assert desk.mask_hw[30, 40]
         assert any("earlier mask" in message for message in desk.messages)
         desk.session.save()
         desk.settle()
         assert desk.person.asked == ["whose mask a.png"]
-        desk.session.undo()
+        desk.session.mask_edits.undo()
         assert np.array_equal(desk.mask_hw, other.mask_hw)
 
 
@@ -241,20 +241,20 @@ class TestImages:
     def test_a_mask_is_not_saved_onto_another_picture(self, desk: Desk, how: str) -> None:
         desk.open()
         desk.draw()
-        path = desk.session.path
+        path = desk.session.workspace.path
         assert path is not None
         size = SHAPE[::-1] if how == "replaced" else (20, 20)
         PillowImage.new("RGB", size, (9, 9, 9)).save(path)
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
         assert desk.person.asked == ["whose image a.png"]
         assert not desk.mask_path.exists()
-        assert desk.session.index == 0
+        assert desk.session.workspace.index == 0
         desk.person.whose = "theirs"
         desk.session.save()
         desk.settle()
-        assert desk.session.image is not None
-        assert desk.session.image.width == size[0]
+        assert desk.session.workspace.image is not None
+        assert desk.session.workspace.image.width == size[0]
         assert not desk.mask_hw.any()
         (copy,) = copies(desk)
         assert read_mask(copy, SHAPE)[20, 20]
@@ -264,12 +264,16 @@ class TestImages:
         desk.draw()
         write_image(desk.folder / "images" / "a.png", SHAPE)
         write_image(desk.folder / "images" / "c.png", SHAPE)
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.settle()
-        assert [row.path.name for row in desk.session.images] == ["a.png", "b.png", "c.png"]
-        assert [row.status for row in desk.session.images] == ["new", "reviewed", "new"]
-        assert desk.session.path is not None
-        assert desk.session.path.name == "c.png"
+        assert [row.path.name for row in desk.session.workspace.images] == [
+            "a.png",
+            "b.png",
+            "c.png",
+        ]
+        assert [row.status for row in desk.session.workspace.images] == ["new", "reviewed", "new"]
+        assert desk.session.workspace.path is not None
+        assert desk.session.workspace.path.name == "c.png"
         assert not any("Every image" in message for message in desk.messages)
 
     def test_the_folder_is_looked_at_when_the_window_comes_to_the_front(self, desk: Desk) -> None:
@@ -279,14 +283,14 @@ class TestImages:
         write_image(desk.folder / "images" / "a.png", SHAPE)
         desk.session.folder_watch.look()
         desk.settle()
-        assert [row.path.name for row in desk.session.images] == ["a.png", "b.png"]
-        assert desk.session.row is not None
-        assert desk.session.row.path.name == "b.png"
+        assert [row.path.name for row in desk.session.workspace.images] == ["a.png", "b.png"]
+        assert desk.session.workspace.row is not None
+        assert desk.session.workspace.row.path.name == "b.png"
         assert any("1 new image was found" in message for message in desk.messages)
         (desk.folder / "images" / "a.png").unlink()
         desk.session.folder_watch.look()
         desk.settle()
-        assert [row.path.name for row in desk.session.images] == ["b.png"]
+        assert [row.path.name for row in desk.session.workspace.images] == ["b.png"]
 
     def test_a_change_outside_is_told_once_and_read_when_asked(self, desk: Desk) -> None:
         desk.open()
@@ -324,7 +328,7 @@ class TestFolder:
         folder.rename(aside)
         if how == "deleted":
             shutil.rmtree(aside)
-        desk.session.accept_and_next()
+        desk.session.review.accept_and_next()
         desk.session.folder_watch.look()
         desk.settle()
         assert "not there any more" in desk.failures[0]
@@ -332,11 +336,11 @@ class TestFolder:
         desk.settle()
         assert not folder.exists()
         assert np.array_equal(desk.mask_hw, drawn_hw)
-        assert Has.UNSAVED in desk.session.state
+        assert Has.UNSAVED in desk.session.capabilities
         assert any("Export Mask" in message for message in desk.messages)
         # It can be saved elsewhere.
         desk.person.path = desk.folder / "elsewhere.png"
-        desk.session.save_as()
+        desk.session.export.export_mask()
         desk.settle()
         assert np.array_equal(read_mask(desk.folder / "elsewhere.png"), drawn_hw)
         assert not folder.exists()

@@ -74,10 +74,15 @@ def test_no_slow_part_of_the_engine_runs_in_the_windows_thread(desk: Desk) -> No
     with Watch() as watch:
         desk.open("a.png", "b.png", "c.png", "d.png")
         desk.segment()
-        session.accept_and_next()
+        session.review.accept_and_next()
         desk.settle()
         desk.draw()
-        for edit in (session.fill_holes, session.keep_largest, session.smooth, session.undo):
+        for edit in (
+            session.mask_edits.fill_holes,
+            session.mask_edits.keep_largest,
+            session.mask_edits.smooth,
+            session.mask_edits.undo,
+        ):
             edit()
             desk.settle()
         session.saving.write_draft()
@@ -85,14 +90,14 @@ def test_no_slow_part_of_the_engine_runs_in_the_windows_thread(desk: Desk) -> No
         session.save()
         desk.settle()
         session.saving.mark_reviewed()
-        session.open_previous()
+        session.opening.open_previous()
         desk.settle()
-        session.refresh_models()
+        session.model_library.refresh()
         desk.settle()
         desk.person.path = desk.folder / "exported"
-        session.export_dataset()
+        session.export.export_dataset()
         desk.settle()
-    assert session.index == 0
+    assert session.workspace.index == 0
     assert desk.failures == []
     assert watch.found == set()
 
@@ -106,7 +111,7 @@ def test_the_watch_of_these_tests_sees_what_it_is_to_see(tmp_path: Path) -> None
 def test_a_window_answers_while_the_model_computes(desk: Desk) -> None:
     desk.open()
     desk.model.holds_at = 1
-    desk.session.segmentation.segment()
+    desk.session.segment()
     desk.until(lambda: desk.session.segmentation.result is not None)
     # The stream now stands still in the middle of its second step, for as long as it likes.
     turns: list[int] = []
@@ -115,11 +120,11 @@ def test_a_window_answers_while_the_model_computes(desk: Desk) -> None:
     timer.start(1)
     desk.until(lambda: len(turns) > 5)
     desk.draw()
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     desk.session.save()
-    desk.until(lambda: not desk.session.lane.pending)
+    desk.until(lambda: not desk.session.context.lane.pending)
     assert desk.mask_path.exists()
-    assert desk.session.jobs.current is not None
+    assert desk.session.context.jobs.current is not None
     assert threading.get_ident() not in desk.model.threads
     desk.model.gate.set()
     desk.settle()

@@ -39,7 +39,7 @@ class Layouts(QObject):
 def test_nothing_moves_in_the_window_while_it_segments(window: Window, qtbot: QtBot) -> None:
     session = window.session
     trigger(window, "file.open_sample")
-    qtbot.waitUntil(lambda: Has.IMAGE in session.state)
+    qtbot.waitUntil(lambda: Has.IMAGE in session.capabilities)
 
     def segment() -> None:
         with qtbot.waitSignal(session.segmentation.completed):
@@ -50,7 +50,7 @@ def test_nothing_moves_in_the_window_while_it_segments(window: Window, qtbot: Qt
 
     panel = window.findChild(SegmentPanel)
     heights = [panel.threshold.y()]
-    session.segmentation.result_changed.connect(lambda: heights.append(panel.threshold.y()))
+    session.proposal.changed.connect(lambda: heights.append(panel.threshold.y()))
     segment()
     layouts = Layouts(window)
     segment()
@@ -62,14 +62,14 @@ def test_nothing_moves_in_the_window_while_it_segments(window: Window, qtbot: Qt
 def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
     session = window.session
     trigger(window, "file.open_sample")
-    qtbot.waitUntil(lambda: Has.IMAGE in session.state)
+    qtbot.waitUntil(lambda: Has.IMAGE in session.capabilities)
     trigger(window, "run.segment")
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
     assert session.segmentation.result is not None
     proposed_hw = session.segmentation.result.mask(0.5)
     trigger(window, "run.accept")
-    qtbot.waitUntil(lambda: Has.UNSAVED in session.state)
-    document, image = session.document, session.image
+    qtbot.waitUntil(lambda: Has.UNSAVED in session.capabilities)
+    document, image = session.workspace.document, session.workspace.image
     assert document is not None
     assert image is not None
     assert (document.mask_hw == proposed_hw).all()
@@ -81,11 +81,11 @@ def test_from_a_sample_to_a_saved_mask(window: Window, qtbot: QtBot) -> None:
     assert not document.mask_hw[2, 2]
     assert window.isWindowModified()
     trigger(window, "file.save")
-    qtbot.waitUntil(lambda: Has.UNSAVED not in session.state)
+    qtbot.waitUntil(lambda: Has.UNSAVED not in session.capabilities)
     assert not window.isWindowModified()
     assert "saved" in window.status.saved.text()
-    assert session.study is not None
-    mask_path = edits.find_mask(session.study.masks_folder, "sample")
+    assert session.workspace.study is not None
+    mask_path = edits.find_mask(session.workspace.study.masks_folder, "sample")
     assert mask_path is not None
     assert (edits.read_mask(mask_path, (image.height, image.width)) == proposed_hw).all()
 
@@ -104,7 +104,7 @@ def test_enablement_is_what_the_state_says(window: Window, qtbot: QtBot, tmp_pat
 
     def agrees() -> bool:
         return all(
-            window.commands.actions[action.id].isEnabled() == (action.needs in session.state)
+            window.commands.actions[action.id].isEnabled() == (action.needs in session.capabilities)
             for action in ACTIONS
         )
 
@@ -112,13 +112,13 @@ def test_enablement_is_what_the_state_says(window: Window, qtbot: QtBot, tmp_pat
     assert not window.commands.actions["file.save"].isEnabled()
     opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
     assert agrees()
-    session.segmentation.segment()
+    session.segment()
     assert agrees()
     assert not window.commands.actions["run.segment"].isEnabled()
-    qtbot.waitUntil(lambda: Has.IDLE in session.state)
+    qtbot.waitUntil(lambda: Has.IDLE in session.capabilities)
     assert agrees()
     trigger(window, "run.accept")
-    qtbot.waitUntil(lambda: Has.MASK in session.state)
+    qtbot.waitUntil(lambda: Has.MASK in session.capabilities)
     assert agrees()
     assert window.commands.actions["file.save"].isEnabled()
 
@@ -141,8 +141,8 @@ def test_closing_asks_once_about_unsaved_work(
     answer: str, closes: bool, window: Window, person: Person, qtbot: QtBot, tmp_path: Path
 ) -> None:
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
-    assert session.document is not None
-    session.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
+    assert session.workspace.document is not None
+    session.workspace.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
     person.save = answer  # type: ignore[assignment]
     assert window.close() == closes
     assert person.asked == ["save a.png"]
@@ -150,8 +150,8 @@ def test_closing_asks_once_about_unsaved_work(
     if closes:
         window.close()
         assert person.asked == ["save a.png"]
-    assert session.study is not None
-    saved = edits.find_mask(session.study.masks_folder, "a") is not None
+    assert session.workspace.study is not None
+    saved = edits.find_mask(session.workspace.study.masks_folder, "a") is not None
     assert saved == (answer == "save")
     person.save = "discard"
 
@@ -168,23 +168,23 @@ def test_what_is_dropped_is_opened(window: Window, qtbot: QtBot, tmp_path: Path)
         QDropEvent(QPointF(place), copy, dropped, button, modifier),
     ):
         QApplication.sendEvent(window, event)
-    qtbot.waitUntil(lambda: window.session.path == path)
+    qtbot.waitUntil(lambda: window.session.workspace.path == path)
     assert "dropped.png" in window.windowTitle()
 
 
 def test_the_recent_menu_opens_what_it_names(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
     first = write_image(tmp_path / "images" / "first.png")
-    window.session.open_path([first])
-    qtbot.waitUntil(lambda: window.session.path == first)
+    window.session.opening.open_path([first])
+    qtbot.waitUntil(lambda: window.session.workspace.path == first)
     other = write_image(tmp_path / "other" / "second.png")
-    window.session.open_path([other])
-    qtbot.waitUntil(lambda: window.session.path == other)
+    window.session.opening.open_path([other])
+    qtbot.waitUntil(lambda: window.session.workspace.path == other)
     recent = next(menu for menu in window.findChildren(QMenu) if "Recent" in menu.title())
     recent.aboutToShow.emit()
     entries: list[QAction] = recent.actions()
     assert [Path(entry.text()).name for entry in entries] == ["second.png", "first.png"]
     entries[1].trigger()
-    qtbot.waitUntil(lambda: window.session.path == first)
+    qtbot.waitUntil(lambda: window.session.workspace.path == first)
 
 
 def test_trouble_is_told_in_the_window_and_can_be_dismissed(
@@ -192,7 +192,7 @@ def test_trouble_is_told_in_the_window_and_can_be_dismissed(
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture at all")
-    window.session.open_path(broken)
+    window.session.opening.open_path(broken)
     qtbot.waitUntil(window.strip.isVisible)
     assert "broken.png" in window.strip.sentence
     window.strip.copy()
@@ -251,7 +251,7 @@ def test_geometry_is_found_again(window: Window, tmp_path: Path, qtbot: QtBot) -
 def test_a_theme_colours_window_and_icons(
     theme: str, colours: Colours, window: Window, qtbot: QtBot
 ) -> None:
-    window.session.change_settings(theme=theme)
+    window.session.context.change_settings(theme=theme)
     qtbot.waitUntil(lambda: window.palette().window().color().name() == colours.window)
     image = icon("undo").pixmap(24, 24).toImage()
     pixels = [image.pixelColor(x, y) for x in range(24) for y in range(24)]
@@ -273,8 +273,8 @@ def test_channels_are_put_on_the_canvas_and_curves_drawn(
     window: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
-    session.segmentation.segment()
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    session.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
     area = window.tabs.widget(2)
     window.tabs.setCurrentWidget(area)
     panel = area.widget()
@@ -295,23 +295,23 @@ def test_a_training_ends_in_a_model_beside_its_parent(
     window: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
     session = opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
-    session.segmentation.segment()
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    session.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
     trigger(window, "run.accept")
-    qtbot.waitUntil(lambda: Has.UNSAVED in session.state)
+    qtbot.waitUntil(lambda: Has.UNSAVED in session.capabilities)
     trigger(window, "file.save")
-    qtbot.waitUntil(lambda: Has.SAVED_MASKS in session.state)
+    qtbot.waitUntil(lambda: Has.SAVED_MASKS in session.capabilities)
     panel = window.tabs.widget(4).widget()
     window.tabs.setCurrentIndex(4)
     assert panel.start.isVisible()
     assert not panel.offer.isVisible()
     panel.start.click()
-    qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.state)
+    qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.capabilities)
     assert panel.offer.isVisible()
     panel.accept.click()
-    qtbot.waitUntil(lambda: len(session.models) == 2)
-    assert session.model is not None
-    assert session.model.name == "oracle+1"
+    qtbot.waitUntil(lambda: len(session.model_library.entries) == 2)
+    assert session.model_library.chosen is not None
+    assert session.model_library.chosen.name == "oracle+1"
     assert not panel.offer.isVisible()
 
 
@@ -319,10 +319,10 @@ def test_a_run_that_waits_is_stopped_by_closing(qtbot: QtBot, tmp_path: Path) ->
     model = DiskModel(holds_at=1)
     window = Window(Session(fake_engine(tmp_path, model), Person(), SMALL))
     qtbot.addWidget(window)
-    window.session.refresh_models()
+    window.session.model_library.refresh()
     opened(window, qtbot, write_image(tmp_path / "images" / "a.png"))
-    qtbot.waitUntil(lambda: Has.MODEL in window.session.state)
-    window.session.segmentation.segment()
+    qtbot.waitUntil(lambda: Has.MODEL in window.session.capabilities)
+    window.session.segment()
     qtbot.waitUntil(lambda: window.session.segmentation.result is not None)
     model.gate.set()
     assert window.close()
@@ -361,7 +361,7 @@ def test_space_shows_the_bare_image_wherever_the_keyboard_is(
     QTest.keyPress(window.windowHandle(), Qt.Key.Key_Space)
     assert not window.canvas.bare
     QTest.keyRelease(window.windowHandle(), Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: Has.RESULT in window.session.state)
+    qtbot.waitUntil(lambda: Has.RESULT in window.session.capabilities)
 
 
 def test_a_long_message_is_cut_visibly_and_what_rarely_changes_makes_room(window: Window) -> None:

@@ -36,6 +36,6 @@ def canvas(qtbot: QtBot, session: Session, tmp_path: Path) -> CanvasView:
     qtbot.addWidget(view)
     view.resize(640, 480)
     view.show()
-    with qtbot.waitSignal(session.image_changed):
-        session.open_path(write_image(tmp_path / "images" / "a.png", SHAPE))
+    with qtbot.waitSignal(session.workspace.image_changed):
+        session.opening.open_path(write_image(tmp_path / "images" / "a.png", SHAPE))
     return view

@@ -79,8 +79,8 @@ def wheel(canvas: CanvasView, place: QPointF, turned: int, keys: Qt.KeyboardModi
 
 
 def mask_of(session: Session) -> np.ndarray:
-    assert session.document is not None
-    return session.document.mask_hw
+    assert session.workspace.document is not None
+    return session.workspace.document.mask_hw
 
 
 def footprint(row: float, column: float, radius_px: float) -> np.ndarray:
@@ -97,7 +97,7 @@ def colour_at(picture: QImage, place: QPointF) -> QColor:
 
 
 def run_model(session: Session, qtbot: QtBot) -> None:
-    session.refresh_models()
-    qtbot.waitUntil(lambda: session.model is not None)
+    session.model_library.refresh()
+    qtbot.waitUntil(lambda: session.model_library.chosen is not None)
     with qtbot.waitSignal(session.segmentation.completed):
-        session.segmentation.segment()
+        session.segment()

@@ -58,9 +58,9 @@ def test_shift_or_the_right_button_erases(
     press(canvas, 24.0, 30.0, **more)
     release(canvas, 24.0, 30.0, **more)
     assert (mask_of(session) == (line_hw & ~footprint(24, 30, 5))).all()
-    session.undo()
+    session.mask_edits.undo()
     assert (mask_of(session) == line_hw).all()
-    session.undo()
+    session.mask_edits.undo()
     assert not mask_of(session).any()
 
 
@@ -73,8 +73,8 @@ def test_escape_takes_the_stroke_back(canvas: CanvasView, session: Session) -> N
     drag(canvas, 24.0, 50.0)
     release(canvas, 24.0, 50.0)
     assert not mask_of(session).any()
-    assert session.document is not None
-    assert not session.document.can_undo
+    assert session.workspace.document is not None
+    assert not session.workspace.document.can_undo
 
 
 @pytest.mark.parametrize("asked", ["S", "D", "F", "1", "N", "Return"])
@@ -95,8 +95,8 @@ def test_keys_wait_for_the_end_of_a_stroke(
 def test_undo_does_not_wait_for_the_end_of_a_stroke(canvas: CanvasView, session: Session) -> None:
     session.view_state.choose_tool("brush")
     press(canvas, 24.0, 10.0)
-    assert session.document is not None
-    assert session.document.drawing
+    assert session.workspace.document is not None
+    assert session.workspace.document.drawing
     assert not key(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
 
 
@@ -150,9 +150,9 @@ def test_drawing_works_the_same_when_magnified(canvas: CanvasView, session: Sess
 def test_the_wheel_with_control_changes_the_brush(canvas: CanvasView, session: Session) -> None:
     before = canvas.placement
     wheel(canvas, place_of(canvas, 20, 30), 120, CONTROL)
-    assert session.settings.brush_radius_px > 5
+    assert session.context.settings.brush_radius_px > 5
     wheel(canvas, place_of(canvas, 20, 30), -120, CONTROL)
-    assert session.settings.brush_radius_px == pytest.approx(5)
+    assert session.context.settings.brush_radius_px == pytest.approx(5)
     assert canvas.placement == before
 
 
@@ -161,8 +161,8 @@ def test_another_image_is_drawn_on_anew(
 ) -> None:
     session.view_state.choose_tool("polygon")
     press(canvas, 10.0, 10.0)
-    with qtbot.waitSignal(session.image_changed):
-        session.open_path(write_image(tmp_path / "other" / "b.png", (100, 50)))
+    with qtbot.waitSignal(session.workspace.image_changed):
+        session.opening.open_path(write_image(tmp_path / "other" / "b.png", (100, 50)))
     session.view_state.choose_tool("brush")
     press(canvas, 90.0, 40.0)
     release(canvas, 90.0, 40.0)
@@ -210,14 +210,14 @@ def test_a_release_that_went_elsewhere_ends_what_was_under_way(
     drag(canvas, 40.0, 50.0, button=NO_BUTTON)
     assert (mask_of(session) == painted_hw).all()
     assert canvas.placement == before
-    assert session.document is not None
-    assert not session.document.drawing
+    assert session.workspace.document is not None
+    assert not session.workspace.document.drawing
     # A touch comes without a move before it.
     press(canvas, 40.0, 50.0)
     press(canvas, 20.0, 30.0)
     release(canvas, 20.0, 30.0)
     drag(canvas, 30.0, 30.0, button=NO_BUTTON)
-    assert len(session.document.steps) == (2 if tool == "brush" else 0)
+    assert len(session.workspace.document.steps) == (2 if tool == "brush" else 0)
 
 
 @pytest.mark.parametrize("button", [LEFT, RIGHT])
@@ -272,23 +272,25 @@ def test_two_quick_pans_do_not_close_a_polygon(
 def test_a_stroke_corrects_the_proposal(canvas: CanvasView, session: Session, qtbot: QtBot) -> None:
     run_model(session, qtbot)
     assert session.segmentation.result is not None
-    proposed_hw = session.segmentation.result.mask(session.settings.threshold)
+    proposed_hw = session.segmentation.result.mask(session.context.settings.threshold)
     row, column = (int(each[0]) for each in np.nonzero(proposed_hw))
     session.view_state.choose_tool("brush")
     press(canvas, row + 0.5, column + 0.5, keys=SHIFT)
     drag(canvas, row + 0.5, column + 2.5, keys=SHIFT)
     release(canvas, row + 0.5, column + 2.5, keys=SHIFT)
-    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 2)
+    qtbot.waitUntil(
+        lambda: session.workspace.document is not None and session.workspace.document.place == 2
+    )
     erased_hw = proposed_hw & ~mask_of(session)
     assert erased_hw[row, column]
     assert (mask_of(session) & ~proposed_hw).sum() == 0
     assert erased_hw.sum() < proposed_hw.sum() / 2
-    assert not session.segmentation.proposed
-    session.undo()
+    assert not session.proposal.proposed
+    session.mask_edits.undo()
     assert (mask_of(session) == proposed_hw).all()
-    session.undo()
+    session.mask_edits.undo()
     assert not mask_of(session).any()
-    assert session.segmentation.proposed
+    assert session.proposal.proposed
 
 
 def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
@@ -301,7 +303,7 @@ def test_a_stroke_on_an_outline_of_ones_own_takes_no_proposal(
     press(canvas, 4.0, 14.0)
     release(canvas, 4.0, 14.0)
     assert (mask_of(session) == (footprint(4, 4, 5) | footprint(4, 14, 5))).all()
-    assert session.segmentation.proposed
+    assert session.proposal.proposed
 
 
 @pytest.fixture
@@ -310,12 +312,12 @@ def waiting(canvas: CanvasView, session: Session, qtbot: QtBot) -> threading.Eve
     run_model(session, qtbot)
     session.view_state.choose_tool("brush")
     gate = threading.Event()
-    session.lane.run(gate.wait, None)
+    session.context.lane.run(gate.wait, None)
     return gate
 
 
 def settled(session: Session, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: not session.lane.pending and not session.segmentation.taking)
+    qtbot.waitUntil(lambda: not session.context.lane.pending and not session.proposal.taking)
 
 
 def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
@@ -324,13 +326,15 @@ def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
     for row in (4.0, 44.0):
         press(canvas, row, 4.0)
         release(canvas, row, 4.0)
-    session.segmentation.accept()
+    session.proposal.accept()
     assert not mask_of(session).any()
     waiting.set()
     settled(session, qtbot)
-    assert session.document is not None
-    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 3)
-    assert session.document.steps == ("Accept result", "Brush stroke", "Brush stroke")
+    assert session.workspace.document is not None
+    qtbot.waitUntil(
+        lambda: session.workspace.document is not None and session.workspace.document.place == 3
+    )
+    assert session.workspace.document.steps == ("Accept result", "Brush stroke", "Brush stroke")
     assert mask_of(session)[4, 4]
     assert mask_of(session)[44, 4]
 
@@ -344,8 +348,8 @@ def test_escape_while_the_proposal_is_taken_gives_up_the_stroke(
     release(canvas, 4.0, 14.0)
     waiting.set()
     settled(session, qtbot)
-    assert session.document is not None
-    assert session.document.steps == ("Accept result",)
+    assert session.workspace.document is not None
+    assert session.workspace.document.steps == ("Accept result",)
 
 
 def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
@@ -356,7 +360,9 @@ def test_another_tool_while_the_proposal_is_taken_loses_no_stroke(
     session.view_state.choose_tool("eraser")
     waiting.set()
     settled(session, qtbot)
-    qtbot.waitUntil(lambda: session.document is not None and session.document.place == 2)
+    qtbot.waitUntil(
+        lambda: session.workspace.document is not None and session.workspace.document.place == 2
+    )
     assert mask_of(session)[4, 4]
 
 
@@ -371,4 +377,4 @@ def test_a_polygon_begun_before_the_result_takes_no_proposal(
     release(canvas, 4.0, 14.0)
     settled(session, qtbot)
     assert not mask_of(session).any()
-    assert session.segmentation.proposed
+    assert session.proposal.proposed

@@ -29,20 +29,20 @@ def test_what_is_given_up_gives_the_proposal_back(
 ) -> None:
     run_model(session, qtbot)
     session.view_state.choose_tool(tool)  # type: ignore[arg-type]
-    assert session.document is not None
+    assert session.workspace.document is not None
     press(canvas, 10.0, 10.0)
     if tool == "polygon":
         release(canvas, 10.0, 10.0)
-    qtbot.waitUntil(lambda: not session.segmentation.proposed)
+    qtbot.waitUntil(lambda: not session.proposal.proposed)
     qtbot.waitUntil(lambda: canvas.tool is not None and canvas.tool.active)
     assert key(canvas, Qt.Key.Key_Escape)
-    assert session.document.is_empty
-    assert session.segmentation.proposed
+    assert session.workspace.document.is_empty
+    assert session.proposal.proposed
     release(canvas, 10.0, 10.0)
     # What goes on to be drawn takes it again, and stays.
     press(canvas, 2.0, 2.0)
     release(canvas, 2.0, 2.0)
-    qtbot.waitUntil(lambda: not session.document.is_empty)
+    qtbot.waitUntil(lambda: not session.workspace.document.is_empty)
 
 
 def test_what_is_given_up_at_once_gives_the_proposal_back(
@@ -52,10 +52,10 @@ def test_what_is_given_up_at_once_gives_the_proposal_back(
     session.view_state.choose_tool("brush")
     press(canvas, 10.0, 10.0)
     assert key(canvas, Qt.Key.Key_Escape)
-    qtbot.waitUntil(lambda: not session.lane.pending)
-    assert session.document is not None
-    assert session.document.is_empty
-    assert session.segmentation.proposed
+    qtbot.waitUntil(lambda: not session.context.lane.pending)
+    assert session.workspace.document is not None
+    assert session.workspace.document.is_empty
+    assert session.proposal.proposed
 
 
 def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
@@ -68,8 +68,8 @@ def test_a_stroke_begun_after_one_that_was_given_up_at_once_is_kept(
     release(canvas, 10.0, 10.0)
     press(canvas, 4.0, 4.0)
     release(canvas, 4.0, 4.0)
-    qtbot.waitUntil(lambda: not session.lane.pending and not session.segmentation.taking)
-    document = session.document
+    qtbot.waitUntil(lambda: not session.context.lane.pending and not session.proposal.taking)
+    document = session.workspace.document
     assert document is not None
     qtbot.waitUntil(lambda: bool(document.mask_hw[4, 4]))
     # On the proposal, which was taken for it.
@@ -90,6 +90,6 @@ def test_undo_during_a_drag_gives_up_what_is_drawn_and_nothing_before(
     drag(canvas, 20.0, 20.0)
     assert key(canvas, Qt.Key.Key_Z, CONTROL)
     release(canvas, 20.0, 20.0)
-    assert session.document is not None
-    assert session.document.steps == ("Brush stroke",)
-    assert session.document.place == 1
+    assert session.workspace.document is not None
+    assert session.workspace.document.steps == ("Brush stroke",)
+    assert session.workspace.document.place == 1

@@ -116,15 +116,17 @@ def test_the_image_cannot_be_lost(canvas: CanvasView) -> None:
 
 
 def test_the_fill_is_painted_where_the_mask_is(canvas: CanvasView, session: Session) -> None:
-    session.change_settings(fill_opacity=0.6, show_outline=False)
+    session.context.change_settings(fill_opacity=0.6, show_outline=False)
     bare = looks(canvas)
-    assert session.document is not None
-    session.document.edit("Paint", lambda m: edits.stroke(m, np.array([[20.0, 30.0]]), 5.0, True))
+    assert session.workspace.document is not None
+    session.workspace.document.edit(
+        "Paint", lambda m: edits.stroke(m, np.array([[20.0, 30.0]]), 5.0, True)
+    )
     inside, outside = place_of(canvas, 20.5, 30.5), place_of(canvas, 40.5, 10.5)
     tinted = looks(canvas)
     assert colour_at(tinted, inside).blue() > colour_at(bare, inside).blue() + 60
     assert colour_at(tinted, outside) == colour_at(bare, outside)
-    session.change_settings(show_fill=False)
+    session.context.change_settings(show_fill=False)
     assert looks(canvas) == bare
 
 
@@ -132,9 +134,11 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
     qtbot: QtBot, canvas: CanvasView, session: Session
 ) -> None:
     bare = looks(canvas)
-    assert session.document is not None
+    assert session.workspace.document is not None
     square_rc = np.array([[10.0, 10.0], [10.0, 40.0], [30.0, 40.0], [30.0, 10.0]])
-    session.document.edit("Square", lambda mask_hw: edits.polygon(mask_hw, square_rc, True))
+    session.workspace.document.edit(
+        "Square", lambda mask_hw: edits.polygon(mask_hw, square_rc, True)
+    )
     qtbot.waitUntil(lambda: is_still(canvas))
     seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
     # Between two screen pixels, so darkened by the casing.
@@ -149,7 +153,7 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
 def test_the_outline_follows_a_stroke_before_it_ends(
     canvas: CanvasView, session: Session, qtbot: QtBot
 ) -> None:
-    session.change_settings(show_fill=False)
+    session.context.change_settings(show_fill=False)
     session.view_state.choose_tool("brush")
     press(canvas, 20.0, 10.0)
     drag(canvas, 20.0, 50.0)
@@ -162,19 +166,19 @@ def test_the_outline_follows_a_stroke_before_it_ends(
 def test_a_run_shows_its_border_and_accepting_replaces_it(
     canvas: CanvasView, session: Session, qtbot: QtBot
 ) -> None:
-    session.change_settings(show_fill=False)
+    session.context.change_settings(show_fill=False)
     bare = looks(canvas)
     run_model(session, qtbot)
     proposed = looks(canvas)
     assert proposed != bare
-    session.segmentation.set_threshold(0.9)
+    session.proposal.set_threshold(0.9)
     assert looks(canvas) != proposed
-    session.segmentation.accept()
-    qtbot.waitUntil(lambda: not session.segmentation.proposed)
+    session.proposal.accept()
+    qtbot.waitUntil(lambda: not session.proposal.proposed)
     assert mask_of(session).any()
     assert looks(canvas) != proposed
-    session.segmentation.discard()
-    session.undo()
+    session.proposal.discard()
+    session.mask_edits.undo()
     assert looks(canvas) == bare
 
 
@@ -187,8 +191,8 @@ def test_a_border_is_drawn_in_full_once_it_stands_still(
         return np.concatenate(canvas.layers.proposal.contours)
 
     model.holds_at = 2
-    session.refresh_models()
-    qtbot.waitUntil(lambda: session.model is not None)
+    session.model_library.refresh()
+    qtbot.waitUntil(lambda: session.model_library.chosen is not None)
     run = session.segmentation
     run.segment()
     qtbot.waitUntil(lambda: run.progress[0] == 2)
@@ -233,14 +237,14 @@ def test_what_is_told_of_a_pointer_that_rests_stays_true(
     session.view_state.show(Shown("x_t", "noisy", np.full((12, 16), 0.5, np.float32)))
     assert said[-1].endswith("x_t 0.50")
     session.view_state.show(None)
-    session.segmentation.discard()
+    session.proposal.discard()
     canvas.zoom_to(40.0, place + QPointF(100, 0))
     column, row = canvas.placement.to_image(place.x(), place.y())
     assert said[-1] == f"({int(column)}, {int(row)})" != "(32, 24)"
 
 
 def test_a_brush_too_small_to_be_seen_has_a_cursor(canvas: CanvasView, session: Session) -> None:
-    session.change_settings(brush_radius_px=0.5)
+    session.context.change_settings(brush_radius_px=0.5)
     canvas.zoom_to(20.0, QPointF(320, 240))
     session.view_state.choose_tool("brush")
     assert canvas.cursor().shape() == Qt.CursorShape.BlankCursor
@@ -280,7 +284,7 @@ def test_nothing_open_offers_the_sample(qtbot: QtBot, session: Session) -> None:
     assert label is not None
     assert label.isVisible()
     assert "try the sample" in label.text()
-    with qtbot.waitSignal(session.image_changed):
+    with qtbot.waitSignal(session.workspace.image_changed):
         label.linkActivated.emit("sample")
     assert not label.isVisible()
 
@@ -290,10 +294,10 @@ def test_a_drop_opens(canvas: CanvasView, session: Session, qtbot: QtBot, tmp_pa
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, LEFT, NO_KEY)
-    with qtbot.waitSignal(session.image_changed):
+    with qtbot.waitSignal(session.workspace.image_changed):
         canvas.dropEvent(drop)
-    assert session.path is not None
-    assert session.path.name == "ä b.png"
+    assert session.workspace.path is not None
+    assert session.workspace.path.name == "ä b.png"
 
 
 def test_a_shown_member_is_a_border_over_the_bare_lesion(
@@ -302,10 +306,10 @@ def test_a_shown_member_is_a_border_over_the_bare_lesion(
     run_model(session, qtbot)
     result = session.segmentation.result
     assert result is not None
-    session.change_settings(show_outline=False)
+    session.context.change_settings(show_outline=False)
     middle = place_of(canvas, 24.0, 32.0)
     bare = colour_at(looks(canvas), middle)
-    session.change_settings(show_outline=True)
+    session.context.change_settings(show_outline=True)
     session.view_state.show(Shown("Member 1", "probability", result.members_nhw[0], 0))
     assert colour_at(looks(canvas), middle) == bare
     borders = canvas.layers.borders

@@ -53,8 +53,8 @@ def test_a_replay_that_comes_late_is_not_shown_over_another_image(
     panel = CellsPanel(desk.session)
     desk.show(panel, 340, 900)
     desk.qtbot.waitUntil(lambda: len(answers) == 1)
-    with desk.qtbot.waitSignal(desk.session.image_changed):
-        desk.session.open_next()
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
+        desk.session.opening.open_next()
     answers[0]()
     assert panel.update_slider.maximum() == 0
     assert panel.update_text.text() == ""

@@ -29,7 +29,7 @@ def test_members_being_drawn_are_marked(desk: PanelDesk) -> None:
     desk.open()
     panel = EnsemblePanel(desk.session)
     desk.show(panel)
-    desk.session.segmentation.segment()
+    desk.session.segment()
     desk.qtbot.waitUntil(lambda: panel.members.pictures.rowCount() == 4)
     texts = [panel.members.pictures.index(row).data() for row in range(4)]
     assert texts == ["1", "2", "3 …", "4 …"]
@@ -48,7 +48,7 @@ def test_a_click_puts_a_member_on_the_canvas_and_a_new_run_takes_it_away(desk: P
     assert view_state.shown is not None
     assert view_state.shown.title == "Member 4"
     assert np.array_equal(view_state.shown.map_hw, result.members_nhw[3])
-    desk.session.segmentation.discard()
+    desk.session.proposal.discard()
     assert view_state.shown is None
 
 
@@ -57,7 +57,7 @@ def test_a_member_becomes_the_mask(desk: PanelDesk) -> None:
     panel = EnsemblePanel(desk.session)
     desk.show(panel)
     desk.segment()
-    result, document = desk.session.segmentation.result, desk.session.document
+    result, document = desk.session.segmentation.result, desk.session.workspace.document
     assert result is not None
     assert document is not None
     menu = panel.menu_for(2)
@@ -66,7 +66,7 @@ def test_a_member_becomes_the_mask(desk: PanelDesk) -> None:
     menu.close()
     expected = result.frame.restore(result.members_nhw[2]) >= 0.5
     assert np.array_equal(document.mask_hw, expected)
-    desk.session.undo()
+    desk.session.mask_edits.undo()
     assert document.is_empty
 
 

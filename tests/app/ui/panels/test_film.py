@@ -87,10 +87,10 @@ def test_before_the_first_step_members_are_not_counted_as_none(
 
     monkeypatch.setattr(DiskModel, "segment", until_enough)
     panel = shown(desk)
-    sample = dataclasses.replace(desk.session.settings.sample, members=0)
-    desk.session.change_settings(sample=sample)
+    sample = dataclasses.replace(desk.session.context.settings.sample, members=0)
+    desk.session.context.change_settings(sample=sample)
     desk.model.holds_at = 0
-    desk.session.segmentation.segment()
+    desk.session.segment()
     desk.qtbot.waitUntil(panel.member.isVisible)
     assert panel.member.text() == "Member 1 of 1"
 

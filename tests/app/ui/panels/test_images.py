@@ -32,16 +32,16 @@ def shown(desk: PanelDesk) -> ImagesPanel:
 def test_a_click_opens_an_image(desk: PanelDesk) -> None:
     panel = shown(desk)
     line = panel.list.visualRect(panel.model.index(2)).center()
-    with desk.qtbot.waitSignal(desk.session.image_changed):
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
         click(desk, panel.list.viewport(), line)
-    assert desk.session.index == 2
+    assert desk.session.workspace.index == 2
     desk.qtbot.waitUntil(lambda: panel.model.is_open(2))
 
 
 def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
     panel = shown(desk)
     assert panel.reviewed.text() == "0 of 3 reviewed"
-    desk.session.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
+    desk.session.workspace.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
     desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
     said = panel.model.index(1).data(Qt.ItemDataRole.AccessibleTextRole)
     assert said == "b, reviewed · doubt 0.25"
@@ -66,18 +66,18 @@ def choose_order(panel: ImagesPanel, place: int) -> None:
 
 def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     choose_order(panel, 1)
     assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
-    with desk.qtbot.waitSignal(desk.session.image_changed):
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
         click(desk, panel.list.viewport(), panel.list.visualRect(panel.model.index(0)).center())
-    assert desk.session.path == desk.folder / "c.png"
+    assert desk.session.workspace.path == desk.folder / "c.png"
 
 
 def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
     assert [panel.model.place(line) for line in range(3)] == [0, 1, 2]
     choose_order(panel, 1)
@@ -87,7 +87,7 @@ def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk:
 def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     panel.words.setText("C.PN")
     assert desk.session.image_order.places == [2]
     panel.words.clear()
@@ -101,7 +101,7 @@ def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
     desk.open()
     desk.session.image_order.sort("status")
     desk.session.saving.mark_reviewed()
-    desk.qtbot.waitUntil(lambda: desk.session.images[0].status == "reviewed")
+    desk.qtbot.waitUntil(lambda: desk.session.workspace.images[0].status == "reviewed")
     assert desk.session.image_order.places == [0, 1, 2]
     desk.open()
     assert desk.session.image_order.places == [1, 2, 0]
@@ -111,7 +111,7 @@ def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Down)
     assert desk.session.image_order.order == "doubt"
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Space)
     desk.qtbot.keyClick(panel.order.view(), Qt.Key.Key_Return)
     assert desk.session.image_order.places == [2, 0, 1]
@@ -129,9 +129,9 @@ def test_escape_clears_the_words(desk: PanelDesk) -> None:
 def test_return_opens_the_first_image_found_and_down_enters_the_list(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClicks(panel.words, "c.p")
-    with desk.qtbot.waitSignal(desk.session.image_changed):
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
         desk.qtbot.keyClick(panel.words, Qt.Key.Key_Return)
-    assert desk.session.path == desk.folder / "c.png"
+    assert desk.session.workspace.path == desk.folder / "c.png"
     desk.qtbot.keyClick(panel.words, Qt.Key.Key_Down)
     desk.qtbot.waitUntil(panel.list.hasFocus)
     assert panel.list.currentIndex().row() == 0
@@ -141,10 +141,10 @@ def test_a_doubt_that_comes_in_leaves_the_arrow_keys_where_they_are(desk: PanelD
     panel = shown(desk)
     desk.qtbot.keyClick(panel.list, Qt.Key.Key_Down)
     assert panel.list.currentIndex().row() == 1
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
     assert panel.list.currentIndex().row() == 1
-    desk.session.open_row(2)
+    desk.session.opening.open_row(2)
     desk.qtbot.waitUntil(lambda: panel.list.currentIndex().row() == 2)
 
 
@@ -164,20 +164,20 @@ def test_return_and_the_keypads_enter_open_the_line(
     asked.ignore()
     QApplication.sendEvent(panel.list, asked)
     assert asked.isAccepted()
-    with desk.qtbot.waitSignal(desk.session.image_changed):
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
         desk.qtbot.keyClick(panel.list, key, keys)
-    assert desk.session.index == 1
+    assert desk.session.workspace.index == 1
 
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.session.set_row(desk.folder / "b.png", doubt=0.5)
-    desk.session.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "b.png", doubt=0.5)
+    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
     choose_order(panel, 1)
-    desk.session.open_row(2)
+    desk.session.opening.open_row(2)
     for line in (0, 1, 2):
         desk.qtbot.waitUntil(lambda line=line: panel.model.is_open(line))
-        desk.session.open_next()
+        desk.session.opening.open_next()
 
 
 def test_thumbnails_come_by_themselves_and_only_for_what_is_seen(desk: PanelDesk) -> None:
@@ -187,7 +187,7 @@ def test_thumbnails_come_by_themselves_and_only_for_what_is_seen(desk: PanelDesk
     first = panel.model.index(0)
     thumbnails = panel.model.thumbnails
     desk.qtbot.waitUntil(lambda: first.data(Qt.ItemDataRole.DecorationRole) is not None)
-    desk.qtbot.waitUntil(lambda: desk.session.aside.pending == 0)
+    desk.qtbot.waitUntil(lambda: desk.session.context.aside.pending == 0)
     assert desk.folder / "d059.png" not in thumbnails._kept
     assert len(thumbnails._kept) < 20
 
@@ -199,7 +199,7 @@ def test_thirteen_thousand_images_cost_little(desk: PanelDesk) -> None:
     desk.session._rows = many
     desk.session.image_order.sort("name")
     began = time.thread_time()
-    desk.session.images_changed.emit()
+    desk.session.workspace.images_changed.emit()
     panel._show()
     panel.grab()
     assert time.thread_time() - began < 1.0

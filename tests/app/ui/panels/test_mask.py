@@ -22,7 +22,7 @@ def panel(desk: PanelDesk) -> MaskPanel:
 
 
 def stroke(desk: PanelDesk, row: float, column: float) -> None:
-    document = desk.session.document
+    document = desk.session.workspace.document
     assert document is not None
     place = np.array([[row, column]])
     document.edit("Brush stroke", lambda hw: edits.stroke(hw, place, 4.0, True))
@@ -33,7 +33,7 @@ def test_what_is_drawn_is_measured(desk: PanelDesk, panel: MaskPanel) -> None:
     assert not panel.beside.isVisible()
     for place in (10, 30):
         stroke(desk, place, place)
-        document = desk.session.document
+        document = desk.session.workspace.document
         assert document is not None
         expected = measured(measure(document.mask_hw), None)
         desk.qtbot.waitUntil(lambda expected=expected: panel.told.text() == expected)
@@ -42,9 +42,9 @@ def test_what_is_drawn_is_measured(desk: PanelDesk, panel: MaskPanel) -> None:
 
 def test_the_model_s_outline_is_beside_it(desk: PanelDesk, panel: MaskPanel) -> None:
     desk.segment()
-    desk.session.segmentation.accept()
+    desk.session.proposal.accept()
     desk.qtbot.waitUntil(lambda: panel.beside.text() == difference(1.0, 0, 0))
-    document = desk.session.document
+    document = desk.session.workspace.document
     assert document is not None
     before = document.mask_hw.sum()
     stroke(desk, 4, 4)
@@ -65,7 +65,7 @@ def test_millimetres_are_told_where_they_are_known() -> None:
 def test_a_step_of_the_history_is_gone_back_to_and_forward(
     desk: PanelDesk, panel: MaskPanel
 ) -> None:
-    document = desk.session.document
+    document = desk.session.workspace.document
     assert document is not None
     seen = [document.mask_hw.copy()]
     for place in (10, 20, 30):
@@ -86,7 +86,7 @@ def test_a_step_of_the_history_is_gone_back_to_and_forward(
 def test_the_history_is_that_of_the_open_image(desk: PanelDesk, panel: MaskPanel) -> None:
     stroke(desk, 10, 10)
     desk.qtbot.waitUntil(lambda: panel.history.count() == 2)
-    with desk.qtbot.waitSignal(desk.session.image_changed):
-        desk.session.open_next()
+    with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
+        desk.session.opening.open_next()
     desk.qtbot.waitUntil(lambda: panel.history.count() == 1)
     desk.qtbot.waitUntil(lambda: panel.told.text() == "Nothing is outlined yet.")

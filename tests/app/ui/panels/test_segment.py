@@ -29,7 +29,7 @@ def test_buttons_do_what_the_table_says(desk: PanelDesk) -> None:
     assert not panel.button("run.accept").isEnabled()
     with desk.qtbot.waitSignal(desk.session.segmentation.completed):
         panel.button("run.segment").click()
-    document = desk.session.document
+    document = desk.session.workspace.document
     assert document is not None
     assert document.is_empty
     with desk.qtbot.waitSignal(document.changed):
@@ -61,12 +61,12 @@ def test_settings_go_both_ways(desk: PanelDesk) -> None:
     panel = SegmentPanel(desk.session)
     desk.show(panel)
     panel.form.findChild(QSpinBox, "members").setValue(7)
-    assert desk.session.settings.sample.members == 7
-    desk.session.change_settings(sample=SampleSettings(steps=33), fill_opacity=0.4)
+    assert desk.session.context.settings.sample.members == 7
+    desk.session.context.change_settings(sample=SampleSettings(steps=33), fill_opacity=0.4)
     assert panel.form.findChild(QSpinBox, "steps").value() == 33
     assert panel.opacity.value() == 40
     panel.opacity.setValue(10)
-    assert desk.session.settings.fill_opacity == pytest.approx(0.1)
+    assert desk.session.context.settings.fill_opacity == pytest.approx(0.1)
 
 
 def test_the_threshold_is_live_and_scores_follow(desk: PanelDesk) -> None:
@@ -77,9 +77,9 @@ def test_the_threshold_is_live_and_scores_follow(desk: PanelDesk) -> None:
     desk.segment()
     desk.qtbot.waitUntil(lambda: "Members agree" in panel.words.text())
     before = panel.words.text()
-    with desk.qtbot.waitSignal(desk.session.segmentation.threshold_changed):
+    with desk.qtbot.waitSignal(desk.session.proposal.threshold_changed):
         panel.threshold.setValue(95)
-    assert desk.session.settings.threshold == pytest.approx(0.95)
+    assert desk.session.context.settings.threshold == pytest.approx(0.95)
     desk.qtbot.waitUntil(lambda: panel.words.text() != before)
 
 
@@ -103,17 +103,17 @@ def test_the_model_is_said_to_be_loading_only_while_it_is(qtbot: QtBot, tmp_path
     panel = SegmentPanel(session)
     qtbot.addWidget(panel)
     panel.show()
-    with qtbot.waitSignal(session.image_changed):
-        session.open_path(write_image(tmp_path / "images" / "a.png"))
-    session.refresh_models()
-    qtbot.waitUntil(lambda: session.model is not None)
-    session.segmentation.segment()
+    with qtbot.waitSignal(session.workspace.image_changed):
+        session.opening.open_path(write_image(tmp_path / "images" / "a.png"))
+    session.model_library.refresh()
+    qtbot.waitUntil(lambda: session.model_library.chosen is not None)
+    session.segment()
     qtbot.waitUntil(lambda: panel.words.text().startswith("Loading"))
     loads.set()
     model.gate.set()
     qtbot.waitUntil(lambda: not session.segmentation.running)
     model.gate.clear()
-    session.segmentation.segment()
+    session.segment()
     qtbot.waitUntil(lambda: panel.progress.value() == 0)
     assert session.segmentation.running
     qtbot.waitUntil(lambda: (panel.words.text(), panel.progress.maximum()) == ("", 1))
@@ -145,7 +145,7 @@ def test_a_threshold_of_ones_own_is_told_and_given_up_by_a_double_click(desk: Pa
     assert panel.threshold_text.text() != usual
     assert panel.threshold_text.font().bold()
     desk.qtbot.mouseDClick(panel.threshold_text, Qt.MouseButton.LeftButton)
-    assert desk.session.settings.threshold == 0.5
+    assert desk.session.context.settings.threshold == 0.5
     assert panel.threshold.value() == 50
     assert not panel.threshold_text.font().bold()
 

@@ -21,18 +21,18 @@ def test_the_bound_of_the_settings_holds_and_the_newest_stay(
     monkeypatch.setattr(module, "LEAST_KEPT", 1)
     thumbnails = Thumbnails(desk.session, SIDE_PX)
     paths = [write_image(desk.folder / f"{number}.png", (SIDE_PX, SIDE_PX)) for number in range(7)]
-    desk.session.change_settings(cache_mb=3.5 * ONE_MB / 0.1)
+    desk.session.context.change_settings(cache_mb=3.5 * ONE_MB / 0.1)
     most = []
     for path in paths:
         with desk.qtbot.waitSignal(thumbnails.made):
             thumbnails.get(path)
         most.append(thumbnails.held_mb)
-    assert desk.session.settings.thumbnails_mb == pytest.approx(3.5 * ONE_MB)
+    assert desk.session.context.settings.thumbnails_mb == pytest.approx(3.5 * ONE_MB)
     assert max(most) == pytest.approx(3 * ONE_MB)
     assert thumbnails.held_mb == pytest.approx(3 * ONE_MB)
     assert all(thumbnails.get(path) is not None for path in paths[-3:])
     assert thumbnails.get(paths[0]) is None
-    desk.qtbot.waitUntil(lambda: desk.session.aside.pending == 0)
+    desk.qtbot.waitUntil(lambda: desk.session.context.aside.pending == 0)
     thumbnails.clear()
     assert thumbnails.held_mb == 0
 
@@ -41,7 +41,7 @@ def test_a_screenful_stays_without_any_memory(
     desk: PanelDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LEAST_KEPT", 2)
-    desk.session.change_settings(cache_mb=0.0)
+    desk.session.context.change_settings(cache_mb=0.0)
     thumbnails = Thumbnails(desk.session, SIDE_PX)
     paths = [write_image(desk.folder / f"{number}.png") for number in range(3)]
     for path in paths:

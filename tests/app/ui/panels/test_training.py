@@ -20,16 +20,16 @@ def learned(desk: PanelDesk) -> TrainingPanel:
     write_image(desk.folder / "d.png")
     desk.open()
     session = desk.session
-    session.change_settings(learn=QUICK)
+    session.context.change_settings(learn=QUICK)
     panel = TrainingPanel(session)
     desk.show(panel)
     for place in range(4):
-        session.open_row(place)
-        desk.qtbot.waitUntil(lambda place=place: session.index == place)
-        with desk.qtbot.waitSignal(session.saved):
+        session.opening.open_row(place)
+        desk.qtbot.waitUntil(lambda place=place: session.workspace.index == place)
+        with desk.qtbot.waitSignal(session.saving.saved):
             session.saving.mark_reviewed()
     panel.start.click()
-    desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.state)
+    desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in session.capabilities)
     return panel
 
 
@@ -58,7 +58,7 @@ def test_a_training_that_begins_shows_nothing_of_the_one_before(desk: PanelDesk)
     assert bar.isVisible()
     assert (bar.value(), bar.text()) == (-1, "")
     desk.model.gate.set()
-    desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in desk.session.state)
+    desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in desk.session.capabilities)
     desk.session.fine_tuning.discard()
 
 

@@ -36,12 +36,12 @@ def session(window: Window, qtbot: QtBot, tmp_path: Path) -> Session:
     for name in ("a.png", "b.png"):
         write_image(tmp_path / "images" / name)
     session = opened(window, qtbot, tmp_path / "images")
-    session.open_next()
-    qtbot.waitUntil(lambda: session.index == 1 and Has.IDLE in session.state)
-    assert session.document is not None
-    session.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
-    session.segmentation.segment()
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    session.opening.open_next()
+    qtbot.waitUntil(lambda: session.workspace.index == 1 and Has.IDLE in session.capabilities)
+    assert session.workspace.document is not None
+    session.workspace.document.edit("Fill", lambda mask_hw: edits.replace(mask_hw, ~mask_hw))
+    session.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
     return session
 
 
@@ -74,8 +74,8 @@ def test_no_key_typed_into_a_field_is_a_command(
     qtbot.keyClick(typed, Qt.Key.Key_Enter, KEYPAD)
     qtbot.keyClick(typed, Qt.Key.Key_Backspace, CONTROL)
     assert ran == []
-    assert session.segmentation.proposed
-    assert Has.MASK in session.state
+    assert session.proposal.proposed
+    assert Has.MASK in session.capabilities
     qtbot.keyClick(typed, Qt.Key.Key_R, CONTROL)
     assert ran == ["run.segment"]
 
@@ -86,7 +86,7 @@ def test_page_keys_in_a_number_field_open_no_image(
     qtbot.keyClick(field(window, "number"), Qt.Key.Key_PageUp)
     assert steps_of(window).value() == 13
     assert session.opening.preview_hwc is None
-    assert session.segmentation.proposed
+    assert session.proposal.proposed
 
 
 def test_escape_clears_the_words_and_keeps_the_result(
@@ -98,7 +98,7 @@ def test_escape_clears_the_words_and_keeps_the_result(
     qtbot.keyClick(words, Qt.Key.Key_Escape)
     assert words.text() == ""
     assert session.image_order.places == [0, 1]
-    assert session.segmentation.proposed
+    assert session.proposal.proposed
 
 
 def test_escape_gives_up_a_number_that_is_being_typed(
@@ -110,7 +110,7 @@ def test_escape_gives_up_a_number_that_is_being_typed(
     qtbot.keyClick(steps, Qt.Key.Key_Escape)
     assert steps_of(window).text().startswith("3")
     qtbot.keyClick(steps, Qt.Key.Key_Return)
-    assert session.settings.sample.steps == 3
+    assert session.context.settings.sample.steps == 3
 
 
 @pytest.mark.parametrize("by", ["key", "menu", "button"])
@@ -127,8 +127,8 @@ def test_a_run_uses_the_number_that_is_being_typed(
         button = window.findChild(SegmentPanel).button("run.segment")
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert session.segmentation.running
-    assert session.segmentation.settings.steps == session.settings.sample.steps == 9
-    qtbot.waitUntil(lambda: Has.IDLE in session.state)
+    assert session.segmentation.settings.steps == session.context.settings.sample.steps == 9
+    qtbot.waitUntil(lambda: Has.IDLE in session.capabilities)
 
 
 def test_a_click_on_a_button_of_a_panel_leaves_the_keyboard_with_the_canvas(
@@ -143,20 +143,20 @@ def test_a_click_on_a_button_of_a_panel_leaves_the_keyboard_with_the_canvas(
     for area in window.findChildren(QScrollArea):
         buttons = area.findChildren(QPushButton)
         assert not [button.text() for button in buttons if button.focusPolicy() & clicked]
-    qtbot.waitUntil(lambda: not session.segmentation.proposed)
+    qtbot.waitUntil(lambda: not session.proposal.proposed)
 
 
 @pytest.mark.parametrize("kind", ["number", "words"])
 def test_accept_and_next_works_from_a_field(
     window: Window, session: Session, qtbot: QtBot, kind: str
 ) -> None:
-    session.open_previous()
-    qtbot.waitUntil(lambda: session.index == 0)
-    session.segmentation.segment()
-    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.state)
+    session.opening.open_previous()
+    qtbot.waitUntil(lambda: session.workspace.index == 0)
+    session.segment()
+    qtbot.waitUntil(lambda: Has.RESULT | Has.IDLE in session.capabilities)
     qtbot.keyClick(field(window, kind), Qt.Key.Key_Return, CONTROL)
-    qtbot.waitUntil(lambda: session.index == 1)
-    assert session.images[0].status == "reviewed"
+    qtbot.waitUntil(lambda: session.workspace.index == 1)
+    assert session.workspace.images[0].status == "reviewed"
 
 
 def turn(field: QWidget) -> None:
@@ -177,7 +177,7 @@ def turn(field: QWidget) -> None:
 def test_scrolling_a_panel_changes_nothing_under_the_pointer(
     window: Window, session: Session
 ) -> None:
-    settings, panel = session.settings, window.findChild(SegmentPanel)
+    settings, panel = session.context.settings, window.findChild(SegmentPanel)
     window.activateWindow()
     window.canvas.setFocus()
     fields = [each for kind in (QSpinBox, QComboBox, QSlider) for each in panel.findChildren(kind)]
@@ -185,10 +185,10 @@ def test_scrolling_a_panel_changes_nothing_under_the_pointer(
     for each in fields:
         turn(each)
         assert not each.hasFocus()
-    assert session.settings == settings
+    assert session.context.settings == settings
     steps_of(window).setFocus()
     turn(steps_of(window))
-    assert session.settings.sample.steps == settings.sample.steps - 1
+    assert session.context.settings.sample.steps == settings.sample.steps - 1
 
 
 @pytest.mark.parametrize("kind", ["number", "words"])
@@ -213,9 +213,9 @@ def test_only_what_is_saved_to_the_study_is_called_saved(
     window: Window, session: Session, qtbot: QtBot, tmp_path: Path
 ) -> None:
     status = window.status
-    with qtbot.waitSignal(session.saved):
+    with qtbot.waitSignal(session.saving.saved):
         session.export.saved.emit(tmp_path)
     assert not status.saved.text()
-    with qtbot.waitSignal(session.saved):
+    with qtbot.waitSignal(session.saving.saved):
         session.save()
     assert status.saved.text().startswith("saved")

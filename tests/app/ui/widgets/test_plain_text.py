@@ -91,7 +91,7 @@ def test_nothing_in_the_window_takes_a_name_for_markup(
     qtbot.waitUntil(lambda: bool(window.status.saved.toolTip()))
     told = f"Saved {RICH}_segmentation.png"
     qtbot.waitUntil(lambda: window.status.note.text() == told)
-    session.fail(OSError(5, "Input/output error", str(path)))
+    session.context.fail(OSError(5, "Input/output error", str(path)))
     assert RICH in window.strip.sentence
     mentioned = 0
     for label in window.findChildren(QLabel):
@@ -123,7 +123,9 @@ def test_what_cannot_be_seen_in_a_name_is_marked(
     assert not window.strip.sentence
     assert all(line.isprintable() for text in tips(window) for line in text.split("\n"))
     # One of bytes that are no text is refused by the folder's index.
-    session.open_path(write_image(tmp_path / "two" / os.fsdecode(b"les\xffion.png"), (48, 64)))
+    session.opening.open_path(
+        write_image(tmp_path / "two" / os.fsdecode(b"les\xffion.png"), (48, 64))
+    )
     qtbot.waitUntil(lambda: "les?ion.png" in window.strip.sentence)
     assert window.strip.sentence.isprintable()
 
