@@ -18,11 +18,12 @@ run: setup ## Open the window with a sample image (IMAGE=path for another)
 test: setup-dev ## Run all tests, without a display (ARGS='-k word' for some)
 	@QT_QPA_PLATFORM=offscreen $(VENV_PYTHON) -m pytest $(ARGS)
 
-check: setup-dev ## Check formatting, lint, types and import contracts
+check: setup-dev ## Check formatting, lint, types and import contracts; list long files
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m mypy
 	$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
+	@$(VENV_PYTHON) packaging/long_files.py
 
 campaign: setup-dev ## Kill, damage and fill at length, without a display (ARGS='--only kills')
 	@$(VENV_PYTHON) -m tests.campaigns $(ARGS)

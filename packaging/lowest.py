@@ -27,7 +27,7 @@ TESTS = (
     "tests/app/services/test_error_messages.py",
     "tests/app/ui/test_window.py",
     "tests/engine/networks/test_checkpoint.py",
-    "tests/engine/cli/test_models_command.py",
+    "tests/engine/cli/test_models.py",
     "tests/engine/diffusion/test_ensemble.py",
     "tests/engine/images/test_reading.py",
     "tests/engine/networks/test_library.py",

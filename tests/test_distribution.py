@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import fnmatch
 import hashlib
-import importlib.util
 import re
 import subprocess
 import sys
@@ -13,15 +12,13 @@ import tomllib
 from importlib import resources
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from engine.networks import library
-from tests.conftest import PROJECT
+from tests.sources import PROJECT, SHIPPED, script
 
-SHIPPED = ("engine", "nca_seg_app", "resources")
 #: Of the licence's text as the Apache Software Foundation publishes it.
 APACHE_2_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
@@ -30,16 +27,6 @@ def declared() -> dict[str, Any]:
     with (PROJECT / "pyproject.toml").open("rb") as stream:
         content: dict[str, Any] = tomllib.load(stream)["project"]
     return content
-
-
-def module(name: str) -> ModuleType:
-    """A file of packaging/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, PROJECT / "packaging" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
 
 
 def key(name: str) -> str:
@@ -85,7 +72,7 @@ def test_the_notices_name_every_package_that_is_needed() -> None:
 
 
 def test_the_notices_are_made_from_the_metadata() -> None:
-    page = module("notices").page()
+    page = script("notices").page()
     assert "| numpy | BSD-3-Clause" in page
     assert page.startswith("# What nca-seg stands on\n")
 
@@ -128,7 +115,7 @@ def test_what_is_declared_is_imported() -> None:
 
 
 def test_every_lower_bound_can_be_installed_by_itself() -> None:
-    lowest = module("lowest")
+    lowest = script("lowest")
     assert lowest.pinned(["numpy>=1.26", "PySide6-Essentials>=6.7,<6.12"]) == [
         "numpy==1.26",
         "PySide6-Essentials==6.7",
@@ -140,6 +127,7 @@ def test_every_lower_bound_can_be_installed_by_itself() -> None:
     project = declared()
     assert names(project["dependencies"]) <= names(pins)
     assert {"pytest", "pytest-qt"} <= names(pins)
+    assert [test for test in lowest.TESTS if not (PROJECT / test).is_file()] == []
 
 
 def test_the_command_line_is_of_a_typer_that_brings_its_own_click() -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def draw():
     row = 10.5 + strokes % 300
     document = session.workspace.document
     document.begin("brush")
-    document.draw(lambda mask_hw: masks.stroke(mask_hw, [[row, 10.5], [row, 200.5]], 1.0, True))
+    document.draw(lambda mask_hw: edits.stroke(mask_hw, [[row, 10.5], [row, 200.5]], 1.0, True))
     document.commit("Brush stroke")
     strokes += 1
     print(strokes, flush=True)
@@ -60,7 +60,7 @@ if len(sys.argv) > 2:
     from nca_seg_app.shutdown import Endings
     session.context.change_settings(autosave_s=600.0)
     endings = Endings(application)
-    endings.guard(session.keeping.write_at_end, lambda: False)
+    endings.guard(session.saving.write_at_end, lambda: False)
 timer = QTimer(timeout=draw)
 session.opening.open_path(folder / "images")
 application.exec()
@@ -74,10 +74,10 @@ from engine.study.dataset import read_dataset
 from engine.types import TrainSettings
 from tests.oracles import tiny_spec
 
-training.SECONDS_BETWEEN_STATES = 0.0
+loop.SECONDS_BETWEEN_STATES = 0.0
 settings = TrainSettings(steps=100000, batch_size=2, size=16, validate_every=1)
 dataset = read_dataset(Path(sys.argv[1]))
-for step in training.train(tiny_spec(), dataset, settings, Path(sys.argv[2])):
+for step in loop.train(tiny_spec(), dataset, settings, Path(sys.argv[2])):
     print(step.done, flush=True)
 """
 
@@ -117,10 +117,15 @@ def killed(
         assert process.stdout is not None
         for _ in range(lines):
             line = process.stdout.readline()
-            assert line.strip().isdigit(), line
-        time.sleep(then_s)
-        process.send_signal(signal.SIGKILL if number is None else number)
+            if not line.strip().isdigit():
+                process.kill()
+                pytest.fail(f"it printed {line!r}")
+        sent = signal.SIGKILL if number is None else number
+        timer = threading.Timer(then_s, process.send_signal, [sent])
+        timer.start()
+        # To its end, which the signal brings.
         rest = process.stdout.read().split()
+        timer.join()
     assert number is None or process.returncode == 128 + number
     numbers = [word for word in rest if word.isdigit()]
     return int(numbers[-1]) if numbers else int(line)

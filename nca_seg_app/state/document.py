@@ -101,11 +101,6 @@ class MaskDocument(QObject):
         return bool(self._tool)
 
     @property
-    def tool(self) -> str:
-        """The tool of the stroke under way, or ""."""
-        return self._tool
-
-    @property
     def can_undo(self) -> bool:
         """Whether there is something to undo."""
         return self._history.before is not None

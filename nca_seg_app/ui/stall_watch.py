@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
@@ -22,10 +23,13 @@ class StallWatch(QObject):
 
     stalled = Signal(float)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(
+        self, parent: QObject | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         super().__init__(parent)
+        self._clock = clock
         self.longest_ms, self.count = 0.0, 0
-        self._last = time.perf_counter()
+        self._last = self._clock()
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._look)
@@ -33,14 +37,14 @@ class StallWatch(QObject):
     def set_running(self, runs: bool) -> None:
         """Begin to measure, or stop."""
         if runs != self._timer.isActive():
-            self._last = time.perf_counter()
+            self._last = self._clock()
             if runs:
                 self._timer.start()
             else:
                 self._timer.stop()
 
     def _look(self) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         waited_ms = max(0.0, 1e3 * (now - self._last) - _LOOK_MS)
         self._last = now
         self.longest_ms = max(self.longest_ms, waited_ms)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from engine.masks.arrays import Mask
 from engine.types import SampleSettings, TrainSettings
+from nca_seg_app.background.tasks import Tasks
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.document import MaskDocument
@@ -31,6 +32,16 @@ QUICK = Settings(
 #: For the whole window; the next image is segmented ahead.
 SMALL = Settings(sample=SampleSettings(steps=3, members=2))
 SETTINGS = Settings(sample=SampleSettings(steps=4, members=5, batch_size=2), run_ahead=False)
+
+
+def is_still(*parts: QObject) -> bool:
+    """Whether no part would do anything by itself: no timer of it runs, no task of it is open."""
+    timers = [timer for part in parts for timer in part.findChildren(QTimer)]
+    tasks = [each for part in parts for each in part.findChildren(Tasks)]
+    # Else this would wait for nothing, and the test say nothing.
+    assert timers or tasks, "they have neither timers nor tasks"
+    waits = any(timer.isSingleShot() and timer.isActive() for timer in timers)
+    return not waits and not any(each.pending for each in tasks)
 
 
 class Desk:
@@ -87,6 +98,12 @@ class Desk:
             )
         )
 
+    def until_still(self, *parts: QObject) -> None:
+        """Wait until nothing is under way, and these parts would begin nothing by themselves."""
+        self.settle()
+        self.until(lambda: is_still(*parts))
+        self.settle()
+
     def open(self, *names: str) -> None:
         """Open the folder with pictures of these names."""
         for name in names or ("a.png", "b.png", "c.png"):
@@ -139,13 +156,13 @@ class AheadDesk(Desk):
         self.model.gate.set()
         self.model.holds_at = -1
 
-    def rest(self) -> None:
-        """Wait until nothing more would begin by itself."""
-        session, timer = self.session, self.session.lookahead._timer
+    def until_idle(self) -> None:
+        """Wait until nothing more would be segmented ahead."""
+        session = self.session
         self.until(
             lambda: (
                 session.context.jobs.free
-                and not timer.isActive()
+                and is_still(session.lookahead)
                 and session.lookahead.path is None
                 and not session.context.lane.pending
                 and not session.context.aside.pending

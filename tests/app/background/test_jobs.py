@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from nca_seg_app.background.jobs import Job, Jobs
@@ -29,6 +30,15 @@ class Steps:
         self.reached = threading.Event()
         self.closed = False
         self.thread = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether the thread of the stream waits to be let on, outside of the stream."""
+        frame, names = sys._current_frames().get(self.thread), []
+        while frame is not None:
+            names.append(frame.f_code)
+            frame = frame.f_back
+        return threading.Condition.wait.__code__ in names and Steps.__call__.__code__ not in names
 
     def __call__(self) -> Iterator[int]:
         try:
@@ -99,7 +109,8 @@ def test_a_quick_stream_is_told_once_in_a_while(
     job = jobs.start(steps)
     heard = Heard(job, steps)
     qtbot.waitUntil(lambda: bool(heard.told) and steps.reached.is_set(), timeout=PATIENCE_MS)
-    qtbot.wait(50)
+    # The stream has sent all that it sends by then.
+    QCoreApplication.processEvents()
     assert len(heard.told) == 1
     steps.gate.set()
     qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
@@ -126,11 +137,13 @@ def test_a_pause_tells_what_came_before_it_and_then_every_step(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
-    gate = threading.Semaphore(0)
+    gate, asked = threading.Semaphore(0), threading.Semaphore(0)
 
     def stream() -> Iterator[int]:
         for number in range(1, 9):
             yield number
+            # By now the job has sent word of this number.
+            asked.release()
             assert gate.acquire(timeout=20)
 
     told: list[int] = []
@@ -138,8 +151,10 @@ def test_a_pause_tells_what_came_before_it_and_then_every_step(
     job.progressed.connect(told.append)
     qtbot.waitUntil(lambda: told == [1], timeout=PATIENCE_MS)
     gate.release()
-    qtbot.waitUntil(lambda: job.latest == 2, timeout=PATIENCE_MS)
-    qtbot.wait(20)
+    for _ in range(2):
+        assert asked.acquire(timeout=20)
+    QCoreApplication.processEvents()
+    assert job.latest == 2
     assert told == [1]
     job.pause()
     assert told == [1, 2]
@@ -207,13 +222,11 @@ def test_a_paused_stream_waits_and_takes_single_steps(qtbot: QtBot, jobs: Jobs) 
     assert steps.reached.wait(20)
     job.pause()
     steps.gate.set()
-    qtbot.waitUntil(lambda: job.latest == 3, timeout=PATIENCE_MS)
-    qtbot.wait(50)
+    qtbot.waitUntil(lambda: job.latest == 3 and steps.stands, timeout=PATIENCE_MS)
     assert (job.latest, job.paused) == (3, True)
     job.advance()
     job.advance()
-    qtbot.waitUntil(lambda: job.latest == 5, timeout=PATIENCE_MS)
-    qtbot.wait(50)
+    qtbot.waitUntil(lambda: job.latest == 5 and steps.stands, timeout=PATIENCE_MS)
     assert job.latest == 5
     with qtbot.waitSignal(job.completed, timeout=PATIENCE_MS):
         job.resume()
@@ -247,7 +260,8 @@ def test_a_spare_job_gives_way_and_the_persons_begins_after_its_end(
     job = jobs.start(steps)
     heard = Heard(job, steps)
     assert jobs.current is job
-    qtbot.wait(20)
+    QCoreApplication.processEvents()
+    assert not job._thread.isRunning()
     assert steps.thread == 0
     spare_steps.gate.set()
     qtbot.waitUntil(lambda: jobs.current is None, timeout=PATIENCE_MS)
@@ -283,18 +297,22 @@ def test_closing_cancels_waits_and_tells_the_outcome(qtbot: QtBot) -> None:
 
 
 def test_tasks_run_in_order_elsewhere_and_deliver_here(qtbot: QtBot) -> None:
-    tasks, order = Tasks(), []
+    tasks, order, gate = Tasks(), [], threading.Event()
     heard: list[Any] = []
     here = threading.get_ident()
 
     def work(number: int) -> int:
-        time.sleep(0.02 if number == 0 else 0)
+        # The first one takes longest.
+        assert number or gate.wait(20)
         order.append(number)
         return threading.get_ident()
 
     for number in range(3):
         tasks.run(lambda number=number: work(number), lambda thread: heard.append(thread != here))
     tasks.run(lambda: 1 / 0, None, lambda error: heard.append(type(error)))
+    QCoreApplication.processEvents()
+    assert not heard
+    gate.set()
     qtbot.waitUntil(lambda: len(heard) == 4, timeout=PATIENCE_MS)
     assert order == [0, 1, 2]
     assert heard == [True, True, True, ZeroDivisionError]
@@ -306,7 +324,7 @@ def test_closing_tasks_finishes_the_work_but_tells_nobody(qtbot: QtBot) -> None:
     tasks, done = Tasks(), []
     tasks.run(lambda: done.append("written"), lambda _: done.append("told"))
     tasks.close()
-    qtbot.wait(20)
+    QCoreApplication.processEvents()
     assert done == ["written"]
 
 

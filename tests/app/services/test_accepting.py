@@ -10,7 +10,6 @@ from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
 from nca_seg_app.actions import ACTIONS, find_action
-from nca_seg_app.services.proposal import SETTLE_MS
 from nca_seg_app.state.view_state import Shown
 from tests.app.desks import Desk, leave
 from tests.fakes import DiskModel
@@ -326,8 +325,7 @@ def test_a_mask_that_was_taken_follows_the_threshold_until_it_is_drawn_on(desk: 
     desk.draw(5, 5)
     drawn_hw = desk.mask_hw.copy()
     proposal.set_threshold(0.9)
-    desk.qtbot.wait(3 * SETTLE_MS)
-    desk.settle()
+    desk.until_still(proposal)
     assert proposal.proposed
     assert np.array_equal(desk.mask_hw, drawn_hw)
 

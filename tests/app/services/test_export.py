@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.study.dataset import read_dataset
 from engine.study.export import ExportStep, export_dataset
 from engine.types import Sample
 from nca_seg_app.actions import find_action
+from nca_seg_app.background.jobs import Job
 from nca_seg_app.session import Has
 from nca_seg_app.ui.status_bar import StatusBar
 from tests.app.desks import Desk, leave
@@ -192,7 +192,15 @@ def test_a_long_export_is_followed_and_stopped_while_one_works_on(
 def test_closing_asks_before_it_ends_an_export_and_leaves_a_data_set(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin_slowly(desk, monkeypatch, lambda: time.sleep(0.3))
+    stopped = threading.Event()
+    begin_slowly(desk, monkeypatch, lambda: stopped.wait(20))
+    cancel = Job.cancel
+
+    def cancel_and_go_on(job: Job) -> None:
+        cancel(job)
+        stopped.set()
+
+    monkeypatch.setattr(Job, "cancel", cancel_and_go_on)
     desk.person.agrees = False
     assert not desk.session.close()
     assert desk.session.export.running

@@ -159,8 +159,7 @@ def test_a_damaged_neighbour_troubles_nobody_until_it_is_opened(desk: Desk) -> N
     path.write_bytes(b"damaged")
     desk.session.context.change_settings(cache_mb=400.0)
     desk.session.image_order.changed.emit()
-    desk.qtbot.wait(2 * module.REST_MS)
-    desk.settle()
+    desk.until_still(desk.session.image_cache)
     assert desk.failures == []
     desk.session.opening.open_next()
     desk.settle()

@@ -19,14 +19,14 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
     session = user.session
     for place, doubt in ((1, 0.3), (2, 0.1)):
         session.image_order.find("abcd"[place])
-        user.rest()
+        user.until_idle()
         session.workspace.set_row(session.workspace.images[place].path, doubt=doubt)
     assert user.kept == ["b.png", "c.png"]
     (size,) = {forerun.nbytes for forerun in session.lookahead._kept}
     assert size > 0
     monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
     session.image_order.find("d")
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png", "d.png"]
 
 
@@ -66,7 +66,7 @@ def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: Ahead
         user.settle()
         if draws:
             user.draw()
-        user.rest()
+        user.until_idle()
         assert (user.session.segmentation.result is None) == draws
         user.session.mask_edits.undo()
         user.settle()
@@ -77,7 +77,7 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
     user.until(lambda: user.kept == ["b.png"])
     os.utime(user.folder / "images" / "b.png", ns=(1, 1))
     user.session.opening.open_next()
-    user.rest()
+    user.until_idle()
     assert user.session.workspace.index == 1
     # The file as it is now was segmented anew.
     assert user.session.segmentation.result is not None

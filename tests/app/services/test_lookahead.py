@@ -15,7 +15,7 @@ from engine.types import CellStep
 from nca_seg_app.services import lookahead as module
 from nca_seg_app.session import Has
 from nca_seg_app.ui.status_bar import StatusBar
-from tests.app.desks import AheadDesk, Desk, leave
+from tests.app.desks import AheadDesk, Desk, is_still, leave
 from tests.fakes import disk, write_image
 
 #: Of the two batches of four steps that a run has.
@@ -45,7 +45,7 @@ def test_the_next_result_is_there_when_it_is_asked_for(user: AheadDesk) -> None:
     assert not user.session.workspace.document.can_undo
     heard: list[list[CellStep]] = []
     user.session.replay.replay(0, 30, heard.append)
-    user.rest()
+    user.until_idle()
     assert len(heard) == 1
     user.session.review.accept_and_next()
     user.until(lambda: user.session.workspace.index == 2)
@@ -70,7 +70,7 @@ def test_opening_a_folder_alone_starts_nothing(qtbot: QtBot, tmp_path: Path) -> 
     desk.draw()
     desk.session.save()
     desk.settle()
-    qtbot.wait(5 * module.REST_MS)
+    desk.until_still(desk.session.lookahead)
     assert desk.model.runs == 0
     leave(desk)
 
@@ -80,20 +80,20 @@ def test_it_goes_on_from_an_accepted_mask_and_not_from_a_discarded_result(
 ) -> None:
     user.session.proposal.discard()
     user.begin()
-    user.rest()
+    user.until_idle()
     assert user.model.runs == 1
     user.segment()
     user.session.proposal.accept()
     user.settle()
     user.session.save()
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png"]
     assert user.model.runs == 3
 
 
 def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
     user.begin()
-    user.rest()
+    user.until_idle()
     doubts = [row.doubt for row in user.session.workspace.images]
     assert doubts[1] == doubts[0]
     assert doubts[2:] == [None, None]
@@ -128,7 +128,7 @@ def test_a_run_of_the_person_comes_first(user: AheadDesk) -> None:
     assert user.kept == []
     assert segmentation.result is not None
     assert segmentation.progress == (8, 8)
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png"]
 
 
@@ -154,7 +154,7 @@ def test_a_training_comes_first(user: AheadDesk) -> None:
     user.go_on()
     user.settle()
     assert user.session.fine_tuning.candidate is not None
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png"]
 
 
@@ -166,7 +166,7 @@ def test_a_replay_of_cells_comes_first(user: AheadDesk) -> None:
     user.go_on()
     user.until(lambda: bool(heard))
     assert user.kept == []
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png"]
 
 
@@ -190,11 +190,11 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
     assert user.kept == []
     assert session.lookahead.path is None
     user.go_on()
-    user.rest()
+    user.until_idle()
     assert user.model.runs == 3
     session.image_order.find("")
     session.opening.open_next()
-    user.rest()
+    user.until_idle()
     assert user.kept == []
     assert session.segmentation.result is None
 
@@ -204,9 +204,9 @@ def test_it_can_be_turned_off_and_on_again(user: AheadDesk) -> None:
     user.session.context.change_settings(run_ahead=False)
     assert user.session.lookahead.path is None
     user.session.context.change_settings(run_ahead=True)
-    user.qtbot.wait(3 * module.REST_MS)
+    user.until(lambda: is_still(user.session.lookahead))
     user.go_on()
-    user.rest()
+    user.until_idle()
     assert user.kept == ["b.png"]
 
 
@@ -237,10 +237,10 @@ def test_images_with_a_mask_are_passed_over(user: AheadDesk) -> None:
     user.settle()
     user.segment()
     user.begin()
-    user.rest()
+    user.until_idle()
     assert user.kept == ["d.png"]
     user.session.opening.open_next()
-    user.rest()
+    user.until_idle()
     assert user.session.workspace.index == 1
     assert user.session.segmentation.result is None
     assert np.array_equal(user.mask_hw, saved_hw)
@@ -254,7 +254,7 @@ def test_a_mask_that_came_meanwhile_is_not_asked_to_give_way(user: AheadDesk) ->
     # Another program: the list of this one does not know.
     study.save(user.folder / "images" / "b.png", disk((48, 64)), None)
     user.session.opening.open_next()
-    user.rest()
+    user.until_idle()
     assert np.array_equal(user.mask_hw, disk((48, 64)))
     assert user.session.segmentation.result is None
 
@@ -286,14 +286,14 @@ def test_what_a_person_draws_meanwhile_is_left_alone(user: AheadDesk) -> None:
 def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
     (user.folder / "images" / "b.png").write_bytes(b"no picture")
     user.begin()
-    user.rest()
+    user.until_idle()
     assert user.kept == []
     assert user.failures == []
     assert user.model.runs == 1
     user.session.opening.open_next()
     user.settle()
     assert len(user.failures) == 1
-    user.rest()
+    user.until_idle()
     assert user.kept == ["c.png"]
 
 
@@ -301,9 +301,9 @@ def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> No
     user.model.error = OutOfMemory(3, 256, "members")
     user.model.fails_at = 1
     user.begin()
-    user.rest()
+    user.until_idle()
     user.session.context.change_settings(theme="dark")
-    user.rest()
+    user.until_idle()
     assert user.model.runs == 2
     assert user.failures == []
     assert Has.IDLE in user.session.capabilities
@@ -318,7 +318,7 @@ def test_closing_leaves_no_thread(user: AheadDesk) -> None:
     assert user.session.close()
     assert user.model.at_once == 0
     assert user.session.lookahead.path is None
-    user.qtbot.wait(3 * module.REST_MS)
+    user.until(lambda: is_still(user.session.lookahead))
     assert user.session.lookahead.path is None
     assert user.model.runs == 2
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from engine.masks.reading import read_mask
-from nca_seg_app.services.proposal import SETTLE_MS
-from tests.app.desks import Desk
+from tests.app.desks import Desk, is_still
 
 
 @pytest.fixture
@@ -23,10 +22,11 @@ def taken(desk: Desk) -> Desk:
     return desk
 
 
-def rest(desk: Desk) -> None:
+def follow(desk: Desk) -> None:
     """Wait until nothing would follow any more."""
-    desk.settle()
-    desk.qtbot.wait(3 * SETTLE_MS)
+    proposal = desk.session.proposal
+    desk.until_still(proposal)
+    desk.until(lambda: not proposal.taking and is_still(proposal))
     desk.settle()
 
 
@@ -49,7 +49,7 @@ def test_a_threshold_moved_before_a_run_ends_no_run(desk: Desk) -> None:
     proposal = desk.session.proposal
     proposal.set_threshold(0.4)
     desk.segment()
-    rest(desk)
+    follow(desk)
     assert run.result is not None
     assert run.result.done == run.result.total
     assert not desk.mask_hw.any()
@@ -64,7 +64,7 @@ def test_undo_while_it_follows_stays(taken: Desk, when: str) -> None:
         taken.until(lambda: proposal.taking)
     taken.session.mask_edits.undo()
     gate.set()
-    rest(taken)
+    follow(taken)
     assert not taken.mask_hw.any()
     assert not proposal.taking
     assert taken.session.workspace.document is not None
@@ -79,7 +79,7 @@ def test_what_is_drawn_while_it_follows_stays(taken: Desk) -> None:
     taken.draw(5, 5)
     drawn_hw = taken.mask_hw.copy()
     gate.set()
-    rest(taken)
+    follow(taken)
     assert np.array_equal(taken.mask_hw, drawn_hw)
 
 
@@ -90,7 +90,7 @@ def test_a_threshold_moved_on_while_it_follows_is_followed(taken: Desk) -> None:
     taken.until(lambda: proposal.taking)
     proposal.set_threshold(0.1)
     gate.set()
-    rest(taken)
+    follow(taken)
     assert np.array_equal(taken.mask_hw, at(taken, 0.1))
     assert not proposal.proposed
 
@@ -132,7 +132,7 @@ def test_a_member_accepted_at_once_is_that_member(taken: Desk) -> None:
 def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) -> None:
     proposal = taken.session.proposal
     proposal.set_threshold(0.2)
-    rest(taken)
+    follow(taken)
     taken.session.mask_edits.undo()
     assert proposal.may_replace
     proposal.accept()
@@ -145,6 +145,6 @@ def test_a_newer_wish_holds_while_an_image_is_saved_as_reviewed(taken: Desk) -> 
     taken.session.review.accept_and_next()
     taken.session.opening.open_row(2)
     gate.set()
-    rest(taken)
+    follow(taken)
     assert taken.session.workspace.index == 2
     assert taken.session.workspace.images[0].status == "reviewed"

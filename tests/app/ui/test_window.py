@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.masks import edits
@@ -23,7 +23,7 @@ from nca_seg_app.ui.panels.table import DOCKS
 from nca_seg_app.ui.panels.tabs import PanelTabs
 from nca_seg_app.ui.widgets.theme import DARK, LIGHT, Colours, apply_theme, icon
 from nca_seg_app.ui.window import Window
-from tests.app.desks import SMALL, opened, trigger
+from tests.app.desks import SMALL, is_still, opened, trigger
 from tests.fakes import DiskModel, Person, fake_engine, write_image
 
 
@@ -49,7 +49,8 @@ def test_nothing_moves_in_the_window_while_it_segments(window: Window, qtbot: Qt
         with qtbot.waitSignal(session.segmentation.completed):
             trigger(window, "run.segment")
         # The members' agreement, too.
-        qtbot.wait(100)
+        qtbot.waitUntil(lambda: is_still(session, *window.findChildren(QDockWidget)))
+        QApplication.processEvents()
 
     panel = window.findChild(SegmentPanel)
     heights = [panel.threshold.y()]

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -272,9 +272,11 @@ def test_kill_at_any_moment(folder: Path) -> None:
         assert process.stdout is not None
         with process.stdout:
             process.stdout.readline()
-            time.sleep(random.uniform(0, 0.15))
-            process.send_signal(signal.SIGKILL)
+            timer = threading.Timer(random.uniform(0, 0.15), process.kill)
+            timer.start()
+            # To its end, which the signal brings.
             process.stdout.read()
+            timer.join()
         assert process.wait() == -signal.SIGKILL
         check_whole(folder)
     assert not list((folder / "segmentations").glob("*damaged*"))

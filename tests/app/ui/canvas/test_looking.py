@@ -20,8 +20,8 @@ from nca_seg_app.ui.canvas.canvas import Canvas
 from nca_seg_app.ui.canvas.overlay import (
     ANNOTATION,
 )
-from nca_seg_app.ui.canvas.painter import OUTLINE_MS
 from nca_seg_app.ui.canvas.viewport import Placement, fitted
+from tests.app.desks import is_still
 from tests.app.ui.canvas.hands import (
     LEFT,
     NO_KEY,
@@ -139,7 +139,7 @@ def test_the_outline_runs_along_the_mask_and_space_hides_it(
     session.workspace.document.edit(
         "Square", lambda mask_hw: edits.polygon(mask_hw, square_rc, True)
     )
-    qtbot.wait(2 * OUTLINE_MS)
+    qtbot.waitUntil(lambda: is_still(canvas))
     seen = colour_at(looks(canvas), place_of(canvas, 20.0, 10.0))
     # Between two screen pixels, so darkened by the casing.
     assert seen.hue() == pytest.approx(ANNOTATION.hue(), abs=12)

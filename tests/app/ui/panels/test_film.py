@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from engine.types import Image, SampleSettings
 from nca_seg_app.state.view_state import Shown
 from nca_seg_app.ui.panels.film import FilmPanel
-from tests.app.desks import PanelDesk, click
+from tests.app.desks import PanelDesk, click, is_still
 from tests.fakes import DiskModel
 
 
@@ -102,7 +102,8 @@ def test_a_number_that_is_being_typed_is_not_put_back(desk: PanelDesk) -> None:
     panel.member.setValue(3)
     panel.member.lineEdit().setText("Member  of 5")
     desk.session.segmentation.film_changed.emit()
-    desk.qtbot.wait(20)
+    assert not is_still(panel)
+    desk.qtbot.waitUntil(lambda: is_still(panel))
     assert panel.member.text() == "Member  of 5"
 
 

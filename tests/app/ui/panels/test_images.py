@@ -17,7 +17,7 @@ from nca_seg_app.state.workspace import ImageRow
 from nca_seg_app.ui.panels.image_list_model import ImageListModel, Index
 from nca_seg_app.ui.panels.images import ImagesPanel
 from nca_seg_app.ui.panels.thumbnails import thumbnail_of
-from tests.app.desks import PanelDesk, click
+from tests.app.desks import PanelDesk, click, is_still
 from tests.fakes import write_image
 
 
@@ -230,12 +230,13 @@ def test_what_changes_in_one_line_costs_one_line(
     desk.show(panel)
     panel.list.grab()
     assert len(asked) > 400
-    desk.qtbot.waitUntil(lambda: not desk.session.context.aside.pending)
-    desk.qtbot.wait(20)
+    desk.qtbot.waitUntil(lambda: is_still(desk.session, panel))
+    QApplication.processEvents()
     asked.clear()
     panel.model.dataChanged.emit(panel.model.index(1), panel.model.index(1))
     panel.list.grab()
-    desk.qtbot.wait(20)
+    desk.qtbot.waitUntil(lambda: is_still(panel))
+    QApplication.processEvents()
     assert len(asked) < 100
 
 
