@@ -82,6 +82,11 @@ def _tool_action(tool: Tool) -> Action:
     )
 
 
+def _is_reviewed(session: Session) -> bool:
+    row = session.workspace.row
+    return row is not None and row.status == "reviewed"
+
+
 def _toggle(name: str) -> Callable[[Session], object]:
     return lambda session: session.context.change_settings(
         **{name: not getattr(session.context.settings, name)}
@@ -119,19 +124,25 @@ _ON_MASK = Has.IMAGE | Has.MASK
 
 # fmt: off
 ACTIONS: tuple[Action, ...] = (
-    Action("file.open", "File", "&Open Image…", lambda session: session.opening.ask_image(), ("Ctrl+O",),
+    Action("file.open", "File", "&Open Image…",
+           lambda session: session.opening.ask_image(), ("Ctrl+O",),
            tip="Open a picture to outline.", icon="open"),
-    Action("file.open_folder", "File", "Open &Folder…", lambda session: session.opening.ask_folder(), ("Ctrl+Shift+O",),
+    Action("file.open_folder", "File", "Open &Folder…",
+           lambda session: session.opening.ask_folder(), ("Ctrl+Shift+O",),
            tip="Open all pictures of a folder.", icon="folder"),
-    Action("file.open_last", "File", "Open &Last", lambda session: session.opening.open_recent(), needs=Has.RECENT,
+    Action("file.open_last", "File", "Open &Last",
+           lambda session: session.opening.open_recent(), needs=Has.RECENT,
            tip="Open what was opened last."),
-    Action("file.open_sample", "File", "Open Sa&mples", lambda session: session.opening.open_sample(),
+    Action("file.open_sample", "File", "Open Sa&mples",
+           lambda session: session.opening.open_sample(),
            tip="Open the sample pictures that come with the program.", icon="sample"),
     Action("file.save", "File", "&Save", Session.save, ("Ctrl+S",), Has.IMAGE | Has.UNSAVED,
            "Save the mask in the folder of its image.", "save", 1),
-    Action("file.save_as", "File", "&Export Mask…", lambda session: session.export.export_mask(), ("Ctrl+Shift+S",),
+    Action("file.save_as", "File", "&Export Mask…",
+           lambda session: session.export.export_mask(), ("Ctrl+Shift+S",),
            Has.IMAGE | Has.MASK, "Write the mask to a PNG file of your choice.", group=1),
-    Action("file.export_dataset", "File", "Export &Data Set…", lambda session: session.export.export_dataset(), ("Ctrl+E",),
+    Action("file.export_dataset", "File", "Export &Data Set…",
+           lambda session: session.export.export_dataset(), ("Ctrl+E",),
            Has.STUDY | Has.SAVED_MASKS, "Copy images and saved masks to a data set folder.",
            "export", 1),
     Action("file.stop_export", "File", "S&top Export",
@@ -143,17 +154,23 @@ ACTIONS: tuple[Action, ...] = (
     Action("file.quit", "File", "&Quit", lambda session: session.view_state.ask_window("quit"),
            ("Ctrl+Q",), tip="Leave; unsaved changes are asked about.", group=3),
 
-    Action("edit.undo", "Edit", "&Undo", lambda session: session.mask_edits.undo(), ("Ctrl+Z",), Has.CAN_UNDO,
+    Action("edit.undo", "Edit", "&Undo",
+           lambda session: session.mask_edits.undo(), ("Ctrl+Z",), Has.CAN_UNDO,
            "Take the last change of the mask back.", "undo"),
-    Action("edit.redo", "Edit", "&Redo", lambda session: session.mask_edits.redo(), ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
+    Action("edit.redo", "Edit", "&Redo",
+           lambda session: session.mask_edits.redo(), ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
            "Bring the last undone change back.", "redo"),
-    Action("edit.fill_holes", "Edit", "&Fill Holes", lambda session: session.mask_edits.fill_holes(), ("Ctrl+H",), _ON_MASK,
+    Action("edit.fill_holes", "Edit", "&Fill Holes",
+           lambda session: session.mask_edits.fill_holes(), ("Ctrl+H",), _ON_MASK,
            "Fill what the outline encloses.", "fill-holes", 1),
-    Action("edit.keep_largest", "Edit", "&Keep Largest Area", lambda session: session.mask_edits.keep_largest(), ("Ctrl+L",),
+    Action("edit.keep_largest", "Edit", "&Keep Largest Area",
+           lambda session: session.mask_edits.keep_largest(), ("Ctrl+L",),
            _ON_MASK, "Remove all but the largest area.", "largest", 1),
-    Action("edit.smooth", "Edit", "&Smooth Outline", lambda session: session.mask_edits.smooth(), ("Ctrl+M",), _ON_MASK,
+    Action("edit.smooth", "Edit", "&Smooth Outline",
+           lambda session: session.mask_edits.smooth(), ("Ctrl+M",), _ON_MASK,
            "Round the outline a little.", "smooth", 1),
-    Action("edit.clear", "Edit", "&Clear Mask", lambda session: session.mask_edits.clear(), ("Ctrl+Backspace",), _ON_MASK,
+    Action("edit.clear", "Edit", "&Clear Mask",
+           lambda session: session.mask_edits.clear(), ("Ctrl+Backspace",), _ON_MASK,
            "Empty the mask.", "clear", 2),
 
     Action("view.fit", "View", "&Fit to Window",
@@ -203,7 +220,8 @@ ACTIONS: tuple[Action, ...] = (
            group=1),
     Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.RESULT,
            "Drop the result; the mask stays.", "discard", 1),
-    Action("run.accept_and_next", "Run", "Accept and &Next", lambda session: session.review.accept_and_next(),
+    Action("run.accept_and_next", "Run", "Accept and &Next",
+           lambda session: session.review.accept_and_next(),
            ("Ctrl+Return", "Ctrl+Enter"), Has.IMAGE,
            "Accept, save as reviewed, and open the next image.", "accept-next", 1),
 
@@ -213,9 +231,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("tools.larger", "Tools", "&Larger Brush", _resize_brush(BRUSH_FACTOR), ("]",),
            tip="Make brush and eraser larger.", group=1),
 
-    Action("study.next", "Study", "&Next Image", lambda session: session.opening.open_next(), ("D", "PgDown"), Has.NEXT,
+    Action("study.next", "Study", "&Next Image",
+           lambda session: session.opening.open_next(), ("D", "PgDown"), Has.NEXT,
            "Open the next image of the list.", "next"),
-    Action("study.previous", "Study", "&Previous Image", lambda session: session.opening.open_previous(), ("A", "PgUp"),
+    Action("study.previous", "Study", "&Previous Image",
+           lambda session: session.opening.open_previous(), ("A", "PgUp"),
            Has.PREVIOUS, "Open the image before in the list.", "previous"),
     Action("study.reload", "Study", "Re&load Image", lambda session: session.opening.reload(),
            ("F5",), Has.IMAGE, "Read the image and its mask anew from their files."),
@@ -226,7 +246,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("study.mark_reviewed", "Study", "&Reviewed",
            lambda session: session.saving.toggle_reviewed(), ("Ctrl+D",), Has.IMAGE | Has.STUDY,
            "Save, and mark the image as done, or take the mark away.",
-           checked=lambda session: session.workspace.row is not None and session.workspace.row.status == "reviewed"),
+           checked=_is_reviewed),
     Action("study.finetune", "Study", "&Fine-tune Model",
            lambda session: session.fine_tuning.finetune(), ("Ctrl+T",),
            Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,

@@ -140,12 +140,12 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
     wait(lambda: not session.segmentation.running and Has.IDLE in session.capabilities)
     seconds = time.monotonic() - began
     image, path = session.workspace.image, session.workspace.path
-    result, entry = session.segmentation.result, session.segmentation.model
-    if image is None or path is None or result is None or entry is None:
+    result, run = session.segmentation.result, session.segmentation.run
+    if image is None or path is None or result is None or run is None:
         raise Failure("The model gave no result.")
     write_result(
-        out, path.stem, result, image, entry.name, entry.fingerprint,
-        session.segmentation.settings, session.proposal.threshold, seconds,
+        out, path.stem, result, image, run.model.name, run.model.fingerprint,
+        run.settings, session.proposal.threshold, seconds,
     )  # fmt: skip
     overlay = overlay_picture(image, result, session.proposal.threshold)
     write_atomic(out / f"{path.stem}_overlay.png", png(overlay))

@@ -59,7 +59,7 @@ class Proposal(QObject):
         #: The document's states when the run began, and whenever its result was taken since.
         self._start: object = None
         self._takes: list[object] = []
-        self._was_proposed = False
+        self._was_proposed = self._is_whole = False
         self._taking: _Taking | None = None
         #: The member whose answer was taken last; None: that of all.
         self._member: int | None = None
@@ -68,6 +68,7 @@ class Proposal(QObject):
         self._follows.timeout.connect(self._follow)
         segmentation.run_changed.connect(self._note_run)
         segmentation.result_changed.connect(self._note_result)
+        segmentation.completed.connect(self._note_end)
         self._workspace.history_changed.connect(self._note_history)
 
     @property
@@ -93,7 +94,7 @@ class Proposal(QObject):
     def to_correct(self) -> bool:
         """Whether drawing means to correct the proposal: it is whole, and all that there is."""
         document, row = self._workspace.document, self._workspace.row
-        if document is None or row is None or not (self.proposed and self._segmentation.is_whole):
+        if document is None or row is None or not (self.proposed and self._is_whole):
             return False
         return document.is_empty and not row.has_mask and not document.drawing
 
@@ -204,7 +205,11 @@ class Proposal(QObject):
     def _note_run(self) -> None:
         document = self._workspace.document
         self._forget()
-        self._start, self._takes = document.state if document is not None else None, []
+        self._is_whole, self._takes = False, []
+        self._start = document.state if document is not None else None
+
+    def _note_end(self) -> None:
+        self._is_whole = True
 
     def _note_result(self) -> None:
         if self._segmentation.result is None:
@@ -219,10 +224,10 @@ class Proposal(QObject):
     def _note_history(self) -> None:
         """Look whether the result waits, after a step of the document was taken or undone."""
         document, taking = self._workspace.document, self._taking
-        if taking is not None and taking.follows_state is not None and document is not None:
+        state = taking.follows_state if taking is not None else None
+        if state is not None and document is not None and document.state is not state:
             # What is drawn or undone meanwhile stays.
-            if document.state is not taking.follows_state:
-                self._give_up()
+            self._give_up()
         if self._was_proposed != self.proposed:
             self._tell()
 

@@ -34,18 +34,12 @@ class Segmentation(JobController):
         self._run: Run | None = None
         self._no_film = Film()
         self._result: EnsembleResult | None = None
-        self._is_whole = False
         models.removed.connect(self._forget_model)
 
     @property
     def result(self) -> EnsembleResult | None:
         """What the members say so far; None before a run and after `drop()`."""
         return self._result
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the result is that of a run that reached its end."""
-        return self._is_whole and self._result is not None
 
     @property
     def film(self) -> Film:
@@ -66,11 +60,6 @@ class Segmentation(JobController):
     def run(self) -> Run | None:
         """The newest run on the open image, or None."""
         return self._run
-
-    @property
-    def model(self) -> ModelEntry | None:
-        """The model that drew the result at hand."""
-        return self._run.model if self._run is not None else None
 
     def segment(self) -> None:
         """Draw an ensemble for the open image with the chosen model and settings."""
@@ -117,7 +106,7 @@ class Segmentation(JobController):
     # Inside
 
     def _set_run(self, run: Run | None) -> None:
-        self._run, self._is_whole = run, False
+        self._run = run
         self.run_changed.emit()
 
     def _set_result(self, result: EnsembleResult | None) -> None:
@@ -125,7 +114,7 @@ class Segmentation(JobController):
         self.result_changed.emit()
 
     def _forget_model(self, entry: ModelEntry) -> None:
-        if self.model == entry:
+        if self._run is not None and self._run.model == entry:
             # Nobody could replay it.
             self.reset()
 
@@ -144,7 +133,6 @@ class Segmentation(JobController):
         self.film_changed.emit()
 
     def _complete(self, result: EnsembleResult | None) -> None:
-        self._is_whole = True
         self._stopped(result)
         self.completed.emit()
 

@@ -146,8 +146,8 @@ class CellsPanel(QWidget):
     @property
     def _has_cells(self) -> bool:
         """Whether the run at hand, if there is one, can be replayed."""
-        model = self._session.segmentation.model
-        return model is None or model.inspectable
+        run = self._session.segmentation.run
+        return run is None or run.model.inspectable
 
     def _ask(self) -> None:
         segmentation = self._session.segmentation
