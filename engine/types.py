@@ -257,7 +257,7 @@ class EnsembleResult:
         return self.frame.restore(self.mean_hw) >= threshold
 
     @property
-    def doubt(self) -> float:
+    def expected_error(self) -> float:
         """*The* uncertainty of the program, in [0, 1]: the error to be expected, as 1 − Dice.
 
         `metrics.expected_error` of the members; of four measures the best at ranking images by

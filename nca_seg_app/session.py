@@ -135,8 +135,8 @@ class Session(QObject):
     def _connect(self) -> None:
         self.opening.leaving.connect(self.lookahead.remember)
         self.opening.replacing.connect(self._clear_view)
-        self.segmentation.completed.connect(self._keep_doubt)
-        self.lookahead.finished.connect(self._keep_doubt_of)
+        self.segmentation.completed.connect(self._keep_expected_error)
+        self.lookahead.finished.connect(self._keep_expected_error_of)
         context, workspace = self.context, self.workspace
         for signal in (
             context.settings_changed,
@@ -162,13 +162,13 @@ class Session(QObject):
         self.view_state.show(None)
         self.view_state.pick(None)
 
-    def _keep_doubt(self) -> None:
+    def _keep_expected_error(self) -> None:
         path, result = self.workspace.path, self.segmentation.result
         if path is not None and result is not None:
-            self.saving.keep_doubt(path, result)
+            self.saving.keep_expected_error(path, result)
 
-    def _keep_doubt_of(self, path: Path, result: EnsembleResult) -> None:
-        self.saving.keep_doubt(path, result, quietly=True)
+    def _keep_expected_error_of(self, path: Path, result: EnsembleResult) -> None:
+        self.saving.keep_expected_error(path, result, quietly=True)
 
     def _update_capabilities(self) -> None:
         now = self._facts()

@@ -50,14 +50,14 @@ class Record:
 class StudyImage:
     """An image of the study and how far its annotation is.
 
-    A "draft" has strokes that were never saved. `doubt` is that of the newest result.
+    A "draft" has strokes that were never saved. `expected_error` is that of the newest result.
     """
 
     path: Path
     status: Status = "new"
     origin: Origin | None = None
     saved_at: datetime | None = None
-    doubt: float | None = None
+    expected_error: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

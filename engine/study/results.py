@@ -88,7 +88,7 @@ def write_result(
         "fingerprint": fingerprint,
         "settings": asdict(settings),
         "threshold": threshold,
-        "doubt": result.doubt,
+        "doubt": result.expected_error,
         "disagreement": disagreement(result.members_nhw),
         "lesion_share": float(mask_hw.mean()),
         "members": result.finished,

@@ -206,11 +206,13 @@ class Study:
             text = record_text(content, image_path.name, origin, reviewed)
             return write_copy(self._room(), image_path.name, content, text)
 
-    def set_doubt(self, image_path: Path, doubt: float | None) -> None:
+    def set_expected_error(self, image_path: Path, expected_error: float | None) -> None:
         """Keep the expected error of an image's newest result, for sorting; None forgets it."""
         # In the folder that is left where a share was, no index is made.
         self._expect_there(image_path)
-        self._in_index(lambda index: study_index.keep_doubt(index, image_path.name, doubt))
+        self._in_index(
+            lambda index: study_index.keep_expected_error(index, image_path.name, expected_error)
+        )
 
     def save_draft(
         self, image_path: Path, mask_hw: Mask, origin: Origin | None, over: Base | None = None
@@ -427,4 +429,4 @@ def _listed(
     draft = next(iter(drafts.get(draft_files.draft_key(path.name), ())), None)
     has_news = draft is not None and not files.is_saved(path, draft)
     status: Status = "draft" if has_news else row.status
-    return StudyImage(path, status, row.origin, row.saved_at, row.doubt)
+    return StudyImage(path, status, row.origin, row.saved_at, row.expected_error)

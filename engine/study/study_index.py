@@ -57,7 +57,7 @@ class Row:
     status: Status = "new"
     origin: Origin | None = None
     saved_at: datetime | None = None
-    doubt: float | None = None
+    expected_error: float | None = None
     stamp: str = ""
 
 
@@ -113,12 +113,12 @@ def row_of(files: MaskFiles, image_path: Path) -> Row:
     return Row("reviewed" if record.reviewed else "saved", record.origin, record.saved_at)
 
 
-def keep_doubt(index: sqlite3.Connection, name: str, doubt: float | None) -> None:
-    """Set the doubt of an image."""
+def keep_expected_error(index: sqlite3.Connection, name: str, expected_error: float | None) -> None:
+    """Set the expected error of the newest result on an image."""
     index.execute(
         "INSERT INTO images (name, doubt) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET doubt = excluded.doubt",
-        (name, doubt),
+        (name, expected_error),
     )
 
 
@@ -127,7 +127,7 @@ def _rows(index: sqlite3.Connection) -> dict[str, Row]:
     found = {}
     for name, status, origin, saved_at, doubt, stamp in index.execute("SELECT * FROM images"):
         known = doubt if isinstance(doubt, float) and math.isfinite(doubt) else None
-        found[name] = Row(doubt=known)
+        found[name] = Row(expected_error=known)
         if stamp and stamp.rpartition("#")[2] == _checksum(status, origin, saved_at):
             with suppress(ValueError, TypeError):
                 found[name] = Row(
@@ -210,7 +210,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _renew(connection: sqlite3.Connection) -> None:
     """An empty table of this version, whole or not at all.
 
-    Version 1 held another measure than doubt, which is lost with it.
+    Version 1 held another measure than the expected error, which is lost with it.
     """
     with connection:
         connection.execute("BEGIN IMMEDIATE")

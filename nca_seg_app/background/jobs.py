@@ -196,7 +196,7 @@ class _StreamThread(QThread):
 class Jobs(QObject):
     """The one place for long work: at most one stream at a time, and a person's work comes first.
 
-    A spare job gives way: it is cancelled as soon as a person's work wants to begin, which waits
+    A idle job gives way: it is cancelled as soon as a person's work wants to begin, which waits
     for its end, one step at most. It is not `current`: nobody has to know of it.
     """
 
@@ -206,7 +206,7 @@ class Jobs(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._current: Job | None = None
-        self._spare: Job | None = None
+        self._idle: Job | None = None
         self._waiting: list[Callable[[], None]] = []
         self._holds = 0
 
@@ -217,8 +217,8 @@ class Jobs(QObject):
 
     @property
     def free(self) -> bool:
-        """Whether nothing runs or is about to, so that a spare job may start."""
-        return self._current is None and self._spare is None and not self._holds
+        """Whether nothing runs or is about to, so that a idle job may start."""
+        return self._current is None and self._idle is None and not self._holds
 
     def start(self, factory: Callable[[], Iterator[Any]]) -> Job:
         """The job that walks the stream `factory()` gives; both run in the job's thread.
@@ -232,23 +232,23 @@ class Jobs(QObject):
         self._current = job
         job.paused_changed.connect(self._announce)
         job.finished.connect(self._release)
-        self._after_spare(job._start)
+        self._after_idle(job._start)
         self.changed.emit()
         return job
 
-    def start_spare(self, factory: Callable[[], Iterator[Any]]) -> Job:
+    def start_idle(self, factory: Callable[[], Iterator[Any]]) -> Job:
         """A job as of `start()` that gives way to all others. RuntimeError where not `free`."""
         if not self.free:
             raise RuntimeError("something is under way")
-        job = self._spare = Job(factory, self)
-        job.finished.connect(self._release_spare)
+        job = self._idle = Job(factory, self)
+        job.finished.connect(self._release_idle)
         job._start()
         return job
 
     def hold(self, go: Callable[[], None]) -> None:
-        """Call `go` once no spare job runs; none starts until `let_go()` is called as often."""
+        """Call `go` once no idle job runs; none starts until `let_go()` is called as often."""
         self._holds += 1
-        self._after_spare(go)
+        self._after_idle(go)
 
     def let_go(self) -> None:
         """What `hold()` made room for is done."""
@@ -257,22 +257,22 @@ class Jobs(QObject):
 
     def close(self) -> None:
         """Cancel what is under way and wait for its end; its outcome is emitted before."""
-        jobs = [job for job in (self._spare, self._current) if job is not None]
+        jobs = [job for job in (self._idle, self._current) if job is not None]
         for job in jobs:
             job.cancel()
         for job in jobs:
             job.wait()
 
-    def _after_spare(self, go: Callable[[], None]) -> None:
-        if self._spare is None:
+    def _after_idle(self, go: Callable[[], None]) -> None:
+        if self._idle is None:
             go()
         else:
-            self._spare.cancel()
+            self._idle.cancel()
             self._waiting.append(go)
 
     @Slot()
-    def _release_spare(self) -> None:
-        job, self._spare = self._spare, None
+    def _release_idle(self) -> None:
+        job, self._idle = self._idle, None
         if job is not None:
             job.deleteLater()
         waiting, self._waiting = self._waiting, []

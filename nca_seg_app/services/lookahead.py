@@ -33,7 +33,7 @@ KEPT_BYTES = 64 * 1024 * 1024
 class _Task:
     """A run on an image that need not be open. `result` is None before its end.
 
-    `surveys` where the doubt of one image after the other is wanted.
+    `surveys` where the expected error of one image after the other is wanted.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Lookahead(QObject):
 
     It begins once the person uses the model: the open image has a result of a finished run, or a
     mask that came from one. Another image that is opened then without either comes first. Kept as
-    well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` the least
-    doubtful go. What is kept is proposed when its image is opened, and belongs to the folder,
+    well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` those
+    with the least expected error go. What is kept is proposed when its image is opened, and belongs to the folder,
     model, settings and device it began with: with others it is dropped.
     """
 
@@ -227,7 +227,7 @@ class Lookahead(QObject):
             unknown, surveys = self._survey.unknown(), True
             path = unknown[0] if unknown else None
             if path is None and self._context.lane.pending:
-                # The last doubt is still being written.
+                # The last expected error is still being written.
                 self._timer.start()
             elif path is None:
                 self._survey.stop("Done")
@@ -249,7 +249,7 @@ class Lookahead(QObject):
         if not self._context.jobs.free:
             self._set_task(None)
             return
-        job = self._job = self._context.jobs.start_spare(
+        job = self._job = self._context.jobs.start_idle(
             lambda: task.run.stream(self._models, image)
         )
         job.completed.connect(lambda result: self._end(job, task, result))
@@ -316,7 +316,7 @@ class Lookahead(QObject):
             task.result = result
             self._keep(task)
             self.finished.emit(task.path, result)
-            # The list knows its doubt in a moment.
+            # The list knows its expected error in a moment.
             self._survey.note_done(task.path)
             # It may have been opened meanwhile.
             self.propose()
@@ -329,11 +329,12 @@ class Lookahead(QObject):
     def _keep(self, task: _Task) -> None:
         others = [each for each in self._kept if each.path != task.path]
         room = KEPT_BYTES - task.nbytes
-        doubts = {row.path: row.doubt or 0.0 for row in self._workspace.images}
-        # The most doubtful are looked at first, and the newest, so it is the others that go. The
-        # newest stays whatever its size: else it would be drawn again and again.
+        errors = {row.path: row.expected_error or 0.0 for row in self._workspace.images}
+        # Those with the highest expected error are looked at first, and the newest, so it is the
+        # others that go. The newest stays whatever its size: else it would be drawn again and
+        # again.
         while others and sum(each.nbytes for each in others) > room:
-            others.remove(min(others, key=lambda each: doubts.get(each.path, 0.0)))
+            others.remove(min(others, key=lambda each: errors.get(each.path, 0.0)))
         self._kept = [*others, task]
 
     def _set_task(self, task: _Task | None) -> None:

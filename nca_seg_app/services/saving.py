@@ -202,8 +202,10 @@ class Saving(QObject):
         drafted = path == self._workspace.path and self._has_draft
         self._workspace.set_row(path, **more, **({} if drafted else {"status": status}))
 
-    def keep_doubt(self, path: Path, result: EnsembleResult, *, quietly: bool = False) -> None:
-        """Keep the doubt of a finished run on the image at `path`, in the study and in the list.
+    def keep_expected_error(
+        self, path: Path, result: EnsembleResult, *, quietly: bool = False
+    ) -> None:
+        """Keep the expected error of a finished run on an image, in the study and in the list.
 
         `quietly` leaves a failure to the log.
         """
@@ -212,13 +214,13 @@ class Saving(QObject):
             return
 
         def work() -> float:
-            doubt = result.doubt
-            study.set_doubt(path, doubt)
-            return doubt
+            error = result.expected_error
+            study.set_expected_error(path, error)
+            return error
 
         self._context.lane.run(
             work,
-            lambda doubt: self._workspace.set_row(path, doubt=doubt),
+            lambda error: self._workspace.set_row(path, expected_error=error),
             None if quietly else self._context.fail,
         )
 

@@ -118,6 +118,6 @@ def told_skipped(skipped: Mapping[str, int]) -> str:
 def listed(study: Study, listing: Listing | None = None) -> tuple[ImageRow, ...]:
     """All images of a study, as the list shows them; `listing` is the folder's, if it is known."""
     return tuple(
-        ImageRow(each.path, each.status, each.doubt, each.saved_at is not None)
+        ImageRow(each.path, each.status, each.expected_error, each.saved_at is not None)
         for each in study.images(listing)
     )

@@ -1,4 +1,4 @@
-"""Finds the doubt of all new images of a folder, one after the other, beside a person's work."""
+"""Finds the expected errors of all new images of a folder, beside a person's work."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Survey(QObject):
         self._total = 0
         self._done: set[Path] = set()
         self._failed: set[Path] = set()
-        #: Other settings held before, so that doubts already known may be of those.
+        #: Other settings held before, so that errors already known may be of those.
         self._mixed = False
 
     @property
     def running(self) -> bool:
-        """Whether the doubt of all new images is being found."""
+        """Whether the expected errors of all new images are being found."""
         return self._time_left is not None
 
     @property
@@ -50,7 +50,7 @@ class Survey(QObject):
         return self._time_left.seconds if self._time_left is not None else None
 
     def toggle(self) -> None:
-        """Begin to find the doubt of all new images; where that is under way, stop."""
+        """Begin to find the expected errors of all new images; where that is under way, stop."""
         if self.running:
             self.stop()
             return
@@ -61,37 +61,37 @@ class Survey(QObject):
             self.begun.emit()
             self.changed.emit()
         else:
-            self._context.message.emit("The doubt of every new image is known.")
+            self._context.message.emit("The expected error of every new image is known.")
 
     def stop(self, how: str = "Stopped") -> None:
         """End the survey, and tell `how` it ended and what is known."""
         if not self.running:
             return
         rows = self._workspace.images
-        known = sum(row.doubt is not None for row in rows)
+        known = sum(row.expected_error is not None for row in rows)
         failed = f", {len(self._failed):,} cannot be segmented" if self._failed else ""
         self._time_left = None
         self.stopped.emit()
         self._context.message.emit(
-            f"{how}: the doubt of {known:,} of {len(rows):,} images is known{failed}. "
-            "“Most doubt first” sorts by it."
+            f"{how}: the expected error of {known:,} of {len(rows):,} images is known{failed}. "
+            "“By expected error” sorts by it."
         )
         self.changed.emit()
 
     def unknown(self) -> list[Path]:
-        """The new images whose doubt is still to be found."""
+        """The new images whose expected error is still to be found."""
         return [
             row.path
             for row in self._workspace.images
             if row.status == "new"
-            and (row.doubt is None or self._mixed)
+            and (row.expected_error is None or self._mixed)
             and row.readable
             and row.path not in self._failed
             and row.path not in self._done
         ]
 
     def note_done(self, path: Path) -> None:
-        """The doubt of this image is known, though the list may learn of it a moment later."""
+        """The expected error of this image is known; the list may learn of it a moment later."""
         self._done.add(path)
 
     def note_failed(self, path: Path) -> None:
@@ -107,7 +107,7 @@ class Survey(QObject):
     def forget(self, *, same_folder: bool) -> None:
         """Other settings hold, or another folder is open: nothing found before counts.
 
-        Doubts of two models, or of two numbers of members, are not to be compared.
+        Expected errors of two models, or of two numbers of members, are not to be compared.
         """
         self._failed.clear()
         self._done.clear()

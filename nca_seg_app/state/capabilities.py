@@ -17,7 +17,7 @@ class Has(Flag):
     PAUSED = auto()  # the running segmentation waits
     LEARNING = auto()  # a fine-tuning runs
     EXPORTING = auto()  # a data set is being written
-    SURVEYING = auto()  # the doubt of all new images is being found
+    SURVEYING = auto()  # the expected errors of all new images are being found
     CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
     RESULT = auto()  # the model has a proposal
     MASK = auto()  # the document's mask is not empty

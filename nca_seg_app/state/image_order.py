@@ -12,16 +12,16 @@ from PySide6.QtCore import QObject, Signal
 from engine.study.study import Status, Study
 from nca_seg_app.state.workspace import ImageRow, Workspace
 
-Order = Literal["name", "doubt", "status"]
+Order = Literal["name", "expected error", "status"]
 RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
 
 
 def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
     """Places of the rows in the wanted order; ties by name."""
     places = list(range(len(rows)))
-    if order == "doubt":
-        doubts = [row.doubt if row.doubt is not None else -1.0 for row in rows]
-        places.sort(key=lambda place: -doubts[place])
+    if order == "expected error":
+        errors = [row.expected_error if row.expected_error is not None else -1.0 for row in rows]
+        places.sort(key=lambda place: -errors[place])
     elif order == "status":
         places.sort(key=lambda place: RANK[rows[place].status])
     return places
@@ -56,8 +56,8 @@ def merged(
 class ImageOrder(QObject):
     """The open images in the order a person wants, and only those whose name has the words.
 
-    They are sorted when that is asked for and when a folder is opened. Doubts and statuses that
-    come in later move nothing under a person's hand.
+    They are sorted when that is asked for and when a folder is opened. Expected errors and
+    statuses that come in later move nothing under a person's hand.
     """
 
     #: They were sorted anew, or other words hold.

@@ -65,7 +65,7 @@ class Settings:
         0.12, "Fill opacity", "Of the coloured area inside the outline.", low=0.0, high=0.6
     )
     run_ahead: bool = setting(
-        True, "Run ahead", "Segment the next image of the list before you ask for it."
+        True, "Lookahead", "Segment the next image of the list before you ask for it."
     )
     cache_mb: float = setting(
         500.0, "Images kept", "Memory for thumbnails and for the images beside the open one.",

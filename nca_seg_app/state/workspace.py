@@ -19,14 +19,14 @@ from nca_seg_app.state.document import MaskDocument
 class ImageRow:
     """An image as the images panel lists it.
 
-    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `doubt` is that
-    of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
+    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `expected_error`
+    is that of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
     a draft may lie over. `readable` is False once opening failed.
     """
 
     path: Path
     status: Status = "new"
-    doubt: float | None = None
+    expected_error: float | None = None
     has_mask: bool = False
     readable: bool = True
 

@@ -103,7 +103,7 @@ class StatusBar(QStatusBar):
 
     def _show_expected_error(self) -> None:
         row = self._session.workspace.row
-        error = row.doubt if row is not None else None
+        error = row.expected_error if row is not None else None
         self.expected_error.setText(f"expected error {error:.2f}" if error is not None else "")
 
     def _show_lookahead(self) -> None:

@@ -68,7 +68,7 @@ def _one_write(
         lambda: study.save(folder / name, mask_hw, None),
         lambda: study.save_draft(folder / name, mask_hw, None),
         lambda: study.set_reviewed(folder / name, rng.random() < 0.5),
-        lambda: study.set_doubt(folder / name, 0.5),
+        lambda: study.set_expected_error(folder / name, 0.5),
         study.images,
     )
     place = rng.randrange(len(works))

@@ -50,7 +50,7 @@ def _draw_study(folder: Path) -> None:
     study.save(folder / "a.png", mask_of("a.png"), ORIGIN)
     study.save(folder / "b.png", mask_of("b.png"), ORIGIN, reviewed=True)
     study.save_draft(folder / "c.png", mask_of("c.png"), ORIGIN)
-    study.set_doubt(folder / "d.png", 0.25)
+    study.set_expected_error(folder / "d.png", 0.25)
     study.images()
 
 
@@ -60,7 +60,7 @@ def _draw_open_study(folder: Path) -> None:
     _draw_study(source)
     with closing(sqlite3.connect(source / MASKS / INDEX)) as held:
         held.execute("SELECT count(*) FROM images").fetchone()
-        Study.open(source).set_doubt(source / "a.png", 0.5)
+        Study.open(source).set_expected_error(source / "a.png", 0.5)
         shutil.copytree(source, folder)
     shutil.rmtree(source)
 

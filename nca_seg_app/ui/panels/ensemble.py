@@ -21,7 +21,7 @@ from nca_seg_app.ui.widgets.wording import expected_error_text
 
 MEMBER_PX = 64
 EMPTY = """Every run draws several answers to the same image, and they appear here one by one. \
-Where they differ, the model is in doubt. Press Segment (Ctrl+R)."""
+Where they differ, the model is unsure. Press Segment (Ctrl+R)."""
 
 
 class EnsemblePanel(QWidget):

@@ -62,7 +62,10 @@ class ImageDelegate(QStyledItemDelegate):
         soft.setAlpha(190)
         painter.setPen(soft)
         room_px, said = lower.width() - MARK_PX - GAP_PX, describe(row)
-        if row.doubt is not None and painter.fontMetrics().horizontalAdvance(said) > room_px:
+        if (
+            row.expected_error is not None
+            and painter.fontMetrics().horizontalAdvance(said) > room_px
+        ):
             # The mark tells the status already; half a number would tell nothing.
             said = short_error(row)
         said = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, room_px)

@@ -23,12 +23,16 @@ OPEN_ROLE = ROW_ROLE + 1
 def describe(row: ImageRow) -> str:
     """Status and expected error in words."""
     words = row.status if row.readable else "cannot be read"
-    return words if row.doubt is None else f"{words} · expected error {row.doubt:.2f}"
+    return (
+        words
+        if row.expected_error is None
+        else f"{words} · expected error {row.expected_error:.2f}"
+    )
 
 
 def short_error(row: ImageRow) -> str:
     """The expected error where there is little room; empty where none is known."""
-    return "" if row.doubt is None else f"exp. error {row.doubt:.2f}"
+    return "" if row.expected_error is None else f"exp. error {row.expected_error:.2f}"
 
 
 def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:

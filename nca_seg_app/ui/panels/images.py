@@ -28,7 +28,7 @@ from nca_seg_app.ui.widgets.refresh import Refresh
 
 ORDERS: tuple[tuple[str, Order], ...] = (
     ("By name", "name"),
-    ("By expected error", "doubt"),
+    ("By expected error", "expected error"),
     ("To do first", "status"),
 )
 

@@ -68,7 +68,7 @@ def agreement_of(result: EnsembleResult) -> Agreement:
         entropy_hw.astype(np.float32),
         masks_nhw.mean(axis=0, dtype=np.float32),
         pairwise_dice(masks_nhw),
-        result.doubt,
+        result.expected_error,
     )
 
 

@@ -254,7 +254,7 @@ def test_a_spare_job_gives_way_and_the_persons_begins_after_its_end(
     qtbot: QtBot, jobs: Jobs
 ) -> None:
     spare_steps, steps = Steps(10, holds_at=3), Steps(3)
-    spare = Heard(jobs.start_spare(spare_steps), spare_steps)
+    spare = Heard(jobs.start_idle(spare_steps), spare_steps)
     assert jobs.current is None
     qtbot.waitUntil(spare_steps.reached.is_set, timeout=PATIENCE_MS)
     job = jobs.start(steps)
@@ -271,18 +271,18 @@ def test_a_spare_job_gives_way_and_the_persons_begins_after_its_end(
 
 def test_a_spare_job_starts_only_where_nothing_runs_or_holds(qtbot: QtBot, jobs: Jobs) -> None:
     called: list[str] = []
-    jobs.start_spare(Steps(10**12))
+    jobs.start_idle(Steps(10**12))
     with pytest.raises(RuntimeError, match="under way"):
-        jobs.start_spare(Steps(3))
+        jobs.start_idle(Steps(3))
     jobs.hold(lambda: called.append("held"))
     assert not called
     qtbot.waitUntil(lambda: bool(called), timeout=PATIENCE_MS)
     assert not jobs.free
     with pytest.raises(RuntimeError, match="under way"):
-        jobs.start_spare(Steps(3))
+        jobs.start_idle(Steps(3))
     jobs.let_go()
     assert jobs.free
-    jobs.start_spare(Steps(3))
+    jobs.start_idle(Steps(3))
     qtbot.waitUntil(lambda: jobs.free, timeout=PATIENCE_MS)
 
 

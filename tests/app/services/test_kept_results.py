@@ -17,10 +17,10 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
     user.begin()
     user.until(lambda: user.kept == ["b.png"])
     session = user.session
-    for place, doubt in ((1, 0.3), (2, 0.1)):
+    for place, error in ((1, 0.3), (2, 0.1)):
         session.image_order.find("abcd"[place])
         user.until_idle()
-        session.workspace.set_row(session.workspace.images[place].path, doubt=doubt)
+        session.workspace.set_row(session.workspace.images[place].path, expected_error=error)
     assert user.kept == ["b.png", "c.png"]
     (size,) = {forerun.nbytes for forerun in session.lookahead._kept}
     assert size > 0

@@ -94,11 +94,11 @@ def test_it_goes_on_from_an_accepted_mask_and_not_from_a_discarded_result(
 def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
     user.begin()
     user.until_idle()
-    doubts = [row.doubt for row in user.session.workspace.images]
+    doubts = [row.expected_error for row in user.session.workspace.images]
     assert doubts[1] == doubts[0]
     assert doubts[2:] == [None, None]
     stored = Study.open(user.folder / "images").images()[1]
-    assert stored.doubt == pytest.approx(doubts[1])
+    assert stored.expected_error == pytest.approx(doubts[1])
 
 
 def test_a_person_does_not_meet_it(user: AheadDesk) -> None:

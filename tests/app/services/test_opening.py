@@ -95,9 +95,9 @@ def test_a_folder_opens_at_its_first_image_that_is_not_reviewed(desk: Desk) -> N
 def test_next_and_previous_go_through_the_list_as_it_is_seen(desk: Desk) -> None:
     desk.open("a.png", "b.png", "c.png", "d.png")
     session, images = desk.session, desk.folder / "images"
-    for name, doubt in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
-        session.workspace.set_row(images / f"{name}.png", doubt=doubt)
-    session.image_order.sort("doubt")
+    for name, error in (("a", 0.3), ("b", 0.1), ("d", 0.2)):
+        session.workspace.set_row(images / f"{name}.png", expected_error=error)
+    session.image_order.sort("expected error")
     seen = [
         row.path.stem
         for row in (session.workspace.images[place] for place in session.image_order.places)

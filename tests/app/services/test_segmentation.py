@@ -231,6 +231,6 @@ def test_the_doubt_of_a_result_is_kept_in_the_study(desk: Desk) -> None:
     result, row = desk.session.segmentation.result, desk.session.workspace.row
     assert result is not None
     assert row is not None
-    assert row.doubt == pytest.approx(result.doubt)
+    assert row.expected_error == pytest.approx(result.expected_error)
     stored = Study.open(desk.folder / "images").images()[0]
-    assert stored.doubt == pytest.approx(result.doubt)
+    assert stored.expected_error == pytest.approx(result.expected_error)

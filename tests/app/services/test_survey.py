@@ -1,4 +1,4 @@
-"""Laws: the doubt of all new images is found beside a person's work, and can be stopped."""
+"""Laws: a survey of all new images goes on beside a person's work, and can be stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def survey(user: Desk) -> None:
 
 
 def known(user: Desk) -> list[str]:
-    return [row.path.name for row in user.session.workspace.images if row.doubt is not None]
+    return [
+        row.path.name for row in user.session.workspace.images if row.expected_error is not None
+    ]
 
 
 def finish(user: Desk) -> None:
@@ -52,10 +54,10 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
     assert "3 of 4 images" in user.messages[-1]
     assert user.session.workspace.index == 0
     assert user.session.segmentation.result is None
-    # Sorted by doubt they are opened next, and what was found is seen at once.
+    # Sorted by it they are opened next, and what was found is seen at once.
     assert [path.name for path in user.session.lookahead.kept] == ["b.png", "c.png", "d.png"]
     assert user.session.workspace.study is not None
-    assert [image.doubt is None for image in user.session.workspace.study.images()] == [
+    assert [image.expected_error is None for image in user.session.workspace.study.images()] == [
         True,
         False,
         False,
@@ -63,7 +65,7 @@ def test_all_new_images_get_a_doubt_and_nothing_else_happens(user: Desk) -> None
     ]
     survey(user)
     assert not user.session.survey.running
-    assert user.messages[-1] == "The doubt of every new image is known."
+    assert user.messages[-1] == "The expected error of every new image is known."
 
 
 def test_it_is_told_how_far_it_is_and_stops_when_asked_again(user: Desk) -> None:
@@ -154,7 +156,7 @@ def test_a_model_that_fails_ends_it_and_says_why(user: Desk) -> None:
 def test_doubts_of_other_settings_are_found_anew(user: Desk) -> None:
     survey(user)
     finish(user)
-    before = [row.doubt for row in user.session.workspace.images]
+    before = [row.expected_error for row in user.session.workspace.images]
     user.session.context.change_settings(
         sample=dataclasses.replace(user.session.context.settings.sample, seed=4)
     )

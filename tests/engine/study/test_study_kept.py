@@ -112,7 +112,7 @@ class TestAway:
         folder.rename(folder.with_name("aside"))
         folder.mkdir()
         for write in (
-            lambda: study.set_doubt(path, 0.5),
+            lambda: study.set_expected_error(path, 0.5),
             lambda: study.keep_copy(path, make_mask(), None),
         ):
             with pytest.raises(StudyProblem):

@@ -92,17 +92,17 @@ def test_an_index_of_version_1_opens_and_forgets_its_other_measure(
 ) -> None:
     study = Study.open(folder)
     study.save(folder / "a.png", make_mask(), ORIGIN)
-    study.set_doubt(folder / "b.jpg", 0.25)
+    study.set_expected_error(folder / "b.jpg", 0.25)
     with closing(sqlite3.connect(study.masks_folder / "study.sqlite")) as connection:
         if upgraded == "not yet":
             connection.execute("ALTER TABLE images RENAME COLUMN doubt TO disagreement")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     images = Study.open(folder).images()
-    assert [image.doubt for image in images] == [None, None, None]
+    assert [image.expected_error for image in images] == [None, None, None]
     assert [image.status for image in images] == ["saved", "new", "new"]
-    study.set_doubt(folder / "b.jpg", 0.5)
-    assert study.images()[1].doubt == 0.5
+    study.set_expected_error(folder / "b.jpg", 0.5)
+    assert study.images()[1].expected_error == 0.5
 
 
 def test_newer_index_is_not_touched(folder: Path) -> None:
@@ -227,7 +227,7 @@ for number in range(count):
         mask_hw[:, :width] = True
         study.save_draft(folder / name, mask_hw, Origin("draft", pixels_changed=width))
         study.save(folder / name, mask_hw, Origin("saver", pixels_changed=width), width % 2 == 0)
-        study.set_doubt(folder / name, 0.5)
+        study.set_expected_error(folder / name, 0.5)
         print(number, flush=True)
 """
 
@@ -261,7 +261,9 @@ def check_whole(folder: Path) -> None:
         if draft is not None and draft.record.origin is not None:
             assert draft.record.origin.pixels_changed == draft.mask_hw[0].sum()
     study.save(folder / "a.png", make_mask(), ORIGIN)
-    assert dataclasses.replace(study.images()[0], doubt=None, saved_at=None).status == "saved"
+    assert (
+        dataclasses.replace(study.images()[0], expected_error=None, saved_at=None).status == "saved"
+    )
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on Windows")

@@ -41,7 +41,7 @@ def test_a_click_opens_an_image(desk: PanelDesk) -> None:
 def test_status_and_count_follow_the_session(desk: PanelDesk) -> None:
     panel = shown(desk)
     assert panel.reviewed.text() == "0 of 3 reviewed"
-    desk.session.workspace.set_row(desk.folder / "b.png", status="reviewed", doubt=0.25)
+    desk.session.workspace.set_row(desk.folder / "b.png", status="reviewed", expected_error=0.25)
     desk.qtbot.waitUntil(lambda: panel.reviewed.text() == "1 of 3 reviewed")
     said = panel.model.index(1).data(Qt.ItemDataRole.AccessibleTextRole)
     assert said == "b, reviewed · expected error 0.25"
@@ -55,7 +55,7 @@ def test_orders() -> None:
         ImageRow(Path("ab.png"), "draft", 0.2),
     )
     assert ordered(rows, "name") == [0, 1, 2, 3]
-    assert ordered(rows, "doubt") == [2, 3, 0, 1]
+    assert ordered(rows, "expected error") == [2, 3, 0, 1]
     assert ordered(rows, "status") == [2, 3, 1, 0]
 
 
@@ -66,7 +66,7 @@ def choose_order(panel: ImagesPanel, place: int) -> None:
 
 def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     choose_order(panel, 1)
     assert [panel.model.place(line) for line in range(3)] == [2, 0, 1]
     with desk.qtbot.waitSignal(desk.session.workspace.image_changed):
@@ -77,7 +77,7 @@ def test_most_doubt_first_opens_what_was_clicked(desk: PanelDesk) -> None:
 def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
     assert [panel.model.place(line) for line in range(3)] == [0, 1, 2]
     choose_order(panel, 1)
@@ -87,7 +87,7 @@ def test_results_that_come_in_move_nothing_until_the_order_is_chosen_again(desk:
 def test_a_search_leaves_the_order_as_it_is(desk: PanelDesk) -> None:
     panel = shown(desk)
     choose_order(panel, 1)
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     panel.find_field.setText("C.PN")
     assert desk.session.image_order.places == [2]
     panel.find_field.clear()
@@ -110,8 +110,8 @@ def test_a_folder_opened_again_is_sorted(desk: PanelDesk) -> None:
 def test_the_order_is_chosen_again_by_keys(desk: PanelDesk) -> None:
     panel = shown(desk)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Down)
-    assert desk.session.image_order.order == "doubt"
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    assert desk.session.image_order.order == "expected error"
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     desk.qtbot.keyClick(panel.order, Qt.Key.Key_Space)
     desk.qtbot.keyClick(panel.order.view(), Qt.Key.Key_Return)
     assert desk.session.image_order.places == [2, 0, 1]
@@ -141,7 +141,7 @@ def test_a_doubt_that_comes_in_leaves_the_arrow_keys_where_they_are(desk: PanelD
     panel = shown(desk)
     desk.qtbot.keyClick(panel.list, Qt.Key.Key_Down)
     assert panel.list.currentIndex().row() == 1
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     desk.qtbot.waitUntil(lambda: "0.90" in panel.model.index(2).data(Qt.ItemDataRole.ToolTipRole))
     assert panel.list.currentIndex().row() == 1
     desk.session.opening.open_row(2)
@@ -171,8 +171,8 @@ def test_return_and_the_keypads_enter_open_the_line(
 
 def test_next_opens_the_line_below(desk: PanelDesk) -> None:
     panel = shown(desk)
-    desk.session.workspace.set_row(desk.folder / "b.png", doubt=0.5)
-    desk.session.workspace.set_row(desk.folder / "c.png", doubt=0.9)
+    desk.session.workspace.set_row(desk.folder / "b.png", expected_error=0.5)
+    desk.session.workspace.set_row(desk.folder / "c.png", expected_error=0.9)
     choose_order(panel, 1)
     desk.session.opening.open_row(2)
     for line in (0, 1, 2):

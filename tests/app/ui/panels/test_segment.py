@@ -157,7 +157,7 @@ def test_scores_are_right(desk: PanelDesk) -> None:
     result = desk.session.segmentation.result
     assert result is not None
     agreement = agreement_of(result)
-    assert agreement.expected_error == pytest.approx(result.doubt, abs=1e-6)
+    assert agreement.expected_error == pytest.approx(result.expected_error, abs=1e-6)
     whole, any_of_them = (
         each >= 0.5 for each in (result.members_nhw.min(0), result.members_nhw.max(0))
     )
