@@ -71,8 +71,8 @@ class Lookahead(QObject):
     It begins once the person uses the model: the open image has a result of a finished run, or a
     mask that came from one. Another image that is opened then without either comes first. Kept as
     well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` those
-    with the least expected error go. What is kept is proposed when its image is opened, and belongs to the folder,
-    model, settings and device it began with: with others it is dropped.
+    with the least expected error go. What is kept is proposed when its image is opened, and belongs
+    to the folder, model, settings and device it began with: with others it is dropped.
     """
 
     #: `path` is another one, or None.
