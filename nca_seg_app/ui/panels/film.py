@@ -160,7 +160,7 @@ class FilmPanel(QWidget):
         if noisy:
             self._shown = Shown(f"{title}: noisy mask x_t", "noisy", step.noisy_hw)
         else:
-            self._shown = Shown(f"{title}: mask it believes in", "probability", step.clean_hw)
+            self._shown = Shown(f"{title}: clean prediction", "probability", step.clean_hw)
         self._session.view_state.show(self._shown)
 
     def _move(self, by: int) -> None:

@@ -29,7 +29,7 @@ class FilmControls(QWidget):
         # A click leaves the keys with the canvas.
         self.back.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
-        legend = PlainLabel("above: noisy mask x_t\nbelow: mask it believes in")
+        legend = PlainLabel("above: noisy mask x_t\nbelow: clean prediction")
         legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
