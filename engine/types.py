@@ -423,7 +423,8 @@ class TrainStep:
 
     `validation_dice` is set on the steps that validated; `best_dice` and `best_path` once one has.
     The best file is complete whenever its path is seen. `start_dice` is the validation Dice of the
-    weights the run began from, where it began from a model's.
+    weights the run began from, where it began from a model's. `loss` is NaN where the step was
+    skipped, for its loss or gradient was not finite or beyond all bounds; `skipped` counts these.
     """
 
     done: int
@@ -435,3 +436,4 @@ class TrainStep:
     best_dice: float | None
     best_path: Path | None
     start_dice: float | None = None
+    skipped: int = 0

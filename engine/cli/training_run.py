@@ -36,7 +36,7 @@ def follow(steps: Iterator[TrainStep], folder: Path, label: str) -> tuple[TrainS
 
     Returns the last step taken, None where there was none, and whether a person interrupted.
     """
-    last, interrupted = None, False
+    last, interrupted, skipped = None, False, 0
     said = time.monotonic()
     try:
         with progress(label) as advance, closing(logged(steps, folder / LOG)) as stream:  # type: ignore[type-var]
@@ -44,6 +44,9 @@ def follow(steps: Iterator[TrainStep], folder: Path, label: str) -> tuple[TrainS
                 now = time.monotonic()
                 judged = last.validation_dice is not None
                 text = f"{last.done}/{last.total} loss {last.loss:.3f} {best_dice(last)}"
+                if last.skipped > skipped:
+                    skipped = last.skipped
+                    say(f"step {last.done} is skipped: its loss or gradient is not finite.")
                 if advance is not None:
                     advance(last.done / last.total, text)
                 elif judged or now - said > SECONDS_BETWEEN_LINES:
@@ -55,6 +58,9 @@ def follow(steps: Iterator[TrainStep], folder: Path, label: str) -> tuple[TrainS
         interrupted = True
     if (problem := _draw(folder)) is not None:
         say(f"There is no new {PICTURE}: {problem}.")
+    if last is not None and last.skipped:
+        steps_were = "step was" if last.skipped == 1 else "steps were"
+        say(f"{last.skipped} of {last.done} {steps_were} skipped; nothing was learned from them.")
     return last, interrupted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import fields
@@ -65,8 +66,10 @@ def read_curves(path: Path) -> list[dict[str, float | None]]:
     rows = []
     lines = [line for line in whole.splitlines() if len(line) < LONGEST_LINE and "\0" not in line]
     for row in csv.DictReader(lines, quoting=csv.QUOTE_NONE):
+        # Logs from before steps were skipped have no column for it.
+        cells = {"skipped": "", **row}
         try:
-            rows.append({name: float(row[name]) if row[name] else None for name in COLUMNS})
+            rows.append({name: float(cells[name]) if cells[name] else None for name in COLUMNS})
         except (KeyError, TypeError, ValueError):
             continue
     return [row for row in rows if row["done"] is not None]
@@ -80,8 +83,10 @@ def draw_curves(log_path: Path, picture_path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     losses, scores = figure.subplots(2, 1, sharex=True)
     done = [row["done"] for row in rows]
+    taken = [row for row in rows if row["loss"] is not None]
     losses.plot(done, [row["loss"] for row in rows], color="0.75", linewidth=0.8)
-    losses.plot(done, _smoothed([row["loss"] or 0.0 for row in rows]), color="C0")
+    smooth = _smoothed([row["loss"] or 0.0 for row in taken])
+    losses.plot([row["done"] for row in taken], smooth, color="C0")
     losses.set_ylabel("Loss")
     judged = [row for row in rows if row["validation_dice"] is not None]
     scores.plot([r["done"] for r in judged], [r["validation_dice"] for r in judged], "C1.-")
@@ -94,7 +99,7 @@ def draw_curves(log_path: Path, picture_path: Path) -> None:
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
 def _append(path: Path, lines: bytes) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from engine.training.batches import Batch, BatchSource, reference
 from engine.training.gradient import give_gradient
 from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import optimizers
+from engine.training.undo import Before
 from engine.types import (
     Dataset,
     Device,
@@ -50,11 +52,23 @@ References = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.safetensors"
 #: What a run's state tells beside its arrays.
-FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
+FACTS = (
+    "done",
+    "unjudged",
+    "newest_dice",
+    "best_dice",
+    "start_dice",
+    "skipped",
+    "skipped_in_a_row",
+)
 #: What a resumed run may change: how far it goes, how often it is judged, what it is called.
 CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
 WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
+#: From this many steps in a row without a finite loss and gradient on, the training has diverged.
+#: Each has other samples, another noise and the same weights: one may have met an odd sample or an
+#: overflow, but where five did, the weights are at fault, and no later step would change them.
+MOST_SKIPPED_IN_A_ROW = 5
 #: Validation asks little of each image, so that it takes a small share of the time.
 VALIDATION = SampleSettings(steps=3, members=1, batch_size=1)
 
@@ -68,12 +82,15 @@ def train(
     start: training_state.Arrays | None = None,
     resume: bool = False,
     device: Device = "auto",
+    precision: str = "auto",
     minutes: float | None = None,
     stop_at: int | None = None,
 ) -> Iterator[TrainStep]:
     """Optimizer steps; the best averaged weights on `val` lie in `folder` as best.safetensors.
 
-    However the run ends, those after its last step then lie there as last.safetensors.
+    However the run ends, those after its last step then lie there as last.safetensors. A step whose
+    loss or gradient is not finite, or beyond all bounds, is skipped: it counts, but changes nothing
+    of weights, average and optimizers.
 
     Parameters
     ----------
@@ -82,24 +99,34 @@ def train(
     folder : made if absent; also holds the state from which `resume` goes on. Of `spec` and
         `settings` it may change only `CHANGEABLE`.
     start : weights to begin from, else fresh ones by `settings.seed`.
+    device, precision : as `engine.networks.device.choose` takes them.
     minutes, stop_at : the run ends after the step at which so much time is over, or which has this
         number, and judges its weights there. The rate is that of all `settings.steps`.
 
     Raises
     ------
+    ValueError : before the first step, for a device or precision that is none or is not there.
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
     FolderInUse : before the first step, where another run writes to `folder`.
     UnreadableModel : where `resume` finds no state that fits.
     TooLarge : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
-    Diverged : at a step whose loss or gradient is beyond all bounds; the weights are those before.
+    Diverged : at the last of `MOST_SKIPPED_IN_A_ROW` steps that would be skipped, or where the
+        averaged weights give no finite mask; the files hold the weights before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
         sweep_parts(folder)
         last = min(settings.steps, stop_at or settings.steps)
         yield from _train(
-            spec, dataset, settings, folder, start, resume, device, lambda: _End(last, minutes)
+            spec,
+            dataset,
+            settings,
+            folder,
+            start,
+            resume,
+            choose(device, precision),
+            lambda: _End(last, minutes),
         )
 
 
@@ -110,7 +137,7 @@ def _train(
     folder: Path,
     start: training_state.Arrays | None,
     resume: bool,
-    device: Device,
+    device: DeviceChoice,
     end: Callable[[], _End],
 ) -> Iterator[TrainStep]:
     """What `train` does in a folder that no other run writes to."""
@@ -129,7 +156,7 @@ def _train(
     expect_affordable(spec)
     batches = BatchSource(learned, spec, settings)
     references = [reference(sample, settings.size, spec.pixels_per_cell) for sample in judged]
-    run = _Run(spec, settings, folder, choose(device), start, end())
+    run = _Run(spec, settings, folder, device, start, end())
     if resume:
         run.read_state(references)
     try:
@@ -162,14 +189,17 @@ def finetune(
 ) -> Iterator[TrainStep]:
     """Optimizer steps from a loaded model towards its child; the model itself stays as it is.
 
-    The child keeps the parent's grid size and device, and records the parent's fingerprint. It ends
-    after `minutes` as `train` does, and raises what that raises.
+    The child keeps the parent's grid size, device and precision, and records the parent's
+    fingerprint. It ends after `minutes` as `train` does, and raises what that raises.
     """
     child = replace(model.spec, parent=model.fingerprint)
     settings = replace(settings, size=model.spec.size)
     start = training_state.arrays(model.network)
     device: Device = "cuda" if model.device.name == "cuda" else "cpu"
-    yield from train(child, dataset, settings, folder, start=start, device=device, minutes=minutes)
+    yield from train(
+        child, dataset, settings, folder,
+        start=start, device=device, precision=model.device.precision, minutes=minutes,
+    )  # fmt: skip
 
 
 class _End:
@@ -218,7 +248,12 @@ class _Run:
         self.start_dice: float | None = None
         self.best_dice: float | None = None
         self.best_path: Path | None = None
+        #: Steps whose loss or gradient was of no use: all, and those since the last that was not.
+        self.skipped = self.skipped_in_a_row = 0
         self.saved_at = time.monotonic()
+        self._before: Before | None = None
+        #: Held while the weights move: an interruption must not read them meanwhile.
+        self._moving = Lock()
 
     def step(self, batches: BatchSource, references: References) -> TrainStep:
         began = time.monotonic()
@@ -229,14 +264,14 @@ class _Run:
 
         mean_loss = give_gradient(self.network, loss_of, len(batch.draws), self.device.name)
         rate = self._rate()
-        if not mean_loss <= LARGEST_LOSS:
-            raise Diverged(self.done + 1, rate, self.best_path)
+        # The means are over all processes, so all of them skip a step or none.
+        usable = mean_loss <= LARGEST_LOSS
         if self.device.name == "cpu":
-            alone(self._move, rate)
+            usable = usable and alone(self._move, rate)
         else:
-            self._move(rate)
-        self.done += 1
-        self.unjudged, self.newest_dice = True, None
+            usable = usable and self._move(rate)
+        if not usable:
+            self._skip(rate)
         self.ended = self.end.reached(self.done)
         elapsed = time.monotonic() - began
         try:
@@ -248,25 +283,55 @@ class _Run:
         return TrainStep(
             done=self.done,
             total=self.settings.steps,
-            loss=mean_loss,
+            loss=mean_loss if usable else math.nan,
             learning_rate=rate,
             samples_per_s=self.settings.batch_size / elapsed,
             validation_dice=validated,
             best_dice=self.best_dice,
             best_path=self.best_path,
             start_dice=self.start_dice,
+            skipped=self.skipped,
         )
 
+    def _skip(self, rate: float) -> None:
+        """Count a step that is not taken. Raises Diverged, and counts nothing, at the last."""
+        if self.skipped_in_a_row + 1 >= MOST_SKIPPED_IN_A_ROW:
+            raise Diverged(self.done + 1, rate, self.best_path)
+        self.skipped_in_a_row += 1
+        self.skipped += 1
+        self.unjudged = True
+        self.done += 1
+
     @torch.no_grad()
-    def _move(self, rate: float) -> None:
+    def _move(self, rate: float) -> bool:
         """Move the weights along their gradients, and the averaged ones after them.
 
-        Raises Diverged where the gradient is not finite.
+        False, and nothing is changed, where the gradient is not finite. What interrupts the move,
+        at whatever place, leaves what `_undo_half_a_step` needs.
         """
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        # Before the weights are changed: what was learnt until now stays.
-        if not math.isfinite(float(length)):
-            raise Diverged(self.done + 1, rate, self.best_path)
+        with self._moving:
+            length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            if not math.isfinite(float(length)):
+                return False
+            told = {name: getattr(self, name) for name in FACTS}
+            self._before = Before(self.network, self.average, self.optimizers, told)
+            self._take(rate)
+            self.unjudged, self.newest_dice, self.skipped_in_a_row = True, None, 0
+            # With this the step is taken, all at once.
+            self.done += 1
+        return True
+
+    def _undo_half_a_step(self) -> None:
+        """Put all back to before a step that was begun and not taken; to be asked at any time."""
+        with self._moving:
+            before = self._before
+            if before is not None and before.told["done"] == self.done:
+                before.restore(self.network, self.average, self.optimizers)
+                for name, value in before.told.items():
+                    setattr(self, name, value)
+
+    def _take(self, rate: float) -> None:
+        """Let the optimizers move the weights, and the average follow."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -389,6 +454,7 @@ class _Run:
         """Write all that `read_state` needs, atomically."""
         if parallel.rank() > 0:
             return
+        self._undo_half_a_step()
         facts = {name: getattr(self, name) for name in FACTS}
         path = self.folder / STATE
         training_state.write(path, self.network, self.average, self.optimizers, facts, self._recipe)
@@ -399,7 +465,8 @@ class _Run:
         path = self.folder / STATE
         facts = training_state.read(path, self.network, self.average, self.optimizers, self._recipe)
         for name in FACTS:
-            setattr(self, name, facts.get(name))
+            # Not every state is of a run that told all of them.
+            setattr(self, name, facts.get(name, getattr(self, name)))
         self.ended = self.done >= self.end.last
         best = self.folder / BEST
         self.best_path = best if best.exists() else None

@@ -177,8 +177,10 @@ class TrainingPanel(QWidget):
         self._draw_dice(curve)
 
     def _draw_loss(self, curve: tuple[TrainStep, ...]) -> None:
-        steps = np.array([step.done for step in curve])
-        losses = np.array([step.loss for step in curve])
+        # A step that was skipped has no loss.
+        taken = [step for step in curve if not np.isnan(step.loss)]
+        steps = np.array([step.done for step in taken])
+        losses = np.array([step.loss for step in taken])
         faint = pg.mkColor(CURVE_COLOURS[1])
         faint.setAlpha(90)
         self._loss.plot(steps, losses, pen=pg.mkPen(faint, width=1))

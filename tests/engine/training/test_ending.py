@@ -6,15 +6,16 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from engine import locks
-from engine.errors import Diverged, FolderInUse, NotFinite, UnreadableModel
+from engine.errors import Diverged, FolderInUse, NotFinite, OutOfMemory, UnreadableModel
 from engine.networks import checkpoint, tensor_file
-from engine.training.loop import BEST, LAST, STATE, train
+from engine.training.loop import BEST, LAST, MOST_SKIPPED_IN_A_ROW, STATE, train
 from engine.types import TrainSettings, TrainStep
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset
@@ -22,49 +23,146 @@ from tests.samples import drawn_dataset
 BRIEF = TrainSettings(steps=6, batch_size=2, size=16, learning_rate=3e-3, validate_every=2)
 
 
-def diverging_at(step: int, number: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the loss of a step become that number."""
+def diverging_at(steps: range, number: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loss of some steps become that number."""
     from engine.training.loop import _Run
 
     real = _Run._loss
 
     def loss(run: _Run, batch: object) -> torch.Tensor:
         found = real(run, batch)  # type: ignore[arg-type]
-        return found * number if run.done + 1 == step else found
+        return found * number if run.done + 1 in steps else found
 
     monkeypatch.setattr(_Run, "_loss", loss)
 
 
+def stored(out: Path) -> tuple[dict[str, Any], tensor_file.Arrays]:
+    """What the state of a run tells, and its arrays."""
+    told, arrays = tensor_file.read(out / STATE, 1 << 30)
+    return json.loads(told["run"]), arrays
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e9])
-def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_change(
+def test_losses_that_are_no_numbers_end_the_run_before_the_weights_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: float
 ) -> None:
     dataset, out, steps = drawn_dataset(tmp_path), tmp_path / "run", list[TrainStep]()
+    settings = replace(BRIEF, steps=12)
+    bad = range(4, 4 + MOST_SKIPPED_IN_A_ROW)
     with monkeypatch.context() as patched:
-        diverging_at(4, number, patched)
+        diverging_at(bad, number, patched)
         with pytest.raises(Diverged) as caught:
-            steps.extend(train(tiny_spec(), dataset, BRIEF, out))
-    assert [step.done for step in steps] == [1, 2, 3]
-    assert (caught.value.step, caught.value.best) == (4, out / BEST)
-    assert checkpoint.read_spec(out / BEST).training["steps_done"] == 2
+            steps.extend(train(tiny_spec(), dataset, settings, out))
+    assert [step.done for step in steps] == [1, 2, 3, *bad[:-1]]
+    assert [step.skipped for step in steps] == [0, 0, 0, 1, 2, 3, 4]
+    assert np.isnan([step.loss for step in steps[3:]]).all()
+    assert (caught.value.step, caught.value.best) == (bad[-1], out / BEST)
     # Read, so all of them finite.
-    assert checkpoint.read_spec(out / LAST).training["steps_done"] == 3
-    rest = list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
-    assert [step.done for step in rest] == [4, 5, 6]
+    assert checkpoint.read_spec(out / LAST).training["steps_done"] == bad[-2]
+    with monkeypatch.context() as patched:
+        # A resumed run remembers them.
+        diverging_at(bad, number, patched)
+        with pytest.raises(Diverged):
+            next(train(tiny_spec(), dataset, settings, out, resume=True))
+    rest = list(train(tiny_spec(), dataset, settings, out, resume=True))
+    assert [step.done for step in rest] == [8, 9, 10, 11, 12]
+    assert {step.skipped for step in rest} == {4}
     assert np.isfinite([step.loss for step in rest]).all()
+    assert stored(out)[0]["skipped_in_a_row"] == 0
 
 
-def test_a_gradient_that_is_no_number_ends_the_run_too(
+def test_a_step_whose_loss_is_no_number_changes_nothing_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = drawn_dataset(tmp_path)
+    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
+    diverging_at(range(3, 5), float("nan"), monkeypatch)
+    stream = train(tiny_spec(), dataset, BRIEF, out, stop_at=2)
+    assert [step.skipped for step in stream] == [0, 0]
+    _, before = stored(out)
+    steps = list(train(tiny_spec(), dataset, BRIEF, out, resume=True, stop_at=4))
+    told, after = stored(out)
+    assert [step.skipped for step in steps] == [1, 2]
+    assert (told["done"], told["skipped"], told["skipped_in_a_row"]) == (4, 2, 2)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    steps = list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
+    assert [(step.done, step.skipped) for step in steps] == [(5, 2), (6, 2)]
+    weights = stored(out)[1]
+    assert any(not np.array_equal(before[name], weights[name]) for name in before)
+    assert all(np.isfinite(weights[name]).all() for name in weights)
+
+
+def test_gradients_that_are_no_numbers_end_the_run_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
     monkeypatch.setattr(
         "torch.nn.utils.clip_grad_norm_", lambda *_, **__: torch.tensor(float("nan"))
     )
+    stream = train(tiny_spec(), drawn_dataset(tmp_path), replace(BRIEF, validate_every=9), out)
+    assert [next(stream).skipped for _ in range(4)] == [1, 2, 3, 4]
     with pytest.raises(Diverged) as caught:
-        next(train(tiny_spec(), dataset, BRIEF, tmp_path / "run"))
-    assert (caught.value.step, caught.value.best) == (1, None)
-    assert not (tmp_path / "run" / BEST).exists()
+        next(stream)
+    assert (caught.value.step, caught.value.best) == (5, None)
+    assert not (out / BEST).exists()
+    assert not any(name.startswith("optimizer") for name in stored(out)[1])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("place", ["second optimizer", "average"])
+def test_a_step_that_is_interrupted_half_way_was_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], place: str
+) -> None:
+    dataset, whole, out = drawn_dataset(tmp_path), tmp_path / "whole", tmp_path / "run"
+    ended = list(train(tiny_spec(), dataset, BRIEF, whole))
+    done = list[TrainStep]()
+
+    def interrupted(*_: object, **__: object) -> None:
+        if len(done) == 3:
+            raise error
+
+    with monkeypatch.context() as patched:
+        if place == "average":
+            real_lerp = torch.Tensor.lerp_
+            patched.setattr(
+                torch.Tensor, "lerp_", lambda *given: interrupted() or real_lerp(*given)
+            )
+        else:
+            real = torch.optim.AdamW.step
+            patched.setattr(torch.optim.AdamW, "step", lambda own: interrupted() or real(own))
+        with pytest.raises((error, OutOfMemory)):
+            done.extend(train(tiny_spec(), dataset, BRIEF, out))
+    assert [step.done for step in done] == [1, 2, 3]
+    assert checkpoint.read_spec(out / LAST).training["steps_done"] == 3
+    rest = list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
+    assert [step.done for step in rest] == [4, 5, 6]
+    np.testing.assert_allclose(
+        [step.loss for step in rest], [step.loss for step in ended[3:]], rtol=1e-4
+    )
+    mine, theirs = stored(out)[1], stored(whole)[1]
+    assert mine.keys() == theirs.keys()
+    for name in theirs:
+        np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_step_that_is_whole_when_the_interruption_comes_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.training.loop import _Run
+
+    dataset, out, real = drawn_dataset(tmp_path), tmp_path / "run", _Run._move
+
+    def move(run: _Run, rate: float) -> bool:
+        # As where Ctrl+C meets the thread that waits for this one.
+        real(run, rate)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Run, "_move", move)
+    with pytest.raises(KeyboardInterrupt):
+        list(train(tiny_spec(), dataset, BRIEF, out))
+    monkeypatch.undo()
+    assert stored(out)[0]["done"] == 1
+    assert [x.done for x in train(tiny_spec(), dataset, BRIEF, out, resume=True)] == [2, 3, 4, 5, 6]
 
 
 def test_weights_that_answer_no_numbers_are_never_the_best(
