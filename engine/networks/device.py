@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Barrier, Event, Lock, local
-from typing import Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Literal, NamedTuple, ParamSpec, TypeVar, get_args
 
 import torch
 
@@ -33,6 +33,7 @@ NO_MEMORY = (
 )
 #: A person's choice of precision in place of the processor's.
 PRECISION, PRECISIONS = "NCA_SEG_PRECISION", ("float32", "bfloat16")
+_PLACES = ("cpu", "cuda")
 #: Has `alone` in the threads that compute alone.
 _HERE = local()
 _Asked = ParamSpec("_Asked")
@@ -45,11 +46,18 @@ M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """`name` is "cpu" or "cuda", `precision` "float32" or "bfloat16"; `reason` says why."""
+    """`name` is "cpu" or "cuda", `precision` "float32" or "bfloat16"; `reason` says why.
+
+    Raises ValueError for any other name or precision.
+    """
 
     name: str
     precision: str
     reason: str
+
+    def __post_init__(self) -> None:
+        _expect("device", self.name, _PLACES)
+        _expect("precision", self.precision, PRECISIONS)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,12 +72,14 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
 
     bfloat16 is chosen where the processor multiplies it in hardware; elsewhere it is emulated and
     many times slower than float32. The environment's NCA_SEG_PRECISION chooses in place of "auto".
-    Raises ValueError for "cuda" where there is none, and for a precision that is none.
+    Raises ValueError for "cuda" where there is none, and for any other device or precision, by its
+    name: there is one CUDA device for a process, and CUDA_VISIBLE_DEVICES says which.
     """
-    if precision == "auto":
-        precision = os.environ.get(PRECISION) or precision
-    if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"{PRECISION} is {precision!r}, not {' or '.join(PRECISIONS)}")
+    _expect("device", device, get_args(Device))
+    _expect("precision", precision, ("auto", *PRECISIONS))
+    if precision == "auto" and (asked := os.environ.get(PRECISION)):
+        _expect(PRECISION, asked, PRECISIONS)
+        precision = asked
     reason = _why_not_cuda()
     if device == "cuda" and reason:
         raise ValueError(f"CUDA cannot be used: {reason}")
@@ -83,6 +93,13 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
     if precision == "auto":
         return found
     return DeviceChoice(found.name, precision, found.reason)
+
+
+def _expect(what: str, word: str, known: Sequence[str]) -> None:
+    """Raise ValueError, with what may be said, for a word that is not known."""
+    if word not in known:
+        *others, last = known
+        raise ValueError(f"{what} is {word!r}, not {', '.join(others)} or {last}")
 
 
 def _why_not_cuda() -> str:
@@ -223,7 +240,7 @@ def _is_worker() -> bool:
 
 
 def _workers() -> _Workers:
-    """Threads that compute alone, one for each core, made once.
+    """Threads that compute alone, one for each core, made once in a process.
 
     The threads inside one operation wait for each other after it. Where another program wants a
     core too, these waits cost many times the work. Threads that compute alone wait for each other
@@ -254,6 +271,21 @@ def _made_workers() -> _Workers:
     # Threads to come take the number that was set last; these keep theirs.
     torch.set_num_threads(count)
     return _Workers(pool, count)
+
+
+def _begin_anew() -> None:
+    """In the child of a fork: it has none of its parent's threads, and nobody to let go of a lock.
+
+    Whoever waited for one of those threads would wait for ever.
+    """
+    global _LOCK
+    _LOCK = Lock()
+    _made_workers.cache_clear()
+
+
+# Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _keep_memory() -> None:

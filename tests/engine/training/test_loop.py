@@ -12,15 +12,16 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from engine.diffusion.model import load
+from engine.diffusion.model import Model, load
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
 from engine.networks import checkpoint
 from engine.networks.automaton.levels import rgb_loss
+from engine.networks.device import DeviceChoice
 from engine.networks.losses import mask_loss
 from engine.networks.network import Outputs, Target
 from engine.networks.table import build
 from engine.training.batches import BatchSource
-from engine.training.loop import BEST, LAST, STATE, finetune, train
+from engine.training.loop import BEST, LAST, STATE, _Run, finetune, train
 from engine.training.loss import diffusion_loss, noise_loss
 from engine.training.optimizer import Muon, orthogonal
 from engine.types import Dataset, TrainSettings, TrainStep
@@ -229,6 +230,22 @@ def test_a_fine_tuned_child_begins_at_its_parent_and_leaves_it_alone(tmp_path: P
     assert any(not np.array_equal(arrays[name], before[name].numpy()) for name in before)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_fine_tuning_computes_in_the_precision_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[precision]
+    monkeypatch.setenv("NCA_SEG_PRECISION", other)
+    parent = Model(lively_model().network, DeviceChoice("cpu", precision, "a test"))
+    used = list[str]()
+    real = _Run._precision
+    monkeypatch.setattr(
+        _Run, "_precision", lambda run: used.append(str(run.device.precision)) or real(run)
+    )
+    next(finetune(parent, drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
+    assert set(used) == {precision}
+
+
 def test_the_samples_of_the_weights_it_began_with_count(tmp_path: Path) -> None:
     model = lively_model()
     record = {"steps_done": 5, "batch_size": 3, "samples_before": 10}
@@ -312,6 +329,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_named(
 
 
 def test_problems_are_told_before_the_first_step(tmp_path: Path) -> None:
+    for unknown in ({"device": "cuda:0"}, {"precision": "bf16"}):
+        with pytest.raises(ValueError, match=r"is '(cuda:0|bf16)', not auto"):
+            next(train(tiny_spec(), Dataset(tmp_path, ()), BRIEF, tmp_path / "run", **unknown))  # type: ignore[arg-type]
     with pytest.raises(DatasetProblem, match="no samples to train on"):
         next(train(tiny_spec(), Dataset(tmp_path, ()), BRIEF, tmp_path / "run"))
     dataset = drawn_dataset(tmp_path)
