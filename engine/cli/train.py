@@ -168,11 +168,9 @@ def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
     from engine.networks.table import preset
 
     try:
-        spec = preset(architecture or "multicbam")
+        return preset(architecture or "multicbam"), None
     except UnknownArchitecture as error:
         raise typer.BadParameter(f"--architecture: {error}") from error
-    # Measured to learn much faster than the paper's noise and scale 1.
-    return replace(spec, predicts="clean", mask_scale=0.2), None
 
 
 def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:

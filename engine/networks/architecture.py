@@ -35,8 +35,9 @@ class Architecture:
     Parameters
     ----------
     label : what it is called within a sentence, as "two-level automaton".
-    presets : specs to train from; the name of the architecture alone means the first. All have
-        configs of one class.
+    presets : specs to train from, as `nca-seg train` begins with them unless its flags say
+        otherwise; the name of the architecture alone means the first. All have configs of one
+        class.
     build : an untrained network for a spec.
     parameters : how many parameters the network of a spec has, which are all that its file holds.
     cost : what a step of a spec's network takes.

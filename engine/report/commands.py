@@ -41,7 +41,7 @@ def trained_by(spec: ModelSpec) -> str:
     went_on = spec.parent or spec.training.get("samples_before")
     begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
     # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual = preset(spec.architecture).flat | {"predicts": "clean", "mask_scale": 0.2}
+    usual = preset(spec.architecture).flat
     described = spec.flat
     changed = {
         name: described[name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +48,7 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(
     # In bfloat16, where the processor has it, a Dice at its threshold may be any other.
     monkeypatch.setenv("NCA_SEG_PRECISION", "float32")
     root = drawn_dataset(tmp_path).root
-    spec = replace(preset("multicbam"), predicts="clean", mask_scale=0.2)
+    spec = preset("multicbam")
     settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
     one = list(train(spec, read_dataset(root), settings, tmp_path / "one", device="cpu"))
     # Time enough, which both ask each other about after every step.
