@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+import engine
 from engine import locks
-from engine.networks import checkpoint, library
+from engine.networks import checkpoint, library, tensor_file
 from engine.networks.library import installed
+from engine.networks.table import preset
+from engine.study.dataset import read_dataset
 from engine.study.study import Study
 from engine.training.curves import read_curves
-from engine.types import FINE_TUNING, TrainStep
+from engine.types import FINE_TUNING, TrainSettings, TrainStep
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 
 TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu")
@@ -271,3 +278,64 @@ def test_a_log_that_is_no_text_ends_no_training(tmp_path: Path, dataset: Path) -
     (out / "curves.csv").write_bytes(b"\xff\xfe\0damaged\n" * 9)
     run(*common, "--steps", "3", "--resume")
     assert [row["done"] for row in read_curves(out / "curves.csv")] == [3]
+
+
+@pytest.mark.parametrize("architecture", ["basic", "multicbam"])
+def test_the_library_trains_a_preset_as_the_command_line_does(
+    tmp_path: Path, dataset: Path, architecture: str
+) -> None:
+    own, told = tmp_path / "own", tmp_path / "told"
+    run("train", "--data", dataset, "--out", told, "--architecture", architecture, *TRAIN,
+        "--steps", "1")  # fmt: skip
+    settings = TrainSettings(steps=1, size=16, batch_size=2, validate_every=2)
+    list(engine.train(preset(architecture), read_dataset(dataset), settings, own, device="cpu"))
+    specs = [checkpoint.read_spec(folder / "best.safetensors") for folder in (own, told)]
+    assert specs[0].decisive == specs[1].decisive
+    assert (specs[0].predicts, specs[0].mask_scale) == ("clean", 0.2)
+    recipes = [
+        json.loads(tensor_file.read(folder / "state.safetensors", 1 << 30)[0]["recipe"])
+        for folder in (own, told)
+    ]
+    assert recipes[0] == recipes[1]
+
+
+BARE = """
+import runpy
+import sys
+
+sys.modules["platformdirs"] = None
+runpy.run_module("engine", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_training_needs_no_platformdirs(tmp_path: Path, dataset: Path) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "NCA_SEG_HOME"}
+    out = tmp_path / "run"
+    arguments = ["train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN]
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, *map(str, arguments), "--steps", "1"],
+        env=environment, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (out / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "told"),
+    [
+        (("--device", "cuda:0"), "", "cuda:0"),
+        (("--device", "mps"), "", "mps"),
+        (("--device", "cpu"), "bf16", "NCA_SEG_PRECISION is 'bf16', not float32 or bfloat16"),
+    ],
+)
+def test_an_unknown_device_or_precision_is_refused_by_its_name(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, str], precision: str, told: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("NCA_SEG_PRECISION", precision)
+    out = tmp_path / "run"
+    common = ("--data", dataset, "--steps", "1", *flags)
+    for command in (("train", "--out", out), ("finetune", "--model", "tiny", "--out", out)):
+        result = run(*command, *common, exit_code=4 if precision else 2)
+        assert told in result.stderr
+    assert not out.exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,22 @@ def test_a_pipe_in_place_of_a_log_is_not_waited_for(tmp_path: Path) -> None:
         read_curves(tmp_path / LOG)
     with pytest.raises(OSError, match="not a regular file"):
         next(logged(iter([step(1)]), tmp_path / LOG))
+
+
+def test_a_skipped_step_is_counted_in_the_log_and_has_no_loss(tmp_path: Path) -> None:
+    path, skipped = tmp_path / LOG, replace(step(2), loss=math.nan, skipped=1)
+    list(logged(iter([step(1), skipped, replace(step(3), skipped=1)]), path))
+    rows = read_curves(path)
+    assert [row["skipped"] for row in rows] == [0, 1, 1]
+    assert [row["loss"] for row in rows] == [0.5, None, 0.5]
+    pytest.importorskip("matplotlib")
+    draw_curves(path, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 0
+
+
+def test_a_log_from_before_steps_were_skipped_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / LOG
+    path.write_bytes(HEAD.replace(b",skipped", b"") + LINE)
+    assert [(row["done"], row["skipped"]) for row in read_curves(path)] == [(1, None)]
+    list(logged(iter([step(2)]), path))
+    assert [(row["done"], row["skipped"]) for row in read_curves(path)] == [(1, None), (2, 0)]
