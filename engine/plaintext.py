@@ -44,7 +44,7 @@ def shown_path(path: Path | str, most: int = PATH) -> str:
 
 
 def shown_file(error: OSError, most: int = PATH) -> str:
-    """The path of the file that an OSError names, or "A file" if it names none."""
+    """The path, of at most `most` characters, that an OSError names, or "A file" if none."""
     name = error.filename
     if isinstance(name, bytes):
         name = os.fsdecode(name)
@@ -65,7 +65,7 @@ def fitting(write: Callable[[int, int], str]) -> str:
 
 
 def shown_reason(text: object, most: int = REASON) -> str:
-    """A reason as it is shown in a sentence, without a full stop; never empty."""
+    """A reason of at most `most` characters for a sentence, without a full stop; never empty."""
     return one_line(text, most).strip().rstrip(".") or "no reason given"
 
 

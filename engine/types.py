@@ -64,10 +64,12 @@ class Image:
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return int(self.pixels_hwc.shape[0])
 
     @property
     def width(self) -> int:
+        """Columns of pixels."""
         return int(self.pixels_hwc.shape[1])
 
 

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def has_display(environment: Mapping[str, str], platform: str) -> bool:
-    """Whether the environment names a display, as Linux needs for a window."""
+    """Whether a window can be shown: on Linux, `platform`, the environment must name a display."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     return not platform.startswith("linux") or any(environment.get(name) for name in names)
 

@@ -23,7 +23,9 @@ class Denoises(Protocol):
     spec: ModelSpec
     device: DeviceChoice
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser: ...
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        """The function from x_t and t to the clean mask; see `Model.denoiser`."""
+        ...
 
 
 @torch.no_grad()

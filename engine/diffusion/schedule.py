@@ -23,8 +23,12 @@ from engine.types import Prediction, ScheduleName
 def alpha_bars(name: ScheduleName, timesteps: int) -> NDArray[np.float64]:
     """alpha_bar for t = 0 … timesteps, float64 (timesteps + 1,), read-only.
 
-    cosine: Nichol & Dhariwal 2021, eq. 17, with beta at most 0.999. linear: Ho 2020's 1e-4 … 0.02
-    over a thousand steps, scaled so that any number of steps ends at about the same noise.
+    Parameters
+    ----------
+    name : "cosine" is eq. 17 of Nichol & Dhariwal 2021, with beta at most 0.999. "linear" is Ho
+        2020's 1e-4 … 0.02 over a thousand steps, scaled so that any number of steps ends at about
+        the same noise.
+    timesteps : how many there are.
     """
     if name == "cosine":
 
@@ -85,7 +89,9 @@ def network_input(noisy: Tensor, alpha_bar: Tensor | float, mask_scale: float) -
 def velocity(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
     """v = sqrt(alpha_bar) ε − sqrt(1 − alpha_bar) x_0 (Salimans & Ho 2022).
 
-    Takes what `add_noise` takes, and gives the same shape.
+    Parameters
+    ----------
+    clean, noise, alpha_bar : as for `add_noise`.
     """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=clean.dtype, device=clean.device)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean

@@ -62,7 +62,10 @@ def mend_planes(picture: Any) -> None:
 
 
 def is_cut_short(picture: Any, stream: BinaryIO) -> bool:
-    """Whether the last strip or tile of a decoded page is a JPEG that is cut short."""
+    """Whether the last strip or tile of a page is a JPEG that is cut short.
+
+    `picture` is the page, decoded; `stream` holds the file.
+    """
     return jpegs.content_is_cut_short(picture, last_jpeg(picture.tag_v2, stream))
 
 
@@ -106,7 +109,10 @@ def lacks_strips(tags: Any) -> bool:
 
 
 def last_jpeg(tags: Any, stream: BinaryIO) -> bytes:
-    """The last strip or tile of a page as a whole JPEG file, or b"" if it is not JPEG."""
+    """The last strip or tile of a page as a whole JPEG file, or b"" if it is not JPEG.
+
+    `tags` are the page's; `stream` holds the file.
+    """
     if int(tags.get(259, 1)) != 7:
         return b""
     offsets, counts = (tags.get(324), tags.get(325)) if 324 in tags else (tags[273], tags.get(279))

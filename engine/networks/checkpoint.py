@@ -118,8 +118,8 @@ def _spec(values: Mapping[str, Any], *, flat: bool) -> ModelSpec:
 def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
     """A hash of everything that decides a model's answers, 16 hexadecimal digits.
 
-    Hashed are `ModelSpec.decisive` and the weights. The model's name, its training record and the
-    version of its file do not change it.
+    Hashed are `ModelSpec.decisive` and the weights (`arrays`). The model's name, its training
+    record and the version of its file do not change it.
     """
     digest = hashlib.sha256()
     for name, value in spec.decisive.items():

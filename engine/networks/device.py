@@ -58,6 +58,7 @@ class DeviceChoice:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The precision as torch's dtype."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
     def __str__(self) -> str:
@@ -144,7 +145,13 @@ def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
 
 
 def small_round(spec: ModelSpec, device: str, members: int) -> int:
-    """How many members to draw together while it is open how many more are needed."""
+    """How many members to draw together while it is open how many more are needed.
+
+    Parameters
+    ----------
+    spec, device : as for `rounds`.
+    members : how many are drawn at most.
+    """
     return min(members, thread_count()) if device == "cpu" else rounds(spec, device, members)[0]
 
 

@@ -114,7 +114,10 @@ def _inside(pixels: NDArray[np.uint8], kind: str, **options: int) -> str:
 
 
 def page(title: str, body: Html) -> str:
-    """A whole page, whose content security policy forbids scripts and loading from elsewhere."""
+    """A whole page with the given `title` and `body`.
+
+    Its content security policy forbids scripts and loading from elsewhere.
+    """
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     head = element(
         "head",

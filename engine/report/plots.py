@@ -115,7 +115,7 @@ def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRank
 
 
 def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
-    """Plot 1 − Dice of each image against each of its uncertainties, of these names."""
+    """Plot 1 − Dice of each image of `test` against each of its uncertainties, by `names`."""
     with _drawing(9.2, 3.1, len(names)) as (row, pieces):
         for axes, name, colour in zip(row, names, COLOURS, strict=True):
             axes.scatter(
@@ -129,7 +129,7 @@ def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
 
 
 def dice_histogram(test: Evaluation, failed_below: float) -> Html:
-    """Plot a histogram of the images' Dice; marks the mean and the Dice below which one failed."""
+    """Plot a histogram of the Dice of the images of `test`; marks the mean and `failed_below`."""
     with _drawing(6.4, 3.2) as (axes, pieces):
         column = test.column("dice")
         axes.hist(column, bins=np.linspace(0, 1, 41), color=BLUE, edgecolor="white", linewidth=0.6)

@@ -88,7 +88,10 @@ def _bend(cells: int, generator: torch.Generator) -> Tensor:
 def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
     """Change a picture as another light and camera would: gain, gamma, saturation, blur, grain.
 
-    Takes and gives values in [0, 1].
+    Parameters
+    ----------
+    image_3hw : in [0, 1], as is the result.
+    generator : decides how much of each.
     """
     draw = _uniform(generator, 12).tolist()
     gain = torch.exp(COLOUR * _uniform(generator, 3))[:, None, None]

@@ -142,7 +142,10 @@ def _order(seed: int, turn: int, count: int) -> list[int]:
 
 
 def picture(sample: Sample, size: int) -> Tensor:
-    """Picture and mask on a grid with an area of `size`² cells, uint8 (4, rows, columns)."""
+    """Picture and mask of a sample on a grid with an area of size² cells, uint8 (4, rows, columns).
+
+    Raises UnreadableImage and UnreadableMask.
+    """
     image, mask_hw, frame = _opened(sample, size)
     both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
     return torch.from_numpy((both * 255).round().astype(np.uint8))

@@ -338,8 +338,8 @@ class _Run:
         some = replace(batch.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
-        given = tuple(each[taken.to(each.device)] for each in image_given)
-        outputs = self._predict(given, noisy, torch.full((1, 1, 1, 1), bar), some)
+        conditions = tuple(each[taken.to(each.device)] for each in image_given)
+        outputs = self._predict(conditions, noisy, torch.full((1, 1, 1, 1), bar), some)
         output = outputs.prediction_n1hw.float().cpu()
         predicted_clean = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
         return clean.index_copy(0, taken, predicted_clean)
@@ -347,11 +347,11 @@ class _Run:
     def _predict(self, image_given: Tensors, noisy: Tensor, bar: Tensor, batch: Batch) -> Outputs:
         """The network's outputs for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
-        given = network_input(noisy, bar, spec.mask_scale).to(place)
+        scaled = network_input(noisy, bar, spec.mask_scale).to(place)
         time = (batch.timestep_n / spec.timesteps).to(place)
         with self._precision():
-            time_given = self.network.time_condition(time, (given.shape[2], given.shape[3]))
-            return self.network.predict(image_given, time_given, given, batch.chance)
+            time_given = self.network.time_condition(time, (scaled.shape[2], scaled.shape[3]))
+            return self.network.predict(image_given, time_given, scaled, batch.chance)
 
     def _precision(self) -> torch.autocast:
         low, place = self.device.precision == "bfloat16", self.device.name

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 STACK_BYTES = 16 * 1024 * 1024
 #: The time between two signalled events. Four pictures a second can be followed, and painting more
 #: would take time from the stream, which uses all cores.
-TOLD_EVERY_MS = 250
+PROGRESS_EVERY_MS = 250
 
 
 class Job(QObject):
@@ -31,8 +31,8 @@ class Job(QObject):
     parent : the Qt parent.
     """
 
-    #: There is a new event; carries the newest. Emitted at most every `TOLD_EVERY_MS` unless the
-    #: job is paused.
+    #: There is a new event; carries the newest. Emitted at most every `PROGRESS_EVERY_MS` unless
+    #: the job is paused.
     progressed = Signal(object)
     #: The job was paused (True) or resumed (False).
     paused_changed = Signal(bool)
@@ -50,14 +50,15 @@ class Job(QObject):
         self._outcome: Literal["", "completed", "cancelled", "failed"] = ""
         self._error: BaseException | None = None
         self._latest: Any = None
-        self._told = True
+        #: Whether `latest` has been signalled.
+        self._signalled = True
         self._over = False
         self._paused = False
         self._steps = 0
         self._stop = False
         self._gate = threading.Condition()
-        self._rest = QTimer(self, singleShot=True, interval=TOLD_EVERY_MS)
-        self._rest.timeout.connect(self._tell)
+        self._rest = QTimer(self, singleShot=True, interval=PROGRESS_EVERY_MS)
+        self._rest.timeout.connect(self._signal_progress)
         self._thread = _StreamThread(self, factory)
         self._thread.arrived.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
         self._thread.finished.connect(self._conclude, Qt.ConnectionType.QueuedConnection)
@@ -123,19 +124,19 @@ class Job(QObject):
         self.paused_changed.emit(paused)
         if paused:
             # Signal the event that came since the last signal, which no later one will replace.
-            self._tell()
+            self._signal_progress()
 
     @Slot()
     def _arrive(self) -> None:
         # While paused, every step that a person asks for is signalled.
         if self._paused or not self._rest.isActive():
-            self._tell()
+            self._signal_progress()
 
     @Slot()
-    def _tell(self) -> None:
+    def _signal_progress(self) -> None:
         with self._gate:
-            news, self._told, event = not self._told, True, self._latest
-        if news and not self._over:
+            is_new, self._signalled, event = not self._signalled, True, self._latest
+        if is_new and not self._over:
             self._rest.start()
             self.progressed.emit(event)
 
@@ -194,8 +195,9 @@ class _StreamThread(QThread):
                 return "completed"
             with job._gate:
                 job._latest = event
-                told, job._told = job._told, False
-            if told:
+                waits, job._signalled = not job._signalled, False
+            # While an event waits to be signalled, the newest takes its place.
+            if not waits:
                 self.arrived.emit()
 
 

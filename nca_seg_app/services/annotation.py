@@ -92,7 +92,15 @@ def read_opened(
 ) -> OpenedImage:
     """Read the image at `path` with its saved mask and its draft.
 
-    Raises UnreadableImage, UnreadableMask and what `read` raises.
+    Parameters
+    ----------
+    study : the image's folder.
+    path : the image's file.
+    read : reads the image itself, for example from memory.
+
+    Raises
+    ------
+    UnreadableMask : if the saved mask cannot be used, and whatever `read` raises.
     """
     # Taken before reading, so that a change meanwhile is noticed when the mask is saved.
     base = study.base(path)

@@ -44,7 +44,7 @@ class OpenMask:
 
 
 def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
-    """A task that saves the mask as it is now, and gives the path of its file.
+    """A task that saves the mask as it is now, `reviewed` or not, and gives the path of its file.
 
     The task raises ChangedOutside if image or saved mask were changed by somebody else.
     """

@@ -40,7 +40,7 @@ class ModelCache:
         return self._loaded
 
     def has(self, entry: ModelEntry, device: Device) -> bool:
-        """Whether `get()` returns at once, unless the model's file has changed."""
+        """Whether `get()` of these returns at once, unless the model's file has changed."""
         return self._loaded is not None and self._key[:2] == (entry.path, device)
 
     def get(self, entry: ModelEntry, device: Device) -> Loaded:

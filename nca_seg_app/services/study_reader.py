@@ -127,8 +127,8 @@ def _first_readable(
 
 def told_skipped(skipped: Mapping[str, int]) -> str:
     """The numbers of pictures by kind in words, as "3 HEIC pictures and 1 GIF picture"."""
-    told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    parts = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def listed(study: Study, listing: Listing | None = None) -> tuple[ImageRow, ...]:

@@ -119,7 +119,7 @@ class Workspace(QObject):
         self.study_changed.emit()
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:
-        """Set the open image, at `index` of `images`, and its mask.
+        """Set the open image, at `index` of `images`, and the document of its mask.
 
         `announce_image` signals it afterwards.
         """

@@ -66,7 +66,14 @@ def config_of(spec: ModelSpec) -> AutomatonConfig:
 
 
 def parameters(spec: ModelSpec, *, levels: int, attention: bool) -> int:
-    """How many parameters an automaton has, by formula, for so many levels."""
+    """How many parameters the automaton of a spec has, by formula.
+
+    Parameters
+    ----------
+    spec : an automaton's. Raises TypeError for another one.
+    levels : 1 or 2.
+    attention : whether its cells have CBAM.
+    """
     config = config_of(spec)
     channels, hidden = config.channels, config.hidden
     cell = 2 * (9 * channels**2 + channels) + (3 * channels + 1) * hidden + hidden * channels
@@ -76,10 +83,14 @@ def parameters(spec: ModelSpec, *, levels: int, attention: bool) -> int:
 
 
 def cost(spec: ModelSpec, *, levels: int, attention: bool) -> Cost:
-    """The cost of one diffusion step of an automaton with so many levels.
+    """The cost of one diffusion step of the automaton of a spec.
 
     The memory is that of two states, the neighbours of each cell and the image. Every cell of a
     level multiplies by each of the level's parameters once in an update.
+
+    Parameters
+    ----------
+    spec, levels, attention : as for `parameters`.
     """
     config, counted = config_of(spec), range(1, levels + 1)
     updates = [config.updates_of(level, levels) for level in counted]

@@ -193,7 +193,10 @@ class Automaton(Network):
     ) -> Iterator[Moment]:
         """Yields each level's first state, as update 0, and the state after each of its updates.
 
-        Takes what `begin` takes, and which cells fire.
+        Parameters
+        ----------
+        image_n3hw, noisy_n1hw, time_n : as for `begin`.
+        fires : decides which cells fire in each update.
         """
         state: Tensor | None = None
         for level, cell in enumerate(self.levels, start=1):
@@ -208,7 +211,7 @@ class Automaton(Network):
     def forward(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
     ) -> Tensor:
-        """The last state, (n, channels, rows, columns)."""
+        """The last state, (n, channels, rows, columns); takes what `evolve` takes."""
         for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires):
             state = moment.state_nchw
         return state
@@ -238,7 +241,8 @@ class FastAutomaton(Automaton):
 
         On a coarse grid calling an operation costs as much as its arithmetic, so all members are
         computed in one call. At full size one member's state fills the caches, so each member is a
-        piece of work for the next free worker; the updates of a single member are divided.
+        piece of work for the next free worker; the updates of a single member are divided. It takes
+        what `evolve` takes.
         """
         inputs, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
         carried: Tensor | None = None
