@@ -381,13 +381,18 @@ class Origin:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image with its annotation in a data set."""
+    """An image with its annotation in a data set.
+
+    `kin` holds keys of its patient and its lesion, where they are known: images that share a key
+    belong into one split.
+    """
 
     id: str
     image_path: Path
     mask_path: Path
     split: Split
     origin: Origin | None = None
+    kin: tuple[str, ...] = ()
 
 
 def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:

@@ -12,10 +12,13 @@ from engine.images.formats import IMAGE_SUFFIXES
 from engine.images.listing import list_images
 from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
+from engine.study.kinship import Kin, read_kin, together
 from engine.study.records import is_text
 from engine.types import Dataset, Sample, Split
 
 VAL_SHARE = 0.15
+#: What may be learned from least comes first.
+_GUARDED: tuple[Split, ...] = ("test", "val", "train")
 
 
 def read_dataset(root: Path) -> Dataset:
@@ -52,38 +55,63 @@ def read_dataset(root: Path) -> Dataset:
             raise DatasetProblem(images[name][0], "has a name with characters that are not text")
         if name not in masks:
             raise DatasetProblem(root / "masks" / mask_name(name), "is missing")
-    entries: Entries = index or {name: (x, None) for name, x in assign_splits(listed).items()}
-    samples = (Sample(x, images[x][0], masks[x][0], *entries[x]) for x in listed)
+    kin = read_kin(root, listed)
+    entries: Entries = index or {x: (y, None) for x, y in assign_splits(listed, kin=kin).items()}
+    samples = (
+        Sample(x, images[x][0], masks[x][0], *entries[x], kin=kin.get(x, ())) for x in listed
+    )
     return Dataset(root, tuple(samples), _left_out(unlisted, masks, index) if index else ())
 
 
 def assign_splits(
-    ids: Iterable[str], val_share: float = VAL_SHARE, fixed: Mapping[str, Split] | None = None
+    ids: Iterable[str],
+    val_share: float = VAL_SHARE,
+    fixed: Mapping[str, Split] | None = None,
+    kin: Kin | None = None,
 ) -> dict[str, Split]:
-    """Assign `train` or `val` to each id, by a hash of the id alone.
+    """Assign `train` or `val` to each id, by a hash of its patient, else its lesion, else the id.
+
+    From four ids up each split has at least one where any is free to move and not all are kin;
+    below that all free ones train. Adding ids to four or more moves none from train to val (unless
+    all had hashed to val), so nothing is validated on that was trained on before.
 
     Parameters
     ----------
     ids : those of the samples.
     val_share : about this share of them becomes `val`.
     fixed : splits that are given already; these ids keep them.
-
-    From four ids up each split has at least one where any is free to move; below that all free ones
-    train. Adding ids to four or more moves none from train to val (unless all had hashed to val),
-    so nothing is validated on that was trained on before.
+    kin : keys of the patient and the lesion of ids, of fixed ones too. Ids that share one get one
+        split; if one of them is fixed they get its split, `test` before `val` before `train`.
     """
-    fixed = fixed or {}
-    free = [name for _, name in sorted((_position(name), name) for name in set(ids) - fixed.keys())]
-    if len(free) + len(fixed) < 4:
-        return {**dict.fromkeys(free, "train"), **fixed}
-    splits: dict[str, Split] = {
-        name: "val" if _position(name) < val_share else "train" for name in free
-    }
-    if free and "val" not in {*splits.values(), *fixed.values()}:
-        splits[free[0]] = "val"
-    if free and "train" not in {*splits.values(), *fixed.values()}:
-        splits[free[-1]] = "train"
-    return {**splits, **fixed}
+    fixed, kin = fixed or {}, kin or {}
+    every = {*ids, *fixed}
+    splits: dict[str, Split] = dict(fixed)
+    free: list[tuple[float, list[str]]] = []
+    for group in together(every, kin):
+        held = {fixed[name] for name in group if name in fixed}
+        if held:
+            kept: Split = next(split for split in _GUARDED if split in held)
+            splits |= {name: kept for name in group if name not in fixed}
+        else:
+            # The last of them: it can only come later when others join the group.
+            free.append((max(_position(_own_key(name, kin)) for name in group), group))
+    free.sort()
+    chosen: list[Split] = [
+        "val" if position < val_share and len(every) >= 4 else "train" for position, _ in free
+    ]
+    if free and len(every) >= 4:
+        if "val" not in {*chosen, *splits.values()}:
+            chosen[0] = "val"
+        if "train" not in {*chosen, *splits.values()}:
+            chosen[-1] = "train"
+    for split, (_, group) in zip(chosen, free, strict=True):
+        splits |= dict.fromkeys(group, split)
+    return splits
+
+
+def _own_key(name: str, kin: Kin) -> str:
+    """What an image's place among the splits comes from: its patient, its lesion or its id."""
+    return next(iter(kin.get(name, ())), name)
 
 
 def files_by_id(folder: Path, ending: str, suffixes: frozenset[str]) -> dict[str, list[Path]]:

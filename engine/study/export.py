@@ -31,6 +31,7 @@ from engine.study.dataset_index import (
     write_index,
 )
 from engine.study.export_folder import prepare
+from engine.study.kinship import read_kin
 from engine.study.records import is_text
 from engine.types import Image, Sample, Split
 
@@ -95,7 +96,8 @@ def export_dataset(
     named = [x for x, problem in zip(samples, problems, strict=True) if problem is None]
     tests: dict[str, Split] = {x.id: "test" for x in named if x.split == "test"}
     fixed = {**tests, **{name: split for name, (split, _) in entries.items()}}
-    splits = assign_splits((sample.id for sample in named), val_share, fixed)
+    kin = read_kin(destination, fixed) | {x.id: x.kin for x in named if x.kin}
+    splits = assign_splits((sample.id for sample in named), val_share, fixed, kin)
     copied = dict(entries)
     left_out: list[LeftOut] = []
     reserve = _reserve(destination, {**entries, **{x.id: (splits[x.id], x.origin) for x in named}})

@@ -23,6 +23,7 @@ from engine.study import study_index
 from engine.study.copies import move_aside, move_others, write_copy
 from engine.study.dataset import assign_splits
 from engine.study.drafts import DRAFTS, Writer
+from engine.study.kinship import read_kin
 from engine.study.mask_files import INDEX, MASKS, MaskFiles, image_version, mask_version, version_of
 from engine.study.records import (
     Annotation,
@@ -298,9 +299,11 @@ class Study:
             if image.saved_at is not None
             for mask_path in [files.find(image.path)[0]]
         ]
-        splits = assign_splits(name for name, _, _ in saved)
+        names = [name for name, _, _ in saved]
+        kin = read_kin(self.folder, names)
+        splits = assign_splits(names, kin=kin)
         samples = [
-            Sample(name, image.path, mask_path, splits[name], image.origin)
+            Sample(name, image.path, mask_path, splits[name], image.origin, kin.get(name, ()))
             for name, image, mask_path in saved
         ]
         return tuple(sorted(samples, key=lambda sample: sample.id))
