@@ -64,7 +64,8 @@ def report(
     Table 1 and Figures 3b and 4; the ten worst images. Writes report.html, which needs nothing
     beside it and holds pictures of a few images, report.json, which has all its numbers, and
     masks.png, the masks of Figure 4 without the photographs. Trying fewer steps takes most of the
-    time. What is known is written every five minutes, and when Ctrl+C stops it.
+    time. What is known is written every five minutes, and when Ctrl+C stops it. Samples that
+    cannot be read are left out and listed at the end.
 
     \b
     Examples:
@@ -116,6 +117,8 @@ def report(
             _write(newest, out)
     if newest is not None:
         print(f"{show(out / PAGE)}  {_line(newest)}")
+    for unreadable in newest.left_out if newest is not None else ():
+        say(f"Left out. {sentence(unreadable)}")
     if problem is not None:
         say(sentence(problem))
         raise typer.Exit(SOME_FAILED if newest else NOTHING_DONE)
@@ -126,6 +129,8 @@ def report(
             far = f"{newest.done} of {newest.total} measurements"
             say(f"Interrupted. {far} are done and kept in {out}.")
         raise typer.Exit(INTERRUPTED)
+    if newest is not None and newest.left_out:
+        raise typer.Exit(SOME_FAILED if newest.val or newest.test else NOTHING_DONE)
 
 
 def _expect_page() -> None:

@@ -149,6 +149,14 @@ class Examined:
         return self.evaluation.total
 
 
+@dataclass(frozen=True, eq=False)
+class Unread:
+    """The newest sample of an evaluation, which could not be read; `error` says why."""
+
+    evaluation: Evaluation
+    error: UnreadableImage | UnreadableMask
+
+
 def evaluate(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
 ) -> Iterator[Evaluation]:
@@ -163,28 +171,28 @@ def evaluate(
 
     Each event holds the scores of all samples so far, at the images' own sizes. Raises OutOfMemory.
     """
-    evaluation = Evaluation(0, len(samples), (), Calibration.none())
-    for sample in samples:
-        try:
-            evaluation = _examined(model, sample, settings, threshold, evaluation).evaluation
-        except (UnreadableImage, UnreadableMask) as error:
-            left_out = (*evaluation.left_out, error)
-            evaluation = replace(evaluation, done=evaluation.done + 1, left_out=left_out)
-        yield evaluation
+    for event in examine(model, samples, settings, threshold):
+        yield event.evaluation
 
 
 def examine(
     model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
-) -> Iterator[Examined]:
+) -> Iterator[Examined | Unread]:
     """Score a model as `evaluate` does; each event holds its sample's picture and masks as well.
 
-    Raises UnreadableImage and UnreadableMask at the sample that causes it, and OutOfMemory.
+    A sample that cannot be read is left out, and its event says why. Raises OutOfMemory.
     """
     evaluation = Evaluation(0, len(samples), (), Calibration.none())
     for sample in samples:
-        examined = _examined(model, sample, settings, threshold, evaluation)
-        evaluation = examined.evaluation
-        yield examined
+        event: Examined | Unread
+        try:
+            event = _examined(model, sample, settings, threshold, evaluation)
+        except (UnreadableImage, UnreadableMask) as error:
+            left_out = (*evaluation.left_out, error)
+            done = evaluation.done + 1
+            event = Unread(replace(evaluation, done=done, left_out=left_out), error)
+        evaluation = event.evaluation
+        yield event
 
 
 def _examined(

@@ -32,6 +32,7 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
         "limit": report.limit,
         "settings": asdict(report.settings),
         "threshold": 0.5,
+        "left_out": [{"file": str(e.path), "reason": e.reason} for e in report.left_out],
         "val": None if report.val is None else report.val.as_json(),
         "test": None if report.test is None else report.test.as_json(),
         "doubt": {each.name: _ranking(each) for each in report.rankings},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,16 +15,18 @@ from engine.evaluation.reliability import (
     logit,
     reliability_bins,
 )
-from engine.evaluation.scoring import Examined, examine
+from engine.evaluation.scoring import Examined, Unread, examine
 from engine.report.compared import shown_ids, with_answer
 from engine.report.recipes import Recipe
 from engine.report.sweep import planned, sweep
 from engine.report.values import Measured, Numbers, Report, Subject
 from engine.report.worst import with_newest
-from engine.types import Dataset, SampleSettings, evenly
+from engine.types import Dataset, Sample, SampleSettings, evenly
 
 #: So many pixels of each image of val, drawn with replacement, enter the fit of the temperature.
 PIXELS_AN_IMAGE = 1000
+#: The report after each image of a part; the last of them is returned.
+_Events = Generator[Report, None, Report]
 
 
 def report(
@@ -50,7 +52,8 @@ def report(
         none. Each setting of each image is an event.
     limit : at most this many images of a split, spread over it.
 
-    Raises DatasetProblem before the first event where the data has neither val nor test, and what
+    A sample of val or test that cannot be read is left out, and `left_out` tells of it. Raises
+    DatasetProblem before the first event where the data has neither val nor test, and what
     `engine.evaluation.scoring.evaluate` raises.
     """
     val, test = (evenly(dataset.split(name), limit) for name in ("val", "test"))
@@ -62,42 +65,84 @@ def report(
     newest = Report(0, total, "", subject, dataset.root, settings, limit, recipes=recipes)
     shown = shown_ids(test)
 
-    drawn: tuple[tuple[Numbers, Numbers], ...] = ()
-    for examined in examine(subject.model, val, settings):
-        drawn = (*drawn, _some_pixels(examined))
-        newest = _next(newest, _line("val", examined), val=examined.evaluation)
-        if examined.done == examined.total:
-            newest = replace(newest, temperature=_temperature(drawn))
-        yield newest
-
-    calibrated = Calibration.none()
-    for examined in examine(subject.model, test, settings):
-        newest = _next(
-            newest,
-            _line("test", examined),
-            test=examined.evaluation,
-            worst=with_newest(newest.worst, examined),
-            compared=with_answer(newest.compared, shown, subject.name, examined),
-        )
-        if newest.temperature is not None:
-            cooler_hw = apply_temperature(examined.probability_hw, newest.temperature)
-            calibrated += reliability_bins(cooler_hw, examined.truth_hw)
-            newest = replace(newest, calibrated=calibrated)
-        yield newest
-
+    newest = yield from _of_val(newest, val)
+    newest = yield from _of_test(newest, test, shown)
     for other in others:
-        before = newest.others
-        for examined in examine(other.model, test, settings):
-            measured = Measured(other, examined.evaluation)
-            now = _line(other.name, examined)
-            compared = with_answer(newest.compared, shown, other.name, examined)
-            newest = _next(newest, now, others=(*before, measured), compared=compared)
-            yield newest
-
-    for swept_so_far in sweep(subject.model, swept, settings):
+        newest = yield from _of_other(newest, other, test, shown)
+    unread = {error.path for error in newest.left_out}
+    read = [each for each in swept if not {each.image_path, each.mask_path} & unread]
+    tried = len(planned(subject.model.spec, settings))
+    newest = replace(newest, total=total - (len(swept) - len(read)) * tried)
+    for swept_so_far in sweep(subject.model, read, settings):
         now = f"settings {swept_so_far.done}/{swept_so_far.total}"
         newest = _next(newest, now, sweep=swept_so_far)
         yield newest
+
+
+def _of_val(newest: Report, val: Sequence[Sample]) -> _Events:
+    """The report with each image of val; with the last of them the temperature is fitted."""
+    drawn: tuple[tuple[Numbers, Numbers], ...] = ()
+    for event in examine(newest.subject.model, val, newest.settings):
+        if isinstance(event, Unread):
+            newest = _without(newest, "val", event)
+        else:
+            drawn = (*drawn, _some_pixels(event))
+            newest = _next(newest, _line("val", event))
+        if drawn:
+            newest = replace(newest, val=event.evaluation)
+            if event.evaluation.done == len(val):
+                newest = replace(newest, temperature=_temperature(drawn))
+        yield newest
+    return newest
+
+
+def _of_test(newest: Report, test: Sequence[Sample], shown: frozenset[str]) -> _Events:
+    """The report with each image of test."""
+    calibrated = Calibration.none()
+    for event in examine(newest.subject.model, test, newest.settings):
+        if isinstance(event, Unread):
+            newest = _without(newest, "test", event)
+        else:
+            newest = _next(
+                newest,
+                _line("test", event),
+                worst=with_newest(newest.worst, event),
+                compared=with_answer(newest.compared, shown, newest.subject.name, event),
+            )
+            if newest.temperature is not None:
+                cooler_hw = apply_temperature(event.probability_hw, newest.temperature)
+                calibrated += reliability_bins(cooler_hw, event.truth_hw)
+                newest = replace(newest, calibrated=calibrated)
+        if event.evaluation.images:
+            newest = replace(newest, test=event.evaluation)
+        yield newest
+    return newest
+
+
+def _of_other(
+    newest: Report, other: Subject, test: Sequence[Sample], shown: frozenset[str]
+) -> _Events:
+    """The report with each image of test, as another model sees it."""
+    before = newest.others
+    for event in examine(other.model, test, newest.settings):
+        if isinstance(event, Unread):
+            newest = _without(newest, other.name, event)
+        else:
+            compared = with_answer(newest.compared, shown, other.name, event)
+            newest = _next(newest, _line(other.name, event), compared=compared)
+        if event.evaluation.images:
+            newest = replace(newest, others=(*before, Measured(other, event.evaluation)))
+        yield newest
+    return newest
+
+
+def _without(before: Report, what: str, unread: Unread) -> Report:
+    """The report after a sample that could not be read, which it names once."""
+    error, evaluation = unread.error, unread.evaluation
+    known = any(error.path == each.path for each in before.left_out)
+    left_out = before.left_out if known else (*before.left_out, error)
+    now = f"{what} {evaluation.done}/{evaluation.total} {error.path.name} is left out"
+    return _next(before, now, left_out=left_out)
 
 
 def _next(before: Report, now: str, **known: object) -> Report:

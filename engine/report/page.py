@@ -58,6 +58,7 @@ def render(report: Report, written: str = "") -> str:
             element("h1", title),
             element("p", USE, class_="use"),
             _unfinished(report),
+            _left_out(report),
             _head(report, written),
             element("nav", element("ol", joined(contents)), aria_label="Contents"),
             *(
@@ -76,6 +77,15 @@ def _unfinished(report: Report) -> Html:
     if report.done == report.total:
         return Html("")
     text = f"This report is unfinished: {report.done} of {report.total} measurements were made."
+    return element("p", text, class_="notice")
+
+
+def _left_out(report: Report) -> Html:
+    if not report.left_out:
+        return Html("")
+    named = "; ".join(f"{error.path.name} ({error.reason})" for error in report.left_out)
+    files = count(len(report.left_out), "file")
+    text = f"{files} could not be read, and no figure is of them: {named}."
     return element("p", text, class_="notice")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.diffusion.sampling import Denoises
+from engine.errors import UnreadableImage, UnreadableMask
 from engine.evaluation.reliability import (
     Calibration,
     aurc,
@@ -68,7 +69,8 @@ class Report:
 
     `now` says what this event measured. `limit` is the most images of a split. `temperature` was
     fitted on all of val; `calibrated` counts the images of `test` at it. `others` holds the models
-    beside `subject`, all at the same `settings`.
+    beside `subject`, all at the same `settings`. `left_out` tells of the samples of val and test
+    that could not be read; no figure is of them, and a split without any other is None.
     """
 
     done: int
@@ -87,6 +89,7 @@ class Report:
     recipes: tuple[Recipe, ...] = ()
     others: tuple[Measured, ...] = ()
     sweep: Sweep | None = None
+    left_out: tuple[UnreadableImage | UnreadableMask, ...] = ()
 
     @property
     def rankings(self) -> tuple[UncertaintyRanking, ...]:

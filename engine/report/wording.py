@@ -46,9 +46,10 @@ def chosen(settings: SampleSettings) -> str:
 
 def images(evaluation: Evaluation) -> str:
     """How many images were evaluated, and of how many where some are missing."""
-    if evaluation.done < evaluation.total:
-        return f"{evaluation.done} of {count(evaluation.total, 'image')}"
-    return count(evaluation.done, "image")
+    scored = len(evaluation.images)
+    if scored < evaluation.total:
+        return f"{scored} of {count(evaluation.total, 'image')}"
+    return count(scored, "image")
 
 
 def count(amount: int, word: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from engine.networks.automaton.config import AutomatonConfig
 from engine.report.sweep import Sweep
+from engine.study.dataset import read_dataset
 from engine.types import ModelSpec
 from tests.engine.commands import install, run
 from tests.samples import drawn_dataset
@@ -174,13 +175,43 @@ def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -
     assert "none of its folders" in refused.stderr
 
 
-def test_a_damaged_mask_keeps_what_came_before_it(tmp_path: Path, folder: Path, tiny: Path) -> None:
-    (folder / "masks" / "drawn_2_segmentation.png").write_bytes(b"damaged")
+@pytest.mark.parametrize("unread", [(0,), (2,), (7,), (0, 7, 2)])
+def test_what_cannot_be_read_is_left_out_and_told(
+    tmp_path: Path, folder: Path, tiny: Path, unread: tuple[int, ...]
+) -> None:
+    split = {x.id: x.split for x in read_dataset(folder).samples}
+    for number in unread:
+        (folder / "masks" / f"drawn_{number}_segmentation.png").write_bytes(b"damaged")
     out = tmp_path / "out"
-    arguments = ("report", folder, "--out", out, "--model", "tiny", *FAST)
+    arguments = ("report", folder, "--out", out, "--model", "tiny", "--also", tiny, *FAST)
     result = run(*arguments, exit_code=3)
-    assert "drawn_2_segmentation.png" in result.stderr
-    assert len(json.loads((out / "report.json").read_text())["test"]["images"]) == 2
+    content = json.loads((out / "report.json").read_text())
+    assert content["done"] == content["total"]
+    left = {"val": 2, "test": 6}
+    for number in unread:
+        assert f"drawn_{number}_segmentation.png" in result.stderr
+        left[split[f"drawn_{number}"]] -= 1
+    found = {name: len(content[name]["images"]) if content[name] else 0 for name in left}
+    assert found == left
+    files = {Path(each["file"]).name for each in content["left_out"]}
+    assert files == {f"drawn_{number}_segmentation.png" for number in unread}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "could not be read" in page
+    assert "unfinished" not in page
+    (basic,) = [row for row in content["paper"] if row["measured"]]
+    assert [one["scored"] for one in basic["measured"]] == [left["test"]] * 2
+
+
+def test_a_report_of_nothing_that_can_be_read_is_exit_code_4(
+    tmp_path: Path, folder: Path, tiny: Path
+) -> None:
+    for path in (folder / "masks").iterdir():
+        path.write_bytes(b"damaged")
+    out = tmp_path / "out"
+    result = run("report", folder, "--out", out, "--model", "tiny", *FAST, exit_code=4)
+    assert result.stderr.count("Left out.") == 8
+    content = json.loads((out / "report.json").read_text())
+    assert (content["val"], content["test"], len(content["left_out"])) == (None, None, 8)
 
 
 def test_nothing_to_measure_is_exit_code_4(tmp_path: Path, folder: Path, tiny: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from torch import Tensor, from_numpy
 
 from engine.errors import MaskKept, UnreadableMask
-from engine.evaluation.scoring import evaluate, examine
+from engine.evaluation.scoring import Examined, Unread, evaluate, examine
 from engine.framing import Frame
 from engine.masks.files import write_mask
 from engine.masks.reading import read_mask
@@ -106,10 +106,13 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path: Path) -> None
 
 
 def test_a_report_is_told_of_a_mask_of_another_size_at_its_image(tmp_path: Path) -> None:
-    stream = examine(DarkIsLesion(), unreadable_between(tmp_path)[:2], SETTINGS)
-    assert next(stream).done == 1
-    with pytest.raises(UnreadableMask, match="b_segmentation"):
-        next(stream)
+    first, second, third, _ = examine(DarkIsLesion(), unreadable_between(tmp_path), SETTINGS)
+    assert isinstance(first, Examined)
+    assert isinstance(second, Unread)
+    assert isinstance(second.error, UnreadableMask)
+    assert "b_segmentation" in str(second.error)
+    assert isinstance(third, Examined)
+    assert (third.done, third.evaluation.left_out) == (3, (second.error,))
 
 
 def step(done: int, dice: float | None = None) -> TrainStep:

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from engine.evaluation.reliability import (
     Calibration,
 )
-from engine.evaluation.scoring import Evaluation, examine
+from engine.evaluation.scoring import Evaluation, Examined, examine
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
@@ -74,6 +74,7 @@ def test_images_are_compared_across_models_and_drawn_without_photographs(tmp_pat
         model = OracleModel(disk(32, radius), timesteps=2)
         model.spec = replace(made, timesteps=2, mask_scale=model.spec.mask_scale)
         for examined in examine(model, samples, SETTINGS):
+            assert isinstance(examined, Examined)
             compared = with_answer(compared, shown, name, examined)
         measured.append(Measured(Subject(model, name, "", 1), examined.evaluation))
     assert {one.id for one in compared} == shown
