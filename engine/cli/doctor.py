@@ -22,6 +22,9 @@ def version(package: str = "nca-seg") -> str:
         return "not installed"
 
 
+CUDA_USED = "used; float32 is computed without TF32"
+
+
 @command()
 def doctor() -> None:
     """Say how the program will run here.
@@ -58,7 +61,7 @@ def doctor() -> None:
         raise Refusal(f"{error}.") from error
     print(f"Device       {chosen.name}, {torch.get_num_threads()} threads")
     print(f"Precision    {chosen.precision}{_why(chosen.name, chosen.precision)}")
-    print(f"CUDA         {'used' if chosen.name == 'cuda' else f'not used: {chosen.reason}'}")
+    print(f"CUDA         {CUDA_USED if chosen.name == 'cuda' else f'not used: {chosen.reason}'}")
 
 
 def _why(device: str, precision: str) -> str:

@@ -95,6 +95,7 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
     if device == "cuda" and reason:
         raise ValueError(f"CUDA cannot be used: {reason}")
     if device != "cpu" and not reason:
+        _without_tf32()
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         found = DeviceChoice("cuda", "bfloat16" if fast else "float32", "a CUDA device was found")
     else:
@@ -128,6 +129,15 @@ def _why_not_cuda() -> str:
     except RuntimeError as error:
         return f"the CUDA device does not compute ({str(error).splitlines()[0]})"
     return ""
+
+
+def _without_tf32() -> None:
+    """Let float32 mean float32 on CUDA: what may be rounded is computed in bfloat16 anyway.
+
+    By torch's default convolutions would round to TF32, which has ten bits, and products not.
+    """
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def multiplies_bfloat16() -> bool:

@@ -112,13 +112,13 @@ class Automaton(Network):
         the copy. Its states are float32 in the layout of `Cell`.
         """
         cells: list[Cell] = list(self.levels)  # type: ignore[arg-type]
+        # The coarse grid decides what is lesion, so rounding there is felt most; its cells are few,
+        # so float32 costs little.
         if device.name == "cpu":
-            # The coarse grid decides what is lesion, so rounding there is felt most; its cells are
-            # few, so float32 costs little.
             coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
             return FastAutomaton(self, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
         swift = Automaton(self.spec, levels=0, attention=False)
-        swift.levels = nn.ModuleList(DenseCell(cell) for cell in cells)
+        swift.levels = nn.ModuleList(DenseCell(cell, exact=cell is not cells[-1]) for cell in cells)
         return swift.eval()
 
     def _fires(self, chance: Chance, noisy_n1hw: Tensor) -> Fires:

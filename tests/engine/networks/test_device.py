@@ -96,3 +96,18 @@ def test_the_child_of_a_fork_computes_with_workers_of_its_own() -> None:
         [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=100
     )
     assert done.stdout.split() == ["7"], done.stderr
+
+
+def test_float32_on_a_gpu_is_not_rounded_to_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.networks.device._why_not_cuda", lambda: "")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    places = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "tf32"
+        assert str(choose("auto")) == "CUDA bf16"
+        assert [place.fp32_precision for place in places] == ["ieee", "ieee"]
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision

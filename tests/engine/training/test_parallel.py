@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,13 @@ from tests.samples import drawn_dataset
 SETTINGS = {"steps": 4, "batch_size": 4, "size": 16, "learning_rate": 0.01, "validate_every": 2}
 
 
-def trained_by_two(root: Path, out: Path, *flags: str, left: Path) -> list[dict[str, float | None]]:
-    """The log of a brief training by the command line, in two processes.
-
-    Each writes into the folder `left` which threads it ended with.
-    """
-    left.mkdir()
+def trained_by_two(
+    script: Sequence[Path], root: Path, out: Path, *flags: str
+) -> list[dict[str, float | None]]:
+    """The log of a brief training in two processes, by a script that runs the command line."""
     command = [
         *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
-        *[str(Path(__file__).with_name("threads_left.py")), str(left)],
-        *["train", "--data", str(root), "--out", str(out), "--device", "cpu"],
+        *[*map(str, script), "train", "--data", str(root), "--out", str(out), "--device", "cpu"],
         *[f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()],
         *flags,
     ]
@@ -53,7 +51,9 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(
     one = list(train(spec, read_dataset(root), settings, tmp_path / "one", device="cpu"))
     # Time enough, which both ask each other about after every step.
     left = tmp_path / "left"
-    two = trained_by_two(root, tmp_path / "two", "--minutes", "30", left=left)
+    left.mkdir()
+    script = Path(__file__).with_name("threads_left.py"), left
+    two = trained_by_two(script, root, tmp_path / "two", "--minutes", "30")
     assert [row["done"] for row in two] == [1, 2, 3, 4]
     for name in ("loss", "validation_dice"):
         mine = np.array([row[name] for row in two], dtype=float)
@@ -64,6 +64,42 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(
     # One that lives on may ask for the interpreter while that ends, which aborts the process.
     if sys.platform == "linux":
         assert {path.name: path.read_text() for path in left.iterdir()} == {"0": "", "1": ""}
+
+
+BAD_LOSS = """
+import os
+import runpy
+import sys
+from pathlib import Path
+
+from engine.training.loop import _Run
+
+real = _Run._loss
+
+
+def loss(run, batch):
+    found = real(run, batch)
+    if run.done == 3:
+        weights = [weight.sum().item() for weight in run.network.parameters()]
+        (folder / os.environ["RANK"]).write_text(f"{weights} {run.skipped}")
+    return found * float("nan") if run.done == 1 and os.environ["RANK"] == "1" else found
+
+
+folder = Path(sys.argv.pop(1))
+_Run._loss = loss
+runpy.run_module("engine", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_all_processes_skip_the_step_whose_loss_is_no_number_in_one(tmp_path: Path) -> None:
+    script, seen = tmp_path / "bad_loss.py", tmp_path / "seen"
+    script.write_text(BAD_LOSS)
+    seen.mkdir()
+    rows = trained_by_two((script, seen), drawn_dataset(tmp_path).root, tmp_path / "run")
+    assert [(row["done"], row["skipped"]) for row in rows] == [(1, 0), (2, 1), (3, 1), (4, 1)]
+    assert [row["loss"] is None for row in rows] == [False, True, False, False]
+    first, second = (path.read_text() for path in seen.iterdir())
+    assert first == second
 
 
 @pytest.mark.parametrize("others_late", [0.0, 1.0])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.diffusion.ensemble import segment
 from engine.diffusion.model import Model, load
@@ -82,6 +83,41 @@ def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, 
     assert exact.dtype == rounded.dtype == torch.float32
     assert float((exact - expected).abs().max()) < 1e-4
     assert 0 < float((rounded - expected).norm() / expected.norm()) < 4e-3
+
+
+class Products(TorchDispatchMode):
+    """Writes down the precision of every product and filter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, torch.dtype]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ in ("mm", "addmm", "bmm", "linear", "convolution"):
+            self.found.append((func.overloadpacket.__name__, made.dtype))
+        return made
+
+
+def test_on_a_gpu_only_the_cells_of_the_full_grid_are_rounded() -> None:
+    """Attention and the coarse grid stay float32 under autocast; the CPU's is as good to see it."""
+    network = trained_like("multicbam")
+    swift = network.inferring(DeviceChoice("cuda", "bfloat16", "for the test"))
+    shape = SHAPES[0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), Products() as products:
+        coarse, fine = swift.levels
+        state = swift.enter(1, None, *given(*shape))
+        fires = torch.ones_like(state[:, :1], dtype=torch.bool)
+        state = coarse(state, fires)
+        of_coarse = {dtype for _, dtype in products.found}
+        products.found.clear()
+        state = swift.enter(2, state, *given(*shape))
+        assert state.dtype == torch.float32
+        fine(state, torch.ones_like(state[:, :1], dtype=torch.bool))
+    assert of_coarse == {torch.float32}
+    # Attention: an MLP of two layers, asked twice, and a filter.
+    assert [dtype for _, dtype in products.found[:5]] == [torch.float32] * 5
+    assert {dtype for _, dtype in products.found[5:]} == {torch.bfloat16}
 
 
 def test_the_fast_cells_see_the_details_that_the_readable_ones_see() -> None:
