@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -68,11 +68,17 @@ class Image:
 class NetworkConfig:
     """What an architecture leaves open: channels, widths, updates; a subclass for each family.
 
-    Fields are plain JSON values. None has the name of a field of `ModelSpec`.
+    Fields are plain JSON values. None has the name of a field of `ModelSpec`. Those with a `Flag`
+    can be chosen on the command line.
     """
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @classmethod
+    def flagged(cls) -> tuple[Field[Any], ...]:
+        """The fields that a flag of `nca-seg train` chooses."""
+        return tuple(each for each in fields(cls) if each.metadata.get("flag"))
 
     @property
     def pixels_per_cell(self) -> int:
@@ -155,6 +161,13 @@ class ModelSpec:
             raise ValueError(f"{self.architecture} has no {', '.join(sorted(unknown))}")
         config = replace(self.config, **{name: values[name] for name in of_config})
         return replace(self, **{"config": config, **own})
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
+        of_config = (each.name for each in self.config.flagged())
+        flat = self.flat
+        return {name: flat[name] for name in ("predicts", "mask_scale", "schedule", *of_config)}
 
     @property
     def samples_seen(self) -> int | None:
