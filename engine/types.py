@@ -284,6 +284,7 @@ class CellStep:
     """The automaton after one cell update: state (channels, rows, columns) and who fired.
 
     `update` 0 is the state before any update (nobody fired). Level 1 is the reduced grid.
+    `channels` are their names, in their order in the state, the telling ones first.
     """
 
     done: int
@@ -292,8 +293,11 @@ class CellStep:
     update: int
     state_chw: Float
     fires_hw: NDArray[np.bool_]
+    channels: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(self.channels) != len(self.state_chw):
+            raise ValueError(f"{len(self.state_chw)} channels have {len(self.channels)} names")
         frozen_array(self.state_chw)
         frozen_array(self.fires_hw)
 

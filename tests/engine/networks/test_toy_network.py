@@ -64,7 +64,7 @@ def test_every_entry_of_the_table_is_whole() -> None:
             network = build(spec)
             weights = network.state_dict().values()
             assert sum(each.numel() for each in weights) == parameter_count(spec)
-            assert entry.inspectable == bool(network.moments)
+            assert entry.inspectable == bool(network.moments) == bool(network.channels)
             assert entry.cost(spec).memory_bytes > 0
 
 
