@@ -23,6 +23,11 @@ Prediction = Literal["noise", "clean", "velocity"]
 ScheduleName = Literal["cosine", "linear"]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["train", "val", "test"]
+Views = Literal["mirrored", "plain"]
+Framing = Literal["proportional", "square"]
+OptimizerName = Literal["muon", "adamw"]
+TimestepDraw = Literal["root", "uniform"]
+ProtocolName = Literal["own", "paper"]
 
 
 def frozen_array(array: NDArray[Any]) -> None:
@@ -101,8 +106,9 @@ class ModelSpec:
     `config` is what the architecture itself leaves open. `predicts` says what the network's
     prediction means: the noise (eq. 2), the clean mask as a logit, or the velocity. The mask enters
     diffusion as ±`mask_scale`. `size` is the side in cells of the square whose area the model's
-    grid has. `training` records how the weights came to be; `parent` is the fingerprint of the
-    model it was fine-tuned from.
+    grid has; with `framing` "square" the grid is that square, and every image is resized to it.
+    `training` records how the weights came to be; `parent` is the fingerprint of the model it was
+    fine-tuned from.
     """
 
     name: str
@@ -113,6 +119,7 @@ class ModelSpec:
     timesteps: int = bounded(100, low=2, high=10_000)
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
     size: int = bounded(256, low=8, high=4096)
+    framing: Framing = bounded("proportional", choices=get_args(Framing))
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,11 +148,17 @@ class ModelSpec:
         """
         diffusion = ("predicts", "schedule", "timesteps", "mask_scale", "size")
         own = {name: getattr(self, name) for name in diffusion}
-        return {"architecture": self.architecture, **self.config.joined(own)}
+        whole = {"architecture": self.architecture, **self.config.joined(own)}
+        # Left out where it is as it always was: fingerprints from before there was another hold.
+        return whole | ({"framing": self.framing} if self.framing != "proportional" else {})
+
+    def frame(self, height: int, width: int) -> Frame:
+        """The way between an image of so many pixels and the model's grid."""
+        return Frame(height, width, self.size, self.framing == "square")
 
     @property
     def flat(self) -> dict[str, Any]:
-        """Every value by name, those of the config among the spec's own."""
+        """Every value by name, those of the config among the spec's own, as in `decisive`."""
         record = {"parent": self.parent, "training": dict(self.training)}
         return {"name": self.name, **self.decisive, **record}
 
@@ -165,9 +178,10 @@ class ModelSpec:
     @property
     def choices(self) -> dict[str, Any]:
         """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
+        diffusion = ("predicts", "mask_scale", "schedule", "framing")
+        own = {name: getattr(self, name) for name in diffusion}
         of_config = (each.name for each in self.config.flagged())
-        flat = self.flat
-        return {name: flat[name] for name in ("predicts", "mask_scale", "schedule", *of_config)}
+        return own | {name: getattr(self.config, name) for name in of_config}
 
     @property
     def samples_seen(self) -> int | None:
@@ -203,6 +217,12 @@ class SampleSettings:
         word="auto",
     )
     seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
+    views: Views = setting(
+        "mirrored",
+        "Views",
+        "Mirrored: members see the image mirrored in turn; plain: all as it is, as in the paper.",
+        choices=get_args(Views),
+    )
     batch_size: int = setting(0, "Batch", "Members drawn at a time.", low=0, high=1000, word="auto")
 
     def __post_init__(self) -> None:
@@ -385,27 +405,71 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained, from the start or from another model."""
+    """How a network is trained, from the start or from another model.
 
+    `protocol` records which values it began with; it decides nothing itself.
+    """
+
+    protocol: ProtocolName = setting(
+        "own",
+        "Protocol",
+        "Whose settings hold where no other flag is given: the program's own, or the paper's.",
+        choices=get_args(ProtocolName),
+    )
     steps: int = setting(300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps")
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
     size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
+    optimizer: OptimizerName = setting(
+        "muon",
+        "Optimizer",
+        "muon: Muon for matrices, AdamW for all else; adamw: AdamW for all, as in the paper.",
+        choices=get_args(OptimizerName),
+    )
     learning_rate: float = setting(3e-4, "Learning rate", "The highest it gets.", low=0.0, high=1.0)
+    warm_up: int = setting(
+        50,
+        "Warm-up",
+        "Steps over which the rate rises, at most a tenth of all; 0: none.",
+        low=0,
+        high=1_000_000,
+        unit="steps",
+    )
     cooldown: float = setting(
-        1.0, "Cool-down", "Share of the steps over which the rate falls.", low=0.0, high=1.0
+        1.0,
+        "Cool-down",
+        "Share of the steps over which the rate falls; 0: none.",
+        low=0.0,
+        high=1.0,
     )
     weight_decay: float = setting(
         0.01,
         "Weight decay",
-        "Of the matrices, which Muon moves; what AdamW moves has none.",
+        "With muon of the matrices, and of nothing else; with adamw of all weights.",
         low=0.0,
         high=10.0,
     )
+    clip: float = setting(
+        1.0,
+        "Clipping",
+        "Length to which a longer gradient is cut; 0: never.",
+        low=0.0,
+        high=1e6,
+    )
     ema: float = setting(
-        0.995, "Averaging", "Decay of the weights' moving average.", low=0.0, high=0.99999
+        0.995,
+        "Averaging",
+        "Decay of the weights' moving average; 0: no average.",
+        low=0.0,
+        high=0.99999,
     )
     rgb_weight: float = setting(
         0.3, "RGB loss", "Weight of L_RGB (eq. 5 has 1).", low=0.0, high=10.0
+    )
+    timesteps_drawn: TimestepDraw = setting(
+        "root",
+        "Timesteps drawn",
+        "root: as the root of a uniform number, more near pure noise; uniform: as in the paper.",
+        choices=get_args(TimestepDraw),
     )
     recycle: float = setting(
         0.5,
@@ -432,6 +496,36 @@ class TrainSettings:
 #: Within a minute on two cores for a model of 48 cells. From a rate of 5e-4 on, ten annotations
 #: made a model worse at all other images; 1e-4 left those as they were.
 FINE_TUNING = TrainSettings(steps=40, batch_size=4, learning_rate=1e-4, validate_every=10)
+
+#: As the paper trains, where it says how (docs/REPRODUCTION.md lists what it leaves open).
+PAPER = TrainSettings(
+    protocol="paper",
+    batch_size=8,
+    size=256,
+    optimizer="adamw",
+    learning_rate=1e-4,
+    warm_up=0,
+    cooldown=0.0,
+    weight_decay=0.01,
+    clip=0.0,
+    ema=0.0,
+    rgb_weight=1.0,
+    timesteps_drawn="uniform",
+    recycle=0.0,
+    augment=False,
+)
+
+#: What every training did before these could be chosen, by name of the setting.
+BEFORE_CHOICES: Mapping[str, Any] = MappingProxyType(
+    {
+        "protocol": "own",
+        "optimizer": "muon",
+        "warm_up": 50,
+        "clip": 1.0,
+        "timesteps_drawn": "root",
+        "framing": "proportional",
+    }
+)
 
 
 @dataclass(frozen=True)

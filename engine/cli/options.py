@@ -56,6 +56,7 @@ def command(
     settings : of a dataclass: the function's `settings` becomes one flag per field, described by
         the field's own metadata, with these as defaults.
     without : names of fields that get no flag.
+    The function's `told`, where it has one, is the set of names of fields whose flags were given.
     switches : name and help of flags that are given or not, shown in the place of the function's
         `chosen`, which is the set of names given.
     configs : whether the flags of the configs of all architectures are shown, in the place of the
@@ -64,11 +65,19 @@ def command(
 
     def decorate(body: Command) -> Command:
         names = {f.name for f in fields(settings)} - set(without) if settings else set()
+        tells = "told" in inspect.signature(body).parameters
         switched = switches or {}
         of_configs = _config_flags() if configs else {}
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
+            if tells:
+                context = given.pop("context")
+                given["told"] = frozenset(
+                    name
+                    for name in names
+                    if context.get_parameter_source(name).name == "COMMANDLINE"
+                )
             if settings is not None:
                 chosen = {name: given.pop(name) for name in names}
                 try:
@@ -102,6 +111,8 @@ def command(
                 parameters += (_switch(name, text) for name, text in switched.items())
             elif own.name == "config":
                 parameters += of_configs.values()
+            elif own.name == "told":
+                parameters.append(own.replace(name="context", annotation=typer.Context))
             elif own.name != "settings":
                 parameters.append(own.replace(annotation=hints[own.name]))
         if settings is not None:

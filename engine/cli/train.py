@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,16 @@ from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
 from engine.networks.table import ARCHITECTURES, DEFAULT, trainable
-from engine.types import ModelSpec, Prediction, ScheduleName, TrainSettings, TrainStep
+from engine.types import (
+    PAPER,
+    Framing,
+    ModelSpec,
+    Prediction,
+    ProtocolName,
+    ScheduleName,
+    TrainSettings,
+    TrainStep,
+)
 
 
 def _architectures() -> str:
@@ -58,8 +67,17 @@ def train(
             "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
         ),
     ] = None,
+    framing: Annotated[
+        Framing | None,
+        typer.Option(
+            "--framing",
+            help="Whether the grid has the image's proportions, or the image is resized to a "
+            "square.  [default: proportional, or as --from]",
+        ),
+    ] = None,
     *,
     config: Mapping[str, Any],
+    told: Collection[str],
     from_: Annotated[
         str, typer.Option("--from", help="Begin with the weights of this model or file.")
     ] = "",
@@ -81,6 +99,10 @@ def train(
     Ctrl+C stops and keeps the best. --resume is refused where the flags make another model or
     another training than the first ones; only --steps, --validate-every, --minutes and --stop-at
     may change, and more --steps go on from there.
+    --protocol paper trains as MedSegDiffNCA's paper says: AdamW for all weights at 1e-4, t drawn
+    uniformly, L_n + L_RGB, batches of 8 images resized to 256 x 256, nothing else. Flags beside it
+    override it; the number of steps, which the paper leaves open, is that of --steps. Segment with
+    --sampler ddpm --steps 100 --members 10 --views plain, as the paper does.
 
     \b
     Examples:
@@ -88,18 +110,30 @@ def train(
       nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000 --resume
       nca-seg train --data isic2018 --out runs/b --size 64 --from runs/a/best.safetensors
       nca-seg segment photo.jpg --out results --model runs/b/best.safetensors
+      nca-seg train --data isic2018 --out runs/c --protocol paper --steps 30000
     """
     if from_ and architecture:
         raise typer.BadParameter("--from brings its own architecture; leave --architecture out")
+    if from_ and settings.protocol == "paper":
+        raise typer.BadParameter(
+            "--protocol paper begins with no model's weights; leave --from out"
+        )
+    if settings.protocol == "paper":
+        settings = replace(PAPER, **{name: getattr(settings, name) for name in told})
     expect_device(device)
     dataset = open_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
     if not resume:
         expect_no_run(out, "add --resume to go on with it, or choose another --out")
-    spec, start = _beginning(from_, architecture)
+    spec, start = _beginning(from_, architecture, settings.protocol)
     name = out.absolute().name or "model"
-    diffusion = {"predicts": predicts, "mask_scale": mask_scale, "schedule": schedule}
+    diffusion = {
+        "predicts": predicts,
+        "mask_scale": mask_scale,
+        "schedule": schedule,
+        "framing": framing,
+    }
     given = {key: value for key, value in diffusion.items() if value is not None}
     try:
         spec = spec.changed(name=name, **given, **config)
@@ -132,7 +166,9 @@ def train(
             raise typer.Exit(INTERRUPTED)
 
 
-def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
+def _beginning(
+    from_: str, architecture: str | None, protocol: ProtocolName
+) -> tuple[ModelSpec, Any]:
     """The spec that `--from` or `--architecture` asks for, and the weights to begin with or None.
 
     Raises EngineError for a model that cannot be read, BadParameter for no known architecture.
@@ -144,7 +180,7 @@ def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
         spec, start = read(entry.path)
         return replace(spec, parent=entry.fingerprint), start
     try:
-        return trainable(architecture or DEFAULT), None
+        return trainable(architecture or DEFAULT, protocol), None
     except UnknownArchitecture as error:
         raise typer.BadParameter(f"--architecture: {error}") from error
 

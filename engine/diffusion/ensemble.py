@@ -11,10 +11,9 @@ import torch
 from engine.diffusion.fusion import settled
 from engine.diffusion.model import Model
 from engine.diffusion.sampling import Denoises, denoise
-from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
-from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
+from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings, Views
 
 #: Where the number of members is left to the program: the most it draws, and how many of the last
 #: must agree.
@@ -31,7 +30,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     OutOfMemory, naming a smaller batch that may fit, and NotFinite.
     """
     expect_affordable(model.spec)
-    frame = Frame(image.height, image.width, model.spec.size)
+    frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     limit = settings.members or MOST_MEMBERS
     batches = _batches(model, settings, limit)
@@ -93,7 +92,13 @@ def _enough(members_nhw: Float, before: int) -> int | None:
 
 @torch.no_grad()
 def replay(
-    model: Model, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+    model: Model,
+    image: Image,
+    noisy_hw: Float,
+    timestep: int,
+    seed: int,
+    member: int,
+    views: Views = "mirrored",
 ) -> Iterator[CellStep]:
     """Every channel of the network at every update of one diffusion step of one member.
 
@@ -105,9 +110,9 @@ def replay(
     if not total:
         raise ValueError(f"{model.spec.name!r} has nothing to look at")
     expect_affordable(model.spec)
-    frame = Frame(image.height, image.width, model.spec.size)
+    frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
-    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
+    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member, views)
     for done in range(1, total + 1):
         with in_memory(1, model.spec.size, "members"):
             moment = next(moments)

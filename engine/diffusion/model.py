@@ -20,7 +20,7 @@ from engine.networks import checkpoint
 from engine.networks.device import DeviceChoice, alone, choose, share_out, worker_count
 from engine.networks.network import Chance, Moment, Network, Tensors
 from engine.networks.table import build, parameter_count
-from engine.types import Device, Float, ModelSpec
+from engine.types import Device, Float, ModelSpec, Views
 
 #: x_t (n, 1, rows, columns) and t → the clean mask believed in, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
@@ -31,16 +31,22 @@ _Found = TypeVar("_Found")
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
-def mirrored(pictures_nchw: Tensor, members: Sequence[int]) -> Tensor:
-    """Each member's picture as that member sees it; twice is the picture itself.
+def views_of(members: Sequence[int], views: Views = "mirrored") -> list[int]:
+    """The number of the view that each member takes, its place in `VIEWS`.
 
-    Member k takes view k mod 4. A lesion has no up and down, but a network has habits: where
-    members that see it mirrored disagree, it is to be doubted, and their mean is better than each.
+    Mirrored, member k takes view k mod 4. A lesion has no up and down, but a network has habits:
+    where members that see it mirrored disagree, it is to be doubted, and their mean is better than
+    each. Plain, all take view 0, the image as it is.
     """
-    views = [VIEWS[member % len(VIEWS)] for member in members]
-    if len(set(views)) == 1:
-        return pictures_nchw.flip(views[0]) if views[0] else pictures_nchw
-    pairs = zip(pictures_nchw, views, strict=True)
+    return [member % len(VIEWS) if views == "mirrored" else 0 for member in members]
+
+
+def mirrored(pictures_nchw: Tensor, numbers: Sequence[int]) -> Tensor:
+    """Each picture in the view of that number (`views_of`); twice is the picture itself."""
+    axes = [VIEWS[number] for number in numbers]
+    if len(set(axes)) == 1:
+        return pictures_nchw.flip(axes[0]) if axes[0] else pictures_nchw
+    pairs = zip(pictures_nchw, axes, strict=True)
     return torch.stack([picture.flip(view) for picture, view in pairs])
 
 
@@ -64,7 +70,9 @@ class Model:
         #: What it made, with those weights, of the views of the newest image.
         self._seen: tuple[object, Float, dict[int, Tensors]] | None = None
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
         """What the sampler asks at each step, for some members of one image.
 
         `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times
@@ -72,15 +80,16 @@ class Model:
         address, so its answer does not depend on the others.
         """
         network = self._inferring()
-        image_given = self._image_given(network, image_chw, members)
+        numbers = views_of(members, views)
+        image_given = self._image_given(network, image_chw, numbers)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
         predict = self._predict(network, seed, members)
 
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
-            scaled = network_input(mirrored(noisy_n1hw, members), bar, self.spec.mask_scale)
+            scaled = network_input(mirrored(noisy_n1hw, numbers), bar, self.spec.mask_scale)
             time_given = self._time_given(network, scaled, timestep)
-            output = mirrored(predict(image_given, time_given, scaled, timestep), members)
+            output = mirrored(predict(image_given, time_given, scaled, timestep), numbers)
             clean = clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
             # What overflowed would be clipped to a mask; 0 × infinity stays to be seen.
             return clean + 0 * output
@@ -88,15 +97,22 @@ class Model:
         return predict_clean
 
     def evolve(
-        self, image_chw: Float, noisy_hw: Float, timestep: int, seed: int, member: int
+        self,
+        image_chw: Float,
+        noisy_hw: Float,
+        timestep: int,
+        seed: int,
+        member: int,
+        views: Views = "mirrored",
     ) -> Iterator[Moment]:
         """Every moment of the network in one step of one member, replayed from its x_t."""
         network = self._inferring()
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
         bar = float(alpha_bars(self.spec.schedule, self.spec.timesteps)[timestep])
-        scaled = network_input(mirrored(noisy, [member]), bar, self.spec.mask_scale)
+        numbers = views_of([member], views)
+        scaled = network_input(mirrored(noisy, numbers), bar, self.spec.mask_scale)
         moments = network.inspect(
-            self._image_given(network, image_chw, [member]),
+            self._image_given(network, image_chw, numbers),
             self._time_given(network, scaled, timestep),
             scaled,
             self._chance(seed, [member], timestep),
@@ -108,8 +124,8 @@ class Model:
         # Around each update: between two moments the caller computes as it likes.
         while (moment := self._computed(following)) is not None:
             yield moment._replace(
-                state_nchw=mirrored(moment.state_nchw, [member]),
-                fires_n1hw=mirrored(moment.fires_n1hw, [member]),
+                state_nchw=mirrored(moment.state_nchw, numbers),
+                fires_n1hw=mirrored(moment.fires_n1hw, numbers),
             )
 
     def _predict(
@@ -154,8 +170,8 @@ class Model:
             self._fast = versions, made
         return self._fast[1]
 
-    def _image_given(self, network: Network, image_chw: Float, members: Sequence[int]) -> Tensors:
-        """What the network makes of the image as each member sees it, a row a member.
+    def _image_given(self, network: Network, image_chw: Float, numbers: Sequence[int]) -> Tensors:
+        """What the network makes of the image in the views of those numbers, a row each.
 
         It is made once for each view of an image, however many rounds of members there are.
         """
@@ -164,7 +180,6 @@ class Model:
             seen = self._seen = made, image_chw, {}
         # Not from `self`: another thread may begin with another image.
         known = seen[2]
-        numbers = [member % len(VIEWS) for member in members]
         for view in sorted(set(numbers) - known.keys()):
             image = mirrored(self._image(image_chw), [view])
             known[view] = self._computed(partial(network.condition, image))

@@ -42,6 +42,9 @@ def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
 def described(spec: ModelSpec) -> dict[str, Any]:
     """A spec as a file's header has it."""
     whole = {each.name: getattr(spec, each.name) for each in fields(spec)}
+    if spec.framing == "proportional":
+        # As all files had it before there was another, so that older programs read it.
+        del whole["framing"]
     return {**whole, "config": asdict(spec.config), "training": dict(spec.training)}
 
 

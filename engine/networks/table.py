@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import UnknownArchitecture
 from engine.networks.architecture import Architecture
 from engine.networks.automaton.architectures import AUTOMATA
-from engine.types import ModelSpec
+from engine.types import ModelSpec, ProtocolName
 
 if TYPE_CHECKING:
     from engine.networks.network import Network
@@ -53,7 +53,12 @@ def preset(name: str) -> ModelSpec:
     raise UnknownArchitecture(name, [*(spec.name for spec in presets()), *ARCHITECTURES])
 
 
-def trainable(name: str) -> ModelSpec:
-    """A preset by name, as `nca-seg train` begins with it. Raises UnknownArchitecture."""
+def trainable(name: str, protocol: ProtocolName = "own") -> ModelSpec:
+    """A preset by name, as `nca-seg train` begins with it by its own or the paper's protocol.
+
+    Raises UnknownArchitecture.
+    """
+    if protocol == "paper":
+        return replace(preset(name), framing="square")
     # Measured to learn much faster than the paper's noise and scale 1.
     return replace(preset(name), predicts="clean", mask_scale=0.2)

@@ -14,7 +14,7 @@ from engine.networks.checkpoint import read_spec
 from engine.report.commands import trained_by
 from engine.training.curves import LOG, read_curves
 from engine.training.loop import BEST
-from engine.types import ModelSpec
+from engine.types import BEFORE_CHOICES, ModelSpec
 
 #: In the record, but what came of the recipe, or how it was watched. Steps are told as samples.
 _NOT_SET = frozenset(
@@ -48,7 +48,7 @@ class Recipe:
         of_spec = {"architecture": self.spec.architecture, **self.spec.choices}
         begun = {"parent": self.spec.parent} if self.spec.parent else {}
         record = {key: each for key, each in self.spec.training.items() if key not in _NOT_SET}
-        return of_spec | begun | record
+        return dict(BEFORE_CHOICES) | of_spec | begun | record
 
     @property
     def command(self) -> str:

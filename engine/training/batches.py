@@ -63,8 +63,13 @@ class BatchSource:
         self.spec, self.settings = spec, settings
         # Where a cell is told its mean alone, sampled finer; details are the finer samples.
         self._finer = 2 if spec.pixels_per_cell == 1 else 1
+        square_frame = spec.framing == "square"
+        # Resized to a square and not augmented, it is seen as inference sees it: as it is.
+        self._whole = square_frame and not settings.augment
+        if self._whole:
+            self._finer = 1
         side = self._finer * spec.pixels_per_cell * settings.size
-        self._pictures = [picture(sample, side) for sample in samples]
+        self._pictures = [picture(sample, side, square_frame) for sample in samples]
 
     def draw(self, step: int) -> Batch:
         """This process's share of the samples of a step, counted from 0."""
@@ -75,8 +80,11 @@ class BatchSource:
         views = share_out(self._view, list(zip(numbers, draws, strict=True)))
         images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
         uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
-        # More of the steps near pure noise, where the whole mask must come from the picture.
-        timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
+        share = uniform[:, 0]
+        if settings.timesteps_drawn == "root":
+            # More of the steps near pure noise, where the whole mask must come from the picture.
+            share = share.sqrt()
+        timestep = share.mul(spec.timesteps).ceil().long()
         shape = (1, settings.size, settings.size)
         return Batch(
             image_n3hw=images,
@@ -103,7 +111,7 @@ class BatchSource:
             view = occluded(square(whole, size, draw, finer), draw, detail)
             image = recolour(view[:3], draw)
         else:
-            view = square(whole, size, None, finer)
+            view = whole if self._whole else square(whole, size, None, finer)
             image = view[:3]
         return image, F.avg_pool2d(view[3:], detail)
 
@@ -116,25 +124,27 @@ def _order(seed: int, turn: int, count: int) -> list[int]:
     return numbers
 
 
-def picture(sample: Sample, size: int) -> Tensor:
+def picture(sample: Sample, size: int, square_frame: bool = False) -> Tensor:
     """Picture and mask on a grid of `size`² cells, uint8 (4, rows, columns)."""
-    image, mask_hw, frame = _opened(sample, size)
+    image, mask_hw, frame = _opened(sample, size, square_frame)
     both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
     return torch.from_numpy((both * 255).round().astype(np.uint8))
 
 
 def reference(
-    sample: Sample, size: int, detail: int
+    sample: Sample, size: int, detail: int, square_frame: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Picture, float32 in [0, 1], and mask, bool (rows, columns), as a model of that size has them.
 
     The picture is (3, detail × rows, detail × columns).
     """
-    image, mask_hw, frame = _opened(sample, size)
+    image, mask_hw, frame = _opened(sample, size, square_frame)
     return frame.apply(image.pixels_hwc, detail), frame.apply_mask(mask_hw) >= 0.5
 
 
-def _opened(sample: Sample, size: int) -> tuple[Image, NDArray[np.bool_], Frame]:
+def _opened(
+    sample: Sample, size: int, square_frame: bool
+) -> tuple[Image, NDArray[np.bool_], Frame]:
     image = read_image(sample.image_path)
     shape = (image.height, image.width)
-    return image, read_mask(sample.mask_path, shape), Frame(*shape, size)
+    return image, read_mask(sample.mask_path, shape), Frame(*shape, size, square_frame)

@@ -36,6 +36,7 @@ from engine.training.gradient import give_gradient
 from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import optimizers
 from engine.types import (
+    BEFORE_CHOICES,
     Dataset,
     Device,
     ModelSpec,
@@ -53,7 +54,6 @@ BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.safetensors"
 FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
 #: What a resumed run may change: how far it goes, how often it is judged, what it is called.
 CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
-WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
 #: Validation asks little of each image, so that it takes a small share of the time.
 VALIDATION = SampleSettings(steps=3, members=1, batch_size=1)
@@ -128,7 +128,10 @@ def _train(
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
     batches = BatchSource(learned, spec, settings)
-    references = [reference(sample, settings.size, spec.pixels_per_cell) for sample in judged]
+    square = spec.framing == "square"
+    references = [
+        reference(sample, settings.size, spec.pixels_per_cell, square) for sample in judged
+    ]
     run = _Run(spec, settings, folder, choose(device), start, end())
     if resume:
         run.read_state(references)
@@ -209,7 +212,7 @@ class _Run:
         self.network.to(device.name)
         self.average.load_state_dict(self.network.state_dict())
         self.judge = Model(self.average, device)
-        self.optimizers = optimizers(self.network, settings.weight_decay)
+        self.optimizers = optimizers(self.network, settings.weight_decay, settings.optimizer)
         self.done = 0
         #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
         self.unjudged = False
@@ -263,7 +266,9 @@ class _Run:
 
         Raises Diverged where the gradient is not finite.
         """
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # Without clipping nothing is too long, and the length is still known.
+        longest = self.settings.clip or math.inf
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), longest)
         # Before the weights are changed: what was learnt until now stays.
         if not math.isfinite(float(length)):
             raise Diverged(self.done + 1, rate, self.best_path)
@@ -332,11 +337,14 @@ class _Run:
         return torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu")
 
     def _rate(self) -> float:
-        """Learning rate: a short linear rise, a plateau, and a cosine down to a hundredth of it."""
+        """Learning rate: a linear rise, a plateau, and a cosine down to a hundredth of it.
+
+        Without a warm-up there is no rise, without a cool-down no fall.
+        """
         settings = self.settings
-        warm = min(WARM_UP_STEPS, max(1, settings.steps // 10))
+        warm = min(settings.warm_up, max(1, settings.steps // 10))
         falling = max(1, round(settings.cooldown * (settings.steps - warm)))
-        rise = min(1.0, (self.done + 1) / warm)
+        rise = min(1.0, (self.done + 1) / max(1, warm))
         share = max(0.0, (self.done - (settings.steps - falling)) / falling)
         fall = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
         return settings.learning_rate * rise * fall
@@ -382,7 +390,7 @@ class _Run:
 
     @property
     def _recipe(self) -> dict[str, object]:
-        whole = self.spec.flat | asdict(self.settings)
+        whole = {**BEFORE_CHOICES, **self.spec.flat, **asdict(self.settings)}
         return {name: value for name, value in whole.items() if name not in CHANGEABLE}
 
     def write_state(self) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.networks.network import Network
+from engine.types import OptimizerName
 
 #: Quintic that drives every singular value towards 1 in few rounds, whatever it was.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -59,18 +60,24 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return wide.T if tall else wide
 
 
-def optimizers(network: Network, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for what the network says are matrices, AdamW for all else; rate 0 yet.
+def optimizers(
+    network: Network, weight_decay: float, name: OptimizerName = "muon"
+) -> list[torch.optim.Optimizer]:
+    """The optimizers that share a network's weights; rate 0 yet.
 
-    The weight decay is that of the matrices: AdamW's parameters have none.
+    "muon" is Muon for what the network says are matrices, AdamW for all else: the weight decay is
+    that of the matrices, and AdamW's parameters have none. "adamw" is torch's AdamW for all
+    weights, with this weight decay, and otherwise as torch has it.
 
     Measured on val after equal time: Muon learns more than twice as fast as AdamW alone
     (docs/decisions/0009-train-matrices-with-muon.md).
     """
+    if name == "adamw":
+        return [torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=weight_decay)]
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        (matrices if network.is_matrix(name, parameter) else rest).append(parameter)
+    for called, parameter in network.named_parameters():
+        (matrices if network.is_matrix(called, parameter) else rest).append(parameter)
     made: list[torch.optim.Optimizer] = []
     if matrices:
         made.append(Muon(matrices, lr=0.0, weight_decay=weight_decay))

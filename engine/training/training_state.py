@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engine.errors import UnreadableModel
 from engine.files import write_atomic
 from engine.networks import tensor_file
+from engine.types import BEFORE_CHOICES
 
 Arrays = tensor_file.Arrays
 #: Six times a model's longest file.
@@ -55,7 +56,8 @@ def read(
     """Fill weights, average and optimizers from a file; its facts.
 
     Raises UnreadableModel, also where the run was begun with another recipe: what came of both
-    would be recorded as made by one. A file from before recipes were kept is taken at its word.
+    would be recorded as made by one. What could not be chosen when the run was begun was as
+    `BEFORE_CHOICES` says; all else that its recipe lacks is taken at its word.
     """
     try:
         told, stored = tensor_file.read(path, MOST_BYTES)
@@ -63,6 +65,7 @@ def read(
         begun: dict[str, Any] = json.loads(told.get(RECIPE, "{}"))
         if not isinstance(facts["done"], int) or not isinstance(begun, dict):
             raise TypeError("its facts are no facts of a run")
+        begun = {**BEFORE_CHOICES, **begun}
     except UnreadableModel as error:
         raise UnreadableModel(path, f"no run can go on from it ({error.reason})") from error
     except (TypeError, KeyError, ValueError, RecursionError) as error:

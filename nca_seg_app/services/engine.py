@@ -28,6 +28,7 @@ from engine.types import (
     SampleSettings,
     TrainSettings,
     TrainStep,
+    Views,
 )
 
 
@@ -49,8 +50,8 @@ class Engine:
     device_text: Callable[[Any], str]
     #: (handle, image, settings) → a growing ensemble.
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
-    #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
-    replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
+    #: (handle, image, noisy_hw, timestep, seed, member, views) → every cell update of that step.
+    replay: Callable[[Any, Image, Float, int, int, int, Views], Iterator[CellStep]]
     #: (handle, data set, settings, folder for the new files) → one event a step.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: A fresh folder for a fine-tuning of this model.
@@ -126,11 +127,11 @@ def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[Ens
 
 
 def _replay(
-    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int, views: Views
 ) -> Iterator[CellStep]:
     from engine.diffusion.ensemble import replay
 
-    return replay(model, image, noisy_hw, timestep, seed, member)
+    return replay(model, image, noisy_hw, timestep, seed, member, views)
 
 
 def _finetune(

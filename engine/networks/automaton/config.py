@@ -21,8 +21,13 @@ class AutomatonConfig(NetworkConfig):
     its own place.
     """
 
-    channels: int = bounded(64, low=7, high=1024)
-    hidden: int = bounded(512, low=1, high=16_384)
+    channels: int = bounded(64, low=7, high=1024, flag=Flag("Channels of a cell's state.", low=7))
+    hidden: int = bounded(
+        512,
+        low=1,
+        high=16_384,
+        flag=Flag("Width of the cell's hidden layer.", low=1, usual="512, of basic 256"),
+    )
     updates: int = bounded(
         10, low=1, high=1000, flag=Flag("Cell updates of the last level.", low=1)
     )
@@ -32,7 +37,12 @@ class AutomatonConfig(NetworkConfig):
         high=1000,
         flag=Flag("Cell updates of the coarse level.", low=1, usual="as --updates"),
     )
-    fire_probability: float = bounded(0.5, low=0.0, high=1.0)
+    fire_probability: float = bounded(
+        0.5,
+        low=0.0,
+        high=1.0,
+        flag=Flag("How probable it is that a cell fires in an update.", low=0.001, high=1),
+    )
     factor: int = bounded(4, low=1, high=64)
     detail: int = bounded(
         1,

@@ -47,7 +47,7 @@ def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_
     changes: dict[str, object] = {
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
-        "timesteps": 50, "mask_scale": 1, "size": 20, "detail": 2,
+        "timesteps": 50, "mask_scale": 1, "size": 20, "framing": "square", "detail": 2,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
     described = {field.name for whole in (spec, spec.config) for field in fields(whole)}
