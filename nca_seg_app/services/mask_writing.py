@@ -41,7 +41,7 @@ class OpenMask:
 
 
 def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
-    """What saves the mask as it is now, where nobody else has changed what it lies over."""
+    """The task that saves the mask as it is now, unless somebody changed what it lies over."""
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
     def work() -> Path:
@@ -55,7 +55,7 @@ def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
 
 
 def draft_task(mask: OpenMask) -> Callable[[], Path]:
-    """What keeps the mask as it is now as a draft."""
+    """The task that keeps the mask as it is now as a draft."""
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
     def work() -> Path:
@@ -65,7 +65,7 @@ def draft_task(mask: OpenMask) -> Callable[[], Path]:
 
 
 def resolve_task(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callable[[], Path | None]:
-    """What makes room for the mask, or puts it aside; gives where the copy lies, if one is made.
+    """The task that makes room for the mask, or puts it aside; gives the path of a copy, if any.
 
     Nothing is decided that was not seen: what has changed once more is a conflict again.
     """
@@ -85,7 +85,7 @@ def resolve_task(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callabl
 
 
 def _snapshot(mask: OpenMask) -> Callable[[], tuple[Mask, Origin | None]]:
-    """What gives the mask as it is now and where it came from, later and in any thread."""
+    """A function that gives the mask as it is now and its origin, later and in any thread."""
     take, source = mask.document.snapshot(), mask.document.note
 
     def snapshot() -> tuple[Mask, Origin | None]:

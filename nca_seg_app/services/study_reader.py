@@ -1,4 +1,4 @@
-"""What lies in a folder, or in files that were chosen, as the window lists and opens it."""
+"""Reads a folder, or files that were chosen, as the window lists and opens them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Opened:
 
 def open_listed(
     paths: list[Path],
-    tell: Callable[[Path], None] = lambda _: None,
+    announce: Callable[[Path], None] = lambda _: None,
     writer: Writer | None = None,
 ) -> Opened:
-    """What opening a folder, an image, or several images gives.
+    """Read a folder, an image, or several images, as the window opens them.
 
-    `tell` is given each image before it is read, and `writer` writes the drafts. A folder opens at
-    its first image that is not reviewed. Several images may only lie in one folder; others are
-    refused, as are those that cannot be read before the first that can. Raises EngineError or
-    OSError where nothing can be opened.
+    `announce` is given each image before it is read, and `writer` writes the drafts. A folder
+    opens at its first image that is not reviewed. Several images may only lie in one folder;
+    others are refused, as are those that cannot be read before the first that can. Raises
+    EngineError or OSError where nothing can be opened.
     """
     first = paths[0]
     if first.is_dir():
@@ -55,15 +55,15 @@ def open_listed(
             # Names of bytes that are no text have no place in an index or a record.
             skipped["unreadably named"] = unnamed
         if not rows:
-            others = f" but {told_skipped(skipped)}" if skipped else ""
+            others = f" but {describe_skipped(skipped)}" if skipped else ""
             raise UnreadableImage(first, f"there are no images in this folder{others}")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        found = _first_readable(study, rows, order, tell)
+        found = _first_readable(study, rows, order, announce)
         return dataclasses.replace(found, skipped=skipped)
     # Read before a study is made, so that a bad file leaves no trace.
     refused: list[EngineError] = []
     for path in paths:
-        tell(path)
+        announce(path)
         try:
             # Before it is read: what changes meanwhile is noticed when it is to be replaced.
             version = image_version(path)
@@ -93,12 +93,12 @@ def open_listed(
 
 
 def _first_readable(
-    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
+    study: Study, rows: tuple[ImageRow, ...], order: list[int], announce: Callable[[Path], None]
 ) -> Opened:
     refused: list[EngineError] = []
     listed = list(rows)
     for place in order:
-        tell(rows[place].path)
+        announce(rows[place].path)
         try:
             opened = read_opened(study, rows[place].path)
         except EngineError as error:
@@ -109,7 +109,7 @@ def _first_readable(
     raise refused[0]
 
 
-def told_skipped(skipped: Mapping[str, int]) -> str:
+def describe_skipped(skipped: Mapping[str, int]) -> str:
     """How many pictures of which kinds, as "3 HEIC pictures and 1 GIF picture"."""
     told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
     return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))

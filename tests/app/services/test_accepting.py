@@ -189,9 +189,11 @@ def test_accepting_twice_and_drawing_meanwhile_is_one_step(desk: Desk) -> None:
     desk.segment()
     done: list[str] = []
     proposal = desk.session.proposal
-    proposal.accept(lambda: done.append("first"))
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("first"))
     assert proposal.taking
-    proposal.accept(lambda: done.append("second"))
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("second"))
     desk.session.segment()
     desk.settle()
     assert done == ["first", "second"]
