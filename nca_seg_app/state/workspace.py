@@ -116,7 +116,6 @@ class Workspace(QObject):
         """
         self._study, self._is_whole_folder = study, whole_folder
         self._rows, self._index = tuple(images), index
-        self.study_changed.emit()
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:
         """Set the open image, at `index` of `images`, and the document of its mask.
