@@ -34,7 +34,7 @@ def _entry(
 
 
 #: The text of the paper gives hidden 512 to all four; its count of 139k for the basic model is
-#: hidden 256 (docs/decisions/0002-paper-presets.md).
+#: hidden 256 (docs/decisions/0002-match-the-papers-parameter-counts.md).
 AUTOMATA: tuple[Architecture, ...] = (
     _entry("basic", "MedSegDiffNCA", "one-level automaton", levels=1, attention=False, hidden=256),
     _entry(
