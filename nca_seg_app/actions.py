@@ -6,7 +6,7 @@ Menus, shortcuts, the help page and the tests derive from it. The tools' rows co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from nca_seg_app.session import Has, Session
@@ -63,7 +63,6 @@ GESTURES = (
     Gesture("Wheel", "zoom at the pointer"),
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
-    Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
 )
 
 
@@ -281,8 +280,13 @@ def find_action(action_id: str) -> Action:
     raise KeyError(action_id)
 
 
-def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
-    """The help page: for each menu its (command, keys, what it does), then mouse and held keys."""
+def cheat_sheet(
+    more: Sequence[Gesture] = (),
+) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
+    """The help page: for each menu its (command, keys, what it does), then mouse and other keys.
+
+    `more` comes after the gestures of the canvas.
+    """
     pages = [
         (
             menu,
@@ -294,7 +298,7 @@ def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
         )
         for menu in MENUS
     ]
-    gestures = tuple((gesture.what, gesture.keys, "") for gesture in GESTURES)
+    gestures = tuple((gesture.what, gesture.keys, "") for gesture in (*GESTURES, *more))
     return (*pages, ("Mouse", gestures))
 
 

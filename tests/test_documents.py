@@ -94,7 +94,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], M
         if (PROJECT / file).exists():
             # What lies beside the row, or the class, in its own file is at hand there.
             beside = vars(importlib.import_module(module))
-            is_row = name and "\n" not in text.strip()
+            is_row = isinstance(ast.parse(text).body[0], ast.Expr)
             text = f"ROW = (\n{text})\n" if is_row else text
             module = f"{module}_{name.lower() or 'more'}"
         else:
