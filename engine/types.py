@@ -176,7 +176,7 @@ class SampleSettings:
     sampler: Sampler = setting(
         "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
     )
-    # Two: on val more are hardly better for the model in the box, and one is worse (its card).
+    # Two: on val more are hardly better for the bundled model, and one is worse (its card).
     steps: int = setting(
         2, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )

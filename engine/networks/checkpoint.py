@@ -24,7 +24,7 @@ FORMAT, VERSION = "nca-seg/model", 2
 SPEC = "nca-seg"
 #: Of a file's own words, in letters.
 LONGEST_SHOWN = 100
-#: A hundred times as long as the model in the box.
+#: A hundred times as long as the bundled model.
 MOST_BYTES = 256 << 20
 
 

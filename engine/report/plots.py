@@ -102,7 +102,7 @@ def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRank
     return pieces[0]
 
 
-def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
+def uncertainty_scatter(test: Evaluation, names: Sequence[str]) -> Html:
     """1 − Dice of each image against each of its uncertainties."""
     with _drawing(9.2, 3.1, len(names)) as (row, pieces):
         for axes, name, colour in zip(row, names, COLOURS, strict=True):
