@@ -198,7 +198,7 @@ def share_out(act: Callable[[_Given], _Found], pieces: Sequence[_Given]) -> list
 
     pool, cores = _workers()
     here = _is_worker()
-    # nobody waits for another worker's end: one that begins late finds nothing left.
+    # Nobody waits for another worker's end: one that begins late finds nothing left.
     for _ in range(min(len(pieces), cores) - here):
         pool.submit(take)
     try:
