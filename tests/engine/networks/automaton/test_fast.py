@@ -228,10 +228,10 @@ from tests.engine.networks.automaton.test_fast import trained_like
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
 image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
 noisy = torch.randn(3, 1, 16, 12)
-def believed(*members):
+def predicted(*members):
     return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
-alone = torch.cat([believed(member) for member in range(3)])
-found = [torch.equal(believed(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
+alone = torch.cat([predicted(member) for member in range(3)])
+found = [torch.equal(predicted(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
 print(thread_count(), *found, torch.equal(alone[0], alone[1]))
 """
     assert answer_of(asking, threads=2).split() == ["2", "True", "True", "True", "False"]
