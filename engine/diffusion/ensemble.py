@@ -126,6 +126,7 @@ def replay(
     timestep : t of the step.
     seed : seed of the run.
     member : number of the member, from 0.
+    views : as in the settings of the run.
 
     Yields
     ------
