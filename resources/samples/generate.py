@@ -267,7 +267,7 @@ def _cells(random: np.random.Generator, spacing_px: float, jitter: float, width_
     bent += 0.16 * spacing_px * np.stack([_noise(random, 7), _noise(random, 7)], axis=-1)
     bent += 0.5 * spacing_px * np.stack([_noise(random, 40), _noise(random, 40)], axis=-1)
     pixels = bent.reshape(-1, 2)
-    distances, _ = cKDTree(points).query(pixels, k=2)
+    distances, _ = cKDTree(points, leafsize=4).query(pixels, k=2)
     gap = (distances[:, 1] - distances[:, 0]).reshape(HEIGHT, WIDTH)
     return np.exp(-((gap / (width_px * np.exp(0.35 * _noise(random, 22)))) ** 2))
 
