@@ -20,7 +20,8 @@ class Frame:
     """The way between an image of `height` × `width` pixels and a grid of about `size`² cells.
 
     The grid keeps the image's proportions as nearly as sides that are multiples of four allow; an
-    image longer than 4:1 is stretched onto a grid of 4:1.
+    image longer than 4:1 is stretched onto a grid of 4:1. A `square` frame has a grid of `size` ×
+    `size` cells, onto which every image is stretched.
     Laws: `restore(apply(x))` has the shape of `x` for every size from 1×1 up, and a constant
     stays that constant.
     """
@@ -28,6 +29,7 @@ class Frame:
     height: int
     width: int
     size: int
+    square: bool = False
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -46,6 +48,9 @@ class Frame:
 
         An image longer than 4:1 gets a grid of 4:1, so that neither side falls below the minimum.
         """
+        if self.square:
+            side = self._side(self.size)
+            return side, side
         # From the longer side, so that an image on its side gets the same grid on its side.
         stretch = math.sqrt(min(4.0, max(self.image_shape) / min(self.image_shape)))
         long, short = self._side(self.size * stretch), self._side(self.size / stretch)

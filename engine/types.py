@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -23,6 +23,11 @@ Prediction = Literal["noise", "clean", "velocity"]
 ScheduleName = Literal["cosine", "linear"]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["train", "val", "test"]
+Views = Literal["mirrored", "plain"]
+Framing = Literal["proportional", "square"]
+OptimizerName = Literal["muon", "adamw"]
+TimestepDraw = Literal["root", "uniform"]
+ProtocolName = Literal["own", "paper"]
 
 
 def frozen_array(array: NDArray[Any]) -> None:
@@ -77,11 +82,17 @@ class Image:
 class NetworkConfig:
     """The sizes of a network, such as channels and updates; each family has a subclass of its own.
 
-    Fields are plain JSON values. None may have the name of a field of `ModelSpec`.
+    Fields are plain JSON values. None may have the name of a field of `ModelSpec`. Those with a
+    `Flag` can be chosen on the command line.
     """
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @classmethod
+    def flagged(cls) -> tuple[Field[Any], ...]:
+        """The fields that a flag of `nca-seg train` chooses."""
+        return tuple(each for each in fields(cls) if each.metadata.get("flag"))
 
     @property
     def pixels_per_cell(self) -> int:
@@ -109,6 +120,8 @@ class ModelSpec:
     timesteps : the number of timesteps of the diffusion.
     mask_scale : diffusion sees the mask as −mask_scale outside the lesion and +mask_scale inside.
     size : the model's grid has an area of size² cells; a multiple of 4.
+    framing : "proportional" where the grid has the image's proportions; "square" where it is size ×
+        size cells and every image is resized to it.
     parent : fingerprint of the model that this one was fine-tuned from, or "".
     training : a record of how the weights were trained, as plain JSON values.
 
@@ -125,6 +138,7 @@ class ModelSpec:
     timesteps: int = bounded(100, low=2, high=10_000)
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
     size: int = bounded(256, low=8, high=4096)
+    framing: Framing = bounded("proportional", choices=get_args(Framing))
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -153,11 +167,17 @@ class ModelSpec:
         """
         diffusion = ("predicts", "schedule", "timesteps", "mask_scale", "size")
         own = {name: getattr(self, name) for name in diffusion}
-        return {"architecture": self.architecture, **self.config.joined(own)}
+        whole = {"architecture": self.architecture, **self.config.joined(own)}
+        # Left out where it is as it always was: fingerprints from before there was another hold.
+        return whole | ({"framing": self.framing} if self.framing != "proportional" else {})
+
+    def frame(self, height: int, width: int) -> Frame:
+        """The way between an image of so many pixels and the model's grid."""
+        return Frame(height, width, self.size, self.framing == "square")
 
     @property
     def flat(self) -> dict[str, Any]:
-        """All values by name; those of the config stand among the spec's own."""
+        """All values by name, those of the config among the spec's own, as in `decisive`."""
         record = {"parent": self.parent, "training": dict(self.training)}
         return {"name": self.name, **self.decisive, **record}
 
@@ -173,6 +193,14 @@ class ModelSpec:
             raise ValueError(f"{self.architecture} has no {', '.join(sorted(unknown))}")
         config = replace(self.config, **{name: values[name] for name in of_config})
         return replace(self, **{"config": config, **own})
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
+        diffusion = ("predicts", "mask_scale", "schedule", "framing")
+        own = {name: getattr(self, name) for name in diffusion}
+        of_config = (each.name for each in self.config.flagged())
+        return own | {name: getattr(self.config, name) for name in of_config}
 
     @property
     def samples_seen(self) -> int | None:
@@ -212,6 +240,12 @@ class SampleSettings:
         word="auto",
     )
     seed: int = setting(0, "Seed", "Where the random numbers come from.", low=0, high=2**31 - 1)
+    views: Views = setting(
+        "mirrored",
+        "Views",
+        "Mirrored: members see the image mirrored in turn; plain: all as it is, as in the paper.",
+        choices=get_args(Views),
+    )
     batch_size: int = setting(0, "Batch", "Members drawn at a time.", low=0, high=1000, word="auto")
 
     def __post_init__(self) -> None:
@@ -309,6 +343,7 @@ class CellStep:
     update : counted from 1; 0 is the level's first state, before any cell fired.
     state_chw : float32 (channels, rows, columns).
     fires_hw : which cells fired in the update.
+    channels : their names, in their order in the state, the telling ones first.
     """
 
     done: int
@@ -317,8 +352,11 @@ class CellStep:
     update: int
     state_chw: Float
     fires_hw: NDArray[np.bool_]
+    channels: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(self.channels) != len(self.state_chw):
+            raise ValueError(f"{len(self.state_chw)} channels have {len(self.channels)} names")
         frozen_array(self.state_chw)
         frozen_array(self.fires_hw)
 
@@ -422,27 +460,71 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained, from new weights or from those of another model."""
+    """How a network is trained, from new weights or from those of another model.
 
+    `protocol` records which values it began with; it decides nothing itself.
+    """
+
+    protocol: ProtocolName = setting(
+        "own",
+        "Protocol",
+        "Whose settings hold where no other flag is given: the program's own, or the paper's.",
+        choices=get_args(ProtocolName),
+    )
     steps: int = setting(300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps")
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
     size: int = setting(64, "Size", "Side of the training grid.", low=8, high=1024, unit="cells")
+    optimizer: OptimizerName = setting(
+        "muon",
+        "Optimizer",
+        "muon: Muon for matrices, AdamW for all else; adamw: AdamW for all, as in the paper.",
+        choices=get_args(OptimizerName),
+    )
     learning_rate: float = setting(3e-4, "Learning rate", "The highest it gets.", low=0.0, high=1.0)
+    warm_up: int = setting(
+        50,
+        "Warm-up",
+        "Steps over which the rate rises, at most a tenth of all; 0: none.",
+        low=0,
+        high=1_000_000,
+        unit="steps",
+    )
     cooldown: float = setting(
-        1.0, "Cool-down", "Share of the steps over which the rate falls.", low=0.0, high=1.0
+        1.0,
+        "Cool-down",
+        "Share of the steps over which the rate falls; 0: none.",
+        low=0.0,
+        high=1.0,
     )
     weight_decay: float = setting(
         0.01,
         "Weight decay",
-        "Of the matrices, which Muon moves; what AdamW moves has none.",
+        "With muon of the matrices, and of nothing else; with adamw of all weights.",
         low=0.0,
         high=10.0,
     )
+    clip: float = setting(
+        1.0,
+        "Clipping",
+        "Length to which a longer gradient is cut; 0: never.",
+        low=0.0,
+        high=1e6,
+    )
     ema: float = setting(
-        0.995, "Averaging", "Decay of the weights' moving average.", low=0.0, high=0.99999
+        0.995,
+        "Averaging",
+        "Decay of the weights' moving average; 0: no average.",
+        low=0.0,
+        high=0.99999,
     )
     rgb_weight: float = setting(
         0.3, "RGB loss", "Weight of L_RGB (eq. 5 has 1).", low=0.0, high=10.0
+    )
+    timesteps_drawn: TimestepDraw = setting(
+        "root",
+        "Timesteps drawn",
+        "root: as the root of a uniform number, more near pure noise; uniform: as in the paper.",
+        choices=get_args(TimestepDraw),
     )
     recycle: float = setting(
         0.5,
@@ -470,6 +552,36 @@ class TrainSettings:
 #: With ten annotations a learning rate of 5e-4 or more made a model worse on all other images;
 #: 1e-4 did not.
 FINE_TUNING = TrainSettings(steps=40, batch_size=4, learning_rate=1e-4, validate_every=10)
+
+#: As the paper trains, where it says how (docs/REPRODUCTION.md lists what it leaves open).
+PAPER = TrainSettings(
+    protocol="paper",
+    batch_size=8,
+    size=256,
+    optimizer="adamw",
+    learning_rate=1e-4,
+    warm_up=0,
+    cooldown=0.0,
+    weight_decay=0.01,
+    clip=0.0,
+    ema=0.0,
+    rgb_weight=1.0,
+    timesteps_drawn="uniform",
+    recycle=0.0,
+    augment=False,
+)
+
+#: What every training did before these could be chosen, by name of the setting.
+BEFORE_CHOICES: Mapping[str, Any] = MappingProxyType(
+    {
+        "protocol": "own",
+        "optimizer": "muon",
+        "warm_up": 50,
+        "clip": 1.0,
+        "timesteps_drawn": "root",
+        "framing": "proportional",
+    }
+)
 
 
 @dataclass(frozen=True)

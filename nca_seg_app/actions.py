@@ -5,7 +5,7 @@ The rows of the tools come from `state.tools`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from nca_seg_app.session import Has, Session
@@ -71,7 +71,6 @@ GESTURES = (
     Gesture("Wheel", "zoom at the pointer"),
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
-    Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
 )
 
 
@@ -289,10 +288,12 @@ def find_action(action_id: str) -> Action:
     raise KeyError(action_id)
 
 
-def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
+def cheat_sheet(
+    more: Sequence[Gesture] = (),
+) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
     """The content of the help page: each menu with its rows (command, keys, what it does).
 
-    Mouse and held keys come last.
+    Mouse and held keys come last, and `more` after them.
     """
     pages = [
         (
@@ -305,7 +306,7 @@ def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
         )
         for menu in MENUS
     ]
-    gestures = tuple((gesture.what, gesture.keys, "") for gesture in GESTURES)
+    gestures = tuple((gesture.what, gesture.keys, "") for gesture in (*GESTURES, *more))
     return (*pages, ("Mouse", gestures))
 
 

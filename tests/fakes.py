@@ -30,6 +30,7 @@ from engine.types import (
     SampleSettings,
     TrainSettings,
     TrainStep,
+    Views,
 )
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.services.prompts import Answer, PathKind, Whose
@@ -123,7 +124,7 @@ class DiskModel:
             self._leave()
 
     def replay(
-        self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+        self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int, views: Views
     ) -> Iterator[CellStep]:
         """Updates of seven channels, level by level; channel 4 is x_t, channel 6 the timestep."""
         levels = ((1, self.coarse_updates, noisy_hw[::4, ::4]), (2, self.updates, noisy_hw))
@@ -137,7 +138,8 @@ class DiskModel:
                     state_chw = np.zeros((7, *given_hw.shape), np.float32)
                     state_chw[0], state_chw[4], state_chw[6] = update, given_hw, timestep
                     fires_hw = np.full(given_hw.shape, update > 0)
-                    yield CellStep(done, total, level, update, state_chw, fires_hw)
+                    names = ("noise", "R", "G", "B", "x_t", "hidden 1", "t")
+                    yield CellStep(done, total, level, update, state_chw, fires_hw, names)
         finally:
             self._leave()
 

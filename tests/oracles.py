@@ -13,7 +13,7 @@ from engine.diffusion.model import Denoiser, Model
 from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
 from engine.networks.table import build, preset
-from engine.types import Float, Image, ModelSpec
+from engine.types import Float, Image, ModelSpec, Views
 
 CPU = DeviceChoice("cpu", "float32", "tests are to be equal everywhere")
 
@@ -27,7 +27,9 @@ class OracleModel:
         scale = self.spec.mask_scale
         self.truth = torch.from_numpy(np.where(truth_hw, scale, -scale).astype(np.float32))
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             return self.truth.expand_as(noisy_n1hw).clone()
 

@@ -49,8 +49,8 @@ def evaluate(
 
     At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), sensitivity,
     specificity, the 95 % Hausdorff distance, Dice of two other fusions, GED and CI of the members
-    and four measures of their doubt, each mean with its 95 % bootstrap interval. Two empty masks
-    agree fully. Samples that cannot be read are left out and listed at the end.
+    and four measures of their uncertainty, each mean with its 95 % bootstrap interval. Two empty
+    masks agree fully. Samples that cannot be read are left out and listed at the end.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ from engine.types import FINE_TUNING, TrainSettings
 COLLAPSED = 0.5
 
 
-@command(FINE_TUNING, without=("size",))
+@command(FINE_TUNING, without=("size", "protocol"))
 def finetune(
     data: DataOption,
     settings: TrainSettings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,26 @@ from engine.cli.messages import Refusal, say, show
 from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
-from engine.types import ModelSpec, Prediction, ScheduleName, TrainSettings, TrainStep
+from engine.networks.table import ARCHITECTURES, DEFAULT, trainable
+from engine.types import (
+    PAPER,
+    Framing,
+    ModelSpec,
+    Prediction,
+    ProtocolName,
+    ScheduleName,
+    TrainSettings,
+    TrainStep,
+)
 
 
-@command(TrainSettings())
+def _architectures() -> str:
+    """The names of the architectures, as an enumeration of words."""
+    *others, last = (f"{name} (the default)" if name == DEFAULT else name for name in ARCHITECTURES)
+    return f"{', '.join(others)} or {last}"
+
+
+@command(TrainSettings(), configs=True)
 def train(
     data: DataOption,
     out: Annotated[
@@ -27,7 +44,7 @@ def train(
     settings: TrainSettings,
     architecture: Annotated[
         str | None,
-        typer.Option("--architecture", help="basic, cbam, multi or multicbam (the default)."),
+        typer.Option("--architecture", help=f"{_architectures()}."),
     ] = None,
     predicts: Annotated[
         Prediction | None,
@@ -50,31 +67,17 @@ def train(
             "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
         ),
     ] = None,
-    updates: Annotated[
-        int | None,
+    framing: Annotated[
+        Framing | None,
         typer.Option(
-            "--updates",
-            min=1,
-            help="Cell updates of the last level.  [default: 10, or as --from]",
+            "--framing",
+            help="Whether the grid has the image's proportions, or the image is resized to a "
+            "square.  [default: proportional, or as --from]",
         ),
     ] = None,
-    coarse_updates: Annotated[
-        int | None,
-        typer.Option(
-            "--coarse-updates",
-            min=1,
-            help="Cell updates of the coarse level.  [default: as --updates, or as --from]",
-        ),
-    ] = None,
-    detail: Annotated[
-        int | None,
-        typer.Option(
-            "--detail",
-            min=1,
-            max=4,
-            help="Side in pixels of what a cell sees of its own place.  [default: 1, or as --from]",
-        ),
-    ] = None,
+    *,
+    config: Mapping[str, Any],
+    told: Collection[str],
     from_: Annotated[
         str, typer.Option("--from", help="Begin with the weights of this model or file.")
     ] = "",
@@ -96,6 +99,10 @@ def train(
     Ctrl+C stops and keeps the best. --resume is refused where the flags make another model or
     another training than the first ones; only --steps, --validate-every, --minutes and --stop-at
     may change, and more --steps go on from there.
+    --protocol paper trains as MedSegDiffNCA's paper says: AdamW for all weights at 1e-4, t drawn
+    uniformly, L_n + L_RGB, batches of 8 images resized to 256 x 256, nothing else. Flags beside it
+    override it; the number of steps, which the paper leaves open, is that of --steps. Segment with
+    --sampler ddpm --steps 100 --members 10 --views plain, as the paper does.
 
     \b
     Examples:
@@ -103,28 +110,33 @@ def train(
       nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000 --resume
       nca-seg train --data isic2018 --out runs/b --size 64 --from runs/a/best.safetensors
       nca-seg segment photo.jpg --out results --model runs/b/best.safetensors
+      nca-seg train --data isic2018 --out runs/c --protocol paper --steps 30000
     """
     if from_ and architecture:
         raise typer.BadParameter("--from brings its own architecture; leave --architecture out")
+    if from_ and settings.protocol == "paper":
+        raise typer.BadParameter(
+            "--protocol paper begins with no model's weights; leave --from out"
+        )
+    if settings.protocol == "paper":
+        settings = replace(PAPER, **{name: getattr(settings, name) for name in told})
     expect_device(device)
     dataset = open_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
     if not resume:
         expect_no_run(out, "add --resume to go on with it, or choose another --out")
-    spec, start = _beginning(from_, architecture)
+    spec, start = _beginning(from_, architecture, settings.protocol)
     name = out.absolute().name or "model"
-    chosen = {
+    diffusion = {
         "predicts": predicts,
         "mask_scale": mask_scale,
         "schedule": schedule,
-        "updates": updates,
-        "coarse_updates": coarse_updates,
-        "detail": detail,
+        "framing": framing,
     }
-    given = {key: value for key, value in chosen.items() if value is not None}
+    given = {key: value for key, value in diffusion.items() if value is not None}
     try:
-        spec = spec.changed(name=name, **given)
+        spec = spec.changed(name=name, **given, **config)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -154,7 +166,9 @@ def train(
             raise typer.Exit(INTERRUPTED)
 
 
-def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
+def _beginning(
+    from_: str, architecture: str | None, protocol: ProtocolName
+) -> tuple[ModelSpec, Any]:
     """The spec that `--from` or `--architecture` asks for, and the weights to begin with or None.
 
     Raises EngineError for a model that cannot be read, BadParameter for no known architecture.
@@ -165,10 +179,8 @@ def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
         entry = find_model(from_)
         spec, start = read(entry.path)
         return replace(spec, parent=entry.fingerprint), start
-    from engine.networks.table import preset
-
     try:
-        return preset(architecture or "multicbam"), None
+        return trainable(architecture or DEFAULT, protocol), None
     except UnknownArchitecture as error:
         raise typer.BadParameter(f"--architecture: {error}") from error
 

@@ -11,10 +11,9 @@ import torch
 from engine.diffusion.fusion import settled
 from engine.diffusion.model import Model
 from engine.diffusion.sampling import Denoises, denoise
-from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
-from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
+from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings, Views
 
 #: If the number of members is automatic: the most that are drawn, and over how many of the last
 #: the result must rest.
@@ -46,7 +45,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     NotFinite : if the model computes numbers that are not finite.
     """
     expect_affordable(model.spec)
-    frame = Frame(image.height, image.width, model.spec.size)
+    frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     limit = settings.members or MOST_MEMBERS
     batches = _batches(model, settings, limit)
@@ -109,7 +108,13 @@ def _enough(members_nhw: Float, before: int) -> int | None:
 
 @torch.no_grad()
 def replay(
-    model: Model, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+    model: Model,
+    image: Image,
+    noisy_hw: Float,
+    timestep: int,
+    seed: int,
+    member: int,
+    views: Views = "mirrored",
 ) -> Iterator[CellStep]:
     """Compute one diffusion step of one member again; yields the state after every cell update.
 
@@ -121,6 +126,7 @@ def replay(
     timestep : t of the step.
     seed : seed of the run.
     member : number of the member, from 0.
+    views : as in the settings of the run.
 
     Yields
     ------
@@ -135,9 +141,9 @@ def replay(
     if not total:
         raise ValueError(f"{model.spec.name!r} has nothing to look at")
     expect_affordable(model.spec)
-    frame = Frame(image.height, image.width, model.spec.size)
+    frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
-    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member)
+    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member, views)
     for done in range(1, total + 1):
         with in_memory(1, model.spec.size, "members"):
             moment = next(moments)
@@ -148,4 +154,5 @@ def replay(
             update=moment.update,
             state_chw=moment.state_nchw[0].float().cpu().contiguous().numpy().copy(),
             fires_hw=moment.fires_n1hw[0, 0].cpu().numpy().copy(),
+            channels=model.network.channels,
         )

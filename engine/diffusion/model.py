@@ -20,7 +20,7 @@ from engine.networks import checkpoint
 from engine.networks.device import DeviceChoice, alone, choose, share_out, worker_count
 from engine.networks.network import Chance, Moment, Network, Tensors
 from engine.networks.table import build, parameter_count
-from engine.types import Device, Float, ModelSpec
+from engine.types import Device, Float, ModelSpec, Views
 
 #: x_t (n, 1, rows, columns) and t → the predicted clean mask, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
@@ -31,21 +31,22 @@ _Result = TypeVar("_Result")
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
-def mirrored(pictures_nchw: Tensor, members: Sequence[int]) -> Tensor:
-    """Mirror each member's picture to its view; doing so twice gives the picture itself.
+def views_of(members: Sequence[int], views: Views = "mirrored") -> list[int]:
+    """The number of the view that each member takes, its place in `VIEWS`.
 
-    Member k takes view k mod 4. A lesion has no up and down, so a network's answers for mirrored
-    views should agree. Where they do not it is unsure, and their mean is better than each of them.
-
-    Parameters
-    ----------
-    pictures_nchw : one picture for each member.
-    members : the members' numbers.
+    Mirrored, member k takes view k mod 4. A lesion has no up and down, so a network's answers for
+    mirrored views should agree. Where they do not it is unsure, and their mean is better than each
+    of them. Plain, all members take view 0, the image as it is.
     """
-    views = [VIEWS[member % len(VIEWS)] for member in members]
-    if len(set(views)) == 1:
-        return pictures_nchw.flip(views[0]) if views[0] else pictures_nchw
-    pairs = zip(pictures_nchw, views, strict=True)
+    return [member % len(VIEWS) if views == "mirrored" else 0 for member in members]
+
+
+def mirrored(pictures_nchw: Tensor, numbers: Sequence[int]) -> Tensor:
+    """Each picture in the view of that number (`views_of`); twice is the picture itself."""
+    axes = [VIEWS[number] for number in numbers]
+    if len(set(axes)) == 1:
+        return pictures_nchw.flip(axes[0]) if axes[0] else pictures_nchw
+    pairs = zip(pictures_nchw, axes, strict=True)
     return torch.stack([picture.flip(view) for picture, view in pairs])
 
 
@@ -70,7 +71,9 @@ class Model:
         #: The fast network, the newest image, and what the network computed for each view of it.
         self._conditions: tuple[object, Float, dict[int, Tensors]] | None = None
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
         """The function from x_t and t to the clean mask, for some members of one image.
 
         Random numbers that the network draws for a member come from that member's own address, so a
@@ -81,17 +84,19 @@ class Model:
         image_chw : float32 in [0, 1], (3, rows, columns) of the grid times `spec.pixels_per_cell`.
         seed : seed of the run.
         members : numbers of the members, one for each row of x_t.
+        views : whether members see the image mirrored in turn (`views_of`).
         """
         network = self._inferring()
-        image_given = self._image_given(network, image_chw, members)
+        numbers = views_of(members, views)
+        image_given = self._image_given(network, image_chw, numbers)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
         predict = self._predict(network, seed, members)
 
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
-            scaled = network_input(mirrored(noisy_n1hw, members), bar, self.spec.mask_scale)
+            scaled = network_input(mirrored(noisy_n1hw, numbers), bar, self.spec.mask_scale)
             time_given = self._time_given(network, scaled, timestep)
-            output = mirrored(predict(image_given, time_given, scaled, timestep), members)
+            output = mirrored(predict(image_given, time_given, scaled, timestep), numbers)
             clean = clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
             # An overflow would be clipped into a valid mask; 0 × infinity is NaN, which stays.
             return clean + 0 * output
@@ -99,7 +104,13 @@ class Model:
         return predict_clean
 
     def evolve(
-        self, image_chw: Float, noisy_hw: Float, timestep: int, seed: int, member: int
+        self,
+        image_chw: Float,
+        noisy_hw: Float,
+        timestep: int,
+        seed: int,
+        member: int,
+        views: Views = "mirrored",
     ) -> Iterator[Moment]:
         """Yields the network's states within one diffusion step of one member.
 
@@ -108,14 +119,15 @@ class Model:
         image_chw : as for `denoiser`.
         noisy_hw : the x_t that the step began from, in mask units.
         timestep : t of the step.
-        seed, member : those of the run.
+        seed, member, views : those of the run.
         """
         network = self._inferring()
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
         bar = float(alpha_bars(self.spec.schedule, self.spec.timesteps)[timestep])
-        scaled = network_input(mirrored(noisy, [member]), bar, self.spec.mask_scale)
+        numbers = views_of([member], views)
+        scaled = network_input(mirrored(noisy, numbers), bar, self.spec.mask_scale)
         moments = network.inspect(
-            self._image_given(network, image_chw, [member]),
+            self._image_given(network, image_chw, numbers),
             self._time_given(network, scaled, timestep),
             scaled,
             self._chance(seed, [member], timestep),
@@ -128,8 +140,8 @@ class Model:
         # would leak into the caller.
         while (moment := self._computed(following)) is not None:
             yield moment._replace(
-                state_nchw=mirrored(moment.state_nchw, [member]),
-                fires_n1hw=mirrored(moment.fires_n1hw, [member]),
+                state_nchw=mirrored(moment.state_nchw, numbers),
+                fires_n1hw=mirrored(moment.fires_n1hw, numbers),
             )
 
     def _predict(
@@ -174,8 +186,8 @@ class Model:
             self._fast = versions, made
         return self._fast[1]
 
-    def _image_given(self, network: Network, image_chw: Float, members: Sequence[int]) -> Tensors:
-        """`Network.condition` of the image in each member's view, one row for each member.
+    def _image_given(self, network: Network, image_chw: Float, numbers: Sequence[int]) -> Tensors:
+        """`Network.condition` of the image in the views of those numbers, one row for each number.
 
         It is computed once for each view of an image, however many rounds of members there are.
         """
@@ -184,7 +196,6 @@ class Model:
             cached = self._conditions = made, image_chw, {}
         # Not read from `self` again: another thread may begin with another image meanwhile.
         known = cached[2]
-        numbers = [member % len(VIEWS) for member in members]
         for view in sorted(set(numbers) - known.keys()):
             image = mirrored(self._image(image_chw), [view])
             known[view] = self._computed(partial(network.condition, image))

@@ -14,7 +14,7 @@ from engine.diffusion.noise import Purpose
 from engine.diffusion.schedule import alpha_bars, ddim_step, ddpm_step, walk
 from engine.errors import NotFinite
 from engine.networks.device import DeviceChoice
-from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings
+from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings, Views
 
 
 class Denoises(Protocol):
@@ -23,7 +23,9 @@ class Denoises(Protocol):
     spec: ModelSpec
     device: DeviceChoice
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views
+    ) -> Denoiser:
         """The function from x_t and t to the clean mask; see `Model.denoiser`."""
         ...
 
@@ -53,7 +55,7 @@ def denoise(
     spec, seed = model.spec, settings.seed
     pixels = spec.pixels_per_cell
     shape = (image_chw.shape[1] // pixels, image_chw.shape[2] // pixels)
-    predict_clean = model.denoiser(image_chw, seed, members)
+    predict_clean = model.denoiser(image_chw, seed, members, settings.views)
     bars = alpha_bars(spec.schedule, spec.timesteps)
     noisy = noise.normal(seed, members, Purpose.START, spec.timesteps, shape)
     noisy = noisy.to(model.device.name)

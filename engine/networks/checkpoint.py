@@ -53,6 +53,9 @@ def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
 def described(spec: ModelSpec) -> dict[str, Any]:
     """A spec as plain JSON values, as it stands in a file's header."""
     whole = {each.name: getattr(spec, each.name) for each in fields(spec)}
+    if spec.framing == "proportional":
+        # As all files had it before there was another, so that older programs read it.
+        del whole["framing"]
     return {**whole, "config": asdict(spec.config), "training": dict(spec.training)}
 
 
@@ -110,6 +113,8 @@ def _spec(values: Mapping[str, Any], *, flat: bool) -> ModelSpec:
         raise ValueError(f"architecture is {name!r}, not text")
     config, own = architecture(name).config, dict(values)
     if flat:
+        if "config" in own:
+            raise ValueError("config is of a later version")
         inner = {each.name for each in fields(config)} & own.keys()
         own["config"] = {each: own.pop(each) for each in inner}
     return ModelSpec(**{**own, "config": config(**own["config"])})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import UnknownArchitecture
 from engine.networks.architecture import Architecture
 from engine.networks.automaton.architectures import AUTOMATA
-from engine.types import ModelSpec
+from engine.types import ModelSpec, ProtocolName
 
 if TYPE_CHECKING:
     from engine.networks.network import Network
 
 #: Every architecture that model files, command line and window know.
 ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in AUTOMATA}
+#: The one that is trained unless another is asked for.
+DEFAULT = "multicbam"
 
 
 def architecture(name: str) -> Architecture:
@@ -48,3 +51,14 @@ def preset(name: str) -> ModelSpec:
         if name.lower() in (spec.name.lower(), spec.architecture):
             return spec
     raise UnknownArchitecture(name, [*(spec.name for spec in presets()), *ARCHITECTURES])
+
+
+def trainable(name: str, protocol: ProtocolName = "own") -> ModelSpec:
+    """A preset by name, as `nca-seg train` begins with it by its own or the paper's protocol.
+
+    Raises UnknownArchitecture.
+    """
+    own = preset(name)
+    if protocol == "paper":
+        return replace(own, predicts="noise", mask_scale=1.0, framing="square")
+    return own

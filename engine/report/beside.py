@@ -21,7 +21,7 @@ from engine.report.reproduction import (
 )
 from engine.report.values import Measured, Report
 from engine.report.wording import count, images, mean, missing, symbols, with_interval
-from engine.types import ModelSpec, TrainSettings
+from engine.types import BEFORE_CHOICES, ModelSpec, TrainSettings
 
 _PREDICTS = {"noise": "the noise", "clean": "the clean mask", "velocity": "the velocity"}
 _LOSSES = symbols(
@@ -140,7 +140,8 @@ def _how(report: Report, measured: Measured, columns: int) -> Html:
 def _notes(spec: ModelSpec) -> Html:
     """What a command that trained a model does not say, in brackets."""
     steps = spec.training.get("steps_done")
-    unknown = [each.name for each in fields(TrainSettings) if each.name not in spec.training]
+    known = {**BEFORE_CHOICES, **spec.training}
+    unknown = [each.name for each in fields(TrainSettings) if each.name not in known]
     notes = [] if steps is None else [f"the weights are those of step {steps}"]
     notes += [f"PARENT has the fingerprint {spec.parent}"] if spec.parent else []
     notes += [f"its record is older than the settings {', '.join(unknown)}"] if unknown else []

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.networks.table import preset
-from engine.types import ModelSpec, SampleSettings, TrainSettings
-
-#: Of a spec and its config, what flags of `nca-seg train` choose.
-_CHOSEN = ("predicts", "mask_scale", "schedule", "updates", "coarse_updates", "detail")
+from engine.networks.table import trainable
+from engine.types import PAPER, ModelSpec, SampleSettings, TrainSettings
 
 
 def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | None) -> str:
@@ -26,7 +23,7 @@ def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | N
     limit : the most images of the split, None for all.
     """
     limited = [] if limit is None else ["--limit", str(limit)]
-    flags = _flags(SampleSettings, asdict(settings))
+    flags = _flags(SampleSettings(), asdict(settings))
     asked = ["--data", str(data), "--split", "test", "--model", model]
     return shlex.join(["nca-seg", "evaluate", *asked, *flags, *limited])
 
@@ -40,24 +37,21 @@ def trained_by(spec: ModelSpec) -> str:
         return ""
     went_on = spec.parent or spec.training.get("samples_before")
     begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
-    # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual = preset(spec.architecture).flat
-    described = spec.flat
-    changed = {
-        name: described[name]
-        for name in _CHOSEN
-        if name in described and described[name] != usual[name]
-    }
+    protocol = spec.training.get("protocol", "own")
+    usual = trainable(spec.architecture, protocol).choices
+    changed = {name: value for name, value in spec.choices.items() if value != usual[name]}
     kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
-    return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])
+    # The protocol's own flag is the one that says where its other values come from.
+    settings = replace(PAPER, protocol="own") if protocol == "paper" else TrainSettings()
+    return shlex.join(["nca-seg", "train", *asked, *_flags(settings, spec.training)])
 
 
-def _flags(settings: type[Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """The flags of those values that are not the default of their field."""
+def _flags(settings: Any, values: Mapping[str, Any]) -> Iterator[str]:
+    """The flags of those values that are not those of the settings."""
     for field in fields(settings):
         value = values.get(field.name, MISSING)
-        if value is MISSING or value == field.default:
+        if value is MISSING or value == getattr(settings, field.name):
             continue
         word = field.metadata["word"]
         if isinstance(value, bool):

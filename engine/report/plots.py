@@ -114,7 +114,7 @@ def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRank
     return pieces[0]
 
 
-def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
+def uncertainty_scatter(test: Evaluation, names: Sequence[str]) -> Html:
     """Plot 1 − Dice of each image of `test` against each of its uncertainties, by `names`."""
     with _drawing(9.2, 3.1, len(names)) as (row, pieces):
         for axes, name, colour in zip(row, names, COLOURS, strict=True):

@@ -81,8 +81,13 @@ class BatchSource:
         # Views are sampled at twice their size and averaged, unless a cell is given several pixels
         # anyway.
         self._finer = 2 if spec.pixels_per_cell == 1 else 1
+        square_frame = spec.framing == "square"
+        # Resized to a square and not augmented, it is seen as inference sees it: as it is.
+        self._whole = square_frame and not settings.augment
+        if self._whole:
+            self._finer = 1
         side = self._finer * spec.pixels_per_cell * settings.size
-        self._pictures = [picture(sample, side) for sample in samples]
+        self._pictures = [picture(sample, side, square_frame) for sample in samples]
 
     def draw(self, step: int) -> Batch:
         """This process's samples of a step, counted from 0."""
@@ -93,9 +98,12 @@ class BatchSource:
         views = share_out(self._view, list(zip(numbers, draws, strict=True)))
         images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
         uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
-        # The square root favours timesteps near pure noise, where the mask must come from the
-        # picture alone.
-        timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
+        share = uniform[:, 0]
+        if settings.timesteps_drawn == "root":
+            # The square root favours timesteps near pure noise, where the mask must come from the
+            # picture alone.
+            share = share.sqrt()
+        timestep = share.mul(spec.timesteps).ceil().long()
         shape = (1, settings.size, settings.size)
         return Batch(
             image_n3hw=images,
@@ -128,7 +136,7 @@ class BatchSource:
             view = occluded(square(whole, size, draw, finer), draw, detail)
             image = recolour(view[:3], draw)
         else:
-            view = square(whole, size, None, finer)
+            view = whole if self._whole else square(whole, size, None, finer)
             image = view[:3]
         return image, F.avg_pool2d(view[3:], detail)
 
@@ -141,18 +149,18 @@ def _order(seed: int, turn: int, count: int) -> list[int]:
     return numbers
 
 
-def picture(sample: Sample, size: int) -> Tensor:
+def picture(sample: Sample, size: int, square_frame: bool = False) -> Tensor:
     """Picture and mask of a sample on a grid with an area of size² cells, uint8 (4, rows, columns).
 
     Raises UnreadableImage and UnreadableMask.
     """
-    image, mask_hw, frame = _opened(sample, size)
+    image, mask_hw, frame = _opened(sample, size, square_frame)
     both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
     return torch.from_numpy((both * 255).round().astype(np.uint8))
 
 
 def reference(
-    sample: Sample, size: int, detail: int
+    sample: Sample, size: int, detail: int, square_frame: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Picture and mask of a sample on a model's grid, for validation.
 
@@ -167,12 +175,14 @@ def reference(
     The picture, float32 (3, detail × rows, detail × columns) in [0, 1], and the mask, bool
     (rows, columns).
     """
-    image, mask_hw, frame = _opened(sample, size)
+    image, mask_hw, frame = _opened(sample, size, square_frame)
     return frame.apply(image.pixels_hwc, detail), frame.apply_mask(mask_hw) >= 0.5
 
 
-def _opened(sample: Sample, size: int) -> tuple[Image, NDArray[np.bool_], Frame]:
+def _opened(
+    sample: Sample, size: int, square_frame: bool
+) -> tuple[Image, NDArray[np.bool_], Frame]:
     """A sample's image and mask as read from its files, and the frame to a grid of that size."""
     image = read_image(sample.image_path)
     shape = (image.height, image.width)
-    return image, read_mask(sample.mask_path, shape), Frame(*shape, size)
+    return image, read_mask(sample.mask_path, shape), Frame(*shape, size, square_frame)

@@ -38,6 +38,7 @@ from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import optimizers
 from engine.training.undo import Before
 from engine.types import (
+    BEFORE_CHOICES,
     Dataset,
     Device,
     ModelSpec,
@@ -63,7 +64,6 @@ FACTS = (
 )
 #: Values of spec and settings that a resumed run may change.
 CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
-WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
 #: So many steps in a row without a finite loss and gradient mean that the training has diverged.
 #: Each has other samples, other noise and the same weights: one may have met an odd sample or an
@@ -164,7 +164,10 @@ def _train(
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
     batches = BatchSource(learned, spec, settings)
-    references = [reference(sample, settings.size, spec.pixels_per_cell) for sample in judged]
+    square = spec.framing == "square"
+    references = [
+        reference(sample, settings.size, spec.pixels_per_cell, square) for sample in judged
+    ]
     run = _Run(spec, settings, folder, device, start, end())
     if resume:
         run.read_state(references)
@@ -263,7 +266,7 @@ class _Run:
         self.network.to(device.name)
         self.average.load_state_dict(self.network.state_dict())
         self.judge = Model(self.average, device)
-        self.optimizers = optimizers(self.network, settings.weight_decay)
+        self.optimizers = optimizers(self.network, settings.weight_decay, settings.optimizer)
         self.done = 0
         #: Whether the newest step has not been validated yet, as after a stop in the middle of it.
         self.unjudged = False
@@ -335,7 +338,9 @@ class _Run:
         point leaves what `_undo_half_a_step` needs.
         """
         with self._moving:
-            length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            # Without clipping no gradient is too long, and its length is still known.
+            longest = self.settings.clip or math.inf
+            length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), longest)
             if not math.isfinite(float(length)):
                 return False
             told = {name: getattr(self, name) for name in FACTS}
@@ -422,11 +427,14 @@ class _Run:
         return torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu")
 
     def _rate(self) -> float:
-        """The learning rate: a short linear rise, a plateau, then a cosine down to 1 % of it."""
+        """The learning rate: a linear rise, a plateau, then a cosine down to 1 % of it.
+
+        Without a warm-up there is no rise, without a cool-down no fall.
+        """
         settings = self.settings
-        warm = min(WARM_UP_STEPS, max(1, settings.steps // 10))
+        warm = min(settings.warm_up, max(1, settings.steps // 10))
         falling = max(1, round(settings.cooldown * (settings.steps - warm)))
-        rise = min(1.0, (self.done + 1) / warm)
+        rise = min(1.0, (self.done + 1) / max(1, warm))
         share = max(0.0, (self.done - (settings.steps - falling)) / falling)
         fall = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
         return settings.learning_rate * rise * fall
@@ -474,7 +482,7 @@ class _Run:
     @property
     def _recipe(self) -> dict[str, object]:
         """The values of spec and settings that a resumed run may not change."""
-        whole = self.spec.flat | asdict(self.settings)
+        whole = {**BEFORE_CHOICES, **self.spec.flat, **asdict(self.settings)}
         return {name: value for name, value in whole.items() if name not in CHANGEABLE}
 
     def write_state(self) -> None:

@@ -38,8 +38,9 @@ def diffusion_loss(
     Notes
     -----
     The paper draws t evenly and makes x_t from the true mask. Here t is drawn as 100·√u (of 100
-    timesteps), the network is given x_t scaled to unit variance, and half of the samples are
-    recycled unless `recycle` is 0 (`engine.training.batches`, `engine.training.loop`).
+    timesteps) unless `timesteps_drawn` is "uniform", and half of the samples are recycled unless
+    `recycle` is 0 (`engine.training.batches`, `engine.training.loop`). The network is given x_t
+    scaled to unit variance, which with the mask at ±1 it has.
     """
     if spec.predicts == "clean":
         return mask_loss(prediction_n1hw, share_n1hw)

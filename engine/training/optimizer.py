@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.networks.network import Network
+from engine.types import OptimizerName
 
 #: Coefficients of a quintic polynomial that drives all singular values to about 1 in few rounds.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -70,17 +71,22 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return wide.T if tall else wide
 
 
-def optimizers(network: Network, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """The optimizers of a network: Muon for its matrices (`Network.is_matrix`), AdamW for the rest.
+def optimizers(
+    network: Network, weight_decay: float, name: OptimizerName = "muon"
+) -> list[torch.optim.Optimizer]:
+    """The optimizers of a network; their learning rate is 0 until it is set.
 
-    Their learning rate is 0 until it is set. `weight_decay` is Muon's; AdamW has none. On val,
-    after equal time, Muon learns more than twice as fast as AdamW alone
+    "muon" is Muon for the network's matrices (`Network.is_matrix`) and AdamW for the rest, where
+    the weight decay is Muon's and AdamW has none. "adamw" is torch's AdamW for all weights, with
+    this weight decay. On val, after equal time, Muon learns more than twice as fast as AdamW alone
     (docs/decisions/0009-train-matrices-with-muon.md).
     """
+    if name == "adamw":
+        return [torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=weight_decay)]
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        (matrices if network.is_matrix(name, parameter) else rest).append(parameter)
+    for called, parameter in network.named_parameters():
+        (matrices if network.is_matrix(called, parameter) else rest).append(parameter)
     made: list[torch.optim.Optimizer] = []
     if matrices:
         made.append(Muon(matrices, lr=0.0, weight_decay=weight_decay))

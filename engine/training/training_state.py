@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engine.errors import UnreadableModel
 from engine.files import write_atomic
 from engine.networks import tensor_file
+from engine.types import BEFORE_CHOICES
 
 Arrays = tensor_file.Arrays
 #: The longest file that is read, in bytes: six times a model's longest.
@@ -68,8 +69,9 @@ def read(
     ----------
     path : the file.
     network, average, optimizers : what is filled.
-    recipe : what the resumed run is to have in common with the file's. A file without a recipe,
-        from before there was one, is accepted.
+    recipe : what the resumed run is to have in common with the file's. What could not be
+        chosen when that run was begun was as `BEFORE_CHOICES` says; whatever else the file's recipe
+        lacks is accepted.
 
     Returns
     -------
@@ -86,6 +88,7 @@ def read(
         begun: dict[str, Any] = json.loads(metadata.get(RECIPE, "{}"))
         if not isinstance(facts["done"], int) or not isinstance(begun, dict):
             raise TypeError("its facts are no facts of a run")
+        begun = {**BEFORE_CHOICES, **begun}
     except UnreadableModel as error:
         raise UnreadableModel(path, f"no run can go on from it ({error.reason})") from error
     except (TypeError, KeyError, ValueError, RecursionError) as error:

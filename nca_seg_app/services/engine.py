@@ -28,6 +28,7 @@ from engine.types import (
     SampleSettings,
     TrainSettings,
     TrainStep,
+    Views,
 )
 
 
@@ -49,8 +50,9 @@ class Engine:
     device_text: Callable[[Any], str]
     #: Segments an image: (handle, image, settings) → the growing ensemble.
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
-    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, seed, member) → its states.
-    replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
+    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, seed, member, views) → its
+    #: states.
+    replay: Callable[[Any, Image, Float, int, int, int, Views], Iterator[CellStep]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: Names a new folder for a fine-tuning of a model.
@@ -126,11 +128,11 @@ def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[Ens
 
 
 def _replay(
-    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
+    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int, views: Views
 ) -> Iterator[CellStep]:
     from engine.diffusion.ensemble import replay
 
-    return replay(model, image, noisy_hw, timestep, seed, member)
+    return replay(model, image, noisy_hw, timestep, seed, member, views)
 
 
 def _finetune(

@@ -42,7 +42,7 @@ class Opened:
 
 def open_listed(
     paths: list[Path],
-    tell: Callable[[Path], None] = lambda _: None,
+    announce: Callable[[Path], None] = lambda _: None,
     writer: Writer | None = None,
 ) -> Opened:
     """Read a folder, an image or several images.
@@ -53,7 +53,7 @@ def open_listed(
     Parameters
     ----------
     paths : one folder, or images.
-    tell : called with the path of each image before it is read.
+    announce : called with the path of each image before it is read.
     writer : the window that writes the drafts.
 
     Raises
@@ -70,15 +70,15 @@ def open_listed(
             # Index and records are text, so files whose names are not cannot be listed.
             skipped["unreadably named"] = unnamed
         if not rows:
-            others = f" but {told_skipped(skipped)}" if skipped else ""
+            others = f" but {describe_skipped(skipped)}" if skipped else ""
             raise UnreadableImage(first, f"there are no images in this folder{others}")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        found = _first_readable(study, rows, order, tell)
+        found = _first_readable(study, rows, order, announce)
         return dataclasses.replace(found, skipped=skipped)
     # Read before a study is made, so that an unreadable file leaves no index in its folder.
     refused: list[EngineError] = []
     for path in paths:
-        tell(path)
+        announce(path)
         try:
             # Taken before reading, so that a change meanwhile is noticed when the mask is saved.
             version = image_version(path)
@@ -108,13 +108,13 @@ def open_listed(
 
 
 def _first_readable(
-    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
+    study: Study, rows: tuple[ImageRow, ...], order: list[int], announce: Callable[[Path], None]
 ) -> Opened:
     """The study with the first image, by `order`, that can be read; raises if there is none."""
     refused: list[EngineError] = []
     listed = list(rows)
     for place in order:
-        tell(rows[place].path)
+        announce(rows[place].path)
         try:
             opened = read_opened(study, rows[place].path)
         except EngineError as error:
@@ -125,7 +125,7 @@ def _first_readable(
     raise refused[0]
 
 
-def told_skipped(skipped: Mapping[str, int]) -> str:
+def describe_skipped(skipped: Mapping[str, int]) -> str:
     """The numbers of pictures by kind in words, as "3 HEIC pictures and 1 GIF picture"."""
     parts = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

@@ -38,8 +38,6 @@ class ImageRow:
 class Workspace(QObject):
     """Holds what is open. Services change it; panels and canvas read it."""
 
-    #: Another folder, or other images of it, were opened; `image_changed` follows.
-    study_changed = Signal()
     #: Another image was opened; `image` and `document` are both new.
     image_changed = Signal()
     #: Images were added to the list or removed.
@@ -116,7 +114,6 @@ class Workspace(QObject):
         """
         self._study, self._is_whole_folder = study, whole_folder
         self._rows, self._index = tuple(images), index
-        self.study_changed.emit()
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:
         """Set the open image, at `index` of `images`, and the document of its mask.

@@ -39,7 +39,7 @@ def _entry(
 
 
 #: The paper's text gives all four 512 hidden units; its parameter count for the basic model, 139k,
-#: is that of 256 (docs/decisions/0002-paper-presets.md).
+#: is that of 256 (docs/decisions/0002-match-the-papers-parameter-counts.md).
 AUTOMATA: tuple[Architecture, ...] = (
     _entry("basic", "MedSegDiffNCA", "one-level automaton", levels=1, attention=False, hidden=256),
     _entry(

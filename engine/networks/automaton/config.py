@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.networks.architecture import Cost
-from engine.settings import bounded
+from engine.settings import Flag, bounded
 from engine.types import ModelSpec, NetworkConfig
 
 
@@ -27,13 +27,35 @@ class AutomatonConfig(NetworkConfig):
     detail : side in pixels of the part of the image that each cell is given.
     """
 
-    channels: int = bounded(64, low=7, high=1024)
-    hidden: int = bounded(512, low=1, high=16_384)
-    updates: int = bounded(10, low=1, high=1000)
-    coarse_updates: int = bounded(0, low=0, high=1000)
-    fire_probability: float = bounded(0.5, low=0.0, high=1.0)
+    channels: int = bounded(64, low=7, high=1024, flag=Flag("Channels of a cell's state.", low=7))
+    hidden: int = bounded(
+        512,
+        low=1,
+        high=16_384,
+        flag=Flag("Width of the cell's hidden layer.", low=1, usual="512, of basic 256"),
+    )
+    updates: int = bounded(
+        10, low=1, high=1000, flag=Flag("Cell updates of the last level.", low=1)
+    )
+    coarse_updates: int = bounded(
+        0,
+        low=0,
+        high=1000,
+        flag=Flag("Cell updates of the coarse level.", low=1, usual="as --updates"),
+    )
+    fire_probability: float = bounded(
+        0.5,
+        low=0.0,
+        high=1.0,
+        flag=Flag("How probable it is that a cell fires in an update.", low=0.001, high=1),
+    )
     factor: int = bounded(4, low=1, high=64)
-    detail: int = bounded(1, low=1, high=8)
+    detail: int = bounded(
+        1,
+        low=1,
+        high=8,
+        flag=Flag("Side in pixels of what a cell sees of its own place.", low=1, high=4),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

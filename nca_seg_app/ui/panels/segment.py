@@ -46,7 +46,9 @@ class SegmentPanel(QWidget):
         # So that nothing below it moves when a run begins or its first scores come.
         self.summary.setMinimumHeight(SUMMARY_LINES * self.summary.fontMetrics().lineSpacing())
         self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.form = Form(session.context.settings.sample, ("sampler", "steps", "members", "seed"))
+        self.form = Form(
+            session.context.settings.sample, ("sampler", "steps", "members", "views", "seed")
+        )
         self.progress = QProgressBar()
         self.progress.setToolTip(
             "Members drawn, the diffusion step of those under way, the time left."

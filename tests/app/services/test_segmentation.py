@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from engine.errors import OutOfMemory, UnreadableModel
 from engine.framing import Frame
 from engine.study.study import Study
-from engine.types import CellStep, DenoiseStep, EnsembleResult
+from engine.types import CellStep, DenoiseStep, EnsembleResult, Views
 from nca_seg_app.background.time_left import TimeLeft
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.film import Film
@@ -206,6 +208,28 @@ def test_replay_gives_the_cells_of_the_stored_step(desk: Desk) -> None:
     assert step is not None
     assert np.array_equal(cells[-1].state_chw[4], step.noisy_hw)
     assert cells[-1].done == cells[-1].total == len(cells)
+
+
+def test_a_step_is_replayed_in_the_views_of_its_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Views] = []
+    replay = DiskModel.replay
+
+    def heeded(model: DiskModel, *given: Any) -> Iterator[CellStep]:
+        heard.append(given[-1])
+        return replay(model, *given)
+
+    monkeypatch.setattr(DiskModel, "replay", heeded)
+    desk.open()
+    sample = desk.session.context.settings.sample
+    desk.session.context.change_settings(sample=replace(sample, views="plain"))
+    desk.segment()
+    # A choice for the next run does not change what this one was.
+    desk.session.context.change_settings(sample=sample)
+    desk.session.replay.replay(1, 10, lambda _: None)
+    desk.settle()
+    assert heard == ["plain"]
 
 
 def test_a_replay_that_fails_is_told_and_answered_with_nothing(

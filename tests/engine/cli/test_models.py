@@ -95,8 +95,13 @@ def test_the_weight_decay_is_what_its_help_says() -> None:
     muon, adamw = optimizers(build(TINY), weight_decay=0.5)
     assert [group["weight_decay"] for group in muon.param_groups] == [0.5]
     assert [group["weight_decay"] for group in adamw.param_groups] == [0.0]
+    network = build(TINY)
+    (alone,) = optimizers(network, 0.5, "adamw")
+    (group,) = alone.param_groups
+    assert group["weight_decay"] == 0.5
+    assert [id(each) for each in group["params"]] == [id(each) for each in network.parameters()]
     said = " ".join(run("train", "--help").stdout.split())
-    assert "Of the matrices, which Muon moves; what AdamW moves has none." in said
+    assert "With muon of the matrices, and of nothing else; with adamw of all weights." in said
 
 
 def test_models_come_from_files_and_go_without_being_lost(tmp_path: Path, tiny: Path) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 import engine.diffusion.ensemble
 from engine.diffusion.ensemble import LAST_MEMBERS, segment
-from engine.diffusion.model import VIEWS, Denoiser, mirrored
+from engine.diffusion.model import VIEWS, Denoiser, mirrored, views_of
 from engine.errors import NotFinite, OutOfMemory
-from engine.types import EnsembleResult, Float, SampleSettings
+from engine.types import EnsembleResult, Float, SampleSettings, Views
 from tests.oracles import OracleModel, disk, lesion, lively_model
 
 UNTIL_SETTLED = SampleSettings(steps=2, members=0, batch_size=1)
@@ -22,8 +22,10 @@ UNTIL_SETTLED = SampleSettings(steps=2, members=0, batch_size=1)
 class QuarrellingModel(OracleModel):
     """Every member after the first says the opposite of what the others say together."""
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
-        truth = super().denoiser(image_chw, seed, members)
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
+        truth = super().denoiser(image_chw, seed, members, views)
 
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             return truth(noisy_n1hw, timestep) * (1 if members[0] % 2 else -1)
@@ -34,10 +36,12 @@ class QuarrellingModel(OracleModel):
 class GreedyModel(OracleModel):
     """More than two members at once ask for more memory than any machine has."""
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
         if len(members) > 2:
             torch.empty(1 << 50)
-        return super().denoiser(image_chw, seed, members)
+        return super().denoiser(image_chw, seed, members, views)
 
 
 class OverflowingModel(OracleModel):
@@ -45,8 +49,10 @@ class OverflowingModel(OracleModel):
 
     number, since = float("nan"), 0
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
-        truth = super().denoiser(image_chw, seed, members)
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
+        truth = super().denoiser(image_chw, seed, members, views)
 
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             answer = truth(noisy_n1hw, timestep)
@@ -58,7 +64,9 @@ class OverflowingModel(OracleModel):
 
 
 class BrokenModel(OracleModel):
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+    def denoiser(
+        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+    ) -> Denoiser:
         raise RuntimeError("shapes do not fit")
 
 
@@ -124,12 +132,14 @@ def test_members_that_never_agree_come_to_an_end(monkeypatch: pytest.MonkeyPatch
 def test_each_view_is_its_own_way_back_and_members_take_them_in_turn() -> None:
     pictures = torch.randn(6, 2, 4, 8, generator=torch.Generator().manual_seed(0))
     members = [0, 1, 2, 3, 4, 9]
-    seen = mirrored(pictures, members)
-    assert torch.equal(mirrored(seen, members), pictures)
+    numbers = views_of(members)
+    seen = mirrored(pictures, numbers)
+    assert torch.equal(mirrored(seen, numbers), pictures)
     assert torch.equal(seen[0], pictures[0])
     assert torch.equal(seen[1], pictures[1].flip(-1))
     assert torch.equal(seen[2], pictures[2].flip(-2))
     assert torch.equal(seen[5], pictures[5].flip(-1))
     for place, member in enumerate(members):
-        assert torch.equal(mirrored(pictures[place : place + 1], [member])[0], seen[place])
+        alone = mirrored(pictures[place : place + 1], views_of([member]))
+        assert torch.equal(alone[0], seen[place])
     assert len(set(VIEWS)) == 4

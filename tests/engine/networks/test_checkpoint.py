@@ -47,7 +47,7 @@ def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_
     changes: dict[str, object] = {
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
-        "timesteps": 50, "mask_scale": 1, "size": 20, "detail": 2,
+        "timesteps": 50, "mask_scale": 1, "size": 20, "framing": "square", "detail": 2,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
     described = {field.name for whole in (spec, spec.config) for field in fields(whole)}
@@ -123,6 +123,14 @@ def test_a_spec_without_its_config_is_refused(stored: Path) -> None:
         stored.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
         with pytest.raises(UnreadableModel, match="description is damaged"):
             checkpoint.read(stored)
+
+
+def test_a_config_in_a_file_of_version_1_is_refused(stored: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": {**spec.flat, "config": {}}}
+    stored.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+    with pytest.raises(UnreadableModel, match="config is of a later version"):
+        checkpoint.read_spec(stored)
 
 
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:

@@ -36,7 +36,9 @@ def losses(steps: list[TrainStep]) -> list[float]:
 
 
 def test_thirty_steps_halve_the_loss_on_drawn_disks(tmp_path: Path) -> None:
-    settings = replace(BRIEF, steps=30, learning_rate=5e-2, augment=False, batch_size=8)
+    settings = TrainSettings(
+        steps=30, learning_rate=5e-2, augment=False, batch_size=8, size=16, validate_every=30
+    )
     steps = list(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run"))
     assert np.mean(losses(steps)[-4:]) < 0.5 * np.mean(losses(steps)[:2])
 
@@ -143,7 +145,7 @@ def test_a_recipe_names_its_values_as_before_there_were_configs(tmp_path: Path) 
         recipe = json.loads(file.metadata()["recipe"])
     of_spec = {
         "architecture", "channels", "hidden", "updates", "coarse_updates", "fire_probability",
-        "factor", "predicts", "schedule", "timesteps", "mask_scale", "detail", "parent",
+        "factor", "predicts", "schedule", "timesteps", "mask_scale", "detail", "framing", "parent",
     }  # fmt: skip
     of_settings = {each.name for each in fields(BRIEF)} - {"steps", "validate_every"}
     assert set(recipe) == of_spec | of_settings

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.networks.table import preset
+from engine.networks.table import trainable
 from engine.study.dataset import read_dataset
 from engine.training import parallel
 from engine.training.curves import read_curves
@@ -27,16 +26,28 @@ SETTINGS = {"steps": 4, "batch_size": 4, "size": 16, "learning_rate": 0.01, "val
 def trained_by_two(
     script: Sequence[Path], root: Path, out: Path, *flags: str
 ) -> list[dict[str, float | None]]:
-    """The log of a brief training in two processes, by a script that runs the command line."""
-    command = [
-        *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
-        *[*map(str, script), "train", "--data", str(root), "--out", str(out), "--device", "cpu"],
-        *[f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()],
-        *flags,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
-    assert done.returncode == 0, done.stderr
+    """The log of a brief training in two processes, by a script that runs the command line.
+
+    Raises ChildFailedError.
+    """
+    # As torchrun does it, but by this process, which has loaded torch already.
+    from torch.distributed.run import main
+
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        main(
+            [
+                *["--standalone", "--nproc-per-node=2", *map(str, script)],
+                *["train", "--data", str(root), "--out", str(out), "--device", "cpu"],
+                *[f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()],
+                *flags,
+            ]
+        )
+    finally:
+        # It takes some for its own.
+        for number, handler in before.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
     return read_curves(out / "curves.csv")
 
 
@@ -45,15 +56,17 @@ def test_two_gloo_processes_learn_like_one_with_the_double_batch(
 ) -> None:
     # In bfloat16, where the processor has it, a Dice at its threshold may be any other.
     monkeypatch.setenv("NCA_SEG_PRECISION", "float32")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     root = drawn_dataset(tmp_path).root
-    spec = preset("multicbam")
+    spec = trainable("multicbam").changed(updates=3)
     settings = TrainSettings(**SETTINGS)  # type: ignore[arg-type]
     one = list(train(spec, read_dataset(root), settings, tmp_path / "one", device="cpu"))
     # Time enough, which both ask each other about after every step.
     left = tmp_path / "left"
     left.mkdir()
     script = Path(__file__).with_name("threads_left.py"), left
-    two = trained_by_two(script, root, tmp_path / "two", "--minutes", "30")
+    two = trained_by_two(script, root, tmp_path / "two", "--updates", "3", "--minutes", "30")
     assert [row["done"] for row in two] == [1, 2, 3, 4]
     for name in ("loss", "validation_dice"):
         mine = np.array([row[name] for row in two], dtype=float)
@@ -91,11 +104,17 @@ runpy.run_module("engine", run_name="__main__", alter_sys=True)
 """
 
 
-def test_all_processes_skip_the_step_whose_loss_is_no_number_in_one(tmp_path: Path) -> None:
+def test_all_processes_skip_the_step_whose_loss_is_no_number_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     script, seen = tmp_path / "bad_loss.py", tmp_path / "seen"
     script.write_text(BAD_LOSS)
     seen.mkdir()
-    rows = trained_by_two((script, seen), drawn_dataset(tmp_path).root, tmp_path / "run")
+    rows = trained_by_two(
+        (script, seen), drawn_dataset(tmp_path).root, tmp_path / "run", "--updates", "3"
+    )
     assert [(row["done"], row["skipped"]) for row in rows] == [(1, 0), (2, 1), (3, 1), (4, 1)]
     assert [row["loss"] is None for row in rows] == [False, True, False, False]
     first, second = (path.read_text() for path in seen.iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QSpinBox
+from PySide6.QtWidgets import QComboBox, QSpinBox
 from pytestqt.qtbot import QtBot
 
 from engine.types import SampleSettings
@@ -64,6 +64,8 @@ def test_settings_go_both_ways(desk: PanelDesk) -> None:
     assert desk.session.context.settings.sample.members == 7
     desk.session.context.change_settings(sample=SampleSettings(steps=33), fill_opacity=0.4)
     assert panel.form.findChild(QSpinBox, "steps").value() == 33
+    panel.form.findChild(QComboBox, "views").setCurrentText("Plain")
+    assert desk.session.context.settings.sample.views == "plain"
     assert panel.opacity.value() == 40
     panel.opacity.setValue(10)
     assert desk.session.context.settings.fill_opacity == pytest.approx(0.1)

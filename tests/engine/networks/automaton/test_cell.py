@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from engine.errors import UnknownArchitecture
+from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.automaton.levels import DETAIL_GAIN
-from engine.networks.table import ARCHITECTURES, build, parameter_count, preset
+from engine.networks.table import build, parameter_count, preset
 from engine.types import ModelSpec
 from tests.oracles import tiny_spec
 
@@ -27,6 +28,11 @@ def test_the_presets_have_the_papers_parameter_counts(architecture: str, count: 
 def test_an_unknown_architecture_is_refused_by_name() -> None:
     with pytest.raises(UnknownArchitecture, match="'unet' is not one of"):
         build(ModelSpec("x", "unet", AutomatonConfig()))
+
+
+def test_every_channel_has_a_name_in_the_order_of_the_state() -> None:
+    network = build(preset("basic").changed(channels=8))
+    assert network.channels == ("noise", "R", "G", "B", "x_t", "hidden 1", "hidden 2", "t")
 
 
 def some(shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -115,7 +121,7 @@ def test_more_detail_than_there_are_channels_is_refused() -> None:
         tiny_spec(detail=0)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [each.name for each in AUTOMATA])
 @pytest.mark.parametrize("shape", [(8, 8), (8, 32), (20, 12), (13, 9)])
 def test_every_grid_from_eight_by_eight_works(architecture: str, shape: tuple[int, int]) -> None:
     network = build(tiny_spec(architecture))
