@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from engine.report.commands import trained_by
+from engine.report.commands import measured_by, trained_by
 from engine.report.compared import Compared
 from engine.report.markup import Html, bitmap, element, html, joined, line, photograph, table
 from engine.report.recipes import changed, usual
@@ -130,7 +130,12 @@ def _lines(report: Report, row: Row) -> Iterable[Html]:
 
 def _how(report: Report, measured: Measured, columns: int) -> Html:
     """A row of a table that holds the commands which measured and trained a model."""
-    how = [html("Measured by "), element("code", report.command(measured.subject))]
+    how = [
+        html("Measured by "),
+        element(
+            "code", measured_by(measured.subject.name, report.data, report.settings, report.limit)
+        ),
+    ]
     spec = measured.subject.model.spec
     if training := trained_by(spec):
         how += [Html("<br />"), html("Trained by "), element("code", training), _notes(spec)]

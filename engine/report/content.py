@@ -10,7 +10,7 @@ from engine.evaluation.reliability import (
     Calibration,
 )
 from engine.metrics import interval
-from engine.report.commands import trained_by
+from engine.report.commands import measured_by, trained_by
 from engine.report.recipes import Recipe, changed, usual
 from engine.report.reproduction import loss_of, rows
 from engine.report.sweep import TOLERANCE, Curve, Point, Sweep, best, cheapest
@@ -75,7 +75,9 @@ def _subject(subject: Subject) -> dict[str, Any]:
 def _measured(report: Report, measured: Measured) -> dict[str, Any]:
     return {
         "model": _subject(measured.subject),
-        "measured_by": report.command(measured.subject),
+        "measured_by": measured_by(
+            measured.subject.name, report.data, report.settings, report.limit
+        ),
         "trained_by": trained_by(measured.subject.model.spec),
         "loss": loss_of(measured.subject.model.spec),
         **measured.evaluation.as_json(),

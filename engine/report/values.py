@@ -19,7 +19,6 @@ from engine.evaluation.reliability import (
 )
 from engine.evaluation.scoring import FAILED_DICE, Evaluation
 from engine.evaluation.uncertainty import UNCERTAINTIES
-from engine.report.commands import measured_by
 from engine.report.compared import Compared
 from engine.report.recipes import Recipe
 from engine.report.sweep import Sweep
@@ -110,10 +109,6 @@ class Report:
         """Every model that was evaluated on test, the report's own first."""
         own = () if self.test is None else (Measured(self.subject, self.test),)
         return (*own, *self.others)
-
-    def command(self, subject: Subject) -> str:
-        """The command that measures a model's scores on test again."""
-        return measured_by(subject.name, self.data, self.settings, self.limit)
 
 
 def _ranking(name: str, score_n: Numbers, evaluation: Evaluation) -> UncertaintyRanking:

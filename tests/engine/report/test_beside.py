@@ -100,7 +100,8 @@ def test_images_are_compared_across_models_and_drawn_without_photographs(tmp_pat
     # In the table, among the losses, and above a column of each figure.
     assert text.count("L<sub>n</sub> only") == 4
     assert text.count("predicts the noise; L<sub>total</sub> = ") == 2
-    assert text.count(last.command(measured[1].subject)) == 2
+    command = measured_by(measured[1].subject.name, last.data, last.settings, last.limit)
+    assert text.count(command) == 2
     # The same answers by another loss: nothing is gained.
     assert "0.000 (0.000 to 0.000)" in text
 
