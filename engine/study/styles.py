@@ -41,7 +41,8 @@ def read_styles(root: Path, images: Collection[str]) -> dict[str, Style]:
 
 def _style(path: Path, where: str, tool: str, masks: str, agreement: str) -> Style:
     # "T1+" is several masks by one tool, which `masks` says already.
-    made_by = next((one for one in get_args(Tool) if tool.removesuffix("+") == one), None)
+    named = tool.removesuffix("+").casefold()
+    made_by = next((one for one in get_args(Tool) if named == one.casefold()), None)
     if made_by is None and tool:
         known = ", ".join(get_args(Tool))
         what = f"has an unknown tool {shown_text(tool)!r} in {where}"
