@@ -56,8 +56,9 @@ def evaluate(
 
     Pooled Dice and IoU count the pixels of all images as if they were one image, as much of the
     literature on ISIC does (EGE-UNet and what builds on its code): they are higher than the means
-    where a model fails at small lesions. The MedSegDiffNCA paper gives means over images. E-AURC
-    is what the expected error lacks to ranking the images as their errors do.
+    where a model fails at small lesions. The pairs of the MedSegDiffNCA paper are no pooled ones,
+    whose IoU is Dice / (2 - Dice). E-AURC is what the expected error lacks to ranking the images
+    as their errors do.
 
     Where the data has a styles.csv (columns id, tool, masks, agreement), there is a line for each
     tool that made the masks, and how much people agree with each other.
@@ -168,6 +169,6 @@ def _show_styles(styles: ByStyle) -> None:
         low, high = people.interval
         print(
             f"People agree with each other to a Dice of {people.dice:.4f}  ({low:.4f} to "
-            f"{high:.4f}) on {people.images} of these images; the model there: "
-            f"{people.model_dice:.4f}"
+            f"{high:.4f}), median {people.median:.4f}, on {people.images} of these images; the "
+            f"model there: {people.model_dice:.4f}, median {people.model_median:.4f}"
         )

@@ -36,13 +36,16 @@ class HumanAgreement:
     """How much the authors of images with several masks agree, and the model on the same images.
 
     `dice` is the mean over images of their authors' mean pairwise Dice, `interval` its 95 %
-    bootstrap, `model_dice` the model's mean Dice with the one mask that the data set took.
+    bootstrap, `model_dice` the model's mean Dice with the one mask that the data set took. The
+    medians tell the usual image: a mask that is plainly wrong pulls a mean far down.
     """
 
     images: int
     dice: float
     interval: tuple[float, float]
+    median: float
     model_dice: float
+    model_median: float
 
 
 @dataclass(frozen=True)
@@ -81,5 +84,11 @@ def _scores(overlaps: Sequence[Overlap]) -> ToolScores:
 
 def _people(twice: Sequence[tuple[float, float]]) -> HumanAgreement:
     agreement_n, dice_n = np.array(twice).T
-    mean, model = float(agreement_n.mean()), float(dice_n.mean())
-    return HumanAgreement(len(twice), mean, interval(agreement_n), model)
+    return HumanAgreement(
+        images=len(twice),
+        dice=float(agreement_n.mean()),
+        interval=interval(agreement_n),
+        median=float(np.median(agreement_n)),
+        model_dice=float(dice_n.mean()),
+        model_median=float(np.median(dice_n)),
+    )

@@ -138,7 +138,8 @@ def _scores(report: Report) -> Html:
         "Variance to expected error measure the members' doubt, on the grid. "
         "Seconds are from the picture in memory to its mask. Pooled: the pixels of all images "
         "counted as if they were one image, as much of the literature on ISIC does (EGE-UNet and "
-        "what builds on its code); the MedSegDiffNCA paper's pairs are means over images."
+        "what builds on its code); the pairs of the MedSegDiffNCA paper are no pooled ones, whose "
+        "IoU is Dice / (2 − Dice)."
     )
     pieces = [table(head, [*lines, *pooled, below], caption, words=2)]
     pieces += [_styles(name, each.styles) for name, each in splits if each.styles is not None]
@@ -155,36 +156,30 @@ def _scores(report: Report) -> Html:
 
 
 def _pooled(evaluation: Evaluation, name: str) -> str:
-    low, high = evaluation.pooled_intervals[name]
-    return f"{getattr(evaluation.pooled, name):.3f} ({low:.3f} to {high:.3f})"
+    return f"{getattr(evaluation.pooled, name):.3f} {_bounds(evaluation.pooled_intervals[name])}"
 
 
 def _styles(split: str, styles: ByStyle) -> Html:
     """The scores by the tool that made the masks, beside how much people agree."""
     lines: list[tuple[object, ...]] = []
     for tool, found in styles.tools.items():
-        low, high = found.interval
-        dice = f"{found.dice:.3f} ({low:.3f} to {high:.3f})"
+        dice = f"{found.dice:.3f} {_bounds(found.interval)}"
         lines.append((TOOLS[tool], found.images, dice, f"{found.pooled_dice:.3f}"))
     caption = f"On {split}, by the tool that made the expert's mask (styles.csv)."
     if (people := styles.people) is not None:
-        low, high = people.interval
-        lines.append(
-            (
-                "People with each other",
-                people.images,
-                f"{people.dice:.3f} ({low:.3f} to {high:.3f})",
-                "",
-            )
-        )
-        lines.append(
-            ("The model on the same images", people.images, f"{people.model_dice:.3f}", "")
-        )
+        agreed = f"{people.dice:.3f} {_bounds(people.interval)}, median {people.median:.3f}"
+        model = f"{people.model_dice:.3f}, median {people.model_median:.3f}"
+        lines.append(("People with each other", people.images, agreed, ""))
+        lines.append(("The model on the same images", people.images, model, ""))
         caption += (
             " Last: the mean Dice among the authors of images with several masks, and the model's "
             "with the one that the data set took."
         )
     return table(("Masks made by", "Images", "Dice", "Dice, pooled"), lines, caption)
+
+
+def _bounds(interval: tuple[float, float]) -> str:
+    return f"({interval[0]:.3f} to {interval[1]:.3f})"
 
 
 # Doubt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.evaluation.styles import TOOLS, HumanAgreement, ToolScores, by_style
+from engine.evaluation.styles import TOOLS, ToolScores, by_style
 from engine.metrics import Overlap
 from engine.types import Style
 
@@ -34,6 +34,18 @@ def test_people_are_compared_on_the_images_that_several_of_them_annotated() -> N
     styles = [Style("several", 4, 0.7), Style("T2", 1), Style("T1", 2, 0.7)]
     found = by_style(styles, [GOOD, MISSED, SMALL])
     assert found is not None
-    assert found.people == HumanAgreement(
-        2, pytest.approx(0.7), (pytest.approx(0.7), pytest.approx(0.7)), pytest.approx(0.7)
-    )
+    people = found.people
+    assert people is not None
+    assert people.images == 2
+    assert people.interval == pytest.approx((0.7, 0.7))
+    for dice in (people.dice, people.median, people.model_dice, people.model_median):
+        assert dice == pytest.approx(0.7)
+
+
+def test_the_medians_are_of_the_usual_image() -> None:
+    styles = [Style("several", 4, agreement) for agreement in (0.9, 0.0, 0.8)]
+    found = by_style(styles, [GOOD, MISSED, SMALL])
+    assert found is not None
+    assert found.people is not None
+    assert (found.people.median, found.people.model_median) == (0.8, 0.5)
+    assert found.people.dice == pytest.approx(1.7 / 3)
