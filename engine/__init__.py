@@ -1,4 +1,7 @@
-"""Images in, masks with their uncertainty out; each public name is loaded at its first use."""
+"""Outlines skin lesions in images by neural networks, and measures how sure the outlines are.
+
+Each public name is imported at its first use, so that importing the package loads no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Threads inside one operation of torch wait for each other after it, and spin meanwhile unless told
-# not to. Where another program wants a core too, that made everything 5 to 40 times slower. OpenMP
-# reads this once, when torch is loaded; whoever has set one of these decides.
+# torch's threads wait for each other at the end of each operation, and spin meanwhile by default.
+# If another program uses a core, that made everything 5 to 40 times slower. OpenMP reads this
+# variable once, when torch is loaded; a value that is set already is kept.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
@@ -70,7 +73,7 @@ __all__ = [
     "write_result",
 ]
 
-#: Where each of them is when the program runs; a test holds it to the imports above.
+#: The module of each public name at run time; a test compares it with the imports above.
 _NAMES = {
     "diffusion.model": ("load", "save"),
     "networks.checkpoint": ("read_spec",),
@@ -100,11 +103,11 @@ _NAMES = {
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-# A type checker that saw it would take every misspelt name for Any.
+# Hidden from type checkers, which would otherwise take every misspelt name for Any.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Torch takes seconds to import; who only reads a mask should not wait for it.
+        # Importing torch takes seconds, which somebody who only reads a mask should not wait for.
         if name not in _MODULES:
             raise AttributeError(f"module 'engine' has no attribute {name!r}")
         return getattr(import_module(f"engine.{_MODULES[name]}"), name)

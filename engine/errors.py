@@ -1,4 +1,4 @@
-"""Errors carry facts, not sentences: the window and the command line write the sentences."""
+"""The errors that the engine raises, as facts; window and command line write the sentences."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engine.types import Base
 
 
 class EngineError(Exception):
-    """Any failure the engine foresees; everything else is a defect."""
+    """Any failure that the engine foresees; any other exception is a defect of the program."""
 
 
 class _FileProblem(EngineError):
-    """A file that cannot be used, and why."""
+    """A file or folder that cannot be used, with the reason as a part of a sentence."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         self.path = Path(path)
@@ -35,7 +35,7 @@ class UnreadableModel(_FileProblem):
 
 
 class DatasetProblem(_FileProblem):
-    """A data set folder whose content contradicts itself or is missing."""
+    """A data set folder that lacks something or contradicts itself."""
 
 
 class StudyProblem(_FileProblem):
@@ -43,7 +43,7 @@ class StudyProblem(_FileProblem):
 
 
 class Vanished(StudyProblem):
-    """A study's folder, or one of its images, that was there and is gone."""
+    """A study's folder, or one of its images, that no longer exists."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path, "is not there any more")
@@ -52,8 +52,13 @@ class Vanished(StudyProblem):
 class ChangedOutside(_FileProblem):
     """A file that another window or program changed since it was read; nothing was written.
 
-    `what` is a "mask" or an "image". `found` is what lies there now, and `reviewed` tells whether
-    a mask there is. `fits` tells whether the mask to be saved has the size of the image.
+    Parameters
+    ----------
+    path : the file.
+    what : whether it is the mask or the image.
+    found : the versions of both on disk now.
+    reviewed : whether the mask on disk is reviewed.
+    fits : whether the mask to be saved has the size of the image.
     """
 
     def __init__(
@@ -72,11 +77,11 @@ class ChangedOutside(_FileProblem):
 
 
 class MaskKept(_FileProblem):
-    """A file that a result would have replaced, and why it stays as it is."""
+    """A file that a result would have replaced and that was left as it is, with the reason."""
 
 
 class UnknownArchitecture(EngineError):
-    """An architecture, or model name, that is not known here."""
+    """An architecture or model of this name does not exist; `known` lists those that do."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
@@ -85,9 +90,13 @@ class UnknownArchitecture(EngineError):
 
 
 class OutOfMemory(EngineError):
-    """A run that did not fit into memory.
+    """A computation that did not fit into memory.
 
-    `batch` members of an ensemble, or samples of a training (`what`), were computed together.
+    Parameters
+    ----------
+    batch : how many members or samples were computed together.
+    size : side of the grid in cells.
+    what : members of an ensemble, or samples of a training.
     """
 
     def __init__(self, batch: int, size: int, what: Literal["members", "samples"]) -> None:
@@ -98,12 +107,19 @@ class OutOfMemory(EngineError):
 
     @property
     def smaller(self) -> int:
-        """A batch size that may fit, or 0 where a single one did not."""
+        """A batch size that may fit, or 0 if not even a single member or sample did."""
         return self.batch // 2
 
 
 class TooLarge(EngineError):
-    """A model that asks for more than is computed; `memory_gb` is about what a member takes."""
+    """A model whose diffusion step would take too much memory or time.
+
+    Parameters
+    ----------
+    size : side of the grid in cells.
+    updates : how often the network goes over its grid in a diffusion step.
+    memory_gb : estimated memory of one member.
+    """
 
     def __init__(self, size: int, updates: int, memory_gb: float) -> None:
         self.size = size
@@ -116,7 +132,7 @@ class TooLarge(EngineError):
 
 
 class NotFinite(EngineError):
-    """A model whose numbers overflowed, so that its answer means nothing."""
+    """The model of this name computed numbers that are not finite, so its answer is useless."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -124,9 +140,13 @@ class NotFinite(EngineError):
 
 
 class Diverged(EngineError):
-    """A training whose loss or weights grew beyond all bounds at a step.
+    """A training whose loss or weights grew without bound.
 
-    `best` is the file of the best weights before that, or None where none were judged.
+    Parameters
+    ----------
+    step : the number of the step, from 1.
+    learning_rate : that of the step.
+    best : the file of the best weights before it, or None if none were validated.
     """
 
     def __init__(self, step: int, learning_rate: float, best: Path | None) -> None:
@@ -137,4 +157,4 @@ class Diverged(EngineError):
 
 
 class FolderInUse(_FileProblem):
-    """A folder that another training writes to."""
+    """A folder that another training is writing to."""

@@ -1,4 +1,4 @@
-"""Turns names and reasons, whatever they hold, into bounded plain text for one line."""
+"""Turns names, paths and reasons of any content into plain text of one line and bounded length."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-#: In characters: of a sentence, of a name in it, of a path, of a reason.
+#: The most characters of a sentence, and of a name, a path and a reason within it.
 SENTENCE, NAME, PATH, REASON = 300, 80, 200, 160
-#: Of a path that is output, where all of it is wanted: the systems' own bound.
+#: The most characters of a path that is printed as output, whole: the systems' own limit.
 LONGEST_PATH = 4096
-#: They join letters and emoji, in Persian and elsewhere; a name without them is another.
+#: Invisible characters that are kept: they join letters and emoji, so without them a name changes.
 JOINERS = "\u200c\u200d"
 
 
 def one_line(text: object, most: int = SENTENCE) -> str:
-    """`text` as one line of at most `most` characters, its middle elided where it is longer.
+    """`text` as one line of at most `most` characters, with "…" for the middle if it is longer.
 
-    Line breaks and tabs become spaces. What is invisible or turns the direction of writing, and
-    halves of characters (bytes of a name that are no text), become "?".
+    Line breaks and tabs become spaces. Characters that are invisible or change the direction of
+    writing become "?", and so do lone surrogates (bytes of a file's name that are not text).
     """
     shown = "".join(map(_visible, str(text)))
     if len(shown) <= most:
@@ -29,47 +29,48 @@ def one_line(text: object, most: int = SENTENCE) -> str:
 
 
 def shown_name(path: Path | str) -> str:
-    """The last part of a path, to stand in a sentence."""
+    """The last part of a path as it is shown in a sentence."""
     return one_line(Path(path).name or path, NAME)
 
 
 def shown_text(text: object) -> str:
-    """An id or another short text that a file holds, to stand in a sentence."""
+    """An id, or another short text from a file, as it is shown in a sentence."""
     return one_line(text, NAME)
 
 
 def shown_path(path: Path | str, most: int = PATH) -> str:
-    """A whole path, to stand in a sentence."""
+    """A whole path, of at most `most` characters, as it is shown in a sentence."""
     return one_line(path, most)
 
 
 def shown_file(error: OSError, most: int = PATH) -> str:
-    """The file that an error of the system is about."""
-    given = error.filename
-    if isinstance(given, bytes):
-        given = os.fsdecode(given)
-    return shown_path(given, most) if isinstance(given, str) and given else "A file"
+    """The path, of at most `most` characters, that an OSError names, or "A file" if none."""
+    name = error.filename
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    return shown_path(name, most) if isinstance(name, str) and name else "A file"
 
 
-def fitting(told: Callable[[int, int], str]) -> str:
-    """A sentence that is a line of bounded length.
+def fitting(write: Callable[[int, int], str]) -> str:
+    """A sentence of at most `SENTENCE` characters.
 
-    `told` gives it with at most so many characters of a path and of a reason. Where it is too long
-    these are shortened, so that what a person can do about it stays.
+    `write(path, reason)` gives the sentence with at most so many characters of the path and of the
+    reason in it. These are shortened first, so that what a person can do about it is kept.
     """
     for shorter in (1, 2, 4):
-        line = told(PATH // shorter, REASON // shorter)
+        line = write(PATH // shorter, REASON // shorter)
         if len(line) <= SENTENCE:
             break
     return one_line(line)
 
 
 def shown_reason(text: object, most: int = REASON) -> str:
-    """A reason to stand in a sentence, without a full stop; never empty."""
+    """A reason of at most `most` characters for a sentence, without a full stop; never empty."""
     return one_line(text, most).strip().rstrip(".") or "no reason given"
 
 
 def _visible(character: str) -> str:
+    """The character itself if it can be seen, a space for white space, else "?"."""
     if character == " " or character.isprintable() or character in JOINERS:
         return character
     if character in "\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029":

@@ -1,4 +1,4 @@
-"""The frozen values that cross the engine's border; importing them never loads torch."""
+"""The values that the engine exchanges with command line and window; importing loads no torch."""
 
 from __future__ import annotations
 
@@ -26,18 +26,25 @@ Split = Literal["train", "val", "test"]
 
 
 def frozen_array(array: NDArray[Any]) -> None:
-    """Make an array read-only: events and values are never changed after they are born."""
+    """Make an array read-only, because events and values must not change after they are made."""
     array.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture as every part of the program sees it.
+    """An image as it was read.
 
-    `pixels_hwc` is uint8 (height, width, 3), sRGB, upright: a read-only view of the array that was
-    given. `spacing_mm` is the side of a pixel in millimetres where the file says so. `note` is what
-    a person should know about how the file was read, for example "it has 5 pages: the first is
-    read"; empty where nothing was chosen.
+    Parameters
+    ----------
+    pixels_hwc : uint8 (height, width, 3), sRGB, upright; kept as a read-only view.
+    path : its file, if it has one.
+    spacing_mm : side of a pixel in millimetres, if the file says so.
+    note : what a person should know about how the file was read, for example "it has 5 pages: the
+        first is read", or "".
+
+    Raises
+    ------
+    ValueError : if the array has another dtype or shape, or no pixels.
     """
 
     pixels_hwc: NDArray[np.uint8]
@@ -50,25 +57,27 @@ class Image:
             raise ValueError("pixels_hwc must be uint8 (height, width, 3)")
         if self.pixels_hwc.shape[2] != 3 or 0 in self.pixels_hwc.shape:
             raise ValueError(f"pixels_hwc has shape {self.pixels_hwc.shape}")
-        # The caller's array stays the caller's to write.
+        # Only this view is made read-only, not the caller's array.
         view_hwc = self.pixels_hwc.view()
         frozen_array(view_hwc)
         object.__setattr__(self, "pixels_hwc", view_hwc)
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return int(self.pixels_hwc.shape[0])
 
     @property
     def width(self) -> int:
+        """Columns of pixels."""
         return int(self.pixels_hwc.shape[1])
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What an architecture leaves open: channels, widths, updates; a subclass for each family.
+    """The sizes of a network, such as channels and updates; each family has a subclass of its own.
 
-    Fields are plain JSON values. None has the name of a field of `ModelSpec`.
+    Fields are plain JSON values. None may have the name of a field of `ModelSpec`.
     """
 
     def __post_init__(self) -> None:
@@ -80,23 +89,32 @@ class NetworkConfig:
         return 1
 
     def joined(self, of_spec: Mapping[str, Any]) -> dict[str, Any]:
-        """The config's values and then those of a spec, by name.
-
-        A fingerprint hashes them in this order.
-        """
+        """The config's values and then those of a spec, by name, as a fingerprint orders them."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         return own | dict(of_spec)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything needed to build a network and to run diffusion with it, but its weights.
+    """Everything needed to build a network and to run diffusion with it, except its weights.
 
-    `config` is what the architecture itself leaves open. `predicts` says what the network's
-    prediction means: the noise (eq. 2), the clean mask as a logit, or the velocity. The mask enters
-    diffusion as ±`mask_scale`. `size` is the side in cells of the square whose area the model's
-    grid has. `training` records how the weights came to be; `parent` is the fingerprint of the
-    model it was fine-tuned from.
+    Parameters
+    ----------
+    name : the model's name.
+    architecture : name of a row in `engine.networks.table.ARCHITECTURES`.
+    config : the sizes of the network.
+    predicts : what the network's prediction means: the noise (eq. 2), the clean mask as a logit, or
+        the velocity.
+    schedule : how noise grows with the timestep.
+    timesteps : the number of timesteps of the diffusion.
+    mask_scale : diffusion sees the mask as −mask_scale outside the lesion and +mask_scale inside.
+    size : the model's grid has an area of size² cells; a multiple of 4.
+    parent : fingerprint of the model that this one was fine-tuned from, or "".
+    training : a record of how the weights were trained, as plain JSON values.
+
+    Raises
+    ------
+    ValueError : if a value is out of range.
     """
 
     name: str
@@ -129,9 +147,9 @@ class ModelSpec:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """All that decides an answer but the weights, by name, in the order of a fingerprint.
+        """All values, except the weights, that decide a model's answers, by name.
 
-        The values of the config are among the spec's own.
+        They are in the order of a fingerprint; those of the config stand among the spec's own.
         """
         diffusion = ("predicts", "schedule", "timesteps", "mask_scale", "size")
         own = {name: getattr(self, name) for name in diffusion}
@@ -139,14 +157,14 @@ class ModelSpec:
 
     @property
     def flat(self) -> dict[str, Any]:
-        """Every value by name, those of the config among the spec's own."""
+        """All values by name; those of the config stand among the spec's own."""
         record = {"parent": self.parent, "training": dict(self.training)}
         return {"name": self.name, **self.decisive, **record}
 
     def changed(self, **values: Any) -> ModelSpec:
-        """The spec with other values, each of the spec or of its config.
+        """A copy with these values, each a field of the spec or of its config.
 
-        Raises ValueError where neither has a field of that name, or it may not hold the value.
+        Raises ValueError if neither has a field of that name, or the value is out of range.
         """
         of_config = {each.name for each in fields(self.config)} & values.keys()
         own = {name: value for name, value in values.items() if name not in of_config}
@@ -158,9 +176,9 @@ class ModelSpec:
 
     @property
     def samples_seen(self) -> int | None:
-        """Samples that the weights learned from, those of the weights they began with among them.
+        """How many samples the weights were trained on, before fine-tuning included.
 
-        None where the file does not record it.
+        None if the training record does not say.
         """
         done, batch = self.training.get("steps_done"), self.training.get("batch_size")
         before = self.training.get("samples_before", 0)
@@ -171,12 +189,16 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How an ensemble is drawn. Member k of seed s is the same answer whatever else is asked."""
+    """How an ensemble is drawn.
+
+    Member k of a seed is the same answer whatever the number of members and the batch size are.
+    """
 
     sampler: Sampler = setting(
         "ddim", "Sampler", "DDIM needs few steps; DDPM is the paper's.", choices=("ddim", "ddpm")
     )
-    # Two: on val more are hardly better for the model in the box, and one is worse (its card).
+    # For the bundled model more than two steps are hardly better on val, and one is worse (see its
+    # model card).
     steps: int = setting(
         2, "Steps", "Diffusion steps from noise to mask.", low=1, high=1000, unit="steps"
     )
@@ -200,9 +222,13 @@ class SampleSettings:
 class DenoiseStep:
     """One diffusion step of the members of one batch, on the grid.
 
-    `noisy_nhw` is x_t as the network was given it at `timestep` (mask units, ±mask_scale plus
-    noise): the stored x_t from which this very step can be replayed. `clean_nhw` is the mask the
-    network believed in there, as a probability in [0, 1].
+    Parameters
+    ----------
+    done, total : the number of this step, from 1, and of all steps.
+    timestep : t.
+    noisy_nhw : the x_t that the step began from, in mask units (±mask_scale plus noise). The step
+        can be replayed from it.
+    clean_nhw : the clean mask that the network predicted, as a probability in [0, 1].
     """
 
     done: int
@@ -220,11 +246,17 @@ class DenoiseStep:
 
 @dataclass(frozen=True, eq=False)
 class EnsembleResult:
-    """What the members say so far; the last one is the answer.
+    """The ensemble so far; the last one of a run is the answer.
 
-    `members_nhw` are probabilities in [0, 1] on the grid: the first `finished` are final, the rest
-    are what members still being drawn believe now. `first_member` is the number of the first member
-    of the batch that `step` shows. `done` counts diffusion steps over all batches.
+    Parameters
+    ----------
+    done, total : diffusion steps taken and to be taken over all batches.
+    frame : how the grid lies over the image.
+    members_nhw : the members' probabilities in [0, 1] on the grid. The first `finished` are final;
+        the others are the clean predictions of members still being drawn.
+    finished : how many members are final.
+    first_member : the number of the first member in the batch of `step`.
+    step : the newest diffusion step.
     """
 
     done: int
@@ -242,25 +274,25 @@ class EnsembleResult:
 
     @property
     def mean_hw(self) -> Float:
-        """Mean probability on the grid, [0, 1]."""
+        """The mean probability on the grid, in [0, 1]."""
         mean: Float = self.members_nhw.mean(axis=0, dtype=np.float32)
         return mean
 
     @property
     def variance_hw(self) -> Float:
-        """Population variance of the members on the grid, [0, 0.25]."""
+        """The population variance of the members on the grid, in [0, 0.25]."""
         variance: Float = self.members_nhw.var(axis=0, dtype=np.float32)
         return variance
 
     def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
-        """Mean probability at or above `threshold`, at the image's own size."""
+        """The mask at the image's size: where the mean probability is at least `threshold`."""
         return self.frame.restore(self.mean_hw) >= threshold
 
     @property
     def expected_error(self) -> float:
-        """*The* uncertainty of the program, in [0, 1]: the error to be expected, as 1 − Dice.
+        """The error to be expected of the whole result, as 1 − Dice, in [0, 1].
 
-        `metrics.expected_error` of the members; of four measures the best at ranking images by
+        This is `metrics.expected_error` of the members. Of four measures it ranks images best by
         their true error on val (docs/decisions/0013-report-uncertainty-as-expected-error.md).
         """
         return expected_error(self.members_nhw)
@@ -268,9 +300,15 @@ class EnsembleResult:
 
 @dataclass(frozen=True, eq=False)
 class CellStep:
-    """The automaton after one cell update: state (channels, rows, columns) and who fired.
+    """The state of a network, such as the automaton, after one cell update.
 
-    `update` 0 is the state before any update (nobody fired). Level 1 is the reduced grid.
+    Parameters
+    ----------
+    done, total : the number of this event, from 1, and of all events.
+    level : counted from 1, which with two levels is the reduced grid.
+    update : counted from 1; 0 is the level's first state, before any cell fired.
+    state_chw : float32 (channels, rows, columns).
+    fires_hw : which cells fired in the update.
     """
 
     done: int
@@ -287,7 +325,11 @@ class CellStep:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A rectangle of a mask before and after an edit; bool, both of one shape."""
+    """A rectangle of a mask before and after an edit.
+
+    `top` and `left` are its first row and column in the mask; the two arrays are bool and of one
+    shape.
+    """
 
     top: int
     left: int
@@ -303,10 +345,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class Base:
-    """What a mask was drawn over: the versions of the image's file and of the saved mask.
+    """The versions of an image's file and of its saved mask when a mask was drawn.
 
     The version of an image is the hash of its file. That of a mask is the hash of its file and
-    whether it was reviewed, or empty where there was none.
+    whether it was reviewed, or "" if there was none.
     """
 
     image: str
@@ -314,7 +356,7 @@ class Base:
 
     @property
     def reviewed(self) -> bool:
-        """Whether there was a mask, and it was reviewed."""
+        """Whether there was a saved mask that was reviewed."""
         return self.mask.endswith(" reviewed")
 
 
@@ -322,8 +364,12 @@ class Base:
 class Origin:
     """Where a mask came from: a model's result, a person's hand, or both.
 
-    `model` and `fingerprint` are empty for a mask drawn by hand alone. `pixels_changed` counts
-    pixels that differ from the accepted result.
+    Parameters
+    ----------
+    model, fingerprint : those of the model; empty for a mask drawn by hand alone.
+    settings : how the ensemble was drawn, if there was one.
+    threshold : mean probability from which a pixel was accepted as lesion.
+    pixels_changed : how many pixels differ from the accepted result.
     """
 
     model: str = ""
@@ -353,7 +399,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Sample:
-    """An annotation in a data set."""
+    """An image with its annotation in a data set."""
 
     id: str
     image_path: Path
@@ -364,7 +410,10 @@ class Sample:
 
 
 def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
-    """At most `count` samples (None: all), spread over the whole list: neighbours are alike."""
+    """At most `count` samples (None: all), spread evenly over the list.
+
+    Neighbours in a data set are often alike, so the first `count` would not represent it.
+    """
     kept = len(samples) if count is None else min(count, len(samples))
     return tuple(samples[i * len(samples) // kept] for i in range(kept))
 
@@ -373,7 +422,7 @@ def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:
 class Dataset:
     """A folder of samples: `images/`, `masks/` and a split for each.
 
-    `left_out` names what lies in the folder and is no sample, as its index does not list it.
+    `left_out` names files in the folder that its index does not list.
     """
 
     root: Path
@@ -381,13 +430,13 @@ class Dataset:
     left_out: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """The samples of one split, in order of id."""
+        """The samples of the split `name`, in order of id."""
         return tuple(sample for sample in self.samples if sample.split == name)
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained, from the start or from another model."""
+    """How a network is trained, from new weights or from those of another model."""
 
     steps: int = setting(300, "Steps", "Optimizer steps.", low=1, high=10_000_000, unit="steps")
     batch_size: int = setting(8, "Batch", "Samples in a step.", low=1, high=1024)
@@ -431,18 +480,26 @@ class TrainSettings:
             raise ValueError(f"size {self.size} must be a multiple of 4")
 
 
-#: Within a minute on two cores for a model of 48 cells. From a rate of 5e-4 on, ten annotations
-#: made a model worse at all other images; 1e-4 left those as they were.
+#: The defaults of fine-tuning, which take less than a minute on two cores for a model of 48 cells.
+#: With ten annotations a learning rate of 5e-4 or more made a model worse on all other images;
+#: 1e-4 did not.
 FINE_TUNING = TrainSettings(steps=40, batch_size=4, learning_rate=1e-4, validate_every=10)
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One optimizer step: its loss, and where the best weights so far lie.
+    """One optimizer step of a training.
 
-    `validation_dice` is set on the steps that validated; `best_dice` and `best_path` once one has.
-    The best file is complete whenever its path is seen. `start_dice` is the validation Dice of the
-    weights the run began from, where it began from a model's.
+    Parameters
+    ----------
+    done, total : the number of this step, from 1, and of all steps.
+    loss : the mean loss of its batch.
+    learning_rate : that of this step.
+    samples_per_s : samples trained on per second in this step.
+    validation_dice : validation Dice after this step, or None if it did not validate.
+    best_dice : the best validation Dice so far, or None before the first validation.
+    best_path : the file of the best weights so far, which is complete, or None.
+    start_dice : validation Dice of the weights that the run began from, if they were a model's.
     """
 
     done: int

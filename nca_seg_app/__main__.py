@@ -1,4 +1,4 @@
-"""What keeps the window from opening is a sentence, and Qt is not loaded before that is known."""
+"""Starts nca-seg-app: reads the command line, checks that Qt can run, and opens the window."""
 
 from __future__ import annotations
 
@@ -16,38 +16,43 @@ from nca_seg_app.startup_checks import without_qt, without_window
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Open the window, or do its work without one; the exit status."""
+    """Run the program with or without a window, and return the exit status.
+
+    `arguments` are those of the command line by default.
+    """
     prepare_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until there is a window there is nothing to lose; an exception could be lost on its way.
+        # Before the window opens nothing can be lost, so Ctrl+C ends the program at once: raised
+        # within Qt's start, a KeyboardInterrupt could get lost.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     chosen = parser().parse_args(arguments)
-    # The window's thread waits at most this long for one that computes in Python.
+    # So the window's thread waits at most a millisecond for a thread that runs Python code.
     sys.setswitchinterval(0.001)
     start_log()
     out = chosen.headless or (None if has_display(os.environ, sys.platform) else Path("out"))
     try:
         application = importlib.import_module("nca_seg_app.application")
     except ImportError as error:
-        told = without_qt(error)
-        if told is None:
+        reason = without_qt(error)
+        if reason is None:
             raise
-        return _refuse(told)
+        return _refuse(reason)
     if out is None and sys.platform.startswith("linux"):
-        told = without_window(os.environ)
-        if told is not None:
-            return _refuse(told)
+        reason = without_window(os.environ)
+        if reason is not None:
+            return _refuse(reason)
     status: int = application.run(chosen, out)
     return status if end_output() is None else 1
 
 
-def _refuse(told: str) -> int:
-    print(f"nca-seg-app: {told}", file=sys.stderr)
+def _refuse(reason: str) -> int:
+    """Print why the program cannot run, and return the exit status."""
+    print(f"nca-seg-app: {reason}", file=sys.stderr)
     return 1
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be typed."""
+    """The parser of the command line."""
     made = argparse.ArgumentParser(
         prog="nca-seg-app",
         description="Outline skin lesions with a model's help. Research use only, not a medical "
@@ -64,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def has_display(environment: Mapping[str, str], platform: str) -> bool:
-    """Whether a window can be shown."""
+    """Whether a window can be shown: on Linux, `platform`, the environment must name a display."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     return not platform.startswith("linux") or any(environment.get(name) for name in names)
 

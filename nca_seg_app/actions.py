@@ -1,22 +1,21 @@
-"""Lists every command of the window in one table.
+"""The table of the window's commands, from which menus, shortcuts, help page and tests are made.
 
-Menus, shortcuts, the help page and the tests derive from it. The tools' rows come from
-`state.tools`.
+The rows of the tools come from `state.tools`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
 from nca_seg_app.state.tools import TOOLS, Tool
 
-#: Menus in the order of the menu bar.
+#: The menus in the order of the menu bar.
 MENUS = ("File", "Edit", "View", "Run", "Tools", "Study", "Help")
 BRUSH_FACTOR = 1.25
-#: Commands that a held key repeats.
+#: Commands that are repeated while their key is held.
 REPEATING = {
     "edit.undo", "edit.redo", "view.zoom_in", "view.zoom_out", "view.next_doubt", "run.step",
     "tools.smaller", "tools.larger", "study.next", "study.previous",
@@ -25,11 +24,20 @@ REPEATING = {
 
 @dataclass(frozen=True)
 class Action:
-    """A command. It is enabled exactly when `needs in session.capabilities`.
+    """A command of the window. It is enabled exactly when `needs in session.capabilities`.
 
-    `shortcuts` are Qt's portable names, the first one the usual one. `group` parts a menu by
-    separators. `checked` makes it a check mark that shows what the session says. `icon` names a
-    picture without folder and suffix, or is empty.
+    Parameters
+    ----------
+    id : its name in the program, for example "edit.undo".
+    menu : one of `MENUS`.
+    text : its text in the menu, with an & before the mnemonic.
+    method : does it.
+    shortcuts : its keys in Qt's portable form; menus show the first.
+    needs : the facts that must hold for it to be enabled.
+    tip : a sentence for tool tip and help page.
+    icon : name of its icon in resources/icons without suffix, or "".
+    group : commands of a menu with different groups are parted by a separator.
+    checked : if given, the command has a check mark, and this tells whether it is set.
     """
 
     id: str
@@ -45,13 +53,13 @@ class Action:
 
     @property
     def repeats(self) -> bool:
-        """Whether it comes again and again while its key is held: not where it decides or saves."""
+        """Whether it is repeated while its key is held; commands that decide or save are not."""
         return self.id in REPEATING
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """Something done with the mouse or a held key, for the help page."""
+    """What a movement of the mouse or a held key does, for the help page."""
 
     keys: str
     what: str
@@ -63,12 +71,11 @@ GESTURES = (
     Gesture("Wheel", "zoom at the pointer"),
     Gesture("Middle button", "pan"),
     Gesture("Hold Space", "the bare image"),
-    Gesture("Ctrl+1, Ctrl+2, Ctrl+3", "show or hide images, panels, film"),
 )
 
 
 def _tool_action(tool: Tool) -> Action:
-    """The action that takes `tool` in hand; its check mark says that it is."""
+    """The action that chooses `tool`; its check mark is set while it is chosen."""
     return Action(
         f"tools.{tool.name}",
         "Tools",
@@ -110,7 +117,7 @@ def _resize_brush(factor: float) -> Callable[[Session], object]:
 
 
 def _discard(session: Session) -> None:
-    # Escape means the nearest thing that can be given up: the stroke, the map, the proposal.
+    # Escape gives up the first of these that there is: the stroke, the shown map, the proposal.
     if session.workspace.document is not None and session.workspace.document.drawing:
         session.workspace.document.rollback()
     elif session.view_state.shown is not None:
@@ -274,15 +281,20 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def find_action(action_id: str) -> Action:
-    """The action called `action_id`. KeyError where there is none."""
+    """The action with the id `action_id`. Raises KeyError if there is none."""
     for action in ACTIONS:
         if action.id == action_id:
             return action
     raise KeyError(action_id)
 
 
-def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
-    """The help page: for each menu its (command, keys, what it does), then mouse and held keys."""
+def cheat_sheet(
+    more: Sequence[Gesture] = (),
+) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
+    """The content of the help page: each menu with its rows (command, keys, what it does).
+
+    Mouse and held keys come last, and `more` after them.
+    """
     pages = [
         (
             menu,
@@ -294,10 +306,10 @@ def cheat_sheet() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
         )
         for menu in MENUS
     ]
-    gestures = tuple((gesture.what, gesture.keys, "") for gesture in GESTURES)
+    gestures = tuple((gesture.what, gesture.keys, "") for gesture in (*GESTURES, *more))
     return (*pages, ("Mouse", gestures))
 
 
 def plain_text(action: Action) -> str:
-    """The action's text without mnemonic and dots."""
+    """The action's text without the & of the mnemonic and without trailing dots."""
     return action.text.replace("&", "").rstrip("…")

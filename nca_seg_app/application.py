@@ -1,4 +1,4 @@
-"""The window is painted first; what takes seconds to load comes after it, in the background."""
+"""Builds the application: opens the window first, then loads models and torch in the background."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ log = logging.getLogger("nca_seg_app")
 
 
 def run(chosen: argparse.Namespace, out: Path | None) -> int:
-    """Open the window, or do its work without one and write it to `out`; the exit status."""
+    """Run the application, and return the exit status.
+
+    Parameters
+    ----------
+    chosen : the parsed command line.
+    out : the folder to write to without a window, or None to open the window.
+    """
     if out is not None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     app = QApplication(sys.argv[:1])
@@ -45,7 +51,7 @@ def run(chosen: argparse.Namespace, out: Path | None) -> int:
 
 
 def _show(app: QApplication, chosen: argparse.Namespace) -> int:
-    """Show the window until it is closed; the exit status."""
+    """Show the window until it is closed, and return the exit status."""
     endings = Endings(app)
     window = open_window(app)
     endings.guard(window.session.saving.write_at_end, lambda: window.is_closed)
@@ -59,7 +65,7 @@ def _show(app: QApplication, chosen: argparse.Namespace) -> int:
 
 
 def open_window(app: QApplication) -> Window:
-    """The window, shown; list and model come into it once it has been painted."""
+    """Show the window; the models are listed and loaded once it has been painted."""
     trouble: Exception | None = None
     try:
         settings = settings_files.load(settings_files.settings_path())
@@ -70,13 +76,13 @@ def open_window(app: QApplication) -> Window:
     session = Session(real_engine(), dialogs, settings, settings_files.settings_path())
     window = Window(session)
     dialogs.parent = window
-    session.context.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
+    session.context.failed.connect(lambda text, details: log.error("%s\n%s", text, details))
     catch_everything(window.commands.broke.emit)
     if trouble is not None:
         session.context.fail(trouble)
     session.model_library.listed.connect(session.model_library.warm_up)
     window.show()
-    # After what show() has queued, so that the first picture is there before torch is.
+    # Queued after what show() queues, so that the window is painted before torch is loaded.
     QTimer.singleShot(0, lambda: session.context.aside.run(warm_up))
     QTimer.singleShot(0, session.model_library.refresh)
     return window

@@ -1,4 +1,4 @@
-"""What nobody foresaw is written down and told in the window; it never closes it."""
+"""Writes the log, and reports errors that nothing caught, so that the window stays open."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ else:
 
 log = logging.getLogger(__name__)
 LOG_BYTES = 1_000_000
-#: More windows than that at once go without one.
+#: The most windows at the same time that have a log; others have none.
 MOST_LOGS = 9
 LOG_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-#: Open for as long as the program runs.
+#: Files that stay open as long as the program runs.
 _held: list[BinaryIO] = []
 
 
 def start_log() -> None:
-    """Log to a file of bounded size, and what is worst to the terminal where there is one.
+    """Log to a file of bounded size, and critical errors also to the terminal if there is one.
 
-    Each window that runs at the same time has a log of its own, "nca-seg-app.log",
-    "nca-seg-app-2.log" and so on. What ends the interpreter itself goes to "….crash" beside it.
+    Windows that run at the same time have logs of their own, "nca-seg-app.log",
+    "nca-seg-app-2.log" and so on. A crash of the interpreter itself is written to a file of that
+    name with the suffix ".crash".
     """
-    # A log on a full disk, or one that is gone, must not be told on the terminal at each line.
+    # A log that cannot be written (the disk is full, the file is gone) would else print an error
+    # for each line.
     logging.raiseExceptions = False
     handlers: list[logging.Handler] = []
     # A program without a console, as on Windows, has no stderr.
@@ -44,7 +46,7 @@ def start_log() -> None:
         terminal = logging.StreamHandler()
         terminal.setLevel(logging.CRITICAL)
         handlers.append(terminal)
-    # Where no log can be written the program still runs.
+    # If no log can be written, the program runs without one.
     with suppress(OSError):
         home_folder().mkdir(parents=True, exist_ok=True)
         file = _own_log(home_folder())
@@ -55,9 +57,9 @@ def start_log() -> None:
 
 
 def _own_log(folder: Path) -> Path | None:
-    """The first log that no other running window writes to; None where there are too many.
+    """The first log that no other running window writes to; None if all are taken.
 
-    Two that rotate one file lose lines, and on Windows neither can.
+    Two windows that rotate one file would lose lines, and on Windows could not rotate it.
     """
     for number in range(1, MOST_LOGS + 1):
         file = folder / f"nca-seg-app{f'-{number}' if number > 1 else ''}.log"
@@ -69,7 +71,7 @@ def _own_log(folder: Path) -> Path | None:
 
 
 def _lock(path: Path) -> BinaryIO | None:
-    """A file that is locked for as long as it is open, and the process runs; None where it is."""
+    """Open and lock a file, as long as it is open and the process runs; None if it is locked."""
     stream = path.open("ab")
     try:
         if sys.platform == "win32":
@@ -80,7 +82,7 @@ def _lock(path: Path) -> BinaryIO | None:
         stream.close()
         return None
     except OSError:
-        # A file system without locks: better one log for all than none.
+        # The file system has no locks: one log for all windows is better than none.
         pass
     return stream
 
@@ -92,21 +94,21 @@ def _rotating(file: Path) -> logging.Handler:
 
 
 def _catch_crashes(file: Path) -> None:
-    """Where a crash of the interpreter, or an abort of Qt, writes what each thread was doing."""
+    """Let a crash of the interpreter, or an abort of Qt, write every thread's stack to `file`."""
     long = file.exists() and file.stat().st_size > LOG_BYTES
     stream = file.open("wb" if long else "ab")
     _held.append(stream)
     faulthandler.enable(stream)
 
 
-def catch_everything(tell: Callable[[BaseException], object]) -> None:
-    """Log exceptions that nobody caught, in any thread, and hand them to `tell`."""
+def catch_everything(report: Callable[[BaseException], object]) -> None:
+    """Log exceptions that nothing caught, in any thread, and pass them to `report`."""
 
     def caught(
         _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
     ) -> None:
         log.critical("Nobody caught this", exc_info=error)
-        tell(error)
+        report(error)
 
     def caught_in_thread(event: threading.ExceptHookArgs) -> None:
         if event.exc_value is not None:

@@ -1,7 +1,4 @@
-"""Without a display the same session does the same work, and the same window is painted to a file.
-
-Nothing here takes another path than a person at the window would.
-"""
+"""Segments one image without a display, by the same session and window that a person would use."""
 
 from __future__ import annotations
 
@@ -47,40 +44,40 @@ log = logging.getLogger(__name__)
 
 WINDOW_SIZE = QSize(1440, 900)
 POLL_MS = 20
-#: Time for the window to show what it was told: some of it is painted at a pace.
+#: How long to wait before the window is painted to a file: some of it is updated with a delay.
 SETTLE_MS = 400
-#: Qt's offscreen platform says so of every window with a smallest size; nothing follows from it.
+#: A harmless warning of Qt's offscreen platform about every window with a minimum size.
 KNOWN_COMPLAINT = "This plugin does not support propagateSizeHints()"
 OUTLINE_COLOUR, CASING_COLOUR = "#00d5ff", "#101010"
 
 
 class Failure(Exception):
-    """A sentence for the person about what kept the work from being done."""
+    """The work could not be done; its text is a sentence for the person."""
 
 
 class Nobody:
-    """Answers for a person who is not there: keep nothing that was not asked for."""
+    """Answers the questions of a session when nobody is there to ask."""
 
     def ask_save(self, name: str) -> Answer:
-        """Nothing was drawn that is worth keeping."""
+        """Discard, because nothing was drawn."""
         return "discard"
 
     def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
-        """Nobody is there to say."""
+        """Cancel, because only a person can decide."""
         return "cancel"
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
-        """No path."""
+        """None, as if the dialog was closed."""
         return None
 
     def confirm(self, question: str) -> bool:
-        """Yes, since all that is asked is whether to end."""
+        """Yes, because the only question is whether to end."""
         return True
 
 
 @contextmanager
 def without_known_complaint() -> Iterator[None]:
-    """Keep `KNOWN_COMPLAINT` from the terminal; whatever else Qt says goes there as before."""
+    """Suppress `KNOWN_COMPLAINT`; other messages of Qt are printed to stderr as before."""
 
     def tell(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
         if text != KNOWN_COMPLAINT:
@@ -94,11 +91,23 @@ def without_known_complaint() -> Iterator[None]:
 
 
 def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:
-    """Segment the first of `paths`, or a sample, into `out`; gives the sentence that says so.
+    """Segment an image, and write the result and a picture of the window.
 
-    Raises Failure with a sentence where that did not work.
+    Parameters
+    ----------
+    app : the running application.
+    paths : the first one is segmented; without any, a sample image.
+    out : the folder to write to.
+
+    Returns
+    -------
+    A sentence for the person about what was written.
+
+    Raises
+    ------
+    Failure : if it did not work.
     """
-    # What a window left is for somebody to decide about.
+    # Only a person can decide about what an interrupted fine-tuning left.
     engine = replace(real_engine(), unfinished=lambda: None)
     session = Session(engine, Nobody(), Settings(theme="dark", run_ahead=False))
     apply_theme(app, session.context.settings.theme)
@@ -113,11 +122,12 @@ def run_headless(app: QApplication, paths: list[Path], out: Path) -> str:
 
 
 def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str:
+    """Does the work of `run_headless` in a session."""
     window.resize(WINDOW_SIZE)
     window.show()
     failures: list[str] = []
-    session.context.failed.connect(lambda told, details: failures.append(told))
-    session.context.failed.connect(lambda told, details: log.error("%s\n%s", told, details))
+    session.context.failed.connect(lambda text, details: failures.append(text))
+    session.context.failed.connect(lambda text, details: log.error("%s\n%s", text, details))
 
     def wait(holds: Callable[[], bool]) -> None:
         _wait(lambda: holds() or bool(failures))
@@ -160,7 +170,7 @@ def _work(session: Session, window: Window, paths: list[Path], out: Path) -> str
 
 
 def overlay_picture(image: Image, result: EnsembleResult, threshold: float) -> QImage:
-    """The image at its own size with the result's outline over it."""
+    """The image at its own size, with the outline of the result's mask at `threshold` over it."""
     pixels_hwc = image.pixels_hwc
     picture = QImage(
         pixels_hwc.tobytes(), image.width, image.height, 3 * image.width,
@@ -189,7 +199,7 @@ def png(picture: QImage) -> bytes:
 
 
 def _wait(holds: Callable[[], bool]) -> None:
-    """Let the event loop run until something holds."""
+    """Run the event loop until `holds()` is true."""
     loop, timer = QEventLoop(), QTimer(interval=POLL_MS)
     timer.timeout.connect(lambda: loop.quit() if holds() else None)
     timer.start()

@@ -135,6 +135,7 @@ class Session(QObject):
     def _connect(self) -> None:
         self.opening.leaving.connect(self.lookahead.remember)
         self.opening.replacing.connect(self._clear_view)
+        self.opening.shown.connect(self.lookahead.propose)
         self.segmentation.completed.connect(self._keep_expected_error)
         self.lookahead.finished.connect(self._keep_expected_error_of)
         context, workspace = self.context, self.workspace
@@ -154,8 +155,6 @@ class Session(QObject):
             self.export.running_changed,
         ):
             signal.connect(self._update_capabilities)
-        # Last: what is proposed for an image comes after all that belongs to the image.
-        workspace.image_changed.connect(self.lookahead.propose)
 
     def _clear_view(self) -> None:
         self.segmentation.reset()

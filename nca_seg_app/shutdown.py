@@ -1,4 +1,4 @@
-"""However the program is told to end, what is drawn and not saved is written first."""
+"""Writes what is drawn and not saved before a signal, or the end of the login, ends the program."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PySide6.QtWidgets import QApplication
 
 log = logging.getLogger(__name__)
 
-#: What ends a program from outside, where there is such a signal.
+#: The signals that end a program, as far as the system has them.
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGBREAK")
-#: A shell's number for a program that ended by a signal is this much more than the signal's.
+#: The exit status of a program that a signal ended is the signal's number plus this.
 BY_SIGNAL = 128
 
 
 class Endings(QObject):
-    """Ends the process after a signal, or without its display, once what is drawn is written.
+    """Ends the process after a signal or the loss of its display, once what is drawn is written.
 
-    Made as soon as there is an application: a signal that met Python's own handler inside one of
-    Qt's calls would be lost.
+    It must be made as soon as there is an application: the exception of Python's own signal handler
+    would be lost within a call of Qt.
     """
 
     def __init__(self, app: QApplication) -> None:
@@ -34,33 +34,39 @@ class Endings(QObject):
         self._number = 0
         for name in SIGNALS:
             number = getattr(signal, name, None)
-            # What `nohup` or a shell has the program ignore stays ignored.
+            # Signals that `nohup` or a shell made the program ignore stay ignored.
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._note)
         self._let_python_run()
-        # The login ends, on Windows and on X11.
+        # Emitted at the end of the login, on Windows and on X11.
         app.commitDataRequest.connect(lambda _: self._rescue())
 
     def guard(self, write: Callable[[], None], is_closed: Callable[[], bool]) -> None:
-        """Call `write` before the end from now on, unless `is_closed`: all was asked and done.
+        """From now on call `write` before the process ends, unless `is_closed()`.
 
-        It is called in the main thread and may not need Qt's loop.
+        `is_closed` tells whether the window was closed, so that everything is saved or discarded.
+        `write` is called in the main thread, and must not need Qt's event loop.
         """
         self._write, self._is_closed = write, is_closed
 
     def leave(self, status: int) -> None:
-        """Qt's loop has ended; where the window was not closed before, end with this status.
+        """End the process with this status if Qt's event loop ended before the window was closed.
 
-        So Qt does where the display is gone. (A lost Wayland compositor ends the process at once.)
+        Qt's loop ends so if the display is lost. (A lost Wayland compositor ends the process at
+        once, so nothing can be written then.)
         """
         if not self._is_closed():
             self._rescue()
             self._end(status)
 
     def _let_python_run(self) -> None:
-        """Python's handlers wait for Python code to run, and Qt's loop alone never runs any."""
+        """Make Qt's event loop run Python code after a signal.
+
+        Python calls its signal handlers only between instructions of Python code, and Qt's loop
+        alone runs none.
+        """
         if sys.platform == "win32":
-            # Qt listens there to sockets only.
+            # Qt's notifiers there take sockets only, not pipes.
             self._timer = QTimer(self, interval=500)
             self._timer.timeout.connect(self._obey)
             self._timer.start()
@@ -78,7 +84,7 @@ class Endings(QObject):
         self._notifier.activated.connect(wake)
 
     def _note(self, number: int, _: object) -> None:
-        # It may have come in the middle of anything: Qt's loop calls what obeys.
+        # Only noted here, because a signal can come at any moment; Qt's loop calls `_obey`.
         self._number = number
 
     def _obey(self) -> None:
@@ -95,7 +101,7 @@ class Endings(QObject):
             log.exception("what was drawn could not be written at the end")
 
     def _end(self, status: int) -> None:
-        # Without a farewell: threads may compute for seconds, and every file is whole.
+        # Ends at once: threads may compute for seconds more, and every file is whole.
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):

@@ -1,4 +1,4 @@
-"""What would keep Qt from opening a window, told before Qt ends the program over it."""
+"""Finds out why Qt could not open a window, before Qt would end the program because of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-#: Shared libraries that the Qt wheel takes from the system, and their packages on Debian, Ubuntu.
+#: The shared libraries of the system that the Qt wheel needs, and their Debian and Ubuntu packages.
 WIDGETS = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
@@ -49,7 +49,8 @@ PLATFORMS = {
 PACKAGES = {
     name: package for table in (WIDGETS, *PLATFORMS.values()) for name, package in table.items()
 }
-#: What opens a display, and what closes it.
+#: For each platform: the variable that names its display, its library, and the functions of that
+#: library that open and close a display.
 DISPLAYS = {
     "xcb": ("DISPLAY", "libxcb.so.1", "xcb_connect", "xcb_disconnect"),
     "wayland": (
@@ -67,18 +68,26 @@ Load = Callable[[str], object]
 
 
 def without_qt(error: ImportError, load: Load = ctypes.CDLL) -> str | None:
-    """The sentence about an import of Qt that failed for lack of a library of the system."""
+    """A sentence on the system's libraries that importing Qt lacked; None if it failed otherwise.
+
+    `load` loads a shared library by name, or raises OSError.
+    """
     file = _file(error)
-    return _told({file, *_absent(WIDGETS, load)}) if file is not None else None
+    return _sentence({file, *_absent(WIDGETS, load)}) if file is not None else None
 
 
 def without_window(
     environment: Mapping[str, str], plugins: Path | None = None, load: Load = ctypes.CDLL
 ) -> str | None:
-    """Why Qt could not show a window on Linux, as a sentence; None where it can.
+    """Why Qt cannot show a window on Linux, as a sentence; None if it can.
 
-    Qt tries several platforms where it may, so one that works is enough. Qt must have been
-    imported: its platforms are looked up in `plugins`, a folder of its package.
+    Qt tries several platforms if it may, so one that works is enough. Qt must have been imported.
+
+    Parameters
+    ----------
+    environment : environment variables.
+    plugins : folder of Qt's platform plugins; that of the wheel by default.
+    load : loads a shared library by name, or raises OSError.
     """
     folder = plugins or plugin_folder()
     troubles = []
@@ -91,7 +100,7 @@ def without_window(
 
 
 def wanted(environment: Mapping[str, str]) -> list[str]:
-    """The platforms that Qt would try, as "xcb"."""
+    """The platforms that Qt would try, in order, for example "xcb"."""
     if named := environment.get("QT_QPA_PLATFORM"):
         return [each.split(":")[0] for each in named.split(";") if each]
     return [
@@ -102,17 +111,18 @@ def wanted(environment: Mapping[str, str]) -> list[str]:
 
 
 def plugin_folder() -> Path:
-    """Where the Qt wheel keeps what draws on each platform."""
+    """The folder of the Qt wheel's platform plugins."""
     found = find_spec("PySide6")
     (place,) = found.submodule_search_locations or [""] if found is not None else [""]
     return Path(place) / "Qt" / "plugins" / "platforms"
 
 
 def _trouble(platform: str, folder: Path, environment: Mapping[str, str], load: Load) -> str | None:
+    """Why Qt cannot show a window by this platform, as a sentence; None if it can."""
     kind = platform.split("-")[0]
     files = sorted(folder.glob(f"libq{platform}.so")) or sorted(folder.glob(f"libq{kind}*.so"))
     if not files:
-        # Of another make of Qt, as a distribution's: what it has is not known.
+        # Another build of Qt, such as a distribution's, may keep its plugins elsewhere.
         known = sorted(file.stem.removeprefix("libq") for file in folder.glob("libq*.so"))
         return (
             f"QT_QPA_PLATFORM is {platform}, and Qt knows only {', '.join(known)} here."
@@ -125,9 +135,9 @@ def _trouble(platform: str, folder: Path, environment: Mapping[str, str], load: 
         file = _file(error)
         if file is None:
             return f"Qt cannot show a window by {platform}: {error}. {WITHOUT_A_WINDOW}"
-        return _told({file, *_absent(PLATFORMS.get(kind, ()), load)})
+        return _sentence({file, *_absent(PLATFORMS.get(kind, ()), load)})
     variable, *_ = DISPLAYS.get(kind, ("",))
-    # A socket that was handed over can be used once, and that is Qt's.
+    # A socket that was passed to the program can be used only once, which is left to Qt.
     if not variable or environment.get("WAYLAND_SOCKET") or _answers(kind, load):
         return None
     display = environment.get(variable)
@@ -136,7 +146,7 @@ def _trouble(platform: str, folder: Path, environment: Mapping[str, str], load: 
 
 
 def _answers(kind: str, load: Load) -> bool:
-    """Whether the display that the environment names can be opened; one by X11 stays open."""
+    """Whether the display that the environment names can be opened; an X11 display is kept open."""
     _, file, connect, disconnect = DISPLAYS[kind]
     library = load(file)
     if not isinstance(library, ctypes.CDLL):
@@ -148,18 +158,19 @@ def _answers(kind: str, load: Load) -> bool:
         return False
     refused = False
     if kind == "xcb":
-        # It never gives nothing, but one that says what went wrong.
+        # XCB always returns a connection, which then reports an error.
         refusal = library["xcb_connection_has_error"]
         refusal.argtypes = (ctypes.c_void_p,)
         refused = bool(refusal(opened))
-    # An X server may end or start anew once its last client goes: until Qt is one, this is one.
+    # An X server may end or restart when its last client leaves, so this connection stays open
+    # until Qt has its own.
     if refused or kind != "xcb":
         closing(opened)
     return not refused
 
 
 def _absent(names: Iterable[str], load: Load) -> set[str]:
-    """What the system lacks of these libraries and of what they need in turn."""
+    """The libraries that the system lacks, of these and of those that they need in turn."""
     lacking = set()
     for name in names:
         try:
@@ -170,18 +181,19 @@ def _absent(names: Iterable[str], load: Load) -> set[str]:
 
 
 def _file(error: Exception) -> str | None:
-    """The shared library for lack of which something could not be loaded, if it was that."""
+    """The missing shared library that an error of loading names, or None."""
     found = re.match(r"(\S+\.so[.\d]*): cannot open shared object file", str(error))
     return found.group(1) if found else None
 
 
-def _told(files: Iterable[str]) -> str:
+def _sentence(files: Iterable[str]) -> str:
+    """What to say about these missing libraries, and how to install them."""
     names = sorted(files)
     known = sorted({PACKAGES[name] for name in names if name in PACKAGES})
     unknown = [name for name in names if name not in PACKAGES]
-    told = [f"Qt needs libraries of the system that are missing: {', '.join(names)}."]
+    sentences = [f"Qt needs libraries of the system that are missing: {', '.join(names)}."]
     if known:
-        told.append(f"On Debian and Ubuntu type: sudo apt install {' '.join(known)}.")
+        sentences.append(f"On Debian and Ubuntu type: sudo apt install {' '.join(known)}.")
     if unknown:
-        told.append(f"Install the package that holds {', '.join(unknown)}.")
-    return " ".join(told)
+        sentences.append(f"Install the package that holds {', '.join(unknown)}.")
+    return " ".join(sentences)

@@ -84,7 +84,7 @@ class DiskModel:
     at_once: int = 0
 
     def truth(self, frame: Frame, member: int) -> Float:
-        """What member `member` comes to believe, on the grid, in [0, 1]."""
+        """The clean prediction of member `member` on the grid, in [0, 1]."""
         return disk(frame.grid_shape, 0.25 + 0.02 * (member % 3)).astype(np.float32)
 
     def segment(self, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:

@@ -51,8 +51,9 @@ def evaluate(
     At each image's own size: Dice, IoU, threshold Jaccard (the IoU, 0 below 0.65), sensitivity,
     specificity, the 95 % Hausdorff distance, normalised surface Dice (the share of both outlines
     within 0.75 % of the image's diagonal of the other one), Dice of two other fusions, GED and CI
-    of the members and four measures of their doubt, each mean with its 95 % bootstrap interval.
-    Two empty masks agree fully. Samples that cannot be read are left out and listed at the end.
+    of the members and four measures of their uncertainty, each mean with its 95 % bootstrap
+    interval. Two empty masks agree fully. Samples that cannot be read are left out and listed at
+    the end.
 
     Pooled Dice and IoU count the pixels of all images as if they were one image, as much of the
     literature on ISIC does (EGE-UNet and what builds on its code): they are higher than the means
@@ -159,11 +160,11 @@ def _show(evaluation: Evaluation) -> None:
 def _show_styles(styles: ByStyle) -> None:
     from engine.evaluation.styles import TOOLS
 
-    print(f"\n{'Masks made by':<28}{'Images':>6}  {'Dice':<26}Dice, pooled")
+    print(f"\n{'Masks made by':<28}{'Images':>6}  {'Dice':<28}Dice, pooled")
     for tool, found in styles.tools.items():
         low, high = found.interval
         dice = f"{found.dice:.4f}  ({low:.4f} to {high:.4f})"
-        print(f"{TOOLS[tool]:<28}{found.images:>6}  {dice:<26}{found.pooled_dice:.4f}")
+        print(f"{TOOLS[tool]:<28}{found.images:>6}  {dice:<28}{found.pooled_dice:.4f}")
     if styles.people is not None:
         people = styles.people
         low, high = people.interval

@@ -59,7 +59,7 @@ def report(
 ) -> None:
     """Measure a model and write one page about it.
 
-    Scores on val and test; whether doubt finds the failures; calibration, and one temperature
+    Scores on val and test; whether uncertainty finds the failures; calibration, and one temperature
     fitted on val; Dice against steps and members for both samplers; the models beside the paper's
     Table 1 and Figures 3b and 4; the ten worst images. Writes report.html, which needs nothing
     beside it and holds pictures of a few images, report.json, which has all its numbers, and

@@ -1,1 +1,1 @@
-"""The diffusion process, its random numbers, and the ensemble that it draws."""
+"""The diffusion process: schedule, sampling, random numbers, ensembles and their fusion."""

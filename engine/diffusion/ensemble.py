@@ -1,4 +1,4 @@
-"""The whole path from an image to an ensemble's masks, and the replay of any step of it."""
+"""Segments an image by an ensemble of members, and replays any diffusion step of one of them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,34 @@ from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
 from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
 
-#: Where the number of members is left to the program: the most it draws, and how many of the last
-#: must agree.
+#: If the number of members is automatic: the most that are drawn, and over how many of the last
+#: the result must rest.
 MOST_MEMBERS, LAST_MEMBERS = 50, 5
 
 
 @torch.no_grad()
 def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
-    """The ensemble as it forms: one event per diffusion step of each batch of members.
+    """Segment an image; yields the ensemble so far after every diffusion step of every round.
 
-    Every event is usable: members still being drawn count with what they believe now. With 0
-    members it draws until the last five changed the mask by less than 0.1 % (`fusion.settled`), and
-    `total`, till then the most it may take, becomes what it took. Raises TooLarge before it begins,
-    OutOfMemory, naming a smaller batch that may fit, and NotFinite.
+    Every event is usable: unfinished members count with the mask they predict now. With 0 members
+    (automatic) it draws until the last five changed the mask by less than 0.1 % (`fusion.settled`);
+    `total` is the most steps that this may take, and in the last event the number it took.
+
+    Parameters
+    ----------
+    model : a loaded model, or anything else that has a denoiser.
+    image : of any size.
+    settings : sampler, steps, members, batch size and seed.
+
+    Yields
+    ------
+    EnsembleResult : the last one is the answer.
+
+    Raises
+    ------
+    TooLarge : before the first event.
+    OutOfMemory : naming a smaller batch that may fit.
+    NotFinite : if the model computes numbers that are not finite.
     """
     expect_affordable(model.spec)
     frame = Frame(image.height, image.width, model.spec.size)
@@ -68,12 +83,13 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
 
 
 def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[range]:
-    """The members of each round, `limit` of them in all."""
+    """The numbers of the members that each round draws, `limit` of them in all."""
     batch, device = settings.batch_size, model.device.name
     if settings.members and not batch:
         sizes = rounds(model.spec, device, limit)
     else:
-        # Where the number is open, small rounds: members beyond those that settle it are lost.
+        # If the number is automatic, rounds are small: members after the result has settled are
+        # dropped, and their time is lost.
         batch = batch or small_round(model.spec, device, LAST_MEMBERS)
         sizes = [min(batch, limit - first) for first in range(0, limit, batch)]
     ends = list(accumulate(sizes))
@@ -81,9 +97,9 @@ def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[rang
 
 
 def _enough(members_nhw: Float, before: int) -> int | None:
-    """How many members settled the result, of those beyond `before`; None where it is open.
+    """The least number of members, more than `before`, whose result has settled; None if none has.
 
-    Each is asked for in turn, so that the answer is the same whatever the batch.
+    Each number is tried in turn, so that the answer does not depend on the batch size.
     """
     for count in range(before + 1, len(members_nhw) + 1):
         if settled(members_nhw[:count], last=LAST_MEMBERS):
@@ -95,11 +111,25 @@ def _enough(members_nhw: Float, before: int) -> int | None:
 def replay(
     model: Model, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int
 ) -> Iterator[CellStep]:
-    """Every channel of the network at every update of one diffusion step of one member.
+    """Compute one diffusion step of one member again; yields the state after every cell update.
 
-    `noisy_hw` is the x_t that the step was given (`DenoiseStep.noisy_nhw`), so the replay is the
-    step itself again. States are float32 (channels, rows, columns). Raises TooLarge, OutOfMemory;
-    ValueError for a network with nothing to look at (`Architecture.inspectable`).
+    Parameters
+    ----------
+    model : the model of the run.
+    image : the image of the run.
+    noisy_hw : the x_t that the step began from, a row of `DenoiseStep.noisy_nhw`.
+    timestep : t of the step.
+    seed : seed of the run.
+    member : number of the member, from 0.
+
+    Yields
+    ------
+    CellStep : states are float32 (channels, rows, columns).
+
+    Raises
+    ------
+    TooLarge, OutOfMemory : as for `segment`.
+    ValueError : if the network has nothing to show (`Architecture.inspectable`).
     """
     total = model.network.moments
     if not total:

@@ -1,4 +1,4 @@
-"""Many members become one answer: every way gives each cell a probability, to be cut at 0.5."""
+"""Fuses the members of an ensemble into one map of probabilities, by mean, majority or STAPLE."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Mask = NDArray[np.bool_]
 Float = NDArray[np.float32]
 Fusion = Literal["mean", "majority", "staple"]
 
-#: STAPLE stops where no sensitivity or specificity moved by more than this (as in ITK).
+#: STAPLE stops once no sensitivity or specificity moves by more than this (as in ITK).
 _TOLERANCE = 1e-7
-#: STAPLE's answer is taken as it is after so many rounds; some dozens are usual, noise needs more.
+#: STAPLE stops after so many iterations in any case; some dozens are usual, noise needs more.
 _ROUNDS = 1000
-#: Stands for a probability of 0 where a logarithm is taken.
+#: Replaces a probability of 0 where a logarithm is taken.
 _TINY = 1e-300
 
 
 def fuse(members_nhw: Float, how: Fusion = "mean") -> Float:
-    """What the members say together: (rows, columns) float32 in [0, 1], probability of lesion.
+    """Fuse members into a probability of lesion, float32 (rows, columns) in [0, 1].
 
     Parameters
     ----------
@@ -46,14 +46,15 @@ def fuse(members_nhw: Float, how: Fusion = "mean") -> Float:
 
 
 def staple(masks_nhw: Mask) -> Float:
-    """STAPLE's probability of lesion, (rows, columns) float32 in [0, 1] (Warfield et al. 2004).
+    """STAPLE's probability of lesion, float32 (rows, columns) in [0, 1] (Warfield et al. 2004).
 
     Expectation maximisation for binary masks: given each member's sensitivity p and specificity q,
-    the probability W that a cell is lesion (E-step); given W, each member's p and q (M-step); from
-    W = the share of members that hold the cell until p and q rest. The prior is one number for all
-    cells, the mean of all masks. So a member that disagrees with the others counts less, and what
-    surrounds a lesion counts too: an image with more skin gives another answer. Equal to ITK's
-    filter, but with some hundred members, where ITK's 1 − p rounds to 0 and never leaves it.
+    the probability W that a cell is lesion (E-step); given W, each member's p and q (M-step). It
+    begins with W = the share of members that hold the cell, and ends when p and q no longer move.
+    The prior is one number for all cells, the mean of all masks. A member that disagrees with the
+    others counts less. The skin around a lesion counts too, so an image with more of it gives
+    another answer. The result equals that of ITK's filter, except with some hundred members, where
+    ITK's 1 − p rounds to 0 and stays there.
 
     `masks_nhw` is bool (members, rows, columns) with one member at least, else ValueError. One
     member, or equal members: that mask. All empty: 0 everywhere. All full: 1 everywhere. Where two
@@ -67,17 +68,17 @@ def staple(masks_nhw: Mask) -> Float:
     prior = float(masks_nhw.mean())
     if prior in (0.0, 1.0):
         return np.full(masks_nhw.shape[1:], prior, dtype=np.float32)
-    # Cells on which all members say the same are one case: some hundred cases, not 65,536 cells.
+    # Cells that are alike in all masks are computed once: some hundred cases, not 65,536 cells.
     says_cn, cells_c, case_p = _cases(masks_nhw.reshape(len(masks_nhw), -1))
     silent_cn = 1.0 - says_cn
     lesion_c = says_cn.mean(axis=1)
     before = np.full((2, len(masks_nhw)), np.inf)
     for _ in range(_ROUNDS):
         inside_c, outside_c = cells_c * lesion_c, cells_c * (1.0 - lesion_c)
-        # Both sides of p and of q are summed on their own: 1 − p would lose what is below 1e-16.
+        # p and 1 − p are summed separately: a subtraction would lose all below 1e-16.
         p, not_p = _shares(inside_c @ says_cn, inside_c @ silent_cn)
         q, not_q = _shares(outside_c @ silent_cn, outside_c @ says_cn)
-        # The E-step in log odds: with many members the products themselves would vanish.
+        # The E-step is in log odds: with many members the products would underflow.
         odds_c = (
             np.log(prior / (1.0 - prior))
             + says_cn @ (np.log(p) - np.log(not_q))
@@ -93,12 +94,20 @@ def staple(masks_nhw: Mask) -> Float:
 
 
 def last_change(members_nhw: Float, how: Fusion = "mean", last: int = 10) -> float:
-    """How far the answer still moved over the last ensembles, in [0, 1]; 0 is not at all.
+    """How much the mask changed over the last ensembles, in [0, 1]; 0 is not at all.
 
-    The last `last` ensembles are the first n − last + 1, …, n − 1 and all n members, in the
-    members' order. Each is fused and cut at 0.5, and the greatest 1 − IoU between one of the
-    smaller ones and the whole is given. Fewer than `last` members have not shown it yet: 1.
-    Members and errors as in `fuse`; `last` below 2 is a ValueError.
+    The last `last` ensembles are the first n − last + 1, …, n − 1 and all n members, in order. Each
+    is fused and cut at 0.5; the result is the greatest 1 − IoU between one of the smaller ensembles
+    and the whole, or 1 if there are fewer than `last` members.
+
+    Parameters
+    ----------
+    members_nhw, how : as for `fuse`.
+    last : how many ensembles are compared, 2 at least.
+
+    Raises
+    ------
+    ValueError : as `fuse`, and if `last` is below 2.
     """
     if last < 2:
         raise ValueError(f"last is {last}: a change needs two ensembles at least")
@@ -113,14 +122,19 @@ def last_change(members_nhw: Float, how: Fusion = "mean", last: int = 10) -> flo
 def settled(
     members_nhw: Float, how: Fusion = "mean", last: int = 10, tolerance: float = 0.001
 ) -> bool:
-    """Whether more members would hardly change the answer: `last_change` is below `tolerance`.
+    """Whether more members would hardly change the mask: `last_change` is below `tolerance`.
 
     MedSegDiff-V2 (Model Efficiency) takes "a variance of performance less than 0.1% across the
-    last ten ensembles" for convergence. Its performance needs the truth, which nobody has while an
-    image is segmented, so the answers are compared with each other: 1 − IoU is a metric, hence
-    whatever the truth is, no IoU against it differs between one of these ensembles and the whole
-    by as much as `tolerance`, and no Dice by twice that. Our reading of the paper's sentence, and
-    a stricter one than a variance.
+    last ten ensembles" for convergence. That needs the truth, which is not known while an image is
+    segmented, so here the masks are compared with each other. 1 − IoU is a metric; hence, whatever
+    the truth is, the IoU against it differs by less than `tolerance` between one of these ensembles
+    and the whole, and Dice by less than twice that. This is our reading of the paper's sentence,
+    and stricter than a variance.
+
+    Parameters
+    ----------
+    members_nhw, how, last : as for `last_change`.
+    tolerance : the change, in [0, 1], below which the result counts as settled.
     """
     return last_change(members_nhw, how, last) < tolerance
 
@@ -139,7 +153,7 @@ def _staple(members_nhw: Float) -> Float:
     return staple(members_nhw >= 0.5)
 
 
-#: Every way to fuse, by name.
+#: The functions that fuse, by name.
 FUSIONS: Mapping[str, Callable[[Float], Float]] = MappingProxyType(
     {"mean": _mean, "majority": _majority, "staple": _staple}
 )
@@ -148,12 +162,13 @@ FUSIONS: Mapping[str, Callable[[Float], Float]] = MappingProxyType(
 def _cases(
     masks_np: Mask,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct columns of masks: what each member says (cases, n), cells of each, case by cell.
+    """Groups cells that are alike in all masks into cases, of which there are at most 2 to the n.
 
-    At most 2 to the power n cases, and never more than cells.
+    Gives each case's values in the n masks, float64 (cases, n), the number of its cells, and the
+    case of every cell.
     """
     packed_pb = np.ascontiguousarray(np.packbits(masks_np, axis=0).T)
-    # One opaque value per cell: sorting these is ten times as fast as sorting rows.
+    # With one opaque value for each cell sorting is ten times as fast as with rows.
     codes_p = packed_pb.view(np.dtype((np.void, packed_pb.shape[1]))).ravel()
     _, first_c, case_p, cells_c = np.unique(
         codes_p, return_index=True, return_inverse=True, return_counts=True
@@ -164,6 +179,6 @@ def _cases(
 def _shares(
     yes_n: NDArray[np.float64], no_n: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both shares of the sum of two weights, in [1e-300, 1]."""
+    """The share of each of two weights in their sum, in [1e-300, 1]."""
     total_n = np.maximum(yes_n + no_n, _TINY)
     return np.maximum(yes_n / total_n, _TINY), np.maximum(no_n / total_n, _TINY)

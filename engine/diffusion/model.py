@@ -1,4 +1,4 @@
-"""A network ready to run: weights, spec, device and precision; from its file and into one."""
+"""A trained network ready to run on a device, loaded from a model file or saved as one."""
 
 from __future__ import annotations
 
@@ -22,20 +22,25 @@ from engine.networks.network import Chance, Moment, Network, Tensors
 from engine.networks.table import build, parameter_count
 from engine.types import Device, Float, ModelSpec
 
-#: x_t (n, 1, rows, columns) and t → the clean mask believed in, in [−mask_scale, mask_scale].
+#: x_t (n, 1, rows, columns) and t → the predicted clean mask, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
-#: The views that members take in turn, as the axes that are mirrored.
+#: The views that members take in turn: the axes along which each is mirrored.
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 def mirrored(pictures_nchw: Tensor, members: Sequence[int]) -> Tensor:
-    """Each member's picture as that member sees it; twice is the picture itself.
+    """Mirror each member's picture to its view; doing so twice gives the picture itself.
 
-    Member k takes view k mod 4. A lesion has no up and down, but a network has habits: where
-    members that see it mirrored disagree, it is to be doubted, and their mean is better than each.
+    Member k takes view k mod 4. A lesion has no up and down, so a network's answers for mirrored
+    views should agree. Where they do not it is unsure, and their mean is better than each of them.
+
+    Parameters
+    ----------
+    pictures_nchw : one picture for each member.
+    members : the members' numbers.
     """
     views = [VIEWS[member % len(VIEWS)] for member in members]
     if len(set(views)) == 1:
@@ -45,12 +50,13 @@ def mirrored(pictures_nchw: Tensor, members: Sequence[int]) -> Tensor:
 
 
 class Model:
-    """A trained network as the sampler and the window hold it; an opaque handle outside.
+    """A trained network on its device; the window passes it around without looking inside.
 
     Parameters
     ----------
-    network : its parameters are moved to the device and no longer trained.
-    fingerprint : as `engine.networks.checkpoint` makes it, or "" for a network not from a file.
+    network : moved to the device; its parameters no longer take gradients.
+    device : where it runs, and in which precision.
+    fingerprint : `engine.networks.checkpoint.fingerprint` of its file, or "" without a file.
     """
 
     def __init__(self, network: Network, device: DeviceChoice, fingerprint: str = "") -> None:
@@ -59,17 +65,22 @@ class Model:
         self.fingerprint = fingerprint
         self.network = network.to(device.name).eval()
         self.network.requires_grad_(False)
-        #: How often each weight had been changed, and the network made of them then.
+        #: The weights' version counters, and the fast network that was made of these weights.
         self._fast: tuple[list[int], Network] | None = None
-        #: What it made, with those weights, of the views of the newest image.
-        self._seen: tuple[object, Float, dict[int, Tensors]] | None = None
+        #: The fast network, the newest image, and what the network computed for each view of it.
+        self._conditions: tuple[object, Float, dict[int, Tensors]] | None = None
 
     def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
-        """What the sampler asks at each step, for some members of one image.
+        """The function from x_t and t to the clean mask, for some members of one image.
 
-        `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times
-        `spec.pixels_per_cell`. What the network draws for a member comes from that member's own
-        address, so its answer does not depend on the others.
+        Random numbers that the network draws for a member come from that member's own address, so a
+        member's answer does not depend on the others.
+
+        Parameters
+        ----------
+        image_chw : float32 in [0, 1], (3, rows, columns) of the grid times `spec.pixels_per_cell`.
+        seed : seed of the run.
+        members : numbers of the members, one for each row of x_t.
         """
         network = self._inferring()
         image_given = self._image_given(network, image_chw, members)
@@ -82,7 +93,7 @@ class Model:
             time_given = self._time_given(network, scaled, timestep)
             output = mirrored(predict(image_given, time_given, scaled, timestep), members)
             clean = clean_from(output, noisy_n1hw, bar, self.spec.predicts, self.spec.mask_scale)
-            # What overflowed would be clipped to a mask; 0 × infinity stays to be seen.
+            # An overflow would be clipped into a valid mask; 0 × infinity is NaN, which stays.
             return clean + 0 * output
 
         return predict_clean
@@ -90,7 +101,15 @@ class Model:
     def evolve(
         self, image_chw: Float, noisy_hw: Float, timestep: int, seed: int, member: int
     ) -> Iterator[Moment]:
-        """Every moment of the network in one step of one member, replayed from its x_t."""
+        """Yields the network's states within one diffusion step of one member.
+
+        Parameters
+        ----------
+        image_chw : as for `denoiser`.
+        noisy_hw : the x_t that the step began from, in mask units.
+        timestep : t of the step.
+        seed, member : those of the run.
+        """
         network = self._inferring()
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
         bar = float(alpha_bars(self.spec.schedule, self.spec.timesteps)[timestep])
@@ -105,7 +124,8 @@ class Model:
         def following() -> Moment | None:
             return next(moments, None)
 
-        # Around each update: between two moments the caller computes as it likes.
+        # Gradient mode and precision are set around each update, not across the yield, where they
+        # would leak into the caller.
         while (moment := self._computed(following)) is not None:
             yield moment._replace(
                 state_nchw=mirrored(moment.state_nchw, [member]),
@@ -115,14 +135,14 @@ class Model:
     def _predict(
         self, network: Network, seed: int, members: Sequence[int]
     ) -> Callable[[Tensors, Tensors, Tensor, int], Tensor]:
-        """(of the images, of t, x_t, timestep) → the prediction, (n, 1, rows, columns) float32.
+        """A function (image_given, time_given, x_t, timestep) → prediction, (n, 1, rows, columns).
 
-        On the CPU the members are shared out among threads that compute alone.
+        The prediction is float32. On the CPU the members are divided among the worker threads.
         """
 
         @torch.no_grad()
-        def some(asked: tuple[Tensors, Tensors, Tensor, int, Sequence[int]]) -> Tensor:
-            image_given, time_given, noisy, timestep, which = asked
+        def some(part: tuple[Tensors, Tensors, Tensor, int, Sequence[int]]) -> Tensor:
+            image_given, time_given, noisy, timestep, which = part
             with self._precision():
                 chance = self._chance(seed, which, timestep)
                 outputs = network.predict(image_given, time_given, noisy, chance)
@@ -139,15 +159,15 @@ class Model:
             count = min(len(members), worker_count())
             which = (list(part) for part in np.array_split(members, count))
             images, times = _parts(image_given, count), _parts(time_given, count)
-            parts = noisy.tensor_split(count)
-            asked = list(zip(images, times, parts, repeat(timestep, count), which, strict=True))
-            return torch.cat(share_out(some, asked))
+            noisies = noisy.tensor_split(count)
+            parts = list(zip(images, times, noisies, repeat(timestep, count), which, strict=True))
+            return torch.cat(share_out(some, parts))
 
         return shared if self.device.name == "cpu" else together
 
     def _inferring(self) -> Network:
-        """The network as the device computes it fastest; made anew after a run has trained it."""
-        # Torch counts every change of a tensor in place.
+        """The network's fastest form for the device, made again once its weights have changed."""
+        # torch counts the changes of a tensor in place as its version.
         versions = [weight._version for weight in self.network.parameters()]
         if self._fast is None or self._fast[0] != versions:
             made = self._computed(lambda: self.network.inferring(self.device))
@@ -155,15 +175,15 @@ class Model:
         return self._fast[1]
 
     def _image_given(self, network: Network, image_chw: Float, members: Sequence[int]) -> Tensors:
-        """What the network makes of the image as each member sees it, a row a member.
+        """`Network.condition` of the image in each member's view, one row for each member.
 
-        It is made once for each view of an image, however many rounds of members there are.
+        It is computed once for each view of an image, however many rounds of members there are.
         """
-        seen, made = self._seen, self._fast
-        if seen is None or seen[0] is not made or seen[1] is not image_chw:
-            seen = self._seen = made, image_chw, {}
-        # Not from `self`: another thread may begin with another image.
-        known = seen[2]
+        cached, made = self._conditions, self._fast
+        if cached is None or cached[0] is not made or cached[1] is not image_chw:
+            cached = self._conditions = made, image_chw, {}
+        # Not read from `self` again: another thread may begin with another image meanwhile.
+        known = cached[2]
         numbers = [member % len(VIEWS) for member in members]
         for view in sorted(set(numbers) - known.keys()):
             image = mirrored(self._image(image_chw), [view])
@@ -172,60 +192,71 @@ class Model:
         return tuple(torch.cat(row) for row in rows)
 
     def _time_given(self, network: Network, noisy_n1hw: Tensor, timestep: int) -> Tensors:
-        """What the network makes of t, once for all members, a row a member."""
+        """`Network.time_condition`, computed once and expanded to one row for each member."""
         time = torch.full((1,), timestep / self.spec.timesteps, device=noisy_n1hw.device)
         grid = (noisy_n1hw.shape[2], noisy_n1hw.shape[3])
-        given = self._computed(partial(network.time_condition, time, grid))
-        return tuple(each.expand(len(noisy_n1hw), *each.shape[1:]) for each in given)
+        conditions = self._computed(partial(network.time_condition, time, grid))
+        return tuple(each.expand(len(noisy_n1hw), *each.shape[1:]) for each in conditions)
 
     def _image(self, image_chw: Float) -> Tensor:
+        """An image in [0, 1] as the network takes it: (1, 3, rows, columns) in [−1, 1]."""
         tensor = torch.from_numpy(np.array(image_chw, dtype=np.float32))
         return (tensor * 2 - 1)[None].to(self.device.name)
 
     def _chance(self, seed: int, members: Sequence[int], timestep: int) -> Chance:
+        """The source of the network's random numbers in one diffusion step of these members."""
+
         def chance(first: int, second: int, shape: tuple[int, int]) -> Tensor:
             return noise.uniform(seed, members, timestep, (first, second), shape)
 
         return chance
 
-    def _computed(self, act: Callable[[], _Found]) -> _Found:
-        """What `act` returns, computed without gradients, in the device's precision.
-
-        On the CPU a thread that computes alone does it.
-        """
+    def _computed(self, act: Callable[[], _Result]) -> _Result:
+        """Call `act` without gradients in the device's precision, on the CPU in a worker thread."""
 
         @torch.no_grad()
-        def acting() -> _Found:
+        def acting() -> _Result:
             with self._precision():
                 return act()
 
         return alone(acting) if self.device.name == "cpu" else acting()
 
     def _precision(self) -> AbstractContextManager[object]:
-        """On a GPU the products are told their precision here; on the CPU the network knows its."""
+        """Sets the precision of products on a GPU; on the CPU the network sets its own."""
         low = self.device.name == "cuda" and self.device.precision == "bfloat16"
         return torch.autocast("cuda", torch.bfloat16) if low else nullcontext()
 
 
-def _parts(given: Tensors, count: int) -> list[Tensors]:
-    """What was given for all members as so many parts of it."""
-    split = [each.tensor_split(count) for each in given]
+def _parts(tensors: Tensors, count: int) -> list[Tensors]:
+    """The tensors, whose rows are members, divided into `count` parts of members."""
+    split = [each.tensor_split(count) for each in tensors]
     return [tuple(each[place] for each in split) for place in range(count)]
 
 
 def save(path: Path, model: Model) -> None:
-    """Write a model's weights and spec as one file, atomically."""
+    """Write a model's weights and spec to `path` as one file, atomically."""
     state = model.network.state_dict()
     arrays = {name: tensor.cpu().numpy() for name, tensor in state.items()}
     checkpoint.write(path, arrays, model.spec)
 
 
 def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
-    """A model from its file, ready to run. Raises UnreadableModel; ValueError for absent CUDA."""
+    """Load a model from its file, ready to run.
+
+    Parameters
+    ----------
+    path : a model file.
+    device, precision : as for `engine.networks.device.choose`.
+
+    Raises
+    ------
+    UnreadableModel : if the file cannot be used.
+    ValueError : if "cuda" is asked for and cannot be used.
+    """
     chosen = choose(device, precision)
     spec, arrays = checkpoint.read(path)
     try:
-        # A few bytes of a description could ask for gigabytes.
+        # Checked before the network is built: a false description could ask for gigabytes.
         if sum(array.size for array in arrays.values()) != parameter_count(spec):
             raise TypeError("other parameters than described")
         network = build(spec)

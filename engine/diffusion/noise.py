@@ -1,7 +1,7 @@
-"""Random numbers by address, not by call order: the same place in a run always draws the same.
+"""Draws random numbers by their address in a run, so that the same place always gets the same.
 
 An address is (seed, member, purpose, timestep, and two places within the network, such as level
-and update). Draws are made on the CPU, one member at a time, so that neither the batch nor the
+and update). Numbers are drawn on the CPU, one member at a time, so that neither batch size nor
 device changes them.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What a draw is for; part of its address."""
+    """What a random number is for: a part of its address."""
 
     START = 1
     ANCESTRAL = 2
@@ -25,9 +25,18 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
-    """A generator at one address; `place` is up to three integers (timestep, and two within it).
+    """A generator for one address.
 
-    ValueError for more.
+    Parameters
+    ----------
+    seed : seed of the run.
+    member : number of the member, or of the sample in training.
+    purpose : what is drawn.
+    place : up to three integers: the timestep, and two places within it.
+
+    Raises
+    ------
+    ValueError : for more than three places.
     """
     if len(place) > 3:
         raise ValueError(f"an address has at most three places, not {len(place)}")
@@ -39,7 +48,14 @@ def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Ge
 def normal(
     seed: int, members: Sequence[int], purpose: Purpose, timestep: int, shape: tuple[int, int]
 ) -> Tensor:
-    """Standard normal numbers, float32 (members, 1, rows, columns) on the CPU."""
+    """Standard normal numbers, float32 (members, 1, rows, columns) on the CPU.
+
+    Parameters
+    ----------
+    seed, purpose, timestep : parts of the address.
+    members : numbers of the members.
+    shape : (rows, columns).
+    """
     draws = [
         torch.randn(1, *shape, generator=generator(seed, member, purpose, timestep))
         for member in members
@@ -54,9 +70,14 @@ def uniform(
     place: tuple[int, int],
     shape: tuple[int, int],
 ) -> Tensor:
-    """Numbers drawn evenly from [0, 1) at a place in the network, as `networks.network.Chance`.
+    """Uniform numbers in [0, 1), float32 (members, 1, rows, columns) on the CPU.
 
-    float32 (members, 1, rows, columns) on the CPU; `shape` is (rows, columns).
+    Parameters
+    ----------
+    seed, timestep : parts of the address.
+    members : numbers of the members.
+    place : the place within the network, as for `engine.networks.network.Chance`.
+    shape : (rows, columns).
     """
     draws = [
         torch.rand(1, *shape, generator=generator(seed, member, Purpose.CHANCE, timestep, *place))

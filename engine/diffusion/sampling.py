@@ -1,4 +1,4 @@
-"""The walk from noise to mask, as a generator; it knows a denoiser and a schedule, no network."""
+"""Samples masks from noise step by step, given a denoiser and a schedule."""
 
 from __future__ import annotations
 
@@ -18,23 +18,37 @@ from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings
 
 
 class Denoises(Protocol):
-    """What the sampler needs of a model: `engine.diffusion.model.Model`, or a test's own."""
+    """What the sampler needs of a model: an `engine.diffusion.model.Model`, or a test's own."""
 
     spec: ModelSpec
     device: DeviceChoice
 
-    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser: ...
+    def denoiser(self, image_chw: Float, seed: int, members: Sequence[int]) -> Denoiser:
+        """The function from x_t and t to the clean mask; see `Model.denoiser`."""
+        ...
 
 
 @torch.no_grad()
 def denoise(
     model: Denoises, image_chw: Float, settings: SampleSettings, members: Sequence[int]
 ) -> Iterator[DenoiseStep]:
-    """The diffusion steps of some members of one image; the last one's `clean_nhw` is the answer.
+    """Sample the masks of some members of one image; yields every diffusion step.
 
-    `image_chw` is float32 in [0, 1], (3, rows, columns) of the grid times
-    `spec.pixels_per_cell`. A model with fewer timesteps than `settings.steps` takes all it has.
-    Raises NotFinite at the step whose answer is no number.
+    Parameters
+    ----------
+    model : what has the denoiser.
+    image_chw : float32 in [0, 1], (3, rows, columns) of the grid times `spec.pixels_per_cell`.
+    settings : sampler, steps and seed. If the model has fewer timesteps than `settings.steps`, it
+        takes all it has.
+    members : numbers of the members.
+
+    Yields
+    ------
+    DenoiseStep : `clean_nhw` of the last one is the answer.
+
+    Raises
+    ------
+    NotFinite : at the step whose prediction is not finite.
     """
     spec, seed = model.spec, settings.seed
     pixels = spec.pixels_per_cell
@@ -47,7 +61,7 @@ def denoise(
     for done, (timestep, following) in enumerate(pairs, start=1):
         clean = predict_clean(noisy, timestep)
         clean_nhw = (clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy()
-        # Compared with a threshold it would be no lesion, and no doubt.
+        # NaN compared with a threshold is False: it would pass for skin without any uncertainty.
         if not np.isfinite(clean_nhw).all():
             raise NotFinite(spec.name)
         yield DenoiseStep(

@@ -1,8 +1,8 @@
 """The diffusion process as pure functions: schedule, forward process, DDPM and DDIM steps.
 
-Timesteps run from 0 (no noise) to `timesteps` (almost only noise); `alpha_bar[t]` is the share of
-signal variance left at t, and `alpha_bar[0]` is 1. Everything is in mask units: the clean mask is
-±mask_scale.
+Timesteps run from 0 (no noise) to `timesteps` (almost only noise). `alpha_bar[t]` is the share of
+signal variance that is left at t, so `alpha_bar[0]` is 1. Masks are in mask units: the clean mask
+is −mask_scale outside the lesion and +mask_scale inside.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from engine.types import Prediction, ScheduleName
 def alpha_bars(name: ScheduleName, timesteps: int) -> NDArray[np.float64]:
     """alpha_bar for t = 0 … timesteps, float64 (timesteps + 1,), read-only.
 
-    cosine: Nichol & Dhariwal 2021, eq. 17, with beta at most 0.999. linear: Ho 2020's 1e-4 … 0.02
-    over a thousand steps, scaled so that any number of steps ends at about the same noise.
+    Parameters
+    ----------
+    name : "cosine" is eq. 17 of Nichol & Dhariwal 2021, with beta at most 0.999. "linear" is Ho
+        2020's 1e-4 … 0.02 over a thousand steps, scaled so that any number of steps ends at about
+        the same noise.
+    timesteps : how many there are.
     """
     if name == "cosine":
 
@@ -46,7 +50,10 @@ def alpha_bars(name: ScheduleName, timesteps: int) -> NDArray[np.float64]:
 
 
 def walk(timesteps: int, steps: int) -> list[tuple[int, int]]:
-    """(t, next t) from pure noise to 0 in `steps` even steps; `steps` is at most `timesteps`."""
+    """The pairs (t, next t) of `steps` even steps from `timesteps`, pure noise, down to 0.
+
+    Raises ValueError unless `steps` lies in 1 to `timesteps`.
+    """
     if not 1 <= steps <= timesteps:
         raise ValueError(f"steps is {steps}, outside 1 to {timesteps}")
     stops = [round(timesteps * (steps - i) / steps) for i in range(steps + 1)]
@@ -54,26 +61,38 @@ def walk(timesteps: int, steps: int) -> list[tuple[int, int]]:
 
 
 def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """x_t: sqrt(alpha_bar) x_0 + sqrt(1 − alpha_bar) ε, the argument of ε_θ in eq. 3.
+    """x_t = sqrt(alpha_bar) x_0 + sqrt(1 − alpha_bar) ε, the argument of ε_θ in eq. 3.
 
-    `clean`, in [−mask_scale, mask_scale], and `noise` are (n, 1, rows, columns), as is what comes;
-    `alpha_bar`, in [0, 1], is one number or (n, 1, 1, 1).
+    Parameters
+    ----------
+    clean : x_0, (n, 1, rows, columns) in [−mask_scale, mask_scale].
+    noise : ε, standard normal, of the same shape.
+    alpha_bar : in [0, 1], one number or (n, 1, 1, 1).
     """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=clean.dtype, device=clean.device)
     return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
 
 
 def network_input(noisy: Tensor, alpha_bar: Tensor | float, mask_scale: float) -> Tensor:
-    """x_t, of any shape, brought to unit variance, as Chen 2023 (arXiv 2301.10972) asks.
+    """x_t scaled to unit variance (Chen 2023, arXiv 2301.10972).
 
-    `alpha_bar` as in `add_noise()`; `mask_scale` in (0, 1].
+    Parameters
+    ----------
+    noisy : x_t, of any shape.
+    alpha_bar : as for `add_noise`.
+    mask_scale : in (0, 1].
     """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=noisy.dtype, device=noisy.device)
     return noisy / (alpha_bar * mask_scale**2 + 1 - alpha_bar).sqrt()
 
 
 def velocity(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """sqrt(alpha_bar) ε − sqrt(1 − alpha_bar) x_0 (Salimans & Ho 2022); as for `add_noise()`."""
+    """v = sqrt(alpha_bar) ε − sqrt(1 − alpha_bar) x_0 (Salimans & Ho 2022).
+
+    Parameters
+    ----------
+    clean, noise, alpha_bar : as for `add_noise`.
+    """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=clean.dtype, device=clean.device)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean
 
@@ -81,10 +100,16 @@ def velocity(clean: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
 def clean_from(
     output: Tensor, noisy: Tensor, alpha_bar: float, predicts: Prediction, mask_scale: float
 ) -> Tensor:
-    """The clean mask in [−mask_scale, mask_scale] that a network's channel 0 stands for.
+    """The clean mask, in [−mask_scale, mask_scale], that follows from a network's prediction.
 
-    "clean": `output` is the logit of lesion. "noise" and "velocity" are solved for x_0 and clipped.
-    `output` and `noisy` (x_t) are of one shape; `alpha_bar` in (0, 1].
+    Parameters
+    ----------
+    output : what the network predicted.
+    noisy : x_t, of the same shape.
+    alpha_bar : in (0, 1].
+    predicts : what `output` means. "clean": the logit of lesion. "noise" and "velocity" are solved
+        for x_0, and the result is clipped.
+    mask_scale : in (0, 1].
     """
     if predicts == "clean":
         return mask_scale * torch.tanh(output / 2)
@@ -97,10 +122,14 @@ def clean_from(
 
 
 def ddim_step(noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: float) -> Tensor:
-    """x at the next timestep, without new noise (Song 2021, eq. 12 with σ = 0).
+    """x at the next timestep without new noise (Song 2021, eq. 12 with σ = 0).
 
-    `noisy` (x_t) and `clean` (x_0) are of one shape; `alpha_bar` in [0, 1) belongs to t,
-    `alpha_bar_next`, which is larger, to the next timestep.
+    Parameters
+    ----------
+    noisy : x_t.
+    clean : the predicted x_0, of the same shape.
+    alpha_bar : that of t, in [0, 1).
+    alpha_bar_next : that of the next timestep, which is larger.
     """
     noise = (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar)
     return math.sqrt(alpha_bar_next) * clean + math.sqrt(1 - alpha_bar_next) * noise
@@ -109,9 +138,12 @@ def ddim_step(noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: fl
 def ddpm_step(
     noisy: Tensor, clean: Tensor, alpha_bar: float, alpha_bar_next: float, noise: Tensor
 ) -> Tensor:
-    """A draw from q(x_next | x_t, x_0), the posterior of Ho 2020, eqs. 6 and 7; any stride.
+    """A sample of q(x_next | x_t, x_0), the posterior of Ho 2020, eqs. 6 and 7, for any stride.
 
-    As for `ddim_step()`; `noise` is standard normal, of the shape of `noisy`.
+    Parameters
+    ----------
+    noisy, clean, alpha_bar, alpha_bar_next : as for `ddim_step`.
+    noise : standard normal, of the shape of `noisy`.
     """
     alpha = alpha_bar / alpha_bar_next
     beta = 1 - alpha

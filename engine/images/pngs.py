@@ -1,4 +1,4 @@
-"""Checks what Pillow does not of a PNG: its significant bits, and missing rows."""
+"""Finds what Pillow does not tell about a PNG: its significant bits, and missing rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image as PillowImage
 
-#: First row and column, and steps, of the passes of an interlaced picture.
+#: First row, first column, row step and column step of the seven passes of an interlaced PNG.
 _PASSES = (
     (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
 )  # fmt: skip
@@ -18,7 +18,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Names and lengths of the chunks; the stream stands at the content of each."""
+    """Yields each chunk's name and length, with the stream at the beginning of its content."""
     at = 8
     while True:
         stream.seek(at)
@@ -31,10 +31,10 @@ def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def significant_bits(stream: BinaryIO) -> int:
-    """The bits of a sample that sBIT says are significant, the most of its colours; 0 unsaid."""
+    """The number of significant bits that the sBIT chunk states, the most of any colour; else 0."""
     for name, length in _chunks(stream):
         if name == b"sBIT" and 1 <= length <= 4:
-            # Of two or four channels the last is opacity.
+            # The last of two or four channels is opacity, which does not count.
             return max(stream.read(length)[: 3 if length > 2 else 1])
         if name in (b"IDAT", b"IEND"):
             break
@@ -42,9 +42,14 @@ def significant_bits(stream: BinaryIO) -> int:
 
 
 def lacks_rows(picture: PillowImage.Image, stream: BinaryIO) -> bool:
-    """Whether fewer rows are in a decoded PNG's data than its header says.
+    """Whether a PNG's data hold fewer rows than its header says.
 
-    Pillow leaves the others at zero, so only where such are the data are counted.
+    Pillow leaves missing rows at zero, so the data are counted only if the last row is zero.
+
+    Parameters
+    ----------
+    picture : the file, decoded.
+    stream : the file's bytes.
     """
     stream.seek(16)
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", stream.read(13))

@@ -1,4 +1,4 @@
-"""Checks what Pillow does not of a TIFF: other pages, the stated range, missing strips."""
+"""Finds what Pillow does not tell about a TIFF: other pages, the stated range, missing strips."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from engine.images.depth import Range
 from engine.images.limits import CUT_SHORT, Refused, expect_pixels
 from engine.images.opening import TILE, open_picture
 
-#: Pages that are looked at; a picture has a few.
+#: How many pages are looked at.
 _MOST_PAGES = 50
+#: Bits of tag 254 (NewSubfileType): a page of reduced size, and a mask for transparency.
 _REDUCED, _MASK = 1, 4
 
 
 def check(picture: Any, stream: BinaryIO) -> str:
-    """Raise Refused for what a TIFF's tags and pages say; else a note on its other pages, or ""."""
+    """A note for the person on the TIFF's other pages, or "" if it has none.
+
+    `picture` is the first page, opened by Pillow; `stream` holds the file. Raises Refused if tags
+    or pages say that the picture cannot be read rightly.
+    """
     tags = picture.tag_v2
     largest_tile = int(tags.get(322, 1)) * int(tags.get(323, 1))
     width, height = picture.size
@@ -37,14 +42,17 @@ def check(picture: Any, stream: BinaryIO) -> str:
 
 
 def mend_planes(picture: Any) -> None:
-    """Let planes of more than eight bits be decoded as such: Pillow takes their first bytes."""
+    """Make Pillow decode separate planes of more than eight bits, of which it takes single bytes.
+
+    Changes the opened `picture`, before it is loaded.
+    """
     tags = picture.tag_v2
     if int(tags.get(284, 1)) != 2:
         return
     if int(np.max(tags.get(258, 1))) <= 8 or picture.use_load_libtiff:
         return
     if int(tags.get(277, 1)) == 1:
-        # One plane is no planes.
+        # With one channel, separate and interleaved planes are the same.
         tags[284] = 1
         picture._setup()
     else:
@@ -54,12 +62,15 @@ def mend_planes(picture: Any) -> None:
 
 
 def is_cut_short(picture: Any, stream: BinaryIO) -> bool:
-    """Whether the last strip or tile of a decoded page is a JPEG that is cut short."""
+    """Whether the last strip or tile of a page is a JPEG that is cut short.
+
+    `picture` is the page, decoded; `stream` holds the file.
+    """
     return jpegs.content_is_cut_short(picture, last_jpeg(picture.tag_v2, stream))
 
 
 def stated_range(picture: Any) -> Range | None:
-    """The values of black and white that the tags of a page state, or ImageJ's description."""
+    """The values of black and white that a page's tags or ImageJ's description state, or None."""
     tags = picture.tag_v2
     for black_tag, white_tag in ((340, 341), (280, 281)):
         if white_tag in tags:
@@ -74,7 +85,7 @@ def stated_range(picture: Any) -> Range | None:
 
 
 def lacks_strips(tags: Any) -> bool:
-    """Whether strips or tiles are missing, empty, or hold fewer bytes than their pixels take."""
+    """Whether strips or tiles are missing or empty, or have fewer bytes than their pixels need."""
     width, height = int(tags[256]), int(tags[257])
     tiled = 324 in tags
     across = int(tags[322]) if tiled else width
@@ -98,7 +109,10 @@ def lacks_strips(tags: Any) -> bool:
 
 
 def last_jpeg(tags: Any, stream: BinaryIO) -> bytes:
-    """The last strip or tile of a page as a JPEG; empty where it is none."""
+    """The last strip or tile of a page as a whole JPEG file, or b"" if it is not JPEG.
+
+    `tags` are the page's; `stream` holds the file.
+    """
     if int(tags.get(259, 1)) != 7:
         return b""
     offsets, counts = (tags.get(324), tags.get(325)) if 324 in tags else (tags[273], tags.get(279))
@@ -106,16 +120,16 @@ def last_jpeg(tags: Any, stream: BinaryIO) -> bytes:
         return b""
     stream.seek(offsets[-1])
     coded, tables = stream.read(counts[-1]), tags.get(347, b"")
-    # Tables that strips share are a JPEG without pixels.
+    # Tag 347 holds the tables that strips share, as a JPEG without pixels: it goes before them.
     return tables[:-2] + coded[2:] if tables else coded
 
 
 def other_pages(first: PillowImage.Image) -> tuple[str, str]:
-    """A reason to refuse a TIFF for its pages, or a note on them; both empty where it has one.
+    """A reason to refuse a TIFF because of its pages, and a note on them; "" where there is none.
 
-    `first` is opened for this and cannot be used afterwards. Previews and smaller copies of a page
-    are no pages. Two to four pages of one channel and one size are taken for the channels of one
-    picture, which nothing in the file puts together.
+    Previews and smaller copies of a page do not count as pages. Two to four pages of one channel
+    and one size are refused: they look like the channels of one picture, but the file does not say
+    how to combine them. `first` cannot be used afterwards.
     """
     description = _imagej(first.tag_v2)  # type: ignore[attr-defined]
     channels = re.search(r"^channels=(\d+)", description, re.MULTILINE)
@@ -128,7 +142,7 @@ def other_pages(first: PillowImage.Image) -> tuple[str, str]:
             tags: Any = first.tag_v2  # type: ignore[attr-defined]
             if not int(tags.get(254, 0)) & (_REDUCED | _MASK) and int(tags.get(255, 1)) != 2:
                 kinds.append((first.size, first.mode))
-    # There is no further page, or one that is damaged, which harms no other.
+    # Pillow raises various errors at the last page or a damaged one, which does not harm the first.
     except Exception:
         pass
     images = re.search(r"^images=(\d+)", description, re.MULTILINE)
@@ -142,9 +156,11 @@ def other_pages(first: PillowImage.Image) -> tuple[str, str]:
 
 
 def _apart(channels: int) -> str:
+    """The reason to refuse a TIFF whose channels are pages of their own."""
     return f"it has {channels} pages of one channel each: save it as one RGB picture"
 
 
 def _imagej(tags: Any) -> str:
+    """The description that ImageJ wrote into a page, or ""."""
     description = str(tags.get(270, ""))
     return description if description.startswith("ImageJ=") else ""

@@ -1,4 +1,4 @@
-"""What the table of networks says about an architecture; importing loads no torch."""
+"""Describes an architecture: how its network is built, what it costs, what can be shown of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """About what inference takes on a CPU, to a factor of two.
+    """An estimate of what inference takes on a CPU, right to a factor of two.
 
-    `memory_bytes` is what one member takes, `multiplications` how many numbers are multiplied in a
-    diffusion step of it. `updates` is how often the network goes over its grid in a step, which is
-    told where the cost is too much.
+    Parameters
+    ----------
+    memory_bytes : memory for one member.
+    multiplications : multiplications in one diffusion step of one member.
+    updates : how often the network goes over its grid in one diffusion step; named in the error
+        for a model that is too large.
     """
 
     memory_bytes: int
@@ -28,21 +31,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class Architecture:
-    """An architecture of the table: how it is built, what it costs, what is said about it.
+    """One architecture as a row of the table `engine.networks.table.ARCHITECTURES`.
 
-    Nothing in it may load torch but `build`, when it is called.
+    Only a call of `build` may load torch; everything else must work without it.
 
     Parameters
     ----------
-    label : what it is called within a sentence, as "two-level automaton".
-    presets : specs to train from; the name of the architecture alone means the first. All have
-        configs of one class.
-    build : an untrained network for a spec.
-    parameters : how many parameters the network of a spec has, which are all that its file holds.
-    cost : what a step of a spec's network takes.
-    inspectable : whether what happens in a step can be looked at (`Network.inspect`).
-    own_loss : what a report calls the loss terms of the network's own (`Network.losses`), where
-        `TrainSettings.rgb_weight` weighs them.
+    label : its name within a sentence, for example "two-level automaton".
+    presets : specs to train from, all with configs of one class. The name of the architecture
+        alone stands for the first.
+    build : makes an untrained network for a spec.
+    parameters : gives the number of parameters of a spec's network, without building it.
+    cost : gives the cost of one diffusion step of a spec's network.
+    inspectable : whether the network's `Network.inspect` shows what happens in a step.
+    own_loss : what a report calls the network's own loss terms (`Network.losses`), if
+        `TrainSettings.rgb_weight` scales them.
     """
 
     label: str
@@ -60,5 +63,5 @@ class Architecture:
 
     @property
     def config(self) -> type[NetworkConfig]:
-        """The class of its configs."""
+        """The class of the configs of its specs."""
         return type(self.presets[0].config)

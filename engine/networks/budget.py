@@ -1,4 +1,4 @@
-"""A model's file decides how much is computed: what is beyond use is refused beforehand."""
+"""Refuses models whose diffusion step would take more memory or time than is of use."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from engine.errors import TooLarge
 from engine.networks.table import architecture
 from engine.types import ModelSpec
 
-#: Of one member, in bytes; on small machines it is half of their memory.
+#: The most memory for one member, in bytes; half of the machine's memory where that is less.
 MOST_BYTES = 1 << 30
-#: In a diffusion step of one member, of which nothing is seen before its end: up to a minute.
+#: The most multiplications in a diffusion step of one member: up to a minute, during which a
+#: person sees no progress.
 MOST_MULTIPLICATIONS = 4e12
 
 
 def expect_affordable(spec: ModelSpec) -> None:
-    """Raise TooLarge where a step of one member takes more memory or time than anybody waits for.
+    """Raise TooLarge if a diffusion step of one member takes more than the limits above.
 
-    The figures are those of inference on a CPU, to a factor of two. Raises UnknownArchitecture.
+    Compared is the cost of inference on a CPU, which is right to a factor of two. Raises
+    UnknownArchitecture if the table has no such architecture.
     """
     cost = architecture(spec.architecture).cost(spec)
     most_bytes = min(MOST_BYTES, _machine_bytes() // 2)
@@ -26,7 +28,7 @@ def expect_affordable(spec: ModelSpec) -> None:
 
 
 def _machine_bytes() -> int:
-    """The memory of this machine, or much where it does not say."""
+    """The memory of this machine in bytes, or 2**50 where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

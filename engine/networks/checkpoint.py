@@ -1,4 +1,4 @@
-"""Models on disk: safetensors with the spec as JSON in the header; nothing executable."""
+"""Reads and writes model files: safetensors with the spec as JSON in the header."""
 
 from __future__ import annotations
 
@@ -18,29 +18,40 @@ from engine.networks import tensor_file
 from engine.networks.table import architecture
 from engine.types import ModelSpec
 
-#: Version 1 has the values of the config among the spec's own.
+#: In version 1 the values of the config stand among the spec's own.
 FORMAT, VERSION = "nca-seg/model", 2
-#: The header's key under which the spec lies.
+#: The header's key for the spec.
 SPEC = "nca-seg"
-#: Of a file's own words, in letters.
+#: The most characters of a file's own text that are shown in an error.
 LONGEST_SHOWN = 100
-#: A hundred times as long as the model in the box.
+#: The longest file that is read, in bytes: a hundred times as long as the bundled model.
 MOST_BYTES = 256 << 20
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> None:
-    """Write weights and spec as one file, atomically."""
+    """Write weights and spec as one file, atomically.
+
+    Parameters
+    ----------
+    path : where the file is written; replaced if it exists.
+    arrays : the weights by their name in the network's state dict.
+    spec : written as JSON into the header.
+
+    Raises
+    ------
+    OSError : if the file cannot be written.
+    """
     write_atomic(path, content(arrays, spec))
 
 
 def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
-    """The bytes of the file that holds weights and spec."""
+    """The bytes of the file that `write` makes of these weights and this spec."""
     header = {"format": FORMAT, "version": VERSION, "spec": described(spec)}
     return tensor_file.content(arrays, {SPEC: json.dumps(header)})
 
 
 def described(spec: ModelSpec) -> dict[str, Any]:
-    """A spec as a file's header has it."""
+    """A spec as plain JSON values, as it stands in a file's header."""
     whole = {each.name: getattr(spec, each.name) for each in fields(spec)}
     return {**whole, "config": asdict(spec.config), "training": dict(spec.training)}
 
@@ -51,22 +62,22 @@ def read_spec(path: Path) -> ModelSpec:
 
 
 def read(path: Path) -> tuple[ModelSpec, dict[str, NDArray[Any]]]:
-    """Spec and weights of a model file; loads no torch.
+    """The spec and the weights of a model file; loads no torch.
 
-    Raises UnreadableModel where it is not a regular file, not whole, not as it was written, from a
-    newer version, or describes or holds what no model has.
+    Raises UnreadableModel if the path is not a regular file, or the file is cut short, damaged,
+    from a newer version of the program, or holds values that no model can have.
     """
-    told, arrays = tensor_file.read(path, MOST_BYTES)
-    if SPEC not in told:
+    header, arrays = tensor_file.read(path, MOST_BYTES)
+    if SPEC not in header:
         raise UnreadableModel(path, "it is a safetensors file without a description of ours")
-    spec = _described(path, told[SPEC])
+    spec = _described(path, header[SPEC])
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise UnreadableModel(path, "its weights are not all finite numbers")
     return spec, arrays
 
 
 def _described(path: Path, text: str) -> ModelSpec:
-    """The spec in a file's description. Raises UnreadableModel."""
+    """The spec that the JSON `text` of a header describes. Raises UnreadableModel."""
     try:
         header = json.loads(text, object_pairs_hook=tensor_file.without_repeats)
         if header["format"] != FORMAT:
@@ -76,27 +87,28 @@ def _described(path: Path, text: str) -> ModelSpec:
             other = str(header["version"])[:LONGEST_SHOWN]
             raise UnreadableModel(path, f"it is of version {other}, newer than we read")
         spec = _spec(header["spec"], flat=header["version"] < 2)
-        # Half of a letter cannot be written anywhere.
+        # Raises UnicodeEncodeError, a ValueError, for half of a surrogate pair: such a name could
+        # not be written to a file or shown.
         f"{spec.name}{spec.architecture}{spec.parent}".encode()
     except UnknownArchitecture as error:
         other = error.name[:LONGEST_SHOWN]
         reason = f"its weights do not fit its description ({other!r} is no architecture known here)"
         raise UnreadableModel(path, reason) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        told = str(error)[:LONGEST_SHOWN]
-        raise UnreadableModel(path, f"its description is damaged ({told})") from error
+        message = str(error)[:LONGEST_SHOWN]
+        raise UnreadableModel(path, f"its description is damaged ({message})") from error
     return spec
 
 
-def _spec(told: Mapping[str, Any], *, flat: bool) -> ModelSpec:
-    """The spec that a header tells, as `described` has it or `flat`, as version 1 had it.
+def _spec(values: Mapping[str, Any], *, flat: bool) -> ModelSpec:
+    """The spec of the values in a header: as `described` has them, or `flat` as in version 1.
 
-    Raises UnknownArchitecture, and ValueError, KeyError or TypeError where no model has that.
+    Raises UnknownArchitecture, and ValueError, KeyError or TypeError if no model has such values.
     """
-    name = told["architecture"]
+    name = values["architecture"]
     if not isinstance(name, str):
         raise ValueError(f"architecture is {name!r}, not text")
-    config, own = architecture(name).config, dict(told)
+    config, own = architecture(name).config, dict(values)
     if flat:
         inner = {each.name for each in fields(config)} & own.keys()
         own["config"] = {each: own.pop(each) for each in inner}
@@ -104,14 +116,14 @@ def _spec(told: Mapping[str, Any], *, flat: bool) -> ModelSpec:
 
 
 def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """A hash of all that decides a model's answers, 16 hexadecimal digits.
+    """A hash of everything that decides a model's answers, 16 hexadecimal digits.
 
-    That is its weights and its spec; its name and how it came to be change nothing, nor does the
-    version of its file.
+    Hashed are `ModelSpec.decisive` and the weights (`arrays`). The model's name, its training
+    record and the version of its file do not change it.
     """
     digest = hashlib.sha256()
     for name, value in spec.decisive.items():
-        # 1 and 1.0 are one number, however a file has it.
+        # A file may hold 1 or 1.0 for the same number.
         number = isinstance(value, int | float)
         digest.update(f"{name}={float(value) if number else value};".encode())
     for name in sorted(arrays):

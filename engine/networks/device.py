@@ -1,4 +1,4 @@
-"""Which device and precision a network runs with, and why; asked once per model."""
+"""Chooses device and precision, sizes rounds of members, and runs the CPU's worker threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from engine.errors import OutOfMemory
 from engine.types import Device, ModelSpec
 
 _LOCK = Lock()
-#: What torch, oneDNN, the C++ library and CUDA's libraries say, in words only, where memory ends.
+#: Parts of the messages by which torch, oneDNN, the C++ library and CUDA's libraries report that
+#: memory is exhausted; none of them has an exception type of its own for it.
 NO_MEMORY = (
     "DefaultCPUAllocator",
     "could not create a primitive",
@@ -31,21 +32,25 @@ NO_MEMORY = (
     "annot allocate memory",
     "ALLOC_FAILED",
 )
-#: A person's choice of precision in place of the processor's.
+#: The environment variable by which a person chooses the precision, and its values.
 PRECISION, PRECISIONS = "NCA_SEG_PRECISION", ("float32", "bfloat16")
-#: Has `alone` in the threads that compute alone.
+#: Has the attribute `alone` in worker threads.
 _HERE = local()
-_Asked = ParamSpec("_Asked")
-_Given = TypeVar("_Given")
-_Found = TypeVar("_Found")
-#: Of malloc.h: from how many bytes on memory is lent by the system for one tensor alone, and how
-#: many freed ones a thread keeps.
+_Parameters = ParamSpec("_Parameters")
+_Piece = TypeVar("_Piece")
+_Result = TypeVar("_Result")
+#: mallopt's parameters in malloc.h: from how many bytes on an allocation is mapped by the system
+#: alone, and how many freed bytes a thread keeps.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """`name` is "cpu" or "cuda", `precision` "float32" or "bfloat16"; `reason` says why."""
+    """A device and its precision.
+
+    `name` is "cpu" or "cuda", `precision` is "float32" or "bfloat16", and `reason` tells a person
+    why this device was chosen.
+    """
 
     name: str
     precision: str
@@ -53,6 +58,7 @@ class DeviceChoice:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The precision as torch's dtype."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
     def __str__(self) -> str:
@@ -60,11 +66,18 @@ class DeviceChoice:
 
 
 def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
-    """The device to run on: CUDA where it works, else the CPU.
+    """The device and precision to run with.
 
-    bfloat16 is chosen where the processor multiplies it in hardware; elsewhere it is emulated and
-    many times slower than float32. The environment's NCA_SEG_PRECISION chooses in place of "auto".
-    Raises ValueError for "cuda" where there is none, and for a precision that is none.
+    Parameters
+    ----------
+    device : "cpu", "cuda", or "auto" for CUDA if it works and the CPU if not.
+    precision : "float32", "bfloat16" or "auto". "auto" takes the environment's NCA_SEG_PRECISION if
+        that is set, else bfloat16 if the processor multiplies it in hardware (emulated it is many
+        times slower than float32), else float32.
+
+    Raises
+    ------
+    ValueError : for "cuda" if CUDA cannot be used, and for an unknown precision.
     """
     if precision == "auto":
         precision = os.environ.get(PRECISION) or precision
@@ -86,13 +99,14 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
 
 
 def _why_not_cuda() -> str:
+    """Why CUDA cannot be used, in words for a person; "" if it can."""
     if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return "this build of torch has no CUDA"
     if not torch.cuda.is_available():
         return "no CUDA device or driver was found"
     try:
-        # A device that this build has no code for is found all the same, and fails here.
-        # Of several processes each asks the one that will be its own.
+        # A device that this build of torch has no code for is reported as available, and fails
+        # only here. With several processes each tries the device that will be its own.
         torch.zeros(1, device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}").add_(1).item()
     except torch.cuda.OutOfMemoryError:
         return ""
@@ -102,16 +116,24 @@ def _why_not_cuda() -> str:
 
 
 def multiplies_bfloat16() -> bool:
-    """True where the processor has AMX or AVX512 instructions for bfloat16."""
+    """Whether the processor has AMX or AVX512 instructions for bfloat16."""
     known = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in known)
 
 
 def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
-    """How many of the members to draw together, round after round: what fills the device.
+    """How many members to draw together in each round, so that the device is busy.
 
-    On the CPU first one that all workers share, which is seen soonest; then one for each other
-    worker; then so many that a step takes as long as four members' at 64 cells for each of them.
+    On a GPU all rounds are of like size, at most 16 members. On the CPU the first round is one
+    member that all workers share, so that a first result is seen soon; the second has one member
+    for each other worker; in the rest a diffusion step takes each worker as long as four members
+    on 64 × 64 cells.
+
+    Parameters
+    ----------
+    spec : its `size` decides how long a member takes.
+    device : "cpu" or "cuda".
+    members : how many are drawn in all.
     """
     if device != "cpu":
         return _alike(members, min(16, 10 * 256 * 256 // spec.size**2))
@@ -123,12 +145,21 @@ def rounds(spec: ModelSpec, device: str, members: int) -> list[int]:
 
 
 def small_round(spec: ModelSpec, device: str, members: int) -> int:
-    """How many of the members to draw together where few more may be needed."""
+    """How many members to draw together while it is open how many more are needed.
+
+    Parameters
+    ----------
+    spec, device : as for `rounds`.
+    members : how many are drawn at most.
+    """
     return min(members, thread_count()) if device == "cpu" else rounds(spec, device, members)[0]
 
 
 def _alike(count: int, room: int, multiple: int = 1) -> list[int]:
-    """Rounds of like size, of `multiple` × something, of at most `room` together `count`."""
+    """Sizes of rounds that add up to `count`: nearly equal, about `room` at most.
+
+    All but the last are multiples of `multiple`.
+    """
     room = max(1, room)
     size = -(-count // max(1, -(-count // room)))
     size = max(1, -(-size // multiple)) * multiple
@@ -137,7 +168,14 @@ def _alike(count: int, room: int, multiple: int = 1) -> list[int]:
 
 @contextmanager
 def in_memory(batch: int, size: int, what: Literal["members", "samples"]) -> Iterator[None]:
-    """Raises OutOfMemory, naming the batch, where the computation inside does not fit."""
+    """Turns the errors of exhausted memory in the block it surrounds into OutOfMemory.
+
+    Parameters
+    ----------
+    batch : how many members or samples are computed together.
+    size : side of the grid in cells.
+    what : which of the two they are.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -153,32 +191,38 @@ def thread_count() -> int:
 
 
 class _Workers(NamedTuple):
+    """The worker threads, and how many there are."""
+
     pool: ThreadPoolExecutor
     cores: int
 
 
-def alone(act: Callable[_Asked, _Found], *given: _Asked.args, **named: _Asked.kwargs) -> _Found:
-    """What `act` returns for that, by a thread that computes alone, within it this one.
+def alone(
+    act: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
+) -> _Result:
+    """Call `act` with these arguments in a worker thread, and return its result.
 
-    Waits for its end in any case, so that an interruption leaves nothing half done.
+    A call from a worker thread runs in that thread. An interruption waits for the end of `act`, so
+    that nothing is left half done.
     """
     if _is_worker():
-        return act(*given, **named)
-    begun = _workers().pool.submit(act, *given, **named)
+        return act(*args, **kwargs)
+    begun = _workers().pool.submit(act, *args, **kwargs)
     try:
         return begun.result()
     finally:
         wait([begun])
 
 
-def share_out(act: Callable[[_Given], _Found], pieces: Sequence[_Given]) -> list[_Found]:
-    """`act` of each piece, in their order, each by a thread that computes alone.
+def share_out(act: Callable[[_Piece], _Result], pieces: Sequence[_Piece]) -> list[_Result]:
+    """Call `act` with each piece in worker threads; the results are in the order of the pieces.
 
-    Whoever of them is free takes the next piece, so one whose core is another program's for a while
-    holds up no more than the piece it has. May be asked within `act`, too: a worker does what the
-    others have no time for. After an error or an interruption no other piece is begun.
+    The next free worker takes the next piece, so a worker whose core is used by another program
+    delays only the piece it has. `act` may itself call `share_out`: the worker then does the pieces
+    that no other worker is free for. After an error or an interruption no further piece is begun;
+    the first error is raised.
     """
-    left, found = deque(enumerate(pieces)), dict[int, _Found]()
+    left, found = deque(enumerate(pieces)), dict[int, _Result]()
     errors: list[BaseException] = []
     done = Event()
 
@@ -198,7 +242,7 @@ def share_out(act: Callable[[_Given], _Found], pieces: Sequence[_Given]) -> list
 
     pool, cores = _workers()
     here = _is_worker()
-    # Nobody waits for a helper's end: one that begins late finds nothing left.
+    # These tasks are not waited for: one that begins late finds no piece left, and ends.
     for _ in range(min(len(pieces), cores) - here):
         pool.submit(take)
     try:
@@ -214,7 +258,7 @@ def share_out(act: Callable[[_Given], _Found], pieces: Sequence[_Given]) -> list
 
 
 def worker_count() -> int:
-    """How many threads there are that compute alone: one for each core."""
+    """How many worker threads there are: one for each core."""
     return _workers().cores
 
 
@@ -223,13 +267,13 @@ def _is_worker() -> bool:
 
 
 def _workers() -> _Workers:
-    """Threads that compute alone, one for each core, made once.
+    """The worker threads: one for each core, each with torch's own threading switched off.
 
-    The threads inside one operation wait for each other after it. Where another program wants a
-    core too, these waits cost many times the work. Threads that compute alone wait for each other
-    a few times in a picture.
+    torch's threads within one operation wait for each other at its end. If another program uses a
+    core, these waits cost many times the work itself. Workers that each compute a whole piece wait
+    for each other only a few times in an image.
     """
-    # The cache alone would let two threads make two pools.
+    # Without the lock two threads could both miss the cache, and make two pools.
     with _LOCK:
         return _made_workers()
 
@@ -240,8 +284,8 @@ def _made_workers() -> _Workers:
     ready = Barrier(count)
 
     def single() -> None:
-        # A thread's first question to torch gives it the number that was set last, so ask now:
-        # asked later, it would take the place of the 1.
+        # At its first call of this kind a thread takes over the number of threads that was set
+        # last. That must happen before the 1 is set, or it would overwrite it.
         torch.get_num_threads()
         torch.set_num_threads(1)
         _HERE.alone = True
@@ -251,17 +295,17 @@ def _made_workers() -> _Workers:
     pool = ThreadPoolExecutor(count, "member", initializer=single)
     for begun in [pool.submit(int) for _ in range(count)]:
         begun.result()
-    # Threads to come take the number that was set last; these keep theirs.
+    # New threads take over the number that was set last; the workers keep their 1.
     torch.set_num_threads(count)
     return _Workers(pool, count)
 
 
 def _keep_memory() -> None:
-    """Lets a thread use the memory of one update again in the next.
+    """Make malloc keep freed memory, so that a cell update reuses that of the one before.
 
-    The GNU C library gives the last of what a thread frees back to the system at once, by
-    thresholds that follow what was freed before. By chance of the order an update then took half as
-    long again, for it was given its memory anew page by page.
+    The GNU C library returns freed memory to the system by thresholds that adapt to earlier frees.
+    Depending on their order, memory was returned in every update and mapped again page by page,
+    which made an update half as long again.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

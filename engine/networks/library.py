@@ -1,4 +1,4 @@
-"""Models are files: the shipped ones stay, a person's own can be dropped but not lost."""
+"""Lists, finds, adds and removes models: those of the program and a person's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that can be loaded. `name` is its file's name without suffix, unique in the list."""
+    """A model that can be loaded.
+
+    `name` is its file's name without suffix, unique in the list. `shipped` tells whether it is part
+    of the program.
+    """
 
     name: str
     path: Path
@@ -35,20 +39,17 @@ class ModelEntry:
 
     @property
     def inspectable(self) -> bool:
-        """Whether what its network does in a diffusion step can be looked at."""
+        """Whether it can be shown what the network does within a diffusion step."""
         return architecture(self.spec.architecture).inspectable
 
 
 def models_folder() -> Path:
-    """Where a person's own models lie; it need not exist yet."""
+    """The folder of a person's own models; it need not exist yet."""
     return home_folder() / "models"
 
 
 def installed() -> tuple[ModelEntry, ...]:
-    """The models that can be loaded: shipped ones first, then by name.
-
-    The first shipped one is the default.
-    """
+    """The models that can be loaded, shipped ones first, then by name; the first is the default."""
     return _scan()[0]
 
 
@@ -58,13 +59,14 @@ def broken() -> tuple[UnreadableModel, ...]:
 
 
 def find(name: str | Path = "") -> ModelEntry:
-    """The model of a name, or of a path to a model file; the default model for "".
+    """The model of this name or, if it ends in ".safetensors", at this path; the default for "".
 
-    Raises UnknownArchitecture with the names that are known, or UnreadableModel.
+    Raises UnknownArchitecture, with the names that are known, if there is no such model, and
+    UnreadableModel if its file cannot be used.
     """
     if str(name).endswith(SUFFIX):
         path = Path(name)
-        # Not Path.resolve(), which raises where links lead in a circle.
+        # Path.resolve() raises for links that lead in a circle.
         folders = (os.path.realpath(folder) for folder in (path.parent, _shipped_folder()))
         return _entry(path, len(set(folders)) == 1)
     entries, problems = _scan()
@@ -78,14 +80,15 @@ def find(name: str | Path = "") -> ModelEntry:
 
 
 def unused_name(base: str, *, numbered: bool = True) -> str:
-    """A free name for a model made from `base`: "lesion" gives "lesion+1", that "lesion+2".
+    """A free name for a model made from `base`: "lesion+1" for "lesion", "lesion+2" for that.
 
-    Not `numbered`, it is `base` itself where nothing is called that.
+    Without `numbered` it is `base` itself if no model has that name. Characters that a file name
+    may not have are replaced.
     """
     safe = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", base).strip(" .")[:80]
     stem = re.sub(r"(\+\d+)+$", "", safe)
     usable = bool(stem) and not RESERVED.fullmatch(stem)
-    # Some file systems take "A" and "a" for one name.
+    # On some file systems "A" and "a" are the same name.
     taken = {path.stem.casefold() for path, _ in _files(also_discarded=True)}
     if not numbered and usable and safe.casefold() not in taken:
         return safe
@@ -98,12 +101,12 @@ def unused_name(base: str, *, numbered: bool = True) -> str:
 
 
 def training_folder(parent: str) -> Path:
-    """A new folder for a fine-tuning of the model `parent`, which no other run has."""
+    """A new, empty folder for a fine-tuning of the model `parent`."""
     base = home_folder() / "training" / unused_name(parent)
     base.parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        # Not looked up first: of two runs that begin at once one would get the other's folder.
+        # Making it is the test: two runs that both looked first could take the same folder.
         with suppress(FileExistsError):
             folder.mkdir()
             break
@@ -111,26 +114,31 @@ def training_folder(parent: str) -> Path:
 
 
 def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
-    """A fine-tuned model, copied from the file `weights` into the list beside its parent."""
+    """Copy a fine-tuned model from the file `weights` into the list, named after its parent.
+
+    Raises UnreadableModel if the file cannot be used.
+    """
     return _copied(weights, parent.name)
 
 
 def add(weights: Path) -> ModelEntry:
-    """A model copied from a file into the list, under its own name or a free one like it.
+    """Copy a model from a file into the list, under its own name or a free one like it.
 
-    One that answers as a model of the list does is that model. Raises UnreadableModel.
+    If a model of the list has the same fingerprint, nothing is copied and that one is returned.
+    Raises UnreadableModel if the file cannot be used.
     """
-    given = _entry(weights, shipped=False)
+    new = _entry(weights, shipped=False)
     for entry in installed():
-        if entry.fingerprint == given.fingerprint:
+        if entry.fingerprint == new.fingerprint:
             return entry
-    return _copied(weights, given.spec.name, numbered=False)
+    return _copied(weights, new.spec.name, numbered=False)
 
 
 def remove(name: str) -> Path:
-    """Where a person's own model now lies, out of the list; a broken one too.
+    """Move a person's own model, which may be broken, out of the list; its new path.
 
-    Raises UnreadableModel for a shipped one, UnknownArchitecture for a name that is not there.
+    Raises UnreadableModel for a shipped model or if the file cannot be moved, and
+    UnknownArchitecture if there is no such model.
     """
     files = list(_files())
     for path, shipped in files:
@@ -151,26 +159,26 @@ def remove(name: str) -> Path:
 
 
 def _copied(weights: Path, base: str, *, numbered: bool = True) -> ModelEntry:
-    """The model of a file, copied into the list under the name that `unused_name` gives it."""
+    """Copy the model of a file into the list under the name that `unused_name` gives it."""
     spec, arrays = read(weights)
     models_folder().mkdir(parents=True, exist_ok=True)
     sweep_parts(models_folder())
     while True:
         name = unused_name(base, numbered=numbered)
         target = models_folder() / f"{name}{SUFFIX}"
-        # Another program may have taken the name since.
+        # Another program may take the name in between; then the next free one is tried.
         with suppress(FileExistsError):
             write_new(target, content(arrays, replace(spec, name=name)))
             return find(target)
 
 
 def _shipped_folder() -> Path:
-    # The package is always installed as files: Qt reads its icons by path as well.
+    # The package is always installed as plain files, because Qt reads its icons by path.
     return Path(str(resources.files("resources")))
 
 
 def _files(also_discarded: bool = False) -> list[tuple[Path, bool]]:
-    """Every model file, shipped ones first, and whether it is shipped."""
+    """Every model file with whether it is shipped, shipped ones first, then by name."""
     shipped = _shipped_folder()
     own = [models_folder(), *([models_folder() / "discarded"] if also_discarded else [])]
     return [
@@ -182,6 +190,7 @@ def _files(also_discarded: bool = False) -> list[tuple[Path, bool]]:
 
 
 def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
+    """The models that can be loaded, and the reasons why the other files cannot."""
     entries: dict[str, ModelEntry] = {}
     problems = []
     for path, shipped in _files():

@@ -8,7 +8,13 @@ from torch import Tensor
 
 
 def mask_loss(logit_n1hw: Tensor, share_n1hw: Tensor) -> Tensor:
-    """Cross-entropy plus soft Dice loss against the share of lesion in each cell, [0, 1]."""
+    """Binary cross-entropy plus soft Dice loss, a scalar.
+
+    Parameters
+    ----------
+    logit_n1hw : predicted logit of lesion in each cell.
+    share_n1hw : true share of lesion in each cell, [0, 1].
+    """
     probability = torch.sigmoid(logit_n1hw)
     shared = (probability * share_n1hw).sum(dim=(1, 2, 3))
     areas = probability.sum(dim=(1, 2, 3)) + share_n1hw.sum(dim=(1, 2, 3))

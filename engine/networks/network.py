@@ -1,4 +1,4 @@
-"""What sampling, training, replay and files need of a network, whatever is inside it."""
+"""The base class of all networks: what sampling, training, replay and files need of one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from torch import Tensor, nn
 from engine.networks.device import DeviceChoice
 from engine.types import ModelSpec, TrainSettings
 
-#: What a network computed once, to be given to it again. Along the first dimension of each lie the
-#: samples, so that the caller can take those of some members.
+#: What a network computed once and is given again. The first dimension of each tensor is the
+#: samples, so that the caller can select those of some members.
 Tensors = tuple[Tensor, ...]
 
-#: (place, place within it, (rows, columns)) → numbers drawn evenly from [0, 1), float32
-#: (n, 1, rows, columns) on the CPU. In a step of inference the same place draws the same.
+#: Draws uniform random numbers: (place, place within it, (rows, columns)) → float32
+#: (n, 1, rows, columns) in [0, 1) on the CPU. In inference the same place of a diffusion step
+#: always draws the same numbers.
 Chance = Callable[[int, int, tuple[int, int]], Tensor]
 
 
 class Outputs(NamedTuple):
-    """What a network made of x_t.
+    """A network's outputs for x_t.
 
-    `prediction_n1hw` means what `ModelSpec.predicts` says. `extras` are whatever its own losses
-    need besides.
+    `prediction_n1hw` means what `ModelSpec.predicts` says. `extras` are what the network's own
+    losses need besides.
     """
 
     prediction_n1hw: Tensor
@@ -32,14 +33,21 @@ class Outputs(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What the outputs are to be: the share of lesion in each cell, [0, 1], and their timesteps."""
+    """What a network should have predicted.
+
+    `share_n1hw` is the true share of lesion in each cell, [0, 1]; `timestep_n` is t.
+    """
 
     share_n1hw: Tensor
     timestep_n: Tensor
 
 
 class Moment(NamedTuple):
-    """The state (n, channels, rows, columns) after one update of one level, and who fired in it."""
+    """The state after one update of one level.
+
+    `state_nchw` is (n, channels, rows, columns), `fires_n1hw` is bool, true for the cells that
+    fired in the update.
+    """
 
     level: int
     update: int
@@ -48,14 +56,14 @@ class Moment(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """A network that predicts from an image, x_t and t; `predict` alone must be written.
+    """Predicts from an image, x_t and t. A subclass must override `predict`; the rest is optional.
 
-    It keeps nothing of what it is given: one network is asked by several threads at once. All its
-    parameters take part in every loss, and its state dict holds nothing but them.
+    Several threads call one network at the same time, so a method must not store anything in it.
+    All parameters must take part in every loss, and the state dict must hold parameters only.
 
     Parameters
     ----------
-    spec : what it was built from.
+    spec : what the network is built from.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -63,16 +71,22 @@ class Network(nn.Module, ABC):
         self.spec = spec
 
     def condition(self, image_n3hw: Tensor) -> Tensors:
-        """What depends on the images alone, computed once for each and each of its mirrored views.
+        """What depends on the image alone, computed once for each view (mirrored or not) of it.
 
         `image_n3hw` is float32 in [−1, 1], with `spec.pixels_per_cell` pixels to a cell's side.
+        The result is passed to `predict` as `image_given`.
         """
         return (image_n3hw,)
 
     def time_condition(self, time_n: Tensor, grid: tuple[int, int]) -> Tensors:
-        """What depends on t and the grid's (rows, columns) alone, computed once for a step.
+        """What depends on t and the grid alone, computed once for a diffusion step.
 
-        `time_n` is t / timesteps. In inference all members are at one t, and n is 1.
+        The result is passed to `predict` as `time_given`.
+
+        Parameters
+        ----------
+        time_n : t / timesteps. In inference all members are at one t, and n is 1.
+        grid : rows and columns of the grid.
         """
         return (time_n,)
 
@@ -80,40 +94,52 @@ class Network(nn.Module, ABC):
     def predict(
         self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
     ) -> Outputs:
-        """What the network predicts for x_t, on its grid.
+        """The network's outputs for x_t, on its grid.
 
         Parameters
         ----------
-        image_given, time_given : what `condition` and `time_condition` returned, a row a sample.
-        noisy_n1hw : x_t brought to unit variance.
-        chance : where whatever the network draws comes from.
+        image_given, time_given : what `condition` and `time_condition` returned, one row for each
+            sample.
+        noisy_n1hw : x_t scaled to unit variance.
+        chance : the source of all random numbers that the network draws.
         """
 
     def losses(
         self, outputs: Outputs, image_given: Tensors, target: Target, settings: TrainSettings
     ) -> Sequence[Tensor]:
-        """Scalars that are added, in their order, to the diffusion's loss of the prediction."""
+        """The network's own loss terms: scalars that are added to the diffusion's loss, in order.
+
+        Parameters
+        ----------
+        outputs : what `predict` gave.
+        image_given : what `condition` gave.
+        target : what the network should have predicted.
+        settings : those of the training.
+        """
         return ()
 
     def is_matrix(self, name: str, weight: Tensor) -> bool:
-        """Whether Muon moves a parameter, which has two dimensions at least; AdamW moves others."""
+        """Whether a parameter is trained by Muon, else by AdamW.
+
+        Muon needs two dimensions at least. `name` is the parameter's name in the network.
+        """
         return weight.ndim > 1
 
     @property
     def moments(self) -> int:
-        """How many moments `inspect` gives; 0 where there is nothing to look at."""
+        """How many moments `inspect` gives; 0 if the network has nothing to show."""
         return 0
 
     def inspect(
         self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
     ) -> Iterator[Moment]:
-        """What happens inside `predict`, as something to look at."""
+        """Yields what happens inside `predict`, which takes the same arguments, to be looked at."""
         return iter(())
 
     def inferring(self, device: DeviceChoice) -> Network:
-        """The network as it predicts fastest on a device, without gradients and extras.
+        """The fastest form of the network for inference on a device, without gradients and extras.
 
-        It need not see what is learnt later. Within a CPU's threads it computes in
-        `device.precision`; on a GPU the caller sets that.
+        It may be a copy, which later training does not reach. On a CPU it computes in
+        `device.precision` itself; on a GPU the caller sets the precision.
         """
         return self

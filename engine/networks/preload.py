@@ -1,4 +1,4 @@
-"""Torch's libraries, loaded so that the other threads of the program go on meanwhile."""
+"""Loads torch so that the other threads of the program, such as the window's, go on meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-#: dlopen's: symbols are looked up at their first use.
+#: RTLD_LAZY of dlopen: symbols are looked up at their first use.
 _LAZY = 1
 _LOCK = Lock()
 _under_way = 0
@@ -19,10 +19,11 @@ _under_way = 0
 
 @contextmanager
 def for_good() -> Iterator[None]:
-    """Around imports, in any thread: what there is at their end is not looked through for garbage.
+    """Keep the garbage collector off during imports, and exempt what exists at their end for good.
 
-    Python looks through all objects each time they have become a quarter more, and holds every
-    thread meanwhile: with torch a fifth of a second, in which no window answers.
+    Used as a context manager, from any thread. The collector looks through all objects each time
+    their number has grown by a quarter, and holds every thread meanwhile: with torch that takes a
+    fifth of a second, in which the window does not answer.
     """
     global _under_way
     with _LOCK:
@@ -39,11 +40,12 @@ def for_good() -> Iterator[None]:
 
 
 def load_libraries() -> None:
-    """Map torch's libraries into the process, before `import torch` does; for a thread of its own.
+    """Map torch's libraries into the process before `import torch` does; call it in a thread.
 
-    The import holds the interpreter for a quarter of a second while the system's loader works, and
-    no window answers then. A foreign function is called without holding it, and the loader's own
-    is one. Where that cannot be done nothing is, and the import takes its time.
+    The import holds the interpreter lock for a quarter of a second while the system's loader works,
+    and the window does not answer meanwhile. ctypes releases the lock during a foreign call, and
+    the loader's dlopen can be called that way. Does nothing where this is not possible (outside
+    Linux, or if a library is missing); `import torch` then loads the libraries itself.
     """
     spec = None if "torch" in sys.modules else importlib.util.find_spec("torch")
     if spec is None or not sys.platform.startswith("linux"):
@@ -57,5 +59,5 @@ def load_libraries() -> None:
 
 
 def load_optimizer() -> None:
-    """Import what torch's optimizers import at their first use: half as much again as torch."""
+    """Import what torch's optimizers import at their first use, half as much again as torch."""
     import torch._dynamo  # noqa: F401

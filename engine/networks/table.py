@@ -1,4 +1,4 @@
-"""The architectures by name: whatever depends on the kind of network asks here; loads no torch."""
+"""The table of architectures by name, and what can be asked of it; importing loads no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.types import ModelSpec
 if TYPE_CHECKING:
     from engine.networks.network import Network
 
-#: Every architecture that files, command line and window know.
+#: Every architecture that model files, command line and window know.
 ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in AUTOMATA}
 
 
@@ -40,9 +40,9 @@ def presets() -> tuple[ModelSpec, ...]:
 
 
 def preset(name: str) -> ModelSpec:
-    """A preset by its full name, or the first of an architecture ("multicbam"), in any case.
+    """A preset by its own name, or the first one of the architecture of that name ("multicbam").
 
-    Raises UnknownArchitecture.
+    Upper and lower case are alike. Raises UnknownArchitecture with the names that are known.
     """
     for spec in presets():
         if name.lower() in (spec.name.lower(), spec.architecture):

@@ -1,4 +1,4 @@
-"""Builds HTML from pieces; escapes all text that is not `Html`, so a page is well-formed XML."""
+"""Builds HTML pages from elements, and escapes all text, so that a page is well-formed XML."""
 
 from __future__ import annotations
 
@@ -13,34 +13,49 @@ from PIL import Image as PillowImage
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is HTML already and is not escaped again."""
 
     __slots__ = ()
 
 
 def html(content: object) -> Html:
-    """Anything as HTML: `Html` as it is, all else as escaped text."""
+    """`content` as HTML: `Html` unchanged, anything else as escaped text."""
     return content if isinstance(content, Html) else Html(escape(str(content)))
 
 
 def element(name: str, /, *content: object, **attributes: object) -> Html:
-    """An element, void where it has no content; `class_` is class, `stroke_width` stroke-width."""
-    given = "".join(
+    """An HTML or SVG element.
+
+    Parameters
+    ----------
+    name : its tag.
+    content : what stands in it, in order; an element without content is void.
+    attributes : its attributes; `class_` stands for class, `stroke_width` for stroke-width.
+    """
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for key, value in attributes.items()
     )
     if not content:
-        return Html(f"<{name}{given} />")
-    return Html(f"<{name}{given}>{''.join(map(html, content))}</{name}>")
+        return Html(f"<{name}{written} />")
+    return Html(f"<{name}{written}>{''.join(map(html, content))}</{name}>")
 
 
 def joined(pieces: Iterable[object]) -> Html:
-    """Pieces one after the other, a line each."""
+    """The pieces one after the other, each on a line of its own."""
     return Html("\n".join(map(html, pieces)))
 
 
 def line(cells: Sequence[object], words: int = 1, class_: str = "", cell: str = "td") -> Html:
-    """A row of a table whose first `words` cells hold words and all others numbers."""
+    """A row of a table.
+
+    Parameters
+    ----------
+    cells : the content of the cells.
+    words : how many of the first cells hold words; all others hold numbers.
+    class_ : the class of the row, or "".
+    cell : the tag of a cell.
+    """
     whole = joined(
         element(cell, content, class_="word" if place < words else "number")
         for place, content in enumerate(cells)
@@ -54,7 +69,15 @@ def table(
     caption: object,
     words: int = 1,
 ) -> Html:
-    """A table of rows as `line` makes them; a row that is `Html` is one already."""
+    """A table with a caption.
+
+    Parameters
+    ----------
+    head : the content of the cells of the head.
+    rows : the content of the cells of each row, or the row itself as `line` makes it.
+    caption : what stands below the table.
+    words : as for `line`.
+    """
     body = (row if isinstance(row, Html) else line(row, words) for row in rows)
     whole = element(
         "table",
@@ -66,7 +89,7 @@ def table(
 
 
 def figure(picture: Html, title: str, caption: object) -> Html:
-    """A picture with a caption that begins with its title."""
+    """A picture with a caption that begins with the title in bold."""
     return element(
         "figure",
         element("div", picture, role="img", aria_label=title),
@@ -75,12 +98,12 @@ def figure(picture: Html, title: str, caption: object) -> Html:
 
 
 def photograph(pixels_hwc: NDArray[np.uint8]) -> str:
-    """The address of a picture, uint8 (rows, columns, 3), that holds the whole picture as JPEG."""
+    """A picture, uint8 (rows, columns, 3), as a data URL that holds it as JPEG."""
     return _inside(pixels_hwc, "jpeg", quality=85)
 
 
 def bitmap(mask_hw: NDArray[np.bool_]) -> str:
-    """The address of a mask, bool (rows, columns), that holds the whole mask as PNG."""
+    """A mask, bool (rows, columns), as a data URL that holds it as PNG."""
     return _inside(mask_hw.astype(np.uint8) * np.uint8(255), "png")
 
 
@@ -91,7 +114,10 @@ def _inside(pixels: NDArray[np.uint8], kind: str, **options: int) -> str:
 
 
 def page(title: str, body: Html) -> str:
-    """A whole page that loads nothing from anywhere and runs no script."""
+    """A whole page with the given `title` and `body`.
+
+    Its content security policy forbids scripts and loading from elsewhere.
+    """
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     head = element(
         "head",

@@ -46,7 +46,7 @@ def render(report: Report, written: str = "") -> str:
     """
     sections = (
         ("scores", "Scores", _scores(report)),
-        ("doubt", "Does doubt find the failures?", _doubt(report)),
+        ("doubt", "Does uncertainty find the failures?", _uncertainty(report)),
         ("calibration", "Is a probability of 0.8 right in 8 of 10?", _calibration(report)),
         ("steps", "How few steps and members will do?", _steps(report)),
         ("paper", "Beside the paper", beside_the_paper(report)),
@@ -135,7 +135,7 @@ def _scores(report: Report) -> Html:
         "mean of the members cut at 0.5, held against the expert's at the image's own size; two "
         "empty masks agree fully. Surface Dice: the share of both outlines that is within "
         f"{100 * SURFACE_TOLERANCE:g} % of the image's diagonal of the other one. "
-        "Variance to expected error measure the members' doubt, on the grid. "
+        "Variance to expected error measure the members' uncertainty, on the grid. "
         "Seconds are from the picture in memory to its mask. Pooled: the pixels of all images "
         "counted as if they were one image, as much of the literature on ISIC does (EGE-UNet and "
         "what builds on its code); the pairs of the MedSegDiffNCA paper are no pooled ones, whose "
@@ -182,10 +182,10 @@ def _bounds(interval: tuple[float, float]) -> str:
     return f"({interval[0]:.3f} to {interval[1]:.3f})"
 
 
-# Doubt
+# Uncertainty
 
 
-def _doubt(report: Report) -> Html:
+def _uncertainty(report: Report) -> Html:
     if report.test is None or report.floor is None:
         return missing("This needs images of test; none was evaluated.")
     lines = [_ranked(each.name.capitalize(), each) for each in report.rankings]
@@ -195,12 +195,12 @@ def _doubt(report: Report) -> Html:
     seen = images(report.test)
     caption = (
         f"On test, {seen}. Spearman: rank correlation with 1 − Dice. AUROC: the chance that an "
-        f"image with a Dice below {FAILED_DICE} is more doubtful than one above. "
+        f"image with a Dice below {FAILED_DICE} is more uncertain than one above. "
         "AURC: mean of the curve below, lower is better. E-AURC: what it is above the floor."
     )
-    head = ("Doubt", "Spearman", "AUROC", "AURC", "E-AURC")
+    head = ("Uncertainty", "Spearman", "AUROC", "AURC", "E-AURC")
     curves = (
-        "What is left of the error if only the images of least doubt are kept, and the others are "
+        "What is left of the error if only the least uncertain images are kept, and the others are "
         f"looked at by a person. {seen} of test; the floor knows every error."
     )
     clouds = (
@@ -212,7 +212,11 @@ def _doubt(report: Report) -> Html:
         (
             table(head, lines, caption),
             figure(plots.risk_coverage(report.rankings, report.floor), "Risk and coverage", curves),
-            figure(plots.doubt_scatter(report.test, [*UNCERTAINTIES]), "Doubt and error", clouds),
+            figure(
+                plots.uncertainty_scatter(report.test, [*UNCERTAINTIES]),
+                "Uncertainty and error",
+                clouds,
+            ),
         )
     )
 

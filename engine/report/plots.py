@@ -1,4 +1,4 @@
-"""Draws a report's figures as inline SVG; the same numbers give the same text. Needs matplotlib."""
+"""Draws a report's figures as inline SVG by matplotlib; equal numbers give equal text."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from engine.report.sweep import Curve, Sweep
     from engine.report.values import UncertaintyRanking
 
-#: Colours that colour-blind eyes tell apart (Okabe and Ito), and one for what is only a reference.
+#: Colours that colour-blind people can tell apart (Okabe and Ito), and a grey for references.
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 AMBER, QUIET = "#e69f00", "#8a949d"
-#: Steps are compared at so many members, each line as far as so many were drawn.
+#: The numbers of members at which steps are compared, where so many were drawn.
 EQUAL_MEMBERS = (1, 4, 20)
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 _SAMPLERS: tuple[tuple[Sampler, str], ...] = (("ddim", BLUE), ("ddpm", VERMILION))
 
 _STYLE: dict[Any, Any] = {
-    # Text stays text: it can be selected and read aloud, and the page is smaller.
+    # Text is not turned into paths, so it can be selected and read aloud, and the page is smaller.
     "svg.fonttype": "none",
     "svg.hashsalt": "nca-seg",
     "font.size": 10,
@@ -51,7 +51,13 @@ class _Canvas(NamedTuple):
 
 @contextmanager
 def _drawing(width: float, height: float, columns: int = 1) -> Iterator[_Canvas]:
-    """Axes to draw on, and a list that holds the picture when the block ends."""
+    """Gives axes to draw on, and a list that holds the figure as SVG once the block ends.
+
+    Parameters
+    ----------
+    width, height : size of the figure in inches.
+    columns : how many axes stand beside one another.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -68,7 +74,10 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[_Canvas]
 
 
 def reliability(before: Calibration, after: Calibration | None) -> Html:
-    """True share of lesion against predicted probability, before and after the temperature."""
+    """Plot the true share of lesion against the predicted probability.
+
+    `before` and `after` are the calibrations without and with the temperature.
+    """
     with _drawing(5.2, 4.6) as (axes, pieces):
         axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1, label="exact")
         named = (("as it is", before, BLUE, "o-"), ("at the temperature", after, VERMILION, "s-"))
@@ -86,7 +95,10 @@ def reliability(before: Calibration, after: Calibration | None) -> Html:
 
 
 def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRanking) -> Html:
-    """Mean 1 − Dice of the surest images against the share of images kept."""
+    """Plot the mean 1 − Dice of the surest images against the share of images kept.
+
+    `rankings` have one curve each; `floor` is the best possible ranking.
+    """
     with _drawing(6.4, 3.9) as (axes, pieces):
         for ranking, colour in zip(rankings, COLOURS, strict=True):
             label = ranking.name.replace("_", " ")
@@ -102,8 +114,8 @@ def risk_coverage(rankings: Sequence[UncertaintyRanking], floor: UncertaintyRank
     return pieces[0]
 
 
-def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
-    """1 − Dice of each image against each of its uncertainties."""
+def uncertainty_scatter(test: Evaluation, names: Sequence[str]) -> Html:
+    """Plot 1 − Dice of each image of `test` against each of its uncertainties, by `names`."""
     with _drawing(9.2, 3.1, len(names)) as (row, pieces):
         for axes, name, colour in zip(row, names, COLOURS, strict=True):
             axes.scatter(
@@ -117,7 +129,7 @@ def doubt_scatter(test: Evaluation, names: Sequence[str]) -> Html:
 
 
 def dice_histogram(test: Evaluation, failed_below: float) -> Html:
-    """How many images have which Dice; the mean and what counts as failed are marked."""
+    """Plot a histogram of the Dice of the images of `test`; marks the mean and `failed_below`."""
     with _drawing(6.4, 3.2) as (axes, pieces):
         column = test.column("dice")
         axes.hist(column, bins=np.linspace(0, 1, 41), color=BLUE, edgecolor="white", linewidth=0.6)
@@ -130,7 +142,7 @@ def dice_histogram(test: Evaluation, failed_below: float) -> Html:
 
 
 def dice_by_steps(sweep: Sweep) -> Html:
-    """Mean Dice against diffusion steps, a line for each of `EQUAL_MEMBERS` and sampler."""
+    """Plot mean Dice against diffusion steps, a line for each of `EQUAL_MEMBERS` and sampler."""
     with _drawing(7.6, 3.9) as (axes, pieces):
         for sampler, colour in _SAMPLERS:
             for members, marks in zip(EQUAL_MEMBERS, ("o:", "o--", "o-"), strict=True):
@@ -151,7 +163,7 @@ def dice_by_steps(sweep: Sweep) -> Html:
 
 
 def dice_by_members(sweep: Sweep) -> Html:
-    """Mean Dice of the first 1, 2, … members, a line for each number of steps, by sampler."""
+    """Plot mean Dice of the first 1, 2, … members, a line for each number of steps, by sampler."""
     import matplotlib
 
     with _drawing(9.2, 3.7, 2) as (row, pieces):

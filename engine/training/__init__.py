@@ -1,1 +1,1 @@
-"""Training and fine-tuning: batches, losses, optimizers, the loop and its files."""
+"""Training and fine-tuning: batches, augmentation, losses, optimizers, the loop and its files."""

@@ -1,4 +1,4 @@
-"""Paired changes of picture and mask: every draw comes from the generator that is passed in."""
+"""Augments training samples: changes picture and mask together, by a given random generator."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-#: How far a view goes at most: scaled and stretched by e^±x, sheared and shifted by ±x of half its
-#: side; bent by x as a standard deviation.
+#: The strongest geometric changes: scale and stretch by e^±x, shear and shift by ±x of half the
+#: view's side; bend with standard deviation x.
 SCALE, STRETCH, SHEAR, SHIFT, BEND = 0.3, 0.15, 0.15, 0.18, 0.05
-#: How far light and camera go: gain of each colour, gain, gamma, saturation and contrast by e^±x;
-#: grain of standard deviation x.
+#: The strongest changes of colour: gain of each channel, gain of all, gamma, saturation and
+#: contrast by e^±x; grain with standard deviation x.
 COLOUR, GAIN, GAMMA, SATURATION, CONTRAST, GRAIN = 0.12, 0.1, 0.2, 0.25, 0.2, 0.03
-#: Fall of light from the middle to a side's middle, at most.
+#: The strongest change of brightness from the middle of the picture to the middle of a side.
 SHADE = 0.2
-#: How often a view is framed as the picture is, only turned by right angles and flipped.
+#: Share of views that keep the picture's framing, and are only turned by right angles and flipped.
 FRAMED = 0.5
-#: How often a picture is changed in each of these ways, and the most hairs it gets.
+#: Share of pictures that get grey light, hairs, a plaster and a round edge; and the most hairs.
 GREY_LIGHT, HAIRY, COVERED, ROUND = 0.5, 0.25, 0.1, 0.2
 HAIRS = 10
 
@@ -26,11 +26,18 @@ HAIRS = 10
 def square(
     picture_4hw: Tensor, size: int, generator: torch.Generator | None, finer: int = 2
 ) -> Tensor:
-    """A square view, float32 (4, size, size), of a picture whose fourth channel is its mask.
+    """Resample a picture and its mask to a square view, float32 (4, size, size).
 
-    The view has the picture's area, so nothing is stretched; what lies outside is mirrored. With a
-    generator the view is turned and flipped, and often scaled, stretched, shifted and bent. It is
-    sampled at `finer` times the size and averaged, so that fine hair does not turn into noise.
+    The view has the picture's area, so nothing is stretched; what lies outside is mirrored.
+
+    Parameters
+    ----------
+    picture_4hw : R, G, B and the mask.
+    size : side of the view.
+    generator : if given, the view is turned and flipped at random, and often scaled, stretched,
+        shifted and bent.
+    finer : the view is sampled at this many times its size and averaged, so that fine hair does not
+        turn into noise.
     """
     _, rows, columns = picture_4hw.shape
     side = math.sqrt(rows * columns)
@@ -51,13 +58,14 @@ def square(
 
 
 def _symmetry(generator: torch.Generator) -> Tensor:
-    """One of the eight symmetries of a square: 12 o'clock is nowhere in dermoscopy."""
+    """One of the eight symmetries of a square as a matrix; dermoscopic images have no up side."""
     quarter, flip = torch.randint(4, (2,), generator=generator).tolist()
     turn: Tensor = torch.linalg.matrix_power(torch.tensor([[0.0, -1.0], [1.0, 0.0]]), quarter)
     return turn @ torch.diag(torch.tensor([1.0 if flip % 2 else -1.0, 1.0]))
 
 
 def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random matrix that turns, flips, scales, stretches and shears, and a random shift."""
     angle, stretch, shear, scale, shift_x, shift_y, flip = _uniform(generator, 7).tolist()
     angle = math.pi * angle
     scale = math.exp(SCALE * scale)
@@ -71,13 +79,20 @@ def _placement(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def _bend(cells: int, generator: torch.Generator) -> Tensor:
+    """A smooth random displacement of every place, (cells, cells, 2)."""
     coarse = BEND * torch.randn(1, 2, 4, 4, generator=generator)
     bent = F.interpolate(coarse, size=(cells, cells), mode="bicubic", align_corners=True)
     return bent[0].permute(1, 2, 0)
 
 
 def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
-    """The picture, [0, 1], under another light and camera: gain, gamma, saturation, blur, grain."""
+    """Change a picture as another light and camera would: gain, gamma, saturation, blur, grain.
+
+    Parameters
+    ----------
+    image_3hw : in [0, 1], as is the result.
+    generator : decides how much of each.
+    """
     draw = _uniform(generator, 12).tolist()
     gain = torch.exp(COLOUR * _uniform(generator, 3))[:, None, None]
     if abs(draw[10]) < GREY_LIGHT:
@@ -88,8 +103,8 @@ def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
     image = grey + (image - grey) * math.exp(SATURATION * draw[2])
     middle = image.mean(dim=(1, 2), keepdim=True)
     image = middle + (image - middle) * math.exp(CONTRAST * draw[3])
-    # Blurred in a quarter of the pictures, shaded in three tenths, grainy in a quarter. What blurs
-    # much is grainy as well, as a picture in bad light is: one draw decides on both.
+    # A quarter of the pictures are blurred, three tenths shaded, a quarter grainy. The same number
+    # decides on strong blur and on grain, because pictures in bad light have both.
     if draw[4] > 0.5:
         soft = F.avg_pool2d(F.pad(image[None], (1, 1, 1, 1), mode="reflect"), 3, 1)[0]
         image = image + (soft - image) * (draw[5] + 1) / 2
@@ -101,28 +116,38 @@ def recolour(image_3hw: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _shade(shape: torch.Size, draw: list[float]) -> Tensor:
-    """A linear fall of light across the picture, at most twice SHADE in a corner."""
+    """A linear change of brightness across the picture, at most twice SHADE in a corner."""
     y = torch.linspace(-1, 1, shape[0])[:, None]
     x = torch.linspace(-1, 1, shape[1])[None, :]
     return 1 + SHADE * draw[0] * (x * draw[1] + y * draw[2])
 
 
 def under_grey_light(image_3hw: Tensor, share: float) -> Tensor:
-    """The picture moved towards a colourless light by `share` in [0, 1] (shades of grey, p = 6).
+    """Correct a picture's colours towards a colourless light (shades of grey, p = 6).
 
-    The light is the sixth-power mean of each channel (Finlayson and Trezzi 2004); at 1 the three
-    are made equal, at 0 the picture stays. Every clinic's lamp and camera has its own.
+    The light is estimated as the sixth-power mean of each channel (Finlayson and Trezzi 2004).
+    Lamps and cameras differ between clinics in its colour.
+
+    Parameters
+    ----------
+    image_3hw : in [0, 1].
+    share : from 0, which leaves the picture as it is, to 1, which makes the three means equal.
     """
     light = image_3hw.pow(6).mean(dim=(1, 2), keepdim=True).pow(1 / 6).clamp(min=1e-3)
     return image_3hw * (light.mean() / light) ** share
 
 
 def occluded(view_4hw: Tensor, generator: torch.Generator, detail: int = 1) -> Tensor:
-    """A square view, picture and mask, with what lies between a lesion and the camera, sometimes.
+    """Draw hairs, a plaster or a dermatoscope's round edge over some views.
 
-    Hairs and a plaster hide the picture and leave its mask as it is: the lesion goes on below. The
-    round edge of a dermatoscope ends both: nobody outlines what is black. The view has
-    detail × detail pixels to a cell.
+    Hairs and plaster leave the mask as it is, because the lesion goes on below them. Beyond the
+    round edge the mask becomes empty, because nobody outlines what is black.
+
+    Parameters
+    ----------
+    view_4hw : a square view, R, G, B and the mask.
+    generator : decides what is drawn.
+    detail : side of a cell in pixels of the view.
     """
     chance = torch.rand(3, generator=generator).tolist()
     image, share = view_4hw[:3], view_4hw[3:]
@@ -137,7 +162,7 @@ def occluded(view_4hw: Tensor, generator: torch.Generator, detail: int = 1) -> T
 
 
 def _hairs(image: Tensor, generator: torch.Generator, detail: int) -> Tensor:
-    """One to `HAIRS` bent hairs of one colour, half a cell wide, drawn as half cells."""
+    """Draw one to `HAIRS` bent hairs of one colour, half a cell wide."""
     size = 2 * image.shape[1] // detail
     count = 1 + int(torch.randint(HAIRS, (1,), generator=generator))
     ends = 2.4 * torch.rand(3, count, 1, 2, generator=generator) - 1.2
@@ -155,7 +180,7 @@ def _hairs(image: Tensor, generator: torch.Generator, detail: int) -> Tensor:
 
 
 def _plaster(image: Tensor, generator: torch.Generator) -> Tensor:
-    """A rectangle of one colour over up to a tenth of the picture: plaster, ruler, colour card."""
+    """Draw a rectangle of one colour over up to a tenth of the picture, as a plaster or ruler."""
     size = image.shape[1]
     draw = torch.rand(4, generator=generator).tolist()
     height, width = (max(2, round(size * (0.08 + 0.24 * each))) for each in draw[:2])
@@ -176,5 +201,5 @@ def _round_edge(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def _uniform(generator: torch.Generator, count: int) -> Tensor:
-    """Uniform numbers in [−1, 1)."""
+    """`count` uniform random numbers in [−1, 1)."""
     return 2 * torch.rand(count, generator=generator) - 1

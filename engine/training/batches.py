@@ -1,4 +1,4 @@
-"""What an optimizer step learns from; every sample draws from its own address, whoever takes it."""
+"""Draws the batches of optimizer steps: samples, their augmentation, noise and timesteps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ from engine.types import Image, ModelSpec, Sample, TrainSettings
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """This process's samples of one step, n of them, on the CPU.
+    """This process's samples of one optimizer step, on the CPU.
 
-    `image_n3hw`, with `spec.pixels_per_cell` pixels to a cell's side, and `share_n1hw` (the share
-    of lesion in each cell) are in [0, 1], `noise_n1hw` is standard normal, `timestep_n` in 1 …
-    spec.timesteps. Where `recycled_n` is true, x_t is to hold the network's own guess. `draws` are
-    the samples' generators, for whatever else is drawn.
+    Parameters
+    ----------
+    image_n3hw : pictures in [0, 1], with `spec.pixels_per_cell` pixels to a cell's side.
+    share_n1hw : true share of lesion in each cell, [0, 1].
+    noise_n1hw : standard normal.
+    timestep_n : t, in 1 … spec.timesteps.
+    recycled_n : bool, true where x_t is made from the network's own guess instead of the truth.
+    draws : the random generators of the samples, for whatever else is drawn.
     """
 
     image_n3hw: Tensor
@@ -40,7 +44,7 @@ class Batch:
     draws: tuple[torch.Generator, ...]
 
     def only(self, places_k: Tensor) -> Batch:
-        """Some of the samples, with the same generators."""
+        """The samples at these places, int64 (k,), with their generators."""
         return Batch(
             self.image_n3hw[places_k],
             self.share_n1hw[places_k],
@@ -51,23 +55,37 @@ class Batch:
         )
 
     def chance(self, _first: int, _second: int, shape: tuple[int, int]) -> Tensor:
-        """A `Chance`: every draw is a new one, whatever its place."""
+        """Draws uniform random numbers as a `Chance` does, but new ones at every call."""
         return torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
 
 
 class BatchSource:
-    """The samples of a split, held decoded in memory at the size that views are sampled at."""
+    """Draws batches from samples, which it holds decoded in memory at the size of the views.
+
+    Each sample draws from a random generator with an address of its own, so neither the number of
+    processes nor that of threads changes what is drawn.
+
+    Parameters
+    ----------
+    samples : what is trained on.
+    spec : the network's.
+    settings : those of the training.
+
+    Raises
+    ------
+    UnreadableImage, UnreadableMask : if a file of a sample cannot be read.
+    """
 
     def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
-        """Raises UnreadableImage and UnreadableMask."""
         self.spec, self.settings = spec, settings
-        # Where a cell is told its mean alone, sampled finer; details are the finer samples.
+        # Views are sampled at twice their size and averaged, unless a cell is given several pixels
+        # anyway.
         self._finer = 2 if spec.pixels_per_cell == 1 else 1
         side = self._finer * spec.pixels_per_cell * settings.size
         self._pictures = [picture(sample, side) for sample in samples]
 
     def draw(self, step: int) -> Batch:
-        """This process's share of the samples of a step, counted from 0."""
+        """This process's samples of a step, counted from 0."""
         settings, spec = self.settings, self.spec
         chosen = self._chosen(step)
         draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
@@ -75,7 +93,8 @@ class BatchSource:
         views = share_out(self._view, list(zip(numbers, draws, strict=True)))
         images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
         uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
-        # More of the steps near pure noise, where the whole mask must come from the picture.
+        # The square root favours timesteps near pure noise, where the mask must come from the
+        # picture alone.
         timestep = uniform[:, 0].sqrt().mul(spec.timesteps).ceil().long()
         shape = (1, settings.size, settings.size)
         return Batch(
@@ -88,15 +107,21 @@ class BatchSource:
         )
 
     def _chosen(self, step: int) -> list[tuple[int, int]]:
-        """(place in the run, number of the sample): each sample once before any comes again."""
+        """The samples of a step as (place in the run, number of the sample).
+
+        Every sample comes once before any comes again.
+        """
         size, count = self.settings.batch_size, len(self._pictures)
         mine = range(step * size + parallel.rank(), (step + 1) * size, parallel.size())
         seed = self.settings.seed
         return [(index, _order(seed, index // count, count)[index % count]) for index in mine]
 
-    def _view(self, asked: tuple[int, torch.Generator]) -> tuple[Tensor, Tensor]:
-        """A picture and its mask on the training grid, float32 (3 and 1, …) in [0, 1]."""
-        number, draw = asked
+    def _view(self, drawn: tuple[int, torch.Generator]) -> tuple[Tensor, Tensor]:
+        """The augmented picture and mask of (number of the sample, its generator).
+
+        Both are float32 in [0, 1], the picture (3, …) in pixels, the mask (1, …) in cells.
+        """
+        number, draw = drawn
         whole, detail = self._pictures[number] / 255, self.spec.pixels_per_cell
         size, finer = detail * self.settings.size, self._finer
         if self.settings.augment:
@@ -110,14 +135,17 @@ class BatchSource:
 
 @lru_cache(maxsize=4)
 def _order(seed: int, turn: int, count: int) -> list[int]:
-    """The samples in the order of one turn through all of them."""
+    """The order of the samples in one epoch, the `turn`-th."""
     order = generator(seed, turn, Purpose.ANCESTRAL)
     numbers: list[int] = torch.randperm(count, generator=order).tolist()
     return numbers
 
 
 def picture(sample: Sample, size: int) -> Tensor:
-    """Picture and mask on a grid of `size`² cells, uint8 (4, rows, columns)."""
+    """Picture and mask of a sample on a grid with an area of size² cells, uint8 (4, rows, columns).
+
+    Raises UnreadableImage and UnreadableMask.
+    """
     image, mask_hw, frame = _opened(sample, size)
     both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
     return torch.from_numpy((both * 255).round().astype(np.uint8))
@@ -126,15 +154,25 @@ def picture(sample: Sample, size: int) -> Tensor:
 def reference(
     sample: Sample, size: int, detail: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Picture, float32 in [0, 1], and mask, bool (rows, columns), as a model of that size has them.
+    """Picture and mask of a sample on a model's grid, for validation.
 
-    The picture is (3, detail × rows, detail × columns).
+    Parameters
+    ----------
+    sample : whose files are read.
+    size : the model's size in cells.
+    detail : side of a cell in pixels of the picture.
+
+    Returns
+    -------
+    The picture, float32 (3, detail × rows, detail × columns) in [0, 1], and the mask, bool
+    (rows, columns).
     """
     image, mask_hw, frame = _opened(sample, size)
     return frame.apply(image.pixels_hwc, detail), frame.apply_mask(mask_hw) >= 0.5
 
 
 def _opened(sample: Sample, size: int) -> tuple[Image, NDArray[np.bool_], Frame]:
+    """A sample's image and mask as read from its files, and the frame to a grid of that size."""
     image = read_image(sample.image_path)
     shape = (image.height, image.width)
     return image, read_mask(sample.mask_path, shape), Frame(*shape, size)

@@ -1,4 +1,4 @@
-"""The log of a training is whole lines only: a kill loses at most the newest step."""
+"""Logs the steps of a training to a CSV file, reads such logs, and draws their curves."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from pathlib import Path
 from engine.files import read_regular, replacing, write_atomic
 from engine.types import TrainStep
 
-#: A step's columns; where the best weights lie belongs to the folder, not to the log.
+#: The log's columns: all of a step but `best_path`, which always lies in the folder of the log.
 COLUMNS = tuple(field.name for field in fields(TrainStep) if field.name != "best_path")
 
-#: Of a log, in bytes: twenty million steps.
+#: The longest log that is read, in bytes: about twenty million steps.
 MOST_BYTES = 1 << 30
-#: In letters; ours have about sixty.
+#: The longest line that is read, in characters; ours have about sixty.
 LONGEST_LINE = 1000
 
-#: What the log is called in the folder of a run.
+#: The log's name in the folder of a run.
 LOG = "curves.csv"
 
 
 def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
-    """The same steps, each written to the CSV file `path` before it is handed on.
+    """Write each step to the CSV file `path`, then yield it.
 
-    A resumed run begins at a later step: what the log holds from that step on is dropped first.
-    Where another program keeps the file to itself, as a spreadsheet on Windows does, its lines are
-    written when it lets go, and are lost where it never does: a log is no reason to lose a
-    training. Closing this stream closes `steps`.
+    If a resumed run begins at a later step, the log's lines from that step on are removed first.
+    Lines are written whole, so a kill loses at most the newest step. While another program keeps
+    the file locked, as a spreadsheet does on Windows, lines are held back and written once it is
+    free; if that never happens they are lost, but the training goes on. Closing this stream closes
+    `steps`.
     """
     begun, first, waiting = False, 0, b""
     try:
@@ -53,9 +54,10 @@ def logged(steps: Iterator[TrainStep], path: Path) -> Iterator[TrainStep]:
 
 
 def read_curves(path: Path) -> list[dict[str, float | None]]:
-    """The steps of a log, by column; half a line at its end is left out, and so is no file.
+    """The steps of a log, each as values by column; empty if there is no file.
 
-    What is no line of a log is left out as well. Raises OSError where it is no regular file.
+    Lines that are incomplete or not of a log are left out. Raises OSError if the path is not a
+    regular file.
     """
     try:
         text = read_regular(path, MOST_BYTES).decode(errors="replace")
@@ -73,7 +75,10 @@ def read_curves(path: Path) -> list[dict[str, float | None]]:
 
 
 def draw_curves(log_path: Path, picture_path: Path) -> None:
-    """Draw loss and validation Dice of a log as a PNG. Raises ImportError without matplotlib."""
+    """Draw loss and validation Dice of the log at `log_path` as a PNG at `picture_path`.
+
+    Raises ImportError if matplotlib is not installed.
+    """
     from matplotlib.figure import Figure
 
     rows = read_curves(log_path)
@@ -98,7 +103,7 @@ def _cell(value: float | None) -> str:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    # One write of whole lines, so that no reader meets half a step.
+    # Lines are written in one call, so that a reader never sees half a step.
     with path.open("ab") as stream:
         stream.write(lines)
 
@@ -111,7 +116,7 @@ def _keep_before(path: Path, done: int) -> None:
 
 
 def _smoothed(values: list[float], decay: float = 0.98) -> list[float]:
-    """A running mean that weighs the newest most."""
+    """The exponential moving average of the values, without bias at its beginning."""
     smooth, total, weight = [], 0.0, 0.0
     for value in values:
         total, weight = decay * total + value, decay * weight + 1

@@ -1,4 +1,4 @@
-"""The gradient of an optimizer step: a part of the batch at a time, each by a thread of its own."""
+"""Computes the gradient of an optimizer step, on a CPU in parts of the batch by several threads."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from torch import Tensor, nn
 from engine.networks.device import share_out, worker_count
 from engine.training import parallel
 
-#: Samples of a part where there are enough for every core; alone each costs a fifth more.
+#: The most samples in a part. Parts of one sample each would cost a fifth more.
 MOST_IN_PART = 2
 
 
 def give_gradient(
     network: nn.Module, loss_of: Callable[[Tensor], Tensor], samples: int, device: str
 ) -> float:
-    """Give the weights the gradient of a step's mean loss, over all processes; that loss.
+    """Set the weights' gradients to those of a step's mean loss over all processes.
 
-    On a CPU the parts' gradients are added up in the samples' order, whoever computed them, so two
-    runs on one machine agree bit by bit; how many cores there are changes the rounding at most.
+    On a CPU the gradients of the parts are added up in the order of the samples, whichever thread
+    computed them, so two runs on one machine agree bit for bit. The number of cores changes only
+    the rounding.
 
     Parameters
     ----------
-    loss_of : places of samples in the batch, int64 (k,) → their mean loss, a scalar with gradient.
-        Asked by several threads at once.
-    samples : how many this process has.
+    network : whose weights get the gradient.
+    loss_of : from places of samples in the batch, int64 (k,), to their mean loss, a scalar with
+        gradient. Several threads call it at the same time.
+    samples : how many samples this process has.
+    device : "cpu" or "cuda".
+
+    Returns
+    -------
+    The mean loss.
     """
     weights = [weight for weight in network.parameters() if weight.requires_grad]
 

@@ -1,4 +1,4 @@
-"""What a killed fine-tuning left is offered to the person or removed: nothing is lost unseen."""
+"""Finds the weights that a killed fine-tuning left, and removes its useless or forgotten files."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from engine.folders import home_folder
 from engine.networks import checkpoint, library
 from engine.types import ModelSpec
 
-#: A run's own, by `engine.training.loop`, which loads torch.
+#: A run's files, named as in `engine.training.loop`, which is not imported because it loads torch.
 BEST, LAST = "best.safetensors", "last.safetensors"
-#: Folders of the window are named by the moment, and go when the person has decided.
+#: Folders of the window's fine-tunings, named by the time; removed once the person has decided.
 OF_WINDOW = re.compile(r".*-\d{8}-\d{6}-\d{6}")
-#: Those of nca-seg finetune, as `engine.networks.library.training_folder` makes them.
+#: Folders of nca-seg finetune, as `engine.networks.library.training_folder` names them.
 OF_COMMAND = re.compile(r".*\+\d+(-\d+)?")
-#: In seconds, since a folder's newest file: what leads to nothing, and what nobody asked for.
+#: Ages, since the newest file, at which folders without and with weights are removed.
 USELESS_S, FORGOTTEN_S = 3600, 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """The best weights of a fine-tuning that was killed, and what they describe."""
+    """The file of the best weights of a fine-tuning that was killed, and their spec."""
 
     weights: Path
     spec: ModelSpec
 
 
 def trainings_folder() -> Path:
-    """Where fine-tunings have their folders; it need not exist yet."""
+    """The folder that holds the folders of fine-tunings; it need not exist yet."""
     return home_folder() / "training"
 
 
 def unfinished() -> Leftover | None:
-    """The newest weights that a killed fine-tuning left and nobody decided about, or None.
+    """The newest weights that a killed fine-tuning left and that are not in the list, or None.
 
-    What kills left besides is removed: weights older than a week, where there are newer ones, what
-    holds no weights after an hour, and files that were being written. Folders in use stay, as do
-    those of runs by command that came to their end.
+    Removes what else killed runs left: weights older than a week if there are newer ones, folders
+    without weights after an hour, and files that were being written. Folders in use stay, and those
+    of runs by command that came to their end.
     """
     for folder in (library.models_folder(), library.models_folder() / "discarded", home_folder()):
         sweep_parts(folder)
@@ -62,7 +62,7 @@ def unfinished() -> Leftover | None:
 
 
 def _killed() -> Iterator[tuple[float, Path]]:
-    """Folders of fine-tunings that did not come to an end, and when each was last written to."""
+    """Yields the folders of killed fine-tunings, each after the time of its newest file."""
     with suppress(OSError):
         for folder in sorted(trainings_folder().iterdir()):
             window = OF_WINDOW.fullmatch(folder.name)
@@ -76,7 +76,7 @@ def _killed() -> Iterator[tuple[float, Path]]:
 
 
 def _leftover(best: Path, known: set[str]) -> Leftover | None:
-    """What a file holds, where that is a model that is not in the list."""
+    """The model in the file `best`; None if it cannot be read or its fingerprint is `known`."""
     try:
         spec, arrays = checkpoint.read(best)
     except UnreadableModel:

@@ -1,7 +1,7 @@
-"""Training and fine-tuning as one stream of TrainStep: stop by not asking for the next.
+"""Trains and fine-tunes networks, as a stream of optimizer steps that ends when it is closed.
 
-Every step draws its samples, changes and noise from (seed, step), so a resumed run goes on exactly
-as if it had not stopped.
+Every step draws its samples, augmentation and noise from (seed, step), so a resumed run continues
+exactly as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from engine.types import (
     evenly,
 )
 
-#: Pictures (3, rows, columns) in [0, 1] and masks (rows, columns) on the grid, to judge by.
+#: The validation set: pictures (3, rows, columns) in [0, 1] and masks (rows, columns) on the grid.
 References = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "state.safetensors"
-#: What a run's state tells beside its arrays.
+#: Attributes of a run that its state file holds beside the arrays.
 FACTS = ("done", "unjudged", "newest_dice", "best_dice", "start_dice")
-#: What a resumed run may change: how far it goes, how often it is judged, what it is called.
+#: Values of spec and settings that a resumed run may change.
 CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
 WARM_UP_STEPS = 50
 SECONDS_BETWEEN_STATES = 120.0
-#: Validation asks little of each image, so that it takes a small share of the time.
+#: Few steps and one member, so that validation takes a small share of the time.
 VALIDATION = SampleSettings(steps=3, members=1, batch_size=1)
 
 
@@ -71,28 +71,39 @@ def train(
     minutes: float | None = None,
     stop_at: int | None = None,
 ) -> Iterator[TrainStep]:
-    """Optimizer steps; the best averaged weights on `val` lie in `folder` as best.safetensors.
+    """Train a network; yields every optimizer step.
 
-    However the run ends, those after its last step then lie there as last.safetensors.
+    The averaged weights with the best validation Dice are written to `folder` as best.safetensors.
+    However the run ends, the averaged weights after its last step are written as last.safetensors.
 
     Parameters
     ----------
-    spec : the network and its diffusion; the result gets `settings.size` as its size.
-    dataset : `train` is learnt from, `val` judges; without `val` the last weights are kept.
-    folder : made if absent; also holds the state from which `resume` goes on. Of `spec` and
-        `settings` it may change only `CHANGEABLE`.
-    start : weights to begin from, else fresh ones by `settings.seed`.
-    minutes, stop_at : the run ends after the step at which so much time is over, or which has this
-        number, and judges its weights there. The rate is that of all `settings.steps`.
+    spec : the network and its diffusion; the trained model's size is `settings.size`.
+    dataset : its split `train` is trained on, its split `val` validates. Without `val` the newest
+        weights count as the best.
+    settings : steps, batch size, learning rate and so on.
+    folder : where the files are written; made if absent.
+    start : weights to begin from; without them they are initialised by `settings.seed`.
+    resume : continue from the state in `folder`. Of `spec` and `settings` only the values in
+        `CHANGEABLE` may differ from those of the run.
+    device : where to train.
+    minutes : the run ends after the first step at which this time is over.
+    stop_at : the run ends after the step of this number. The learning rate still follows
+        `settings.steps`.
+
+    Yields
+    ------
+    TrainStep : the last one of a run that was not stopped before its end has validated.
 
     Raises
     ------
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
-    FolderInUse : before the first step, where another run writes to `folder`.
-    UnreadableModel : where `resume` finds no state that fits.
+    FolderInUse : before the first step, if another run writes to `folder`.
+    UnreadableModel : if `resume` finds no state that fits.
     TooLarge : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
-    Diverged : at a step whose loss or gradient is beyond all bounds; the weights are those before.
+    Diverged : at a step whose loss or gradient is too large or not finite; the files hold the
+        weights from before it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
@@ -113,7 +124,7 @@ def _train(
     device: Device,
     end: Callable[[], _End],
 ) -> Iterator[TrainStep]:
-    """What `train` does in a folder that no other run writes to."""
+    """Trains as `train` does, in a folder that is locked already."""
     learned = dataset.split("train")
     judged = evenly(dataset.split("val"), settings.validation_images)
     if not learned:
@@ -134,7 +145,7 @@ def _train(
         run.read_state(references)
     try:
         if not resume:
-            # What a kill leaves from here on can be gone on from.
+            # From here on a killed run can be resumed.
             run.write_state()
             if start is not None and references:
                 with in_memory(1, settings.size, "members"):
@@ -147,7 +158,8 @@ def _train(
         try:
             run.write_ending()
         except KeyboardInterrupt:
-            # It was sent while the run already ended, as by an error of a process that left first.
+            # The interruption came while the files were being written at the end, for example
+            # because another process of the run failed. They are written again, whole.
             run.write_ending()
             raise
 
@@ -160,10 +172,24 @@ def finetune(
     *,
     minutes: float | None = None,
 ) -> Iterator[TrainStep]:
-    """Optimizer steps from a loaded model towards its child; the model itself stays as it is.
+    """Fine-tune a model on a data set; yields every optimizer step. The model itself is unchanged.
 
-    The child keeps the parent's grid size and device, and records the parent's fingerprint. It ends
-    after `minutes` as `train` does, and raises what that raises.
+    The new model keeps the grid size and the device of its parent, and records the parent's
+    fingerprint.
+
+    Parameters
+    ----------
+    model : the parent.
+    dataset, folder, minutes : as for `train`.
+    settings : as for `train`, except that `size` is the parent's.
+
+    Yields
+    ------
+    TrainStep : as `train` does.
+
+    Raises
+    ------
+    EngineError : as `train` does.
     """
     child = replace(model.spec, parent=model.fingerprint)
     settings = replace(settings, size=model.spec.size)
@@ -173,22 +199,22 @@ def finetune(
 
 
 class _End:
-    """Where a run ends: at the step `last`, or when the minutes from now are over."""
+    """Decides when a run ends: at the step `last`, or when the minutes from now are over."""
 
     def __init__(self, last: int, minutes: float | None) -> None:
         self.last = last
         self._at = None if minutes is None else time.monotonic() + 60 * minutes
 
     def reached(self, done: int) -> bool:
-        """Whether the step just taken is the last; in every process as soon as in one."""
+        """Whether the step just taken, of number `done`, is the last; the same in all processes."""
         if done >= self.last or self._at is None:
             return done >= self.last
-        # Nobody may wait for one that left.
+        # The processes agree, because the others would wait for one that ended alone.
         return parallel.total(float(time.monotonic() >= self._at)) > 0
 
 
 class _Run:
-    """Weights, their average, the optimizer and the best so far: what one run carries on."""
+    """The state of one run: weights, their moving average, optimizers and the best Dice so far."""
 
     def __init__(
         self,
@@ -211,9 +237,9 @@ class _Run:
         self.judge = Model(self.average, device)
         self.optimizers = optimizers(self.network, settings.weight_decay)
         self.done = 0
-        #: Whether the newest step was not judged yet, which a stop in the middle of it leaves.
+        #: Whether the newest step has not been validated yet, as after a stop in the middle of it.
         self.unjudged = False
-        #: That of the newest weights, where they were judged.
+        #: Validation Dice of the newest weights, if they were validated.
         self.newest_dice: float | None = None
         self.start_dice: float | None = None
         self.best_dice: float | None = None
@@ -221,6 +247,7 @@ class _Run:
         self.saved_at = time.monotonic()
 
     def step(self, batches: BatchSource, references: References) -> TrainStep:
+        """Take one optimizer step, and validate if it is due. Raises Diverged."""
         began = time.monotonic()
         batch = alone(batches.draw, self.done)
 
@@ -259,26 +286,26 @@ class _Run:
 
     @torch.no_grad()
     def _move(self, rate: float) -> None:
-        """Move the weights along their gradients, and the averaged ones after them.
+        """Update the weights by their gradients, at this learning rate, and the moving average.
 
-        Raises Diverged where the gradient is not finite.
+        Raises Diverged if the gradient is not finite.
         """
         length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        # Before the weights are changed: what was learnt until now stays.
+        # Checked before the weights change, so that those learnt so far are kept.
         if not math.isfinite(float(length)):
             raise Diverged(self.done + 1, rate, self.best_path)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-        # Young averages follow faster, so that the first weights are soon forgotten.
+        # The decay is smaller at first, so that the initial weights are soon forgotten.
         taken = self.done + 1
         decay = min(self.settings.ema, (1 + taken) / (10 + taken))
         for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(weight.detach(), 1 - decay)
 
     def _loss(self, batch: Batch) -> Tensor:
-        """The diffusion's loss of some of the step's samples, and the network's own."""
+        """The mean loss of these samples, a scalar: the diffusion's and the network's own terms."""
         spec, place = self.spec, self.device.name
         bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
         bar = bars[batch.timestep_n][:, None, None, None]
@@ -286,7 +313,7 @@ class _Run:
         with self._precision():
             image_given = self.network.condition((2 * batch.image_n3hw - 1).to(place))
         noisy = add_noise(self._recycled(clean, image_given, batch), batch.noise_n1hw, bar)
-        # The noise that leads from the true mask to this x_t, also where the guess was another.
+        # The noise that leads from the true mask to this x_t, even if x_t was made from a guess.
         noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
         outputs = self._predict(image_given, noisy, bar, batch)
         share = batch.share_n1hw.to(place)
@@ -299,10 +326,10 @@ class _Run:
 
     @torch.no_grad()
     def _recycled(self, clean: Tensor, image_given: Tensors, batch: Batch) -> Tensor:
-        """The clean masks, some of them as the network itself predicts them from pure noise.
+        """The clean masks, with those to be recycled replaced by the network's own predictions.
 
-        From the truth alone it learns to trust its x_t, which when it is used holds its own errors
-        (Fu 2023, MELBA 2023:016).
+        The predictions are made from pure noise. A network trained on x_t from the truth alone
+        learns to trust x_t, which in inference holds its own errors (Fu 2023, MELBA 2023:016).
         """
         taken = batch.recycled_n.nonzero().squeeze(1)
         if not len(taken):
@@ -311,28 +338,28 @@ class _Run:
         some = replace(batch.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
-        given = tuple(each[taken.to(each.device)] for each in image_given)
-        outputs = self._predict(given, noisy, torch.full((1, 1, 1, 1), bar), some)
+        conditions = tuple(each[taken.to(each.device)] for each in image_given)
+        outputs = self._predict(conditions, noisy, torch.full((1, 1, 1, 1), bar), some)
         output = outputs.prediction_n1hw.float().cpu()
         predicted_clean = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
         return clean.index_copy(0, taken, predicted_clean)
 
     def _predict(self, image_given: Tensors, noisy: Tensor, bar: Tensor, batch: Batch) -> Outputs:
-        """What the network predicts for x_t, computed on the device in its precision."""
+        """The network's outputs for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
-        given = network_input(noisy, bar, spec.mask_scale).to(place)
+        scaled = network_input(noisy, bar, spec.mask_scale).to(place)
         time = (batch.timestep_n / spec.timesteps).to(place)
         with self._precision():
-            time_given = self.network.time_condition(time, (given.shape[2], given.shape[3]))
-            return self.network.predict(image_given, time_given, given, batch.chance)
+            time_given = self.network.time_condition(time, (scaled.shape[2], scaled.shape[3]))
+            return self.network.predict(image_given, time_given, scaled, batch.chance)
 
     def _precision(self) -> torch.autocast:
         low, place = self.device.precision == "bfloat16", self.device.name
-        # Without its cache, which all threads share.
+        # On the CPU without autocast's cache, which all threads would share.
         return torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu")
 
     def _rate(self) -> float:
-        """Learning rate: a short linear rise, a plateau, and a cosine down to a hundredth of it."""
+        """The learning rate: a short linear rise, a plateau, then a cosine down to 1 % of it."""
         settings = self.settings
         warm = min(WARM_UP_STEPS, max(1, settings.steps // 10))
         falling = max(1, round(settings.cooldown * (settings.steps - warm)))
@@ -342,6 +369,7 @@ class _Run:
         return settings.learning_rate * rise * fall
 
     def _judge(self, references: References) -> float | None:
+        """Validate if it is due, and write the weights if they are the best; the Dice, or None."""
         if not self.ended and self.done % self.settings.validate_every:
             self.unjudged = False
             return None
@@ -354,7 +382,7 @@ class _Run:
         return found
 
     def validate(self, references: References) -> float:
-        """Mean Dice on the grid of the averaged weights."""
+        """The mean Dice of the averaged weights on the validation set, measured on the grid."""
 
         def judged(reference: tuple[NDArray[np.float32], NDArray[np.bool_]]) -> float:
             image_chw, mask_hw = reference
@@ -362,12 +390,12 @@ class _Run:
             return dice(last.clean_nhw[0] >= 0.5, mask_hw)
 
         mine = references[parallel.rank() :: parallel.size()]
-        # A GPU is asked by one thread: another would have its own idea of which GPU is meant.
+        # On a GPU only this thread computes: each thread has a current device of its own.
         found = share_out(judged, mine) if self.device.name == "cpu" else list(map(judged, mine))
         return parallel.total(sum(found)) / len(references)
 
     def _write_model(self, name: str) -> None:
-        """Write the averaged weights as they are now as a model, atomically."""
+        """Write the averaged weights as they are now as a model file, atomically."""
         if parallel.rank() > 0:
             return
         seen = {"steps_done": self.done, "validation_dice": self.newest_dice}
@@ -375,18 +403,19 @@ class _Run:
         checkpoint.write(self.folder / name, training_state.arrays(self.average), spec)
 
     def write_ending(self) -> None:
-        """Write the state, and the newest averaged weights where a step was ever taken."""
+        """Write the state, and the averaged weights as a model if at least one step was taken."""
         self.write_state()
         if self.done:
             self._write_model(LAST)
 
     @property
     def _recipe(self) -> dict[str, object]:
+        """The values of spec and settings that a resumed run may not change."""
         whole = self.spec.flat | asdict(self.settings)
         return {name: value for name, value in whole.items() if name not in CHANGEABLE}
 
     def write_state(self) -> None:
-        """Write all that `read_state` needs, atomically."""
+        """Write the state file that `read_state` reads, atomically."""
         if parallel.rank() > 0:
             return
         facts = {name: getattr(self, name) for name in FACTS}
@@ -395,7 +424,7 @@ class _Run:
         self.saved_at = time.monotonic()
 
     def read_state(self, references: References) -> None:
-        """Go on where `write_state` left off. Raises UnreadableModel."""
+        """Continue from the state file. Raises UnreadableModel if it cannot be used."""
         path = self.folder / STATE
         facts = training_state.read(path, self.network, self.average, self.optimizers, self._recipe)
         for name in FACTS:

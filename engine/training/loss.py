@@ -1,4 +1,4 @@
-"""The diffusion's loss: L_n of the paper, and its forms for a predicted mask or velocity."""
+"""The loss of a diffusion model's prediction: L_n of the paper, or its form for other targets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from engine.diffusion.schedule import velocity
 from engine.networks.losses import mask_loss
 from engine.types import ModelSpec
 
-#: One begins at about one; no training comes back from this.
+#: The loss from which a training counts as diverged; it begins at about 1.
 LARGEST_LOSS = 1e6
 
 
 def noise_loss(predicted: Tensor, noise: Tensor) -> Tensor:
-    """L_n (eq. 3): mean squared error of the predicted noise, (n, 1, rows, columns), a scalar."""
+    """L_n (eq. 3), a scalar: mean squared error of the predicted noise, (n, 1, rows, columns)."""
     return F.mse_loss(predicted, noise)
 
 
@@ -30,14 +30,16 @@ def diffusion_loss(
     Parameters
     ----------
     prediction_n1hw : what the network predicted for x_t.
-    share_n1hw : share of lesion in each cell, [0, 1].
+    share_n1hw : true share of lesion in each cell, [0, 1].
     noise_n1hw : the ε in x_t.
     alpha_bar : (n, 1, 1, 1), the share of signal variance in x_t.
-    spec : says what is predicted; "noise" is the paper's.
+    spec : its `predicts` says what is predicted; "noise" is the paper's.
 
-    The formula alone: the paper draws t evenly and makes x_t from the true mask. Here t is drawn as
-    100·√u (of 100 timesteps), the network is given x_t brought to unit variance, and half of the
-    samples are recycled unless `recycle` is 0 (`engine.training.batches`, `engine.training.loop`).
+    Notes
+    -----
+    The paper draws t evenly and makes x_t from the true mask. Here t is drawn as 100·√u (of 100
+    timesteps), the network is given x_t scaled to unit variance, and half of the samples are
+    recycled unless `recycle` is 0 (`engine.training.batches`, `engine.training.loop`).
     """
     if spec.predicts == "clean":
         return mask_loss(prediction_n1hw, share_n1hw)

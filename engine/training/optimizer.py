@@ -1,4 +1,4 @@
-"""Muon: momentum, then the nearest orthogonal matrix to it (Jordan 2024)."""
+"""The Muon optimizer (Jordan 2024), and which parameters it trains beside AdamW."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from torch import Tensor, nn
 
 from engine.networks.network import Network
 
-#: Quintic that drives every singular value towards 1 in few rounds, whatever it was.
+#: Coefficients of a quintic polynomial that drives all singular values to about 1 in few rounds.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
-#: Root mean square of AdamW's usual update, so that both take one learning rate (Liu 2025).
+#: Root mean square of AdamW's usual update. Muon's is scaled to it, so that both can share one
+#: learning rate (Liu 2025).
 ADAMW_RMS = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised Nesterov momentum for weights of two or more dimensions.
+    """Optimizes weights of two or more dimensions by orthogonalised Nesterov momentum.
 
     Filters (out, in, rows, columns) count as matrices (out, in × rows × columns). torch's own Muon
-    takes no filters, and most of a cell's weights are in them.
+    does not accept filters, and they hold most of a cell's weights.
+
+    Parameters
+    ----------
+    params : the weights.
+    lr : learning rate.
+    weight_decay : decoupled weight decay, as AdamW's.
+    momentum : decay of the moving sum of gradients.
     """
 
     def __init__(
@@ -31,7 +39,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move every weight that has a gradient."""
+        """Update every weight that has a gradient; `closure` is not called."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -48,7 +56,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About U Vᵀ of a matrix U S Vᵀ: singular values between 0.7 and 1.2 (Newton–Schulz)."""
+    """An approximation of U Vᵀ for a matrix U S Vᵀ, by Newton–Schulz iteration.
+
+    Its singular values lie between 0.7 and 1.2.
+    """
     wide: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = len(wide) > wide.shape[1]
     wide = wide.T if tall else wide
@@ -60,11 +71,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def optimizers(network: Network, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for what the network says are matrices, AdamW for all else; rate 0 yet.
+    """The optimizers of a network: Muon for its matrices (`Network.is_matrix`), AdamW for the rest.
 
-    The weight decay is that of the matrices: AdamW's parameters have none.
-
-    Measured on val after equal time: Muon learns more than twice as fast as AdamW alone
+    Their learning rate is 0 until it is set. `weight_decay` is Muon's; AdamW has none. On val,
+    after equal time, Muon learns more than twice as fast as AdamW alone
     (docs/decisions/0009-train-matrices-with-muon.md).
     """
     matrices: list[nn.Parameter] = []

@@ -1,6 +1,6 @@
-"""Several processes that train one network, as torchrun starts them; alone, all of it is nothing.
+"""Lets several processes, started by torchrun, train one network by exchanging means and sums.
 
-A value that must be the same in every process (a mean, a decision to stop) is agreed on here.
+In a single process every function returns at once, with the process's own value.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from engine.types import Device
 
 @contextmanager
 def group(device: Device = "auto") -> Iterator[None]:
-    """Join the processes torchrun started, if it did; gloo on CPUs, nccl on CUDA devices.
+    """Join the processes that torchrun started, if it did, for the time of the block.
 
-    A process that ends by an exception, an interruption too, leaves without waiting for the others.
-    One that ends well has none of the group's threads left.
+    gloo connects them on CPUs, nccl on CUDA devices. If the block ends by an exception, an
+    interruption included, the process leaves without waiting for the others. If it ends normally,
+    none of the group's threads are left.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -32,37 +33,40 @@ def group(device: Device = "auto") -> Iterator[None]:
     cuda = choose(device).name == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Some of torch's functions take the group of the moment they are imported as a default, and so
-    # keep it for good. Imported by the optimizers, within the group, they kept gloo's threads
-    # running, and one that let go of a tensor while the interpreter ended aborted the process.
+    # Some of torch's functions take the group that exists when they are imported as a default
+    # argument, which keeps it alive. Imported within the group, by the optimizers, they kept gloo's
+    # threads running, and one that freed a tensor while the interpreter ended aborted the process.
     load_optimizer()
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield
-        # A process that leaves while another still talks to it can take that one down.
+        # A process that leaves while another still communicates with it can make that one fail.
         dist.barrier()
     finally:
         dist.destroy_process_group()
 
 
 def size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0; 0 writes the files."""
+    """The number of this process, from 0; process 0 writes the files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def expect_shares(batch: int) -> None:
-    """Raise ValueError where the processes cannot share a batch of that size equally."""
+    """Raise ValueError if a batch of that size cannot be divided equally among the processes."""
     if batch % size():
         raise ValueError(f"batch_size must be a multiple of the {size()} processes")
 
 
 def mean(tensor: Tensor) -> Tensor:
-    """The mean of every process's tensor, on the same device in all; it may be changed in place."""
+    """The mean of the tensor over all processes; the tensor may be changed in place.
+
+    It must be on the same kind of device in all.
+    """
     if size() > 1:
         dist.all_reduce(tensor)
         tensor /= size()
@@ -70,7 +74,7 @@ def mean(tensor: Tensor) -> Tensor:
 
 
 def total(value: float) -> float:
-    """The sum of every process's value, the same in all."""
+    """The sum of the value over all processes."""
     if size() == 1:
         return value
     place = "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -1,4 +1,4 @@
-"""A training run on disk: weights, their average and what the optimizers remember, in one file."""
+"""Reads and writes the state of a training run: weights, their average, optimizers, progress."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from engine.files import write_atomic
 from engine.networks import tensor_file
 
 Arrays = tensor_file.Arrays
-#: Six times a model's longest file.
+#: The longest file that is read, in bytes: six times a model's longest.
 MOST_BYTES = 6 * 256 << 20
-#: Names under which the two sets of weights lie.
+#: Prefixes of the array names of the two sets of weights.
 WEIGHTS, AVERAGE = "weights", "average"
-#: The header's keys for how far a run is, and for what it may not change half-way.
+#: The header's keys for the progress of the run, and for what a resumed run may not change.
 FACTS, RECIPE = "run", "recipe"
 
 
@@ -32,7 +32,17 @@ def write(
     facts: Mapping[str, Any],
     recipe: Mapping[str, Any],
 ) -> None:
-    """Write all that `read` needs to go on, atomically; `facts` and `recipe` are plain JSON."""
+    """Write the state of a run as one file, atomically.
+
+    Parameters
+    ----------
+    path : where the file is written.
+    network : the weights.
+    average : their moving average.
+    optimizers : those of the network's parameters.
+    facts : how far the run is, as plain JSON values.
+    recipe : what a resumed run may not change, as plain JSON values.
+    """
     stored = {
         f"{name}.{key}": array
         for name, module in ((WEIGHTS, network), (AVERAGE, average))
@@ -41,8 +51,8 @@ def write(
     for index, parameter in enumerate(network.parameters()):
         for key, value in _moments(optimizers, parameter).items():
             stored[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
-    told = {FACTS: json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
-    write_atomic(path, tensor_file.content(stored, told))
+    metadata = {FACTS: json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
+    write_atomic(path, tensor_file.content(stored, metadata))
 
 
 def read(
@@ -52,15 +62,28 @@ def read(
     optimizers: Sequence[torch.optim.Optimizer],
     recipe: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Fill weights, average and optimizers from a file; its facts.
+    """Fill weights, average and optimizers from a file that `write` wrote.
 
-    Raises UnreadableModel, also where the run was begun with another recipe: what came of both
-    would be recorded as made by one. A file from before recipes were kept is taken at its word.
+    Parameters
+    ----------
+    path : the file.
+    network, average, optimizers : what is filled.
+    recipe : what the resumed run is to have in common with the file's. A file without a recipe,
+        from before there was one, is accepted.
+
+    Returns
+    -------
+    The file's `facts`.
+
+    Raises
+    ------
+    UnreadableModel : if the file cannot be used, or its recipe differs. The model of such a run
+        would be recorded as if it had been trained with the new recipe all along.
     """
     try:
-        told, stored = tensor_file.read(path, MOST_BYTES)
-        facts: dict[str, Any] = json.loads(told[FACTS])
-        begun: dict[str, Any] = json.loads(told.get(RECIPE, "{}"))
+        metadata, stored = tensor_file.read(path, MOST_BYTES)
+        facts: dict[str, Any] = json.loads(metadata[FACTS])
+        begun: dict[str, Any] = json.loads(metadata.get(RECIPE, "{}"))
         if not isinstance(facts["done"], int) or not isinstance(begun, dict):
             raise TypeError("its facts are no facts of a run")
     except UnreadableModel as error:
@@ -77,14 +100,14 @@ def read(
         for key, value in _under(f"optimizer.{index}", stored).items():
             if value.ndim and value.shape != tuple(parameter.shape):
                 raise UnreadableModel(path, "what its optimizers remember does not fit the network")
-            # Counters of zero dimensions stay on the CPU, as torch keeps them.
+            # torch keeps step counters, which have no dimension, on the CPU.
             place = parameter.device if value.ndim else "cpu"
             _moments(optimizers, parameter)[key] = torch.from_numpy(value).to(place)
     return facts
 
 
 def arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """A copy of the weights: events and files must not change with the next step."""
+    """A copy of a module's weights as numpy arrays, which later steps do not change."""
     return {
         name: tensor.detach().cpu().contiguous().numpy().copy()
         for name, tensor in module.state_dict().items()
@@ -92,7 +115,7 @@ def arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def fill(module: nn.Module, weights: Arrays, path: Path) -> None:
-    """Put weights into a module. Raises UnreadableModel, naming `path`, where they do not fit."""
+    """Load weights into a module. Raises UnreadableModel, naming `path`, if they do not fit."""
     try:
         module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
     except RuntimeError as error:
@@ -102,7 +125,7 @@ def fill(module: nn.Module, weights: Arrays, path: Path) -> None:
 def _moments(
     optimizers: Sequence[torch.optim.Optimizer], parameter: nn.Parameter
 ) -> dict[str, Tensor]:
-    """What its optimizer remembers of a parameter."""
+    """The state that its optimizer keeps for a parameter, such as its momentum."""
     for optimizer in optimizers:
         if any(parameter is held for g in optimizer.param_groups for held in g["params"]):
             moments: dict[str, Tensor] = optimizer.state[parameter]
@@ -111,5 +134,6 @@ def _moments(
 
 
 def _under(name: str, stored: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with `name` and a dot, by the rest of their names."""
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}

@@ -1,1 +1,1 @@
-"""Long and short work off the main thread."""
+"""Runs long and short work off the main thread: jobs and queues of tasks."""

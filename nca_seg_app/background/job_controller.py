@@ -1,4 +1,4 @@
-"""Runs one job at a time for a service: it ends once, and a job let go of is not listened to."""
+"""The base class of services that run one job at a time: starts, pauses, and passes on events."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from nca_seg_app.background.time_left import TimeLeft
 
 
 class JobController(QObject):
-    """What segmenting, fine-tuning and exporting share: a run, with the time it still needs.
+    """Runs one job at a time, and estimates the time it still needs.
 
-    A subclass says what each event means, and each of the three ends; nothing runs by then.
+    Segmentation, fine-tuning and export are subclasses, which override what an event and each of
+    the three endings do. When an ending is handled, the job no longer runs.
     """
 
-    #: The run began, paused, went on or ended.
+    #: The job began, paused, continued or ended.
     running_changed = Signal()
 
     def __init__(self, jobs: Jobs, parent: QObject) -> None:
@@ -28,21 +29,21 @@ class JobController(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way, pauses included."""
+        """Whether a job is under way, paused or not."""
         return self._job is not None
 
     @property
     def paused(self) -> bool:
-        """Whether the run waits."""
+        """Whether the job is paused."""
         return self._job is not None and self._job.paused
 
     @property
     def seconds_left(self) -> float | None:
-        """Time the run still needs, or None while that is unknown."""
+        """The estimated time that the job still needs, or None while that is unknown."""
         return self._time_left.seconds if self.running else None
 
     def pause(self) -> None:
-        """Pause the run, or let it go on."""
+        """Pause the job, or continue it if it is paused."""
         if self._job is not None:
             if self._job.paused:
                 self._job.resume()
@@ -52,35 +53,35 @@ class JobController(QObject):
     # For the subclass
 
     def _work(self, event: Any) -> tuple[int, int]:
-        """(done, total) in steps that take equally long: what the time left is reckoned from."""
+        """(done, total) in steps of equal length, from which the time left is estimated."""
         return event.done, event.total
 
     def _show(self, event: Any) -> None:
-        """A newer event has come."""
+        """Handle a new event."""
         raise NotImplementedError
 
     def _complete(self, event: Any) -> None:
-        """The run reached its end; `event` is the answer."""
+        """Handle that the job reached its end; `event` is its answer."""
         raise NotImplementedError
 
     def _stopped(self, event: Any) -> None:
-        """The run was cancelled; `event` is the last one, or None."""
+        """Handle that the job was cancelled; `event` is its last one, or None."""
         raise NotImplementedError
 
     def _fail(self, error: BaseException) -> None:
-        """The run broke."""
+        """Handle that the job raised `error`."""
         raise NotImplementedError
 
     def _begin(self, stream: Callable[[], Iterator[Any]]) -> None:
-        """Run `stream`. RuntimeError if another job is under way."""
+        """Start a job that runs `stream`. Raises RuntimeError if a job is under way."""
         self._time_left = TimeLeft()
         job = self._job = self._jobs.start(stream)
 
         def wanted(slot: Callable[[Any], None]) -> Callable[[Any], None]:
-            return lambda told: slot(told) if job is self._job else None
+            return lambda carried: slot(carried) if job is self._job else None
 
         def ending(slot: Callable[[Any], None]) -> Callable[[Any], None]:
-            return wanted(lambda told: self._end(slot, told))
+            return wanted(lambda carried: self._end(slot, carried))
 
         job.progressed.connect(wanted(self._note_progress))
         job.paused_changed.connect(wanted(self._note_pause))
@@ -90,7 +91,7 @@ class JobController(QObject):
         self.running_changed.emit()
 
     def _let_go(self) -> None:
-        """Listen to the run no more, whatever it still tells."""
+        """Ignore the job from now on, whatever it still signals."""
         if self._job is not None:
             self._job = None
             self.running_changed.emit()
@@ -103,7 +104,7 @@ class JobController(QObject):
         self._time_left.hold(paused)
         self.running_changed.emit()
 
-    def _end(self, slot: Callable[[Any], None], told: Any) -> None:
+    def _end(self, slot: Callable[[Any], None], carried: Any) -> None:
         self._job = None
-        slot(told)
+        slot(carried)
         self.running_changed.emit()

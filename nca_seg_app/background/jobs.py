@@ -1,4 +1,4 @@
-"""One engine stream runs at a time, in its own thread; a slow window sees the newest event only."""
+"""Runs streams of the engine in threads, one at a time, and passes on the newest event of each."""
 
 from __future__ import annotations
 
@@ -11,32 +11,38 @@ from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
 
 log = logging.getLogger(__name__)
 
-#: Some systems give secondary threads half a megabyte, too little for a deep numerical library.
+#: The stack of a job's thread. Some systems give only half a megabyte, too little for torch.
 STACK_BYTES = 16 * 1024 * 1024
-#: Events are told this far apart: four pictures a second are a film that can be followed, and
-#: while a stream fills all cores, whatever is painted takes its time away.
-TOLD_EVERY_MS = 250
+#: The time between two signalled events. Four pictures a second can be followed, and painting more
+#: would take time from the stream, which uses all cores.
+PROGRESS_EVERY_MS = 250
 
 
 class Job(QObject):
-    """One stream under way. Exactly one of `completed`, `cancelled`, `failed` is emitted, last.
+    """Runs one stream in a thread.
 
-    That happens after the stream has been closed. All signals are emitted in the thread the job
-    was made in. Stopping takes at most one step of the stream.
+    Exactly one of `completed`, `cancelled` and `failed` is emitted, after the stream was closed;
+    then `finished`. All signals are emitted in the thread in which the job was made. Stopping takes
+    at most one step of the stream. Jobs are made by `Jobs`.
+
+    Parameters
+    ----------
+    factory : makes the stream, in the job's thread.
+    parent : the Qt parent.
     """
 
-    #: A newer event than the last one told; carries the newest. While the stream runs on it comes
-    #: at most every `TOLD_EVERY_MS`.
+    #: There is a new event; carries the newest. Emitted at most every `PROGRESS_EVERY_MS` unless
+    #: the job is paused.
     progressed = Signal(object)
-    #: Pause or resume.
+    #: The job was paused (True) or resumed (False).
     paused_changed = Signal(bool)
-    #: The last event: the answer.
+    #: The stream ended; carries its last event, the answer.
     completed = Signal(object)
-    #: The last event before the stop, or None.
+    #: The job was cancelled; carries the last event before, or None.
     cancelled = Signal(object)
-    #: The exception.
+    #: The stream raised; carries the exception.
     failed = Signal(object)
-    #: After any of the three.
+    #: Emitted after any of the three.
     finished = Signal()
 
     def __init__(self, factory: Callable[[], Iterator[Any]], parent: QObject | None = None) -> None:
@@ -44,14 +50,15 @@ class Job(QObject):
         self._outcome: Literal["", "completed", "cancelled", "failed"] = ""
         self._error: BaseException | None = None
         self._latest: Any = None
-        self._told = True
+        #: Whether `latest` has been signalled.
+        self._signalled = True
         self._over = False
         self._paused = False
         self._steps = 0
         self._stop = False
         self._gate = threading.Condition()
-        self._rest = QTimer(self, singleShot=True, interval=TOLD_EVERY_MS)
-        self._rest.timeout.connect(self._tell)
+        self._rest = QTimer(self, singleShot=True, interval=PROGRESS_EVERY_MS)
+        self._rest.timeout.connect(self._signal_progress)
         self._thread = _StreamThread(self, factory)
         self._thread.arrived.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
         self._thread.finished.connect(self._conclude, Qt.ConnectionType.QueuedConnection)
@@ -64,7 +71,7 @@ class Job(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether the outcome is still to come, pauses included."""
+        """Whether the job has not ended yet, paused or not."""
         return not self._over
 
     @property
@@ -74,32 +81,32 @@ class Job(QObject):
 
     @property
     def stopping(self) -> bool:
-        """Whether `cancel()` was asked for."""
+        """Whether `cancel()` was called."""
         return self._stop
 
     def pause(self) -> None:
-        """Hold the stream after the step it is in."""
+        """Pause the stream after the step that it is in."""
         self._set_paused(True)
 
     def resume(self) -> None:
-        """Let the stream run on."""
+        """Continue the stream."""
         self._set_paused(False)
 
     def advance(self) -> None:
-        """Let the stream take one step, and pause it there."""
+        """Let the stream take one step, then pause it."""
         with self._gate:
             self._steps += 1
             self._gate.notify_all()
         self._set_paused(True)
 
     def cancel(self) -> None:
-        """Ask the stream to stop; `cancelled` follows within one step, or what came before it."""
+        """Ask the stream to stop; `cancelled` follows within one step, unless it ends by itself."""
         with self._gate:
             self._stop = True
             self._gate.notify_all()
 
     def wait(self) -> None:
-        """Block until the stream is closed, and emit the outcome before returning."""
+        """Block until the stream is closed; the job's ending is signalled before this returns."""
         self._thread.wait()
         self._conclude()
 
@@ -116,20 +123,20 @@ class Job(QObject):
             self._gate.notify_all()
         self.paused_changed.emit(paused)
         if paused:
-            # What came since the last event told; only then is the next one an arrival.
-            self._tell()
+            # Signal the event that came since the last signal, which no later one will replace.
+            self._signal_progress()
 
     @Slot()
     def _arrive(self) -> None:
-        # Who goes on step by step sees every step.
+        # While paused, every step that a person asks for is signalled.
         if self._paused or not self._rest.isActive():
-            self._tell()
+            self._signal_progress()
 
     @Slot()
-    def _tell(self) -> None:
+    def _signal_progress(self) -> None:
         with self._gate:
-            news, self._told, event = not self._told, True, self._latest
-        if news and not self._over:
+            is_new, self._signalled, event = not self._signalled, True, self._latest
+        if is_new and not self._over:
             self._rest.start()
             self.progressed.emit(event)
 
@@ -149,7 +156,7 @@ class Job(QObject):
 
 
 class _StreamThread(QThread):
-    """Walks the stream; talks to its job through the job's gate and two signals."""
+    """The thread that iterates over the stream and hands its events to the job."""
 
     arrived = Signal()
 
@@ -169,7 +176,7 @@ class _StreamThread(QThread):
                 if close is not None:
                     close()
         except BaseException as error:
-            # Whatever went wrong in there must reach the person, not kill the thread silently.
+            # Any error must reach the person instead of ending the thread silently.
             log.exception("A job failed")
             job._error, job._outcome = error, "failed"
 
@@ -188,19 +195,20 @@ class _StreamThread(QThread):
                 return "completed"
             with job._gate:
                 job._latest = event
-                told, job._told = job._told, False
-            if told:
+                waits, job._signalled = not job._signalled, False
+            # While an event waits to be signalled, the newest takes its place.
+            if not waits:
                 self.arrived.emit()
 
 
 class Jobs(QObject):
-    """The one place for long work: at most one stream at a time, and a person's work comes first.
+    """Starts long work as jobs, at most one at a time, and prefers a person's work to idle jobs.
 
-    A idle job gives way: it is cancelled as soon as a person's work wants to begin, which waits
-    for its end, one step at most. It is not `current`: nobody has to know of it.
+    An idle job is cancelled as soon as a job of the person's is started, which waits for its end,
+    one step at most. `current` does not show idle jobs.
     """
 
-    #: A job began, paused, went on or ended; see `current`.
+    #: A job began, paused, continued or ended.
     changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -217,14 +225,14 @@ class Jobs(QObject):
 
     @property
     def free(self) -> bool:
-        """Whether nothing runs or is about to, so that a idle job may start."""
+        """Whether nothing runs or is about to, so that an idle job may start."""
         return self._current is None and self._idle is None and not self._holds
 
     def start(self, factory: Callable[[], Iterator[Any]]) -> Job:
-        """The job that walks the stream `factory()` gives; both run in the job's thread.
+        """Start a job that runs the stream `factory()`; both run in the job's thread.
 
-        Connect to its signals right away: none is emitted before the event loop runs again.
-        RuntimeError if a person's job is under way.
+        None of its signals is emitted before the event loop runs again, so the caller can connect
+        to them first. Raises RuntimeError if a job of the person's is under way.
         """
         if self._current is not None:
             raise RuntimeError("a job is under way")
@@ -237,7 +245,10 @@ class Jobs(QObject):
         return job
 
     def start_idle(self, factory: Callable[[], Iterator[Any]]) -> Job:
-        """A job as of `start()` that gives way to all others. RuntimeError where not `free`."""
+        """Start a job as `start()` does, but one that gives way to all others.
+
+        Raises RuntimeError unless `free`.
+        """
         if not self.free:
             raise RuntimeError("something is under way")
         job = self._idle = Job(factory, self)
@@ -246,17 +257,17 @@ class Jobs(QObject):
         return job
 
     def hold(self, go: Callable[[], None]) -> None:
-        """Call `go` once no idle job runs; none starts until `let_go()` is called as often."""
+        """Call `go` once no idle job runs; none starts until `let_go()` is called for each call."""
         self._holds += 1
         self._after_idle(go)
 
     def let_go(self) -> None:
-        """What `hold()` made room for is done."""
+        """Allow idle jobs again after one `hold()`."""
         self._holds -= 1
         self.changed.emit()
 
     def close(self) -> None:
-        """Cancel what is under way and wait for its end; its outcome is emitted before."""
+        """Cancel all jobs and wait for their ends, which are signalled before this returns."""
         jobs = [job for job in (self._idle, self._current) if job is not None]
         for job in jobs:
             job.cancel()

@@ -1,4 +1,4 @@
-"""Runs short work off the main thread, in the order in which it was asked for."""
+"""Runs short tasks off the main thread, in the order in which they are given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Tasks(QObject):
-    """Short work off the main thread, one after the other: reading, writing, thumbnails."""
+    """A queue of short tasks, such as reading a file, that run in threads of their own.
+
+    With one thread, the default, the tasks run one after the other.
+    """
 
     _ended = Signal(object)
 
@@ -26,7 +29,7 @@ class Tasks(QObject):
 
     @property
     def pending(self) -> int:
-        """How many tasks have not delivered yet."""
+        """How many tasks have not delivered their result yet."""
         return self._pending
 
     def run(
@@ -35,21 +38,29 @@ class Tasks(QObject):
         done: Callable[[Any], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """Run `work()` in a thread; then `done(its result)` or `failed(its error)` here."""
+        """Run a task.
+
+        Parameters
+        ----------
+        work : called in a thread of the queue.
+        done : called with the result of `work`, in the thread of this object.
+        failed : called with the error of `work`, in the thread of this object. Without it the error
+            is logged.
+        """
         if self._open:
             self._pending += 1
             self._pool.submit(self._work, work, done, failed)
 
     def wait(self, work: Callable[[], Any]) -> Any:
-        """The result of `work()`, run after all that was asked for before; blocks until then.
+        """Run `work` after all tasks given before, block until it ends, and return its result.
 
-        Only for what cannot wait, as the end of the program; its error is raised here.
+        Raises what `work` raises. It is meant for the end of the program only.
         """
         future: Future[Any] = self._pool.submit(work)
         return future.result()
 
     def close(self) -> None:
-        """Finish what was begun or asked for; nothing is delivered any more."""
+        """Wait until all tasks have run; results are no longer delivered."""
         self._open = False
         self._pool.shutdown(wait=True)
 
@@ -64,7 +75,7 @@ class Tasks(QObject):
         try:
             result = work()
         except BaseException as caught:
-            # A task's failure belongs to whoever asked for it, in the thread it asked from.
+            # Delivered to `failed` in the thread that gave the task.
             error = caught
         self._ended.emit((done, failed, result, error))
 

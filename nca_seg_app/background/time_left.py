@@ -1,4 +1,4 @@
-"""Reckons how long a stream still needs."""
+"""Estimates how long a stream still needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class TimeLeft:
-    """How long a stream still needs, from the pace so far; pauses do not count."""
+    """Estimates how long a stream still needs from its pace so far, without pauses."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -18,7 +18,7 @@ class TimeLeft:
         self.seconds: float | None = None
 
     def note(self, done: int, total: int) -> None:
-        """An event of the stream has come."""
+        """Take in an event of the stream: `done` of `total` steps of equal length are over."""
         now = self._clock()
         if self._began is None:
             self._began = (now, done)
@@ -30,7 +30,7 @@ class TimeLeft:
             self.seconds = (now - began - pause_s) / (done - first) * (total - done)
 
     def hold(self, paused: bool) -> None:
-        """The stream paused, or went on."""
+        """Take in that the stream was paused, or continued."""
         now = self._clock()
         if self._held_at is not None:
             self._held_s += now - self._held_at

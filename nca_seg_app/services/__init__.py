@@ -1,1 +1,1 @@
-"""What can be done, one file a verb; each is told its context and announces by signal."""
+"""What a person can do with the workspace, one service for each; services announce by signal."""

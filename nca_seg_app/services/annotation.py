@@ -1,4 +1,4 @@
-"""An image as it comes from the disk: its mask, its unsaved drawing, and what they lie over."""
+"""Reads an image with its saved mask and its draft, and turns them into a document to edit."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ from nca_seg_app.state.document import Mask, MaskDocument
 
 @dataclass(frozen=True)
 class Source:
-    """Where a mask came from (None: not known), and the mask as it came, one bit a pixel."""
+    """Where a mask came from, and the mask as it came, packed to one bit a pixel.
+
+    `origin` is None if that is not known.
+    """
 
     origin: Origin | None
     bits: bytes
 
     @classmethod
     def of(cls, origin: Origin | None, mask_hw: Mask) -> Source:
-        """The source of a mask that is `mask_hw` at this moment."""
+        """The source of the mask `mask_hw`, which came from `origin`."""
         return cls(origin, zlib.compress(np.packbits(mask_hw).tobytes(), 1))
 
     def origin_of(self, mask_hw: Mask) -> Origin | None:
-        """The origin of what the mask has become; counts the pixels changed since.
+        """The origin of `mask_hw`, an edited form of the mask, with the changed pixels counted.
 
-        What is not known stays so.
+        None if the origin is not known.
         """
         if self.origin is None:
             return None
@@ -47,11 +50,18 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class OpenedImage:
-    """An image as it comes from the disk, with what was drawn on it before.
+    """An image as read from disk, with its saved mask and its draft.
 
-    `source` describes `mask_hw`; `draft_source` describes `draft_hw`, a newer unsaved mask whose
-    file is `draft_seen`. `base` is what lies on disk, or what the draft was drawn over, which then
-    `is_outdated` if it is something else. `trouble` tells why a draft could not be used.
+    Parameters
+    ----------
+    image : the image.
+    base : the versions of image and mask on disk, or those that the draft was drawn over.
+    mask_hw, source : the saved mask and where it came from.
+    draft_hw, draft_source : a newer, unsaved mask and where it came from.
+    draft_seen : the draft's file.
+    is_outdated : whether the draft was drawn over other versions than those on disk.
+    reviewed : whether the saved mask is reviewed.
+    trouble : why a draft could not be used, or None.
     """
 
     image: Image
@@ -66,7 +76,7 @@ class OpenedImage:
     trouble: EngineError | None = None
 
     def document(self, parent: QObject) -> MaskDocument:
-        """The mask to edit: a draft lies over the saved mask as an undoable, unsaved step."""
+        """The document to edit; a draft is in it as an unsaved step that can be undone."""
         shape = (self.image.height, self.image.width)
         document = MaskDocument(shape, self.mask_hw, self.source, parent)
         if self.draft_hw is not None:
@@ -80,14 +90,36 @@ class OpenedImage:
 def read_opened(
     study: Study, path: Path, read: Callable[[Path], Image] = read_image
 ) -> OpenedImage:
-    """The image at `path` with mask and draft. Raises what the engine's readers raise."""
-    # Before anything is read: what changes meanwhile is noticed when it is to be replaced.
+    """Read the image at `path` with its saved mask and its draft.
+
+    Parameters
+    ----------
+    study : the image's folder.
+    path : the image's file.
+    read : reads the image itself, for example from memory.
+
+    Raises
+    ------
+    UnreadableMask : if the saved mask cannot be used, and whatever `read` raises.
+    """
+    # Taken before reading, so that a change meanwhile is noticed when the mask is saved.
     base = study.base(path)
     return with_annotation(study, read(path), path, base)
 
 
 def with_annotation(study: Study, image: Image, path: Path, base: Base) -> OpenedImage:
-    """An image already read, with its mask and, where it holds something newer, its draft."""
+    """Add the saved mask, and the draft if it is newer, to an image that is read already.
+
+    Parameters
+    ----------
+    study : the image's folder.
+    image, path : the image and its file.
+    base : the versions on disk from before the image was read.
+
+    Raises
+    ------
+    UnreadableMask : if the saved mask cannot be used. A draft that cannot be used is `trouble`.
+    """
     shape = (image.height, image.width)
     opened = OpenedImage(image, base)
     saved = study.load(path, shape)
@@ -97,7 +129,7 @@ def with_annotation(study: Study, image: Image, path: Path, base: Base) -> Opene
     try:
         draft = study.load_draft(path, shape)
     except EngineError as error:
-        # A draft is not worth keeping anyone from the image, but its loss must be told.
+        # The image is opened without the draft, but the person must be told of its loss.
         return dataclasses.replace(opened, trouble=error)
     if draft is not None and draft.newer:
         over = draft.record.over or base

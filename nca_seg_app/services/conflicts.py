@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.errors import ChangedOutside
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.mask_writing import OpenMask, resolve_task, save_task
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.services.questions import Questions
 
 
@@ -19,39 +20,36 @@ class Conflicts:
         self._questions = questions
 
     def settle(
-        self,
-        mask: OpenMask,
-        error: ChangedOutside,
-        *,
-        mine: Callable[[], None],
-        theirs: Callable[[], None],
+        self, mask: OpenMask, error: ChangedOutside, settled: Callable[[Whose], None]
     ) -> None:
-        """Keep theirs, mine or both, as is answered.
+        """Ask whose mask is kept, and make way for it.
 
         Parameters
         ----------
+        mask : what was to be saved.
         error : what was found on disk.
-        mine : saves the mask once the way is free.
-        theirs : shows what is on disk in place of the mask, which is as good as saved.
+        settled : told what was answered, once "mine" or "both" can be saved, or a copy of the mask
+            lies beside "theirs", which is to be shown then; "cancel" where nothing was done.
         """
         if self._questions.is_open:
             # The answer to the question that is open is for this one, too.
+            settled("cancel")
             return
         context, whose = self._context, self._questions.ask_whose(mask, error)
         if whose == "cancel":
             context.message.emit(f"Nothing was saved: {error.path.name} was changed outside.")
+            settled("cancel")
             return
         state = mask.document.state
 
-        def go(copy: Path | None) -> None:
+        def go_on(copy: Path | None) -> None:
             if mask.document is not context.workspace.document:
+                settled("cancel")
                 return
             if whose == "theirs":
                 # What was drawn since the answer is in no copy.
                 mask.document.mark_saved(state)
-                theirs()
-            else:
-                mine()
+            settled(whose)
             if copy is not None:
                 # Later than what saving or reading says.
                 context.lane.run(
@@ -59,7 +57,11 @@ class Conflicts:
                     lambda _: context.message.emit(f"The other mask is kept as {copy.name}."),
                 )
 
-        context.lane.run(resolve_task(mask, error, whose), go, context.fail)
+        def fail(reason: BaseException) -> None:
+            context.fail(reason)
+            settled("cancel")
+
+        context.lane.run(resolve_task(mask, error, whose), go_on, fail)
 
     def saved_at_last(self, mask: OpenMask, reviewed: bool) -> bool:
         """Save while the program waits; False where a person has to be asked once more.

@@ -1,4 +1,4 @@
-"""The engine's functions that need torch or the installed models, behind one door."""
+"""The engine's functions that need torch or the installed models, as one value to pass around."""
 
 from __future__ import annotations
 
@@ -33,42 +33,42 @@ from engine.types import (
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine's functions that need torch or the installed models; tests put small fakes here.
+    """The engine's functions that need torch or the installed models; tests replace them by fakes.
 
-    A loaded model is an opaque handle. Each imports what it needs when it is called, in the thread
-    that calls it, so that the window is up before torch.
+    A loaded model is an opaque handle, which is passed back in. The functions import torch when
+    they are called, in the calling thread, so that the window opens without waiting for it.
     """
 
-    #: The installed models.
+    #: Lists the installed models.
     installed: Callable[[], tuple[ModelEntry, ...]]
-    #: (file, device) → handle.
+    #: Loads a model: (file, device) → handle.
     load_model: Callable[[Path, Device], Any]
-    #: The hash of a handle's weights.
+    #: The fingerprint of a handle's model.
     fingerprint: Callable[[Any], str]
-    #: Where a handle runs, as "CPU · bf16".
+    #: Where a handle's model runs, as "CPU · bf16".
     device_text: Callable[[Any], str]
-    #: (handle, image, settings) → a growing ensemble.
+    #: Segments an image: (handle, image, settings) → the growing ensemble.
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
-    #: (handle, image, noisy_hw, timestep, seed, member) → every cell update of that step.
+    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, seed, member) → its states.
     replay: Callable[[Any, Image, Float, int, int, int], Iterator[CellStep]]
-    #: (handle, data set, settings, folder for the new files) → one event a step.
+    #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
-    #: A fresh folder for a fine-tuning of this model.
+    #: Names a new folder for a fine-tuning of a model.
     training_folder: Callable[[ModelEntry], Path]
-    #: (weights, model they were fine-tuned from) → the new model, in the list beside its parent.
+    #: Installs a fine-tuned model: (its file, its parent) → the installed model.
     install: Callable[[Path, ModelEntry], ModelEntry]
-    #: A model's file → the model, in the list.
+    #: Installs a model from a file.
     add_model: Callable[[Path], ModelEntry]
-    #: The name of a person's own model → where its file lies now, out of the list.
+    #: Removes a person's own model by name from the list, and gives its file's new path.
     remove_model: Callable[[str], Path]
-    #: The folder of sample images.
+    #: Gives the folder of sample images.
     sample_folder: Callable[[], Path]
-    #: What a fine-tuning that was killed had learned, or None.
+    #: Finds the weights that a killed fine-tuning left, or gives None.
     unfinished: Callable[[], Leftover | None] = lambda: None
 
 
 def real_engine() -> Engine:
-    """The engine itself. Nothing of it that needs torch is imported before it is called."""
+    """The real functions; torch is imported at the first call of one that needs it."""
     return Engine(
         installed=library.installed,
         load_model=_load_model,
@@ -87,7 +87,7 @@ def real_engine() -> Engine:
 
 
 def warm_up() -> None:
-    """Load what the first outline would wait a third of a second for; in any thread."""
+    """Import what drawing the first outline would wait a third of a second for; in any thread."""
     with for_good():
         outlines.warm_up()
 
@@ -148,7 +148,8 @@ def _training_folder(parent: ModelEntry) -> Path:
 
 
 def _sample_folder() -> Path:
-    # A copy: masks are written beside the images, and the program's own folder is not the place.
+    # Samples are copied, because masks are written beside the images, which must not happen in the
+    # program's own folder.
     target = home_folder() / "samples"
     target.mkdir(parents=True, exist_ok=True)
     for source in sorted(Path(str(resources.files("resources"))).glob("samples/*")):

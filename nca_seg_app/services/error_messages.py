@@ -1,4 +1,7 @@
-"""An error becomes what happened, what it means for the work, and what to do, in that order."""
+"""Writes the sentences that tell a person about errors.
+
+Each says what happened, what it means for the person's work, and what to do, in that order.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +37,17 @@ from nca_seg_app.state.settings import UnreadableSettings
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """One or two sentences a person can act on, and the copyable details."""
+    """What to tell the person about an error: a `sentence`, and `details` to copy."""
     return sentence(error), details(error)
 
 
 def details(error: BaseException) -> str:
-    """The error as it came, with the place it came from."""
+    """The error with its traceback."""
     return "".join(traceback.format_exception(error)).strip()
 
 
 def sentence(error: BaseException) -> str:
-    """What happened, what it means for the work, what to do: one bounded line of plain text."""
+    """An error in words as one line of plain text, of at most `plaintext.SENTENCE` characters."""
     return fitting(lambda path, reason: _sentence(error, path, reason))
 
 
@@ -162,7 +165,7 @@ def _file_sentence(error: OSError, most_path: int, most: int) -> str:
 
 
 def _middle(reason: object, most: int) -> str:
-    """The reason as the middle of a sentence."""
+    """A reason as it stands in the middle of a sentence: without a capital and a full stop."""
     shown = shown_reason(reason, most)
     first = shown.split(maxsplit=1)[0]
     return shown if not first.istitle() else shown[0].lower() + shown[1:]

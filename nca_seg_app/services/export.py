@@ -1,4 +1,4 @@
-"""Exports copies of masks and data sets; replaces nothing without a person's word."""
+"""Exports the open mask, or all saved masks as a data set; asks before it replaces a file."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from nca_seg_app.services.context import Context
 from nca_seg_app.services.saving import Saving
 
 SUFFIX = ".png"
-#: So many of what an export left out are named in its message.
+#: How many samples that an export left out are named in its message.
 NAMED = 3
-#: In characters: of a name, and of a reason, in that message.
+#: The most characters of a name and of a reason in that message.
 NAME, REASON = 40, 80
-#: Without a clear yes, as where the question is closed, nothing private leaves.
+#: Asked before a data set is written. Closing the question counts as no, so that nothing private
+#: is copied without a clear yes.
 KEEP_METADATA = (
     "Should the copies of the images keep what the files say besides the picture, as place, date, "
     "names and comments? Without it they are the pictures alone, turned upright."
@@ -32,15 +33,15 @@ KEEP_METADATA = (
 
 
 class Export(JobController):
-    """One mask as a picture; all saved masks as a data set, written beside whatever else runs."""
+    """Exports one mask as a picture, or all saved masks as a data set, beside other jobs."""
 
-    #: A file or folder that was asked for is on disk; carries its path.
+    #: A file or folder has been exported; carries its path.
     saved = Signal(object)
-    #: Read `progress`.
+    #: `progress` changed.
     progress_changed = Signal()
 
     def __init__(self, context: Context, saving: Saving) -> None:
-        # Copying files and computing outlines need not wait for each other.
+        # Jobs of its own, because copying files and segmenting need not wait for each other.
         super().__init__(Jobs(context), context)
         self._context, self._workspace, self._saving = context, context.workspace, saving
         self._folder = Path()
@@ -52,7 +53,7 @@ class Export(JobController):
         return self._progress
 
     def export_mask(self) -> None:
-        """Ask for a file and write the open mask there."""
+        """Ask the person for a file, and write the open mask to it."""
         mask = self._saving.open_mask
         if mask is None:
             return
@@ -62,15 +63,15 @@ class Export(JobController):
         )
         if chosen is None:
             return
-        # Never in place of another suffix: the name may have a dot, or be that of a photograph.
+        # Another suffix is not replaced: it may be part of the name, or that of a photograph.
         is_named = chosen.suffix.lower() == SUFFIX
         file = chosen if is_named else chosen.with_name(chosen.name + SUFFIX)
         there = file.resolve()
-        # Not looked for among the images: there may be thousands, and the window waits.
+        # The list of images is not searched, because it may be long and the window waits.
         if there.exists() and there.parent.samefile(mask.study.folder) and is_image(there):
             self._context.fail(MaskKept(file, "it is an image of this study"))
             return
-        # The dialog has asked about the file that was chosen.
+        # The dialog has asked about replacing the chosen file already.
         if (
             file != chosen
             and file.exists()
@@ -83,7 +84,7 @@ class Export(JobController):
             self.saved.emit(file)
 
         def work() -> None:
-            # The dialog asked about a file, not about what somebody reviewed.
+            # A yes to replacing a file does not cover a mask of a study, which may be reviewed.
             if there.exists() and keeps_masks(there.parent):
                 raise MaskKept(file, "it is a mask of a study, which Save writes")
             write_mask(file, snapshot())
@@ -91,7 +92,7 @@ class Export(JobController):
         self._context.lane.run(work, done, self._context.fail)
 
     def export_dataset(self) -> None:
-        """Ask for a folder and write the study's saved masks there as a data set."""
+        """Ask the person for a folder, and write the study's saved masks to it as a data set."""
         study = self._workspace.study
         if study is None:
             return
@@ -115,18 +116,18 @@ class Export(JobController):
         self._begin(stream)
 
     def stop(self) -> None:
-        """End the export; what is written so far is a data set."""
+        """Stop the export; the samples written so far are a data set."""
         if self._job is not None:
             self._job.cancel()
 
     def may_close(self) -> bool:
-        """Ask about an export under way; False where the person stays."""
+        """Whether the window may close; asks the person if an export is under way."""
         return not self.running or self._context.prompts.confirm(
             "A data set is being exported. Stop it? The samples written so far are one."
         )
 
     def close(self) -> None:
-        """Stop, and wait until what is written is a data set."""
+        """Stop, and wait until the samples written so far are a data set."""
         self._jobs.close()
 
     # Inside
@@ -154,7 +155,7 @@ class Export(JobController):
         self._tell_left_out(step)
 
     def _tell_left_out(self, step: ExportStep | None) -> None:
-        """Say, where it stays on the screen, which samples were not written and why."""
+        """Report as an error, which stays on the screen, which samples were left out and why."""
         if step is None or not step.left_out:
             return
         named = [f"{one_line(x.path.name, NAME)} ({one_line(x.reason, REASON)})"

@@ -1,4 +1,4 @@
-"""Fine-tunes a model on the saved masks into a new model beside its parent, never in its place."""
+"""Fine-tunes the chosen model on the study's saved masks into a new model beside its parent."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nca_seg_app.services.model_library import ModelLibrary
 
 
 class Curve:
-    """Every step of a training; written by the job's thread, read by any.
+    """Records the steps of a training; the job's thread writes, any thread may read.
 
-    `judged` are the samples that judge it: none before the first step, or where there are none.
+    `judged` are the samples that validate it; empty before the first step.
     """
 
     def __init__(self) -> None:
@@ -34,26 +34,26 @@ class Curve:
         self._steps: list[TrainStep] = []
 
     def record(self, step: TrainStep) -> None:
-        """Add the newest step."""
+        """Record the newest step."""
         with self._lock:
             self._steps.append(step)
 
     def steps(self) -> tuple[TrainStep, ...]:
-        """The steps so far."""
+        """The recorded steps, oldest first."""
         with self._lock:
             return tuple(self._steps)
 
 
 class FineTuning(JobController):
-    """A fine-tuning under way, its curve, and the new model it leads to.
+    """Fine-tunes a model, and lets the person accept or discard the new model, the candidate.
 
-    What one that was killed had learned is offered in the same way when the window is opened again.
-    A model comparison shows what that outlines otherwise than its parent.
+    Weights that a killed fine-tuning left are offered in the same way when a window opens. While
+    there is a candidate, a model comparison shows how its outlines differ from its parent's.
     """
 
-    #: The curve grew or is a new one.
+    #: `curve` changed.
     curve_changed = Signal()
-    #: `candidate` is another one, or None.
+    #: `candidate` changed.
     candidate_changed = Signal()
 
     def __init__(self, context: Context, models: ModelLibrary, comparison: ModelComparison) -> None:
@@ -64,7 +64,8 @@ class FineTuning(JobController):
         self._curve = Curve()
         self._candidate: Path | None = None
         self._folder: Path | None = None
-        #: Of the folder, until the person has decided: other windows shall not take it for killed.
+        #: Locks the folder until the person has decided, so that another window does not take its
+        #: run for killed.
         self._lock: Lock | None = None
         self._interrupted: ModelSpec | None = None
         self._comparison = comparison
@@ -72,31 +73,35 @@ class FineTuning(JobController):
 
     @property
     def curve(self) -> tuple[TrainStep, ...]:
-        """Every step of the newest run so far, none left out."""
+        """All steps of the newest run so far."""
         return self._curve.steps()
 
     @property
     def validation_images(self) -> int:
-        """How many images the Dice of the newest run is a mean of."""
+        """How many images the newest run is validated on."""
         return len(self._curve.judged)
 
     @property
     def parent_model(self) -> ModelEntry | None:
-        """The model that the newest run started from."""
+        """The model that the newest run started from, or None."""
         return self._parent
 
     @property
     def candidate(self) -> Path | None:
-        """The weights of a new model that waits for a decision, or None."""
+        """The file of a new model that the person has not decided about, or None."""
         return self._candidate
 
     @property
     def interrupted(self) -> ModelSpec | None:
-        """What the candidate describes, where its fine-tuning was killed before it ended."""
+        """The candidate's spec, if its fine-tuning was killed before it ended; else None."""
         return self._interrupted
 
     def finetune(self, settings: TrainSettings | None = None) -> None:
-        """Fine-tune the chosen model on the study's saved masks."""
+        """Fine-tune the chosen model on the study's saved masks, with these settings from now on.
+
+        Without `settings` those of before are used. Asks first if a candidate would be dropped;
+        does nothing while another job runs.
+        """
         study, entry = self._workspace.study, self._models.chosen
         if study is None or entry is None or self._context.jobs.current is not None:
             return
@@ -128,19 +133,19 @@ class FineTuning(JobController):
         self.curve_changed.emit()
 
     def stop_and_keep(self) -> None:
-        """End the run; the best weights so far become the candidate."""
+        """Stop the run; the best weights so far become the candidate."""
         if self._job is not None:
             self._keeps = True
             self._job.cancel()
 
     def cancel(self) -> None:
-        """End the run and drop what it made."""
+        """Stop the run, and remove what it made."""
         if self._job is not None:
             self._keeps = False
             self._job.cancel()
 
     def accept(self) -> None:
-        """Add the candidate to the models, beside its parent, and choose it."""
+        """Install the candidate as a model beside its parent, and choose it."""
         candidate, parent = self._candidate, self._parent
         if candidate is None or parent is None:
             return
@@ -157,13 +162,13 @@ class FineTuning(JobController):
         )
 
     def discard(self) -> None:
-        """Drop the candidate; the models stay as they are."""
+        """Drop the candidate; the installed models stay as they are."""
         if self._candidate is not None:
             self._set_candidate(None)
             self._clean_up()
 
     def may_close(self) -> bool:
-        """Ask about what closing would cost; False where the person stays."""
+        """Whether the window may close; asks the person if a run or a candidate would be lost."""
         confirm = self._context.prompts.confirm
         if self.running:
             return confirm(
@@ -185,7 +190,7 @@ class FineTuning(JobController):
             self.candidate_changed.emit()
 
     def _clean_up(self) -> None:
-        """Remove what the run left on disk; an accepted model has its own copy."""
+        """Remove the run's folder; an accepted model was copied from it."""
         folder, self._folder, self._interrupted = self._folder, None, None
         if self._lock is not None:
             self._lock.release()
@@ -197,7 +202,7 @@ class FineTuning(JobController):
         self._context.lane.run(self._context.engine.unfinished, self._offer, self._context.fail)
 
     def _offer(self, left: Leftover | None) -> None:
-        """Let the person decide about what a fine-tuning that was killed had learned."""
+        """Make the weights that a killed fine-tuning left the candidate."""
         entries = self._models.entries
         if left is None or self.running or self._candidate is not None or not entries:
             return
@@ -227,7 +232,7 @@ class FineTuning(JobController):
         self.curve_changed.emit()
 
     def _fail(self, error: BaseException) -> None:
-        # What was best before the failure is whole on disk, and worth a decision.
+        # The best weights from before the failure are whole on disk, so the person may keep them.
         steps = self._curve.steps()
         if steps and steps[-1].best_path is not None:
             self._keep(steps[-1])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer
+from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 
 from engine.study.study import Study
@@ -32,12 +31,16 @@ class FolderWatch(QObject):
     read again only when a person asks for that.
     """
 
+    #: A look is over, and images that came are listed; carries its number.
+    looked = Signal(int)
+
     def __init__(self, context: Context, saving: Saving) -> None:
         super().__init__(context)
         self._context, self._workspace, self._saving = context, context.workspace, saving
+        self._looks = 0
         self._listed_at: tuple[Study | None, Moments] = (None, ())
         #: What was told of the open image, so that it is told once.
-        self._told: tuple[Path, Base] | None = None
+        self._told_of: tuple[Path, Base] | None = None
         self._watcher = QFileSystemWatcher(self)
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self.look)
@@ -47,12 +50,13 @@ class FolderWatch(QObject):
         if isinstance(application := QGuiApplication.instance(), QGuiApplication):
             application.applicationStateChanged.connect(self._wake)
 
-    def look(self, then: Callable[[], None] = lambda: None) -> None:
-        """See what changed on disk; `then` once images that came are listed."""
+    def look(self) -> int:
+        """See what changed on disk; gives the number of the look, 0 where no folder is open."""
         study, mask = self._workspace.study, self._saving.open_mask
         if study is None:
-            then()
-            return
+            return 0
+        self._looks += 1
+        number, seen_at = self._looks, self._listed_at
         if mask is not None:
             # In the lane, where no save of one's own is half done.
             self._context.lane.run(
@@ -60,7 +64,6 @@ class FolderWatch(QObject):
                 lambda found: self._compare(mask, found),
                 lambda _: self._tell_gone(mask),
             )
-        seen_at = self._listed_at
 
         def work() -> tuple[Moments, tuple[ImageRow, ...] | None]:
             moments = _moments(study)
@@ -79,10 +82,11 @@ class FolderWatch(QObject):
                 self._take(rows)
             # The folder for masks may be there by now.
             self._follow()
-            then()
+            self.looked.emit(number)
 
         # A folder that is gone is told with its open image.
-        self._context.aside.run(work, done, lambda _: then())
+        self._context.aside.run(work, done, lambda _: self.looked.emit(number))
+        return number
 
     def close(self) -> None:
         """Look no more."""
@@ -117,8 +121,8 @@ class FolderWatch(QObject):
         base = mask.on_disk.base
         if mask.document is not self._workspace.document or found == base:
             return
-        if self._told != (mask.path, found):
-            self._told = mask.path, found
+        if self._told_of != (mask.path, found):
+            self._told_of = mask.path, found
             if not found.image:
                 self._tell_gone(mask)
                 return

@@ -1,4 +1,4 @@
-"""Reads the images beside the open one before they are asked for, within a bound of memory."""
+"""Reads the next and the previous image in advance, within a limit of memory."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from nca_seg_app.state.image_order import ImageOrder
 
 log = logging.getLogger(__name__)
 
-#: Someone who goes through the list quickly shall not wait for images that he passes by.
+#: How long an image is open before others are read, so that quick paging does not read them all.
 REST_MS = 100
 
 
 class ImageCache(QObject):
-    """The next and the previous image of the list, kept as they were read."""
+    """Reads the next and the previous image of the list in the background, and keeps them."""
 
     def __init__(self, context: Context, image_order: ImageOrder) -> None:
         super().__init__(context)
         self._context, self._workspace, self._image_order = context, context.workspace, image_order
-        # A thread of its own: previews and thumbnails shall not wait for whole images.
+        # A queue of its own, so that previews and thumbnails do not wait for whole images.
         self._tasks = Tasks(self)
         self._lock = Lock()
         self._kept: dict[Path, tuple[Stamp, Image]] = {}
-        #: What is being read, and what tells that it has been.
+        #: The image that is being read, and an event that is set once it has been.
         self._underway: tuple[Path, Event] | None = None
-        #: The next one first: where only one fits, it is that.
+        #: The next image comes first, so that it is kept if only one fits.
         self._wanted: tuple[Path, ...] = ()
         self._too_large: set[Path] = set()
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
@@ -46,15 +46,14 @@ class ImageCache(QObject):
 
     @property
     def held_mb(self) -> float:
-        """What is kept, in megabytes."""
+        """The memory of the kept images in megabytes."""
         with self._lock:
             return sum(_megabytes(image) for _, image in self._kept.values())
 
     def read(self, path: Path) -> Image:
-        """The image, from memory where its file is as it was. May be called in any thread.
+        """The image, from memory if its file is unchanged, else from its file; in any thread.
 
-        Where it is just being read, that is waited for. Raises what
-        `engine.images.reading.read_image` raises.
+        Waits if it is being read already. Raises UnreadableImage.
         """
         underway = self._underway
         if underway is not None and underway[0] == path:
@@ -67,13 +66,13 @@ class ImageCache(QObject):
         return read_image(path)
 
     def holds(self, path: Path) -> bool:
-        """Whether the image need not be read from its file. Looks at the file."""
+        """Whether the image is kept and its file unchanged; looks at the file."""
         with self._lock:
             known = self._kept.get(path)
         return known is not None and known[0] == stamp(path)
 
     def close(self) -> None:
-        """Read nothing any more; what is being read is waited for."""
+        """Stop reading, and wait for the image that is being read."""
         self._timer.stop()
         self._wanted = ()
         self._tasks.close()
@@ -115,7 +114,7 @@ class ImageCache(QObject):
         self._bound()
 
     def _bound(self) -> None:
-        """Keep what is wanted, and of that what fits."""
+        """Release images that are no longer wanted or do not fit into the memory."""
         left_mb = self._most_mb
         with self._lock:
             kept, self._kept = self._kept, {}
@@ -128,7 +127,7 @@ class ImageCache(QObject):
 
 
 def _note(error: BaseException) -> None:
-    # What is wrong with a file the person meets in opening it.
+    # An unreadable file is reported when the person opens it.
     if not isinstance(error, EngineError):
         log.error("an image was not read ahead", exc_info=error)
 

@@ -24,16 +24,21 @@ from nca_seg_app.state.image_order import ImageOrder
 
 log = logging.getLogger(__name__)
 
-#: Someone who goes through the list quickly shall not start a run at every image.
+#: How long nothing must change before a run starts, so that quick paging does not start many.
 REST_MS = 250
-#: Memory for the results that wait for their images: more than a hundred usual ones.
+#: The memory for kept results: enough for more than a hundred usual ones.
 KEPT_BYTES = 64 * 1024 * 1024
 
 
 class _Task:
-    """A run on an image that need not be open. `result` is None before its end.
+    """A run on an image that need not be open; `result` is None before its end.
 
-    `surveys` where the expected error of one image after the other is wanted.
+    Parameters
+    ----------
+    path : the image's file.
+    run : model, settings, device and film.
+    surveys : whether the run belongs to a survey.
+    reader : reads the image.
     """
 
     def __init__(
@@ -48,36 +53,36 @@ class _Task:
 
     @property
     def nbytes(self) -> int:
-        """The memory that result and film take."""
+        """The memory of result and film in bytes."""
         members = self.result.members_nhw.nbytes if self.result is not None else 0
         return members + self.run.film.nbytes
 
     def fits(self, image: Image) -> bool:
-        """Whether the result is one of this image, which is the file that was read."""
+        """Whether the result belongs to `image` and the image's file is unchanged."""
         frame = self.result.frame if self.result is not None else None
         if frame is None or (frame.height, frame.width) != (image.height, image.width):
             return False
         return self.stamp is not None and stamp(self.path) == self.stamp
 
     def read(self) -> Image:
-        """The image. Raises what reading it raises."""
+        """Read the image, and note the version of its file. Raises UnreadableImage."""
         self.stamp = stamp(self.path)
         return self._reader(self.path)
 
 
 class Lookahead(QObject):
-    """The result of the next image of the list, computed while nothing else is, and kept.
+    """Segments the next image of the list, or those of a survey, while no other job runs.
 
-    It begins once the person uses the model: the open image has a result of a finished run, or a
-    mask that came from one. Another image that is opened then without either comes first. Kept as
-    well are results that were left undecided, and those of a survey; beyond `KEPT_BYTES` those
-    with the least expected error go. What is kept is proposed when its image is opened, and belongs
-    to the folder, model, settings and device it began with: with others it is dropped.
+    It begins once the person uses the model: the open image has the result of a finished run, or a
+    mask that came from one. If another image is then opened without either, that one is segmented
+    first. Results are kept, also those of a survey and those that the person left undecided, and
+    proposed when their image is opened. Beyond `KEPT_BYTES` those with the least expected error are
+    dropped. All are dropped if folder, model, settings or device change.
     """
 
-    #: `path` is another one, or None.
+    #: `path` changed.
     changed = Signal()
-    #: A run reached its end: carries the image's path and its result.
+    #: A run ended; carries the image's path and the result.
     finished = Signal(object, object)
 
     def __init__(
@@ -123,16 +128,16 @@ class Lookahead(QObject):
 
     @property
     def path(self) -> Path | None:
-        """The image that is worked on, or None."""
+        """The image that is being segmented, or None."""
         return self._task.path if self._task is not None else None
 
     @property
     def kept(self) -> tuple[Path, ...]:
-        """The images whose results wait to be opened."""
+        """The images whose results are kept."""
         return tuple(task.path for task in self._kept)
 
     def propose(self) -> None:
-        """Put up what is kept for the open image, unless a person has begun with it."""
+        """Show the kept result of the open image, unless a person has begun to work on it."""
         for task in self._kept:
             if task.path == self._workspace.path and self._is_untouched():
                 self._kept.remove(task)
@@ -142,7 +147,7 @@ class Lookahead(QObject):
                 return
 
     def remember(self) -> None:
-        """Keep the whole result of the open image, where nothing was decided or drawn yet."""
+        """Keep the finished result of the open image, if nothing was decided or drawn yet."""
         document = self._workspace.document
         segmentation, chosen = self._segmentation, Run.chosen(self._context, self._models)
         run, result, row = segmentation.run, segmentation.result, self._workspace.row
@@ -156,12 +161,12 @@ class Lookahead(QObject):
                 self._keep(task)
 
     def _note_image(self) -> None:
-        # Of the file as it was read: it may be another one when the image is left.
+        # Taken now, because the file may have changed by the time the image is left.
         path = self._workspace.path
         self._opened = stamp(path) if path is not None else None
 
     def close(self) -> None:
-        """Begin nothing any more, and ask what is under way to stop; `Jobs.close()` waits."""
+        """Begin no more runs, and ask the present one to stop; `Jobs.close()` waits for it."""
         self._closed = True
         self._drop()
 
@@ -227,16 +232,16 @@ class Lookahead(QObject):
             unknown, surveys = self._survey.unknown(), True
             path = unknown[0] if unknown else None
             if path is None and self._context.lane.pending:
-                # The last expected error is still being written.
+                # The last expected error is still being written to the study.
                 self._timer.start()
             elif path is None:
                 self._survey.stop("Done")
         if path is not None:
-            # A survey's images are not those that are opened next.
+            # The image cache holds only the images that are opened next.
             reader = read_image if surveys else self._image_cache.read
             task = _Task(path, run, surveys, reader)
             self._set_task(task)
-            # Before the job, which can then be stopped within one step from its beginning.
+            # Read before the job starts, so that the job can be stopped within one step.
             self._context.aside.run(
                 task.read,
                 lambda image: self._begin(task, image),
@@ -254,11 +259,11 @@ class Lookahead(QObject):
         )
         job.completed.connect(lambda result: self._end(job, task, result))
         job.cancelled.connect(lambda _: self._end(job))
-        # The log has it already.
+        # The job has logged the error already.
         job.failed.connect(lambda error: self._break(job, task, error))
 
     def _refuse(self, task: _Task, error: BaseException) -> None:
-        # The person meets the trouble in opening the image.
+        # An unreadable image is reported when the person opens it.
         log.info("%s is not segmented ahead: %s", task.path, error)
         if task is self._task:
             self._note_failed(task.path)
@@ -267,13 +272,13 @@ class Lookahead(QObject):
 
     def _break(self, job: Job, task: _Task, error: BaseException) -> None:
         if self._survey.running and job is self._job:
-            # It would fail at the next image as well, and the person waits for it.
+            # The next image would fail as well, and the person is waiting for the survey.
             self._context.fail(error)
             self._survey.stop()
         self._end(job, task)
 
     def _next(self) -> Path | None:
-        """The next image to work on: nothing if the first without a mask is done with."""
+        """The image to segment next, or None if that is done already or nothing is to be done."""
         document = self._workspace.document
         if not self._context.settings.run_ahead or document is None or not self._used:
             return None
@@ -294,7 +299,7 @@ class Lookahead(QObject):
         self._survey.note_failed(path)
 
     def _note_survey(self) -> None:
-        # What failed before is tried again.
+        # Images that failed before are tried again.
         self._failed.clear()
         self._follow()
 
@@ -305,7 +310,7 @@ class Lookahead(QObject):
     def _end(
         self, job: Job, task: _Task | None = None, result: EnsembleResult | None = None
     ) -> None:
-        """What the job told last; without `task` it was stopped for a person's work."""
+        """Handle the end of a job; without `task` it was cancelled, with no `result` it failed."""
         if job is not self._job:
             return
         self._job = None
@@ -316,23 +321,22 @@ class Lookahead(QObject):
             task.result = result
             self._keep(task)
             self.finished.emit(task.path, result)
-            # The list knows its expected error in a moment.
+            # The list shows its expected error only a moment later.
             self._survey.note_done(task.path)
-            # It may have been opened meanwhile.
+            # The image may have been opened meanwhile.
             self.propose()
         self._follow()
         if self._survey.running:
             self._survey.note_progress()
-            # Nobody goes through the list meanwhile, or the job would have been stopped for it.
+            # Without the usual delay: the person is not paging, which would have stopped the job.
             QTimer.singleShot(0, self, self._look)
 
     def _keep(self, task: _Task) -> None:
         others = [each for each in self._kept if each.path != task.path]
         room = KEPT_BYTES - task.nbytes
         errors = {row.path: row.expected_error or 0.0 for row in self._workspace.images}
-        # Those with the highest expected error are looked at first, and the newest, so it is the
-        # others that go. The newest stays whatever its size: else it would be drawn again and
-        # again.
+        # Images with the highest expected error are opened first, so the others are dropped. The
+        # newest result stays whatever its size, or it would be computed again and again.
         while others and sum(each.nbytes for each in others) > room:
             others.remove(min(others, key=lambda each: errors.get(each.path, 0.0)))
         self._kept = [*others, task]

@@ -1,4 +1,4 @@
-"""What is written of an open mask: work for the lane, which does one after the other."""
+"""Makes the tasks that write an open mask: to save it, draft it, or resolve a conflict about it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from nca_seg_app.state.document import Mask, MaskDocument
 
 @dataclass(eq=False)
 class OnDisk:
-    """What lies on disk under an open mask, as far as its window knows.
+    """What is on disk for an open mask, as far as its window knows.
 
-    Each write brings it up to date in the lane, where one write follows the other. `draft` is the
-    file of a draft that was recovered.
+    Tasks update it in the lane, where they run one after the other. `draft` is the file of a
+    recovered draft.
     """
 
     base: Base
@@ -32,7 +32,10 @@ class OnDisk:
 
 @dataclass(frozen=True, eq=False)
 class OpenMask:
-    """A mask under a person's hand and the image it belongs to, whatever is opened meanwhile."""
+    """A mask that is being edited and the image that it belongs to.
+
+    Tasks keep it, because another image may be open by the time they run.
+    """
 
     study: Study
     path: Path
@@ -41,7 +44,10 @@ class OpenMask:
 
 
 def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
-    """What saves the mask as it is now, where nobody else has changed what it lies over."""
+    """A task that saves the mask as it is now, `reviewed` or not, and gives the path of its file.
+
+    The task raises ChangedOutside if image or saved mask were changed by somebody else.
+    """
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
     def work() -> Path:
@@ -55,7 +61,7 @@ def save_task(mask: OpenMask, reviewed: bool) -> Callable[[], Path]:
 
 
 def draft_task(mask: OpenMask) -> Callable[[], Path]:
-    """What keeps the mask as it is now as a draft."""
+    """A task that writes the mask as it is now as a draft, and gives the path of its file."""
     snapshot, on_disk = _snapshot(mask), mask.on_disk
 
     def work() -> Path:
@@ -65,18 +71,29 @@ def draft_task(mask: OpenMask) -> Callable[[], Path]:
 
 
 def resolve_task(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callable[[], Path | None]:
-    """What makes room for the mask, or puts it aside; gives where the copy lies, if one is made.
+    """A task that carries out a person's decision about a conflict.
 
-    Nothing is decided that was not seen: what has changed once more is a conflict again.
+    A change that comes after the person was asked is a conflict again.
+
+    Parameters
+    ----------
+    mask : the mask that could not be saved.
+    error : the conflict.
+    whose : "theirs" puts an unsaved mask aside as a copy, "both" the mask on disk. Unless it is
+        "theirs", saving may then replace what is on disk.
+
+    Returns
+    -------
+    The task, which gives the path of the copy, or None if none is made.
     """
     snapshot, study, unsaved = _snapshot(mask), mask.study, mask.document.unsaved
 
     def work() -> Path | None:
         if whose == "theirs":
-            # What lies there becomes the base once it is shown.
+            # What is on disk becomes the base when it is opened.
             return study.keep_copy(mask.path, *snapshot()) if unsaved else None
         copy = study.keep_copy(mask.path) if whose == "both" and error.found.mask else None
-        # A mask and an image that both changed are asked about one after the other.
+        # If mask and image both changed, the person is asked about one after the other.
         changed = {error.what: getattr(error.found, error.what)}
         mask.on_disk.base = dataclasses.replace(mask.on_disk.base, **changed)
         return copy
@@ -85,14 +102,14 @@ def resolve_task(mask: OpenMask, error: ChangedOutside, whose: Whose) -> Callabl
 
 
 def _snapshot(mask: OpenMask) -> Callable[[], tuple[Mask, Origin | None]]:
-    """What gives the mask as it is now and where it came from, later and in any thread."""
+    """A function that gives the present mask and its origin, later and in any thread."""
     take, source = mask.document.snapshot(), mask.document.note
 
     def snapshot() -> tuple[Mask, Origin | None]:
         mask_hw = take()
         if isinstance(source, Source):
             return mask_hw, source.origin_of(mask_hw)
-        # Without a source it is from a person's hand alone.
+        # A mask without a source was drawn by hand alone.
         return mask_hw, Origin(pixels_changed=int(np.count_nonzero(mask_hw)))
 
     return snapshot

@@ -1,4 +1,4 @@
-"""Compares a new model with its parent, on images that it did not learn from."""
+"""Compares a fine-tuned model with its parent on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ from engine.types import Sample, SampleSettings, evenly
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
 
-#: More would take longer than a person looks at them.
+#: The most images that are compared; more would take longer than a person looks at them.
 IMAGES = 8
-#: Of a picture's longer side; it is shown smaller, also on dense screens.
+#: The longer side of the small pictures, which are shown smaller even on dense screens.
 PICTURE_PX = 256
 SETTINGS = SampleSettings(members=4)
 
-#: Outlines, each (n, 2) (row, column), in pixels of the small picture.
+#: Outlines in pixels of the small picture, each (n, 2) as (row, column).
 Outlines = Sequence[NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """An image with its saved mask and what both models outline.
+    """An image as outlined by a person and by both models.
 
-    `picture_hwc` is small, uint8 (rows, columns, 3). The Dice are at the image's own size.
+    Parameters
+    ----------
+    path : the image's file.
+    picture_hwc : the image made small, uint8 (rows, columns, 3).
+    saved : outlines of the saved mask.
+    before, after : outlines by the parent and by the new model.
+    dice_before, dice_after : Dice of both against the saved mask, at the image's own size.
     """
 
     path: Path
@@ -49,14 +55,14 @@ class Compared:
 
     @property
     def gain(self) -> float:
-        """How much nearer the new model comes to the saved mask, in Dice."""
+        """How much higher the new model's Dice is than its parent's."""
         return self.dice_after - self.dice_before
 
 
 class ModelComparison(QObject):
-    """One image after the other by both models, while no job of the person's runs."""
+    """Segments images by both models, one after the other, while no job of the person's runs."""
 
-    #: `found` or `total` is another one.
+    #: `found` or `total` changed.
     changed = Signal()
 
     def __init__(self, context: Context) -> None:
@@ -75,13 +81,19 @@ class ModelComparison(QObject):
 
     @property
     def total(self) -> int:
-        """How many images are to be compared in all."""
+        """How many images are compared in all."""
         return len(self._found) + len(self._waiting)
 
     def begin(self, before: Path, after: Path, judged: Sequence[Sample]) -> None:
-        """Compare two models' files on some of `judged`, in place of what was compared before."""
+        """Start a comparison in place of the one before.
+
+        Parameters
+        ----------
+        before, after : files of the parent and of the new model.
+        judged : samples that the new model was validated on; at most `IMAGES` of them are used.
+        """
         engine, device = self._context.engine, self._context.settings.device
-        # In the thread that compares, and once.
+        # Called in the thread that compares, and loads the models once.
         self._models = cache(
             lambda: tuple(engine.load_model(path, device) for path in (before, after))
         )
@@ -90,7 +102,7 @@ class ModelComparison(QObject):
         self._go_on()
 
     def forget(self) -> None:
-        """Stop, and drop what was found."""
+        """Stop, and forget what was found."""
         self._models = tuple
         self._found = self._waiting = ()
         self.changed.emit()
@@ -107,7 +119,7 @@ class ModelComparison(QObject):
                 self._waiting = self._waiting[1:]
                 self._found += (compared,) if compared is not None else ()
                 if not self._waiting:
-                    # Both need not stay in memory until the person decides.
+                    # Releases both models, which the person's decision does not need.
                     self._models = tuple
                 self.changed.emit()
             self._go_on()
@@ -116,12 +128,12 @@ class ModelComparison(QObject):
             if models is self._models:
                 self._context.fail(error)
                 if not isinstance(error, (UnreadableImage, UnreadableMask)):
-                    # It would fail on the other images as well.
+                    # The models would fail on the other images as well.
                     self._waiting = self._waiting[:1]
             done(None)
 
         def work() -> Compared | None:
-            # Closing, and another candidate, need not wait for an image to its end.
+            # `compare` stops early if the window is closed or another comparison starts.
             return compare(self._context.engine, models(), sample, lambda: models is self._models)
 
         self._busy = True
@@ -134,9 +146,22 @@ def compare(
     sample: Sample,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Compared | None:
-    """Both models on one sample, or None once that is not `wanted`; may be called in any thread.
+    """Compare two models on one sample; may be called in any thread.
 
-    Raises what reading the sample raises.
+    Parameters
+    ----------
+    engine : segments.
+    models : handles of the parent and of the new model.
+    sample : an image with its saved mask.
+    wanted : asked after each step of a run; the comparison stops once it is false.
+
+    Returns
+    -------
+    The comparison, or None if it was stopped.
+
+    Raises
+    ------
+    UnreadableImage, UnreadableMask : if the sample cannot be read.
     """
     image = read_image(sample.image_path)
     saved_hw = read_mask(sample.mask_path, (image.height, image.width))

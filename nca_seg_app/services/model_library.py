@@ -1,4 +1,4 @@
-"""A model is loaded once, in the thread that first needs it; the window holds its name only."""
+"""Lists the installed models, loads the chosen one, and adds and removes models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nca_seg_app.services.engine import Engine
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to run: an opaque handle, the hash of its weights, and where it runs."""
+    """A loaded model: an opaque handle, its fingerprint, and where it runs, as "CPU · bf16"."""
 
     handle: Any
     fingerprint: str
@@ -26,7 +26,7 @@ class Loaded:
 
 
 class ModelCache:
-    """Keeps the last loaded model; threads that ask at the same time load it once."""
+    """Keeps the model that was loaded last; threads that ask at the same time load it once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,20 +36,23 @@ class ModelCache:
 
     @property
     def loaded(self) -> Loaded | None:
-        """The model that is loaded, without waiting for one that is being loaded."""
+        """The model that is loaded, or None; does not wait for one that is being loaded."""
         return self._loaded
 
     def has(self, entry: ModelEntry, device: Device) -> bool:
-        """Whether `get()` need not load `entry` first, unless its file has changed."""
+        """Whether `get()` of these returns at once, unless the model's file has changed."""
         return self._loaded is not None and self._key[:2] == (entry.path, device)
 
     def get(self, entry: ModelEntry, device: Device) -> Loaded:
-        """`entry` loaded for `device`; slow the first time, so not for the main thread."""
+        """The model `entry` on `device`, loaded if it is not yet, so not for the main thread.
+
+        Raises UnreadableModel.
+        """
         with self._lock:
-            # The stamp is part of the key: a file of the same name may hold other weights by now.
+            # The stamp is part of the key, because the file may hold other weights by now.
             key = (entry.path, device, stamp(entry.path))
             if self._loaded is None or key != self._key:
-                # First let go of the old one, or both lie in memory.
+                # The old model is released first, so that not both are in memory.
                 self._loaded = None
                 handle = self._engine.load_model(entry.path, device)
                 text = self._engine.device_text(handle)
@@ -59,14 +62,14 @@ class ModelCache:
 
 
 class ModelLibrary(QObject):
-    """The models there are, and the chosen one."""
+    """Lists the installed models, chooses one, and adds and removes a person's own."""
 
-    #: The list is another one.
+    #: The list of models changed.
     listed = Signal()
-    #: Another one is chosen, or it runs elsewhere.
+    #: Another model was chosen, or the chosen one was loaded.
     chosen_changed = Signal()
 
-    #: A model was taken out of the list; carries its entry.
+    #: A model was removed from the list; carries its entry.
     removed = Signal(object)
 
     def __init__(self, context: Context) -> None:
@@ -84,7 +87,7 @@ class ModelLibrary(QObject):
 
     @property
     def chosen(self) -> ModelEntry | None:
-        """The model that the next run uses, or None where none is installed."""
+        """The model that the next run uses, or None if none is installed."""
         return self._chosen
 
     @property
@@ -94,11 +97,11 @@ class ModelLibrary(QObject):
         return loaded.device_text if loaded is not None else ""
 
     def refresh(self) -> None:
-        """Look again which models are installed."""
+        """List the installed models again, in the background."""
         self._context.lane.run(self._context.engine.installed, self._list, self._context.fail)
 
     def choose(self, name: str) -> None:
-        """Use the model called `name` from the next run on; an unknown name changes nothing."""
+        """Choose the model called `name` for the next runs; an unknown name is ignored."""
         for entry in self._entries:
             if entry.name == name and entry != self._chosen:
                 self._chosen = entry
@@ -106,7 +109,7 @@ class ModelLibrary(QObject):
                 self.chosen_changed.emit()
 
     def warm_up(self) -> None:
-        """Load the chosen model in the background, so that a run's first picture comes at once."""
+        """Load the chosen model in the background, so that a run begins at once."""
         entry, device = self._chosen, self._context.settings.device
         if entry is not None:
             self._context.aside.run(
@@ -116,18 +119,18 @@ class ModelLibrary(QObject):
             )
 
     def note_loaded(self) -> None:
-        """Tell the window that the model is loaded by now, and where it runs."""
+        """Signal that the model has been loaded, so that `device_text` is known."""
         self.chosen_changed.emit()
 
     def add(self, entry: ModelEntry) -> None:
-        """Put a new model into the list and choose it."""
+        """Add a model that was just installed to the list, and choose it."""
         if entry.name not in [each.name for each in self._entries]:
             self._entries = (*self._entries, entry)
         self.listed.emit()
         self.choose(entry.name)
 
     def ask_for_one(self) -> None:
-        """Ask for a model's file, copy it into the list and choose it."""
+        """Ask the person for a model's file, install a copy and choose it."""
         context = self._context
         path = context.prompts.ask_path("model", Path.home())
         if path is None:
@@ -140,9 +143,9 @@ class ModelLibrary(QObject):
         context.lane.run(lambda: context.engine.add_model(path), done, context.fail)
 
     def remove(self) -> None:
-        """Ask, then take the chosen model out of the list, if it is a person's own.
+        """Ask, then remove the chosen model from the list, if it is a person's own.
 
-        Its file is put aside, not deleted; its parent is chosen, or what comes first.
+        Its file is moved aside, not deleted. Its parent is chosen next, or else the first model.
         """
         context, entry = self._context, self._chosen
         if entry is None or entry.shipped:
@@ -170,7 +173,7 @@ class ModelLibrary(QObject):
         named = [entry for entry in entries if entry.name == wanted]
         usable = (*named, *entries)
         chosen = usable[0] if usable else None
-        # Both facts first: who hears of a list must find the chosen model in it.
+        # Both are set before either signal, so that the chosen model is always in the list.
         changed, self._chosen = chosen != self._chosen, chosen
         self.listed.emit()
         if changed:

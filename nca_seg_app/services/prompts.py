@@ -13,19 +13,22 @@ Whose = Literal["theirs", "mine", "both", "cancel"]
 
 
 class Prompts(Protocol):
-    """Questions to a person; the window implements it, tests fake it."""
+    """Asks a person; each method waits for the answer."""
 
     def ask_save(self, name: str) -> Answer:
-        """What to do with the unsaved mask of the image `name`."""
+        """Ask what to do with the unsaved mask of the image `name`."""
 
     def ask_whose(self, name: str, changed: ChangedOutside) -> Whose:
-        """Whose mask of the image `name` is kept, where another window or program wrote one.
+        """Ask which mask of the image `name` to keep, after another window or program changed it.
 
-        Only "theirs" or "cancel" where the mask does not fit the image any more.
+        Only "theirs" or "cancel" if the mask no longer fits the image (`changed.fits`).
         """
 
     def ask_path(self, kind: PathKind, suggestion: Path) -> Path | None:
-        """Where to open ("image", "folder", "model") or save ("mask", "dataset"), or None."""
+        """Ask what to open ("image", "folder", "model") or where to save ("mask", "dataset").
+
+        `suggestion` is the path that the dialog begins with. None if the person cancels.
+        """
 
     def confirm(self, question: str) -> bool:
-        """Whether the person agrees."""
+        """Ask a question that is answered by yes or no."""

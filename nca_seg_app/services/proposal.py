@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -20,34 +22,32 @@ from nca_seg_app.state.view_state import ViewState
 SETTLE_MS = 150
 #: Told instead of putting a result in the place of what a person drew.
 STAYS = "Your outline is kept. Ctrl+Shift+Return puts the model's in its place."
-REPLACED = (
-    "The mask was changed while the result was taken over, and the result replaced that: undo "
-    "gives it back."
-)
 
 
 @dataclass(eq=False)
 class _Taking:
-    """A result that is becoming the mask, and what is to happen then.
+    """A result that is becoming the mask.
 
-    Each follower comes with whether it follows also where a person changed the mask meanwhile.
-    `follows_state` is the document's state where an accepted mask follows the threshold.
+    `follows_state` is the document's state where an accepted mask follows the threshold. `source`
+    is the document's note of the step in which it becomes the mask, once it has been computed.
     """
 
-    followers: list[tuple[Callable[[], None], bool]] = field(default_factory=list)
     follows_state: object = None
+    source: object = field(default_factory=object)
 
 
 class Proposal(QObject):
     """The result of a segmentation as a proposal: accepted, replaced, discarded by a person.
 
-    Once accepted, the mask follows the threshold until it is drawn on.
+    Once accepted, the mask follows the threshold until it is drawn on. Taking a result over takes
+    a moment on a large image; commands that have to come after it wait in one queue here, in the
+    order in which they were asked for, and are dropped where it is given up.
     """
 
     #: The result is another one, or None; or it was accepted, or is proposed again.
     changed = Signal()
     threshold_changed = Signal(float)
-    #: The result is not becoming the mask after all.
+    #: The result is not becoming the mask after all, and what waited for it is dropped.
     given_up = Signal()
 
     def __init__(self, context: Context, segmentation: Segmentation, view_state: ViewState) -> None:
@@ -61,6 +61,8 @@ class Proposal(QObject):
         self._takes: list[object] = []
         self._was_proposed = self._is_whole = False
         self._taking: _Taking | None = None
+        self._commands: deque[Callable[[], object]] = deque()
+        self._replaced_changes = False
         #: The member whose answer was taken last; None: that of all.
         self._member: int | None = None
         #: Runs while the mask, taken at another threshold, waits to follow.
@@ -108,6 +110,11 @@ class Proposal(QObject):
         """Whether the result is becoming the mask, which takes a moment on a large image."""
         return self._taking is not None
 
+    @property
+    def replaced_changes(self) -> bool:
+        """Whether the result, taken last, replaced what a person changed while it was computed."""
+        return self._replaced_changes
+
     def set_threshold(self, threshold: float) -> None:
         """Move the proposal's outline; in [0, 1].
 
@@ -126,67 +133,51 @@ class Proposal(QObject):
         if follows:
             self._follows.start()
 
-    def accept(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
+    def accept(self) -> None:
         """Make the result, or the member that is shown, the mask, as one undo step.
 
         Not where that would replace what a person drew since the run began or was last taken.
         Asked again before it is done, it is done once.
-
-        Parameters
-        ----------
-        then : called when it is done.
-        anyway : whether `then` is called also where a person changed the mask meanwhile, which
-            going on would leave behind.
         """
         if self._taking is not None:
-            self._taking.followers += [(then, anyway)] if then is not None else []
-        elif self._follows.isActive():
-            self.use_member(self._member, then, anyway=anyway)
+            return
+        if self._follows.isActive():
+            self.use_member(self._member)
         elif self._segmentation.result is not None and not self.may_replace:
             self._context.message.emit(STAYS)
         else:
-            self.replace(then, anyway=anyway)
+            self.replace()
 
-    def replace(self, then: Callable[[], None] | None = None, *, anyway: bool = False) -> None:
+    def replace(self) -> None:
         """As `accept()`, also in place of what a person drew; undo gives that back."""
         shown = self._view_state.shown
-        self.use_member(shown.member if shown is not None else None, then, anyway=anyway)
+        self.use_member(shown.member if shown is not None else None)
 
-    def use_member(
-        self, member: int | None, then: Callable[[], None] | None = None, *, anyway: bool = False
-    ) -> None:
-        """Make one member's answer (None: all members') the mask, as one undo step.
-
-        In any case, and `then` as for `accept()`.
-        """
+    def use_member(self, member: int | None) -> None:
+        """Make one member's answer (None: all members') the mask, as one undo step, in any case."""
         result, threshold = self._segmentation.result, self.threshold
         if self._taking is not None:
-            self.after_taking(lambda: self.use_member(member, then, anyway=anyway))
+            self._commands.append(partial(self.use_member, member))
         elif result is not None and member is None:
             self._member = None
-            self._take("Accept result", lambda: result.mask(threshold), then, anyway)
+            self._take("Accept result", lambda: result.mask(threshold))
         elif result is not None and member is not None and 0 <= member < len(result.members_nhw):
             self._member, answer_hw = member, result.members_nhw[member]
             self._take(
                 f"Use member {member + 1}",
                 lambda: result.frame.restore(answer_hw) >= threshold,
-                then,
-                anyway,
             )
 
-    def when_settled(self, go: Callable[[], None]) -> None:
-        """Call `go` once the mask is what it is about to be: as the threshold has it, or taken."""
-        if self._follows.isActive():
-            self._follow(go)
-        else:
-            self.after_taking(go)
+    def after_taking(self, command: Callable[[], object]) -> None:
+        """Do `command` once no result is becoming the mask: now, or after what waits already."""
+        self._commands.append(command)
+        self._run_commands()
 
-    def after_taking(self, go: Callable[[], None]) -> None:
-        """Call `go` now, or once the result that is becoming the mask has become it."""
-        if self._taking is not None:
-            self._taking.followers.append((go, True))
-        else:
-            go()
+    def when_settled(self, command: Callable[[], object]) -> None:
+        """As `after_taking()`, but the mask follows the threshold first, where it is about to."""
+        if self._follows.isActive():
+            self._follow()
+        self.after_taking(command)
 
     def discard(self) -> None:
         """Stop the run and drop the result; the mask stays as it is."""
@@ -214,7 +205,7 @@ class Proposal(QObject):
     def _note_result(self) -> None:
         if self._segmentation.result is None:
             self._forget()
-        self._tell()
+        self._announce()
 
     def _forget(self) -> None:
         self._give_up()
@@ -224,41 +215,36 @@ class Proposal(QObject):
     def _note_history(self) -> None:
         """Look whether the result waits, after a step of the document was taken or undone."""
         document, taking = self._workspace.document, self._taking
-        state = taking.follows_state if taking is not None else None
-        if state is not None and document is not None and document.state is not state:
-            # What is drawn or undone meanwhile stays.
-            self._give_up()
+        if document is not None and taking is not None and taking.follows_state is not None:
+            is_as_before = document.state is taking.follows_state
+            if not is_as_before and document.note is not taking.source:
+                # What is drawn or undone meanwhile stays.
+                self._give_up()
         if self._was_proposed != self.proposed:
-            self._tell()
+            self._announce()
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         self._was_proposed = self.proposed
         self.changed.emit()
 
-    def _follow(self, then: Callable[[], None] | None = None) -> None:
+    def _follow(self) -> None:
+        """Take the result over once more, at the threshold as it is now."""
         self._follows.stop()
         document = self._workspace.document
         if document is not None and self._segmentation.result is not None and self._untouched:
-            self.use_member(self._member, then, anyway=True)
+            self.use_member(self._member)
             if self._taking is not None:
                 self._taking.follows_state = document.state
-        elif then is not None:
-            then()
 
-    def _take(
-        self,
-        text: str,
-        proposal: Callable[[], Mask],
-        then: Callable[[], None] | None,
-        anyway: bool,
-    ) -> None:
+    def _take(self, text: str, proposal: Callable[[], Mask]) -> None:
+        """Compute the mask `proposal` gives in the lane, and make it the mask."""
         self._segmentation.cancel()
         self._follows.stop()
         document, run, threshold = self._workspace.document, self._segmentation.run, self.threshold
         if run is None or document is None:
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
-        taking = self._taking = _Taking([(then, anyway)] if then is not None else [])
+        taking = self._taking = _Taking()
         # Computed once, though the edit is tried again where the mask is changed meanwhile.
         tried: list[Mask] = []
 
@@ -266,8 +252,12 @@ class Proposal(QObject):
             tried.append(tried[0] if tried else proposal())
             return edits.replace(mask_hw, tried[0])
 
+        def note(mask_hw: Mask) -> Source:
+            taking.source = source = Source.of(origin, mask_hw)
+            return source
+
         def finish() -> None:
-            self._taking = None
+            self._taking, self._replaced_changes = None, len(tried) > 1
             self._taken.append(document.note)
             self._takes.append(document.state)
             if threshold != self.threshold:
@@ -275,12 +265,8 @@ class Proposal(QObject):
                 self._follows.start()
             # What was taken is to be seen, not the map over it.
             self._view_state.show(None)
-            self._tell()
-            for follow, always in taking.followers:
-                if always or len(tried) == 1:
-                    follow()
-                else:
-                    self._context.message.emit(REPLACED)
+            self._announce()
+            self._run_commands()
 
         def refuse(error: BaseException) -> None:
             self._context.fail(error)
@@ -292,14 +278,20 @@ class Proposal(QObject):
             document,
             text,
             edit,
-            note=lambda mask_hw: Source.of(origin, mask_hw),
+            note=note,
             done=finish,
             refused=refuse,
             wanted=lambda: taking is self._taking,
         )
 
+    def _run_commands(self) -> None:
+        """Do what waits, one after the other, until one has a result taken over once more."""
+        while self._commands and self._taking is None:
+            self._commands.popleft()()
+
     def _give_up(self) -> None:
         """The result does not become the mask, where it was about to."""
         if self._taking is not None:
             self._taking = None
+            self._commands.clear()
             self.given_up.emit()

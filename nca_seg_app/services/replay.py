@@ -1,4 +1,4 @@
-"""Computes again what the cells did in a diffusion step, when somebody wants to see it."""
+"""Computes a diffusion step of the newest run again, to show the states of the cells in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nca_seg_app.services.segmentation import Segmentation
 
 
 class Replay(QObject):
-    """Replays steps of the newest run; a newer request replaces one not answered yet."""
+    """Replays diffusion steps of the newest run; a new request replaces one not yet answered."""
 
     def __init__(self, context: Context, models: ModelLibrary, segmentation: Segmentation) -> None:
         super().__init__(context)
@@ -23,13 +23,13 @@ class Replay(QObject):
         self._request_id = 0
 
     def replay(self, member: int, timestep: int, done: Callable[[list[CellStep]], None]) -> None:
-        """Compute every cell update of one diffusion step of the newest run, in the background.
+        """Compute the states of one diffusion step of the newest run, in the background.
 
         Parameters
         ----------
-        member, timestep : which step; nothing happens where the film does not hold it.
-        done : given the cell updates. Only the newest request is answered. One that failed is
-            told, and answered with none.
+        member, timestep : the step. If the film does not hold it nothing happens.
+        done : called with the state after every cell update, unless there is a newer request. If
+            the replay fails the person is told, and `done` is called with an empty list.
         """
         context, image, run = self._context, self._context.workspace.image, self._segmentation.run
         frame = run.film.find(member, timestep) if run is not None else None

@@ -1,4 +1,4 @@
-"""A run of a model over an image: what it began with, and its film, so that it can be replayed."""
+"""A run of a model on an image: its model and settings, and the film of its diffusion steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nca_seg_app.state.film import Film
 
 
 class Run:
-    """What a run was started with, and its film.
+    """A run of a model on an image, with what it was started with and its film.
 
     Parameters
     ----------
     model : the model's entry in the library.
     settings : how the ensemble is drawn.
-    device : where it is drawn.
+    device : where the model runs.
     """
 
     def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
@@ -27,22 +27,25 @@ class Run:
         self.settings = settings
         self.device = device
         self.film = Film(settings.members)
-        #: The hash of the weights; "" until they are loaded.
+        #: The model's fingerprint; "" until it is loaded.
         self.fingerprint = ""
 
     @classmethod
     def chosen(cls, context: Context, models: ModelLibrary) -> Run | None:
-        """A run with the chosen model and settings, or None where there is no model."""
+        """A run with the chosen model and settings, or None if no model is installed."""
         entry, settings = models.chosen, context.settings
         return cls(entry, settings.sample, settings.device) if entry is not None else None
 
     @property
     def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:
-        """What decides its result, besides the image."""
+        """What decides the result besides the image: model, settings and device."""
         return self.model, self.settings, self.device
 
     def stream(self, models: ModelLibrary, image: Image) -> Iterator[EnsembleResult]:
-        """Yields the growing ensemble for `image`, with every step on the film; in any thread."""
+        """Yields the growing ensemble for `image`, and records its steps on the film.
+
+        May be called in any thread; loads the model first if need be.
+        """
         loaded = models.cache.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
         events = models.engine.segment(loaded.handle, image, self.settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -14,17 +15,32 @@ from nca_seg_app.services.annotation import OpenedImage
 from nca_seg_app.services.conflicts import Conflicts
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.mask_writing import OnDisk, OpenMask, draft_task, save_task
+from nca_seg_app.services.prompts import Whose
 from nca_seg_app.services.questions import Questions
 from nca_seg_app.state.document import MaskDocument
 
 
-class Saving(QObject):
-    """Saving and drafts of the open document. All writing happens off the main thread."""
+@dataclass(frozen=True, eq=False)
+class _Write:
+    """A save, or a mark of review, that was asked for: of which mask, and whether as reviewed."""
 
-    #: A file that was asked for is on disk; carries its path.
+    number: int
+    mask: OpenMask
+    reviewed: bool
+
+
+class Saving(QObject):
+    """Saving and drafts of the open document. All writing happens off the main thread.
+
+    What writes gives a number, and `write_ended` carries it when that write is over. Where somebody
+    else changed what is saved over, a person says whose mask is kept, and the write ends after what
+    follows from the answer.
+    """
+
+    #: A mask that was asked to be saved is on disk; carries its path.
     saved = Signal(object)
-    #: The open mask was not saved, or not marked as reviewed; told or asked about after this.
-    refused = Signal()
+    #: A save, a mark of review or a draft is over: its number, and whether it is on disk.
+    write_ended = Signal(int, bool)
     #: What is on disk is to be shown in place of the open mask.
     reload_wanted = Signal()
 
@@ -32,18 +48,19 @@ class Saving(QObject):
         super().__init__(context)
         self._context, self._workspace = context, context.workspace
         self._questions, self._conflicts = questions, Conflicts(context, questions)
-        self._saves = 0
+        self._writes = 0
+        self._newest_save: _Write | None = None
         self._on_disk: OnDisk | None = None
         #: Revisions of the document: of the newest draft, and of the newest known to be written.
         self._drafted: int | None = None
         self._written: int | None = None
         self._draft_file: Path | None = None
-        self._has_draft = self._told_of_home = self._reviewed = False
+        self._has_draft = self._is_home_told = self._reviewed = False
         #: What the open image is without its draft.
         self._saved_as: Status = "new"
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.write_draft)
+        self._timer.timeout.connect(self._autosave)
 
     @property
     def open_mask(self) -> OpenMask | None:
@@ -62,7 +79,7 @@ class Saving(QObject):
     def begin(self, document: MaskDocument, opened: OpenedImage) -> None:
         """Watch over a document just opened."""
         self._timer.stop()
-        self._told_of_home = False
+        self._is_home_told = False
         self._on_disk = OnDisk(opened.base, opened.draft_seen)
         # Somebody else's review is not one of a drawing over what was there before.
         self._reviewed = opened.base.reviewed
@@ -82,38 +99,41 @@ class Saving(QObject):
         if not document.unsaved:
             self.drop_draft()
 
-    def save(self, then: Callable[[], None] | None = None, *, reviewed: bool | None = None) -> None:
-        """Write the mask and where it came from to the study; `then` once that is done.
+    def save(self) -> int:
+        """Write the mask and where it came from to the study; a reviewed image stays reviewed.
 
-        `reviewed` None keeps the image's status if it was reviewed.
+        Gives the number of the write, 0 where nothing is open.
         """
         mask = self.open_mask
-        if mask is None:
-            return
-        document, path = mask.document, mask.path
+        return self._save(self._begin_write(mask, self._reviewed)) if mask is not None else 0
+
+    def _begin_write(self, mask: OpenMask, reviewed: bool) -> _Write:
+        self._writes += 1
+        return _Write(self._writes, mask, reviewed)
+
+    def _save(self, write: _Write) -> int:
+        """Save the mask as it is now."""
+        mask, document = write.mask, write.mask.document
         document.rollback()
-        self._saves += 1
-        number, state = self._saves, document.state
-        keeps = self._reviewed if reviewed is None else reviewed
-        refuse = self._refusal(mask, then, keeps)
-        self._reviewed = keeps
+        self._newest_save, state = write, document.state
 
         def done(mask_path: Path) -> None:
             # A newer save is about to write something else.
-            if document is self._workspace.document and number == self._saves:
+            if document is self._workspace.document and write is self._newest_save:
                 document.mark_saved(state)
                 if not document.unsaved:
                     # One may have been written since, of a step undone and done again.
                     self.drop_draft()
-            self._set_status(path, "reviewed" if keeps else "saved", has_mask=True)
+            self._set_status(mask.path, "reviewed" if write.reviewed else "saved", has_mask=True)
             self._context.message.emit(f"Saved {mask_path.name}")
             self.saved.emit(mask_path)
-            if then is not None:
-                then()
+            self.write_ended.emit(write.number, True)
 
+        self._reviewed = write.reviewed
         # Until it ends, and where it fails, nobody knows what is on disk.
         document.mark_unsaved()
-        self._context.lane.run(save_task(mask, keeps), done, refuse)
+        self._context.lane.run(save_task(mask, write.reviewed), done, partial(self._refuse, write))
+        return write.number
 
     def may_close(self) -> bool:
         """Ask about unsaved work and do what is answered; False where the person stays."""
@@ -136,64 +156,61 @@ class Saving(QObject):
         mask, row = self.open_mask, self._workspace.row
         done = row is not None and row.status == "reviewed"
         if mask is not None and done and not mask.document.unsaved:
-            self._set_reviewed(mask, False, None)
+            self._set_reviewed(self._begin_write(mask, False))
         else:
             self.mark_reviewed()
 
-    def mark_reviewed(self, then: Callable[[], None] | None = None) -> None:
-        """Save what is unsaved and mark the image as reviewed."""
+    def mark_reviewed(self) -> int:
+        """Save what is unsaved and mark the image as reviewed.
+
+        Gives the number of the write, 0 where nothing is open.
+        """
         mask, row = self.open_mask, self._workspace.row
         if mask is None or row is None:
-            return
+            return 0
+        write = self._begin_write(mask, True)
         if mask.document.unsaved or not row.has_mask:
-            self.save(then, reviewed=True)
-        else:
-            self._set_reviewed(mask, True, then)
+            return self._save(write)
+        return self._set_reviewed(write)
 
-    def _set_reviewed(
-        self, mask: OpenMask, reviewed: bool, then: Callable[[], None] | None
-    ) -> None:
-        path, on_disk = mask.path, mask.on_disk
-        refuse = self._refusal(mask, then, reviewed)
-        self._reviewed = reviewed
+    def _set_reviewed(self, write: _Write) -> int:
+        """Mark the image as reviewed or not, where its mask is saved as it is."""
+        path, study, on_disk = write.mask.path, write.mask.study, write.mask.on_disk
+        self._reviewed = write.reviewed
 
         def work() -> None:
-            on_disk.base = mask.study.set_reviewed(path, reviewed, on_disk.base)
+            on_disk.base = study.set_reviewed(path, write.reviewed, on_disk.base)
 
         def done(_: object) -> None:
-            self._set_status(path, "reviewed" if reviewed else "saved")
-            self._context.message.emit(f"{path.name} is {'' if reviewed else 'no longer '}reviewed")
-            if then is not None:
-                then()
+            self._set_status(path, "reviewed" if write.reviewed else "saved")
+            no_longer = "" if write.reviewed else "no longer "
+            self._context.message.emit(f"{path.name} is {no_longer}reviewed")
+            self.write_ended.emit(write.number, True)
 
-        self._context.lane.run(work, done, refuse)
+        self._context.lane.run(work, done, partial(self._refuse, write))
+        return write.number
 
-    def _refusal(
-        self, mask: OpenMask, then: Callable[[], None] | None, reviewed: bool
-    ) -> Callable[[BaseException], None]:
-        """What is done where writing fails: all is as it was, or a person says whose mask holds."""
+    def _refuse(self, write: _Write, error: BaseException) -> None:
+        """Leave all as it was where writing fails, or ask whose mask holds."""
+        is_open = write.mask.document is self._workspace.document
+        if is_open:
+            self._reviewed = write.mask.on_disk.base.reviewed
+        if is_open and isinstance(error, ChangedOutside):
+            self._conflicts.settle(write.mask, error, partial(self._note_settled, write))
+        else:
+            self._context.fail(error)
+            self.write_ended.emit(write.number, False)
 
-        def refuse(error: BaseException) -> None:
-            is_open = mask.document is self._workspace.document
-            if is_open:
-                self._reviewed = mask.on_disk.base.reviewed
-                self.refused.emit()
-            if is_open and isinstance(error, ChangedOutside):
-                self._conflicts.settle(
-                    mask,
-                    error,
-                    mine=lambda: self.save(then, reviewed=reviewed),
-                    theirs=lambda: self._show_theirs(mask),
-                )
-            else:
-                self._context.fail(error)
-
-        return refuse
-
-    def _show_theirs(self, mask: OpenMask) -> None:
-        if not mask.document.unsaved:
-            self.drop_draft()
-        self.reload_wanted.emit()
+    def _note_settled(self, write: _Write, whose: Whose) -> None:
+        """Go on with a write as a person has answered, once the way is free."""
+        if whose in ("mine", "both"):
+            self._save(write)
+            return
+        if whose == "theirs":
+            if not write.mask.document.unsaved:
+                self.drop_draft()
+            self.reload_wanted.emit()
+        self.write_ended.emit(write.number, False)
 
     def _set_status(self, path: Path, status: Status, **more: bool) -> None:
         """What the list says of a mask on disk; a draft that lies over it comes first."""
@@ -238,25 +255,28 @@ class Saving(QObject):
             and file.exists()
         )
 
-    def write_draft(self, then: Callable[[], None] | None = None) -> None:
-        """Keep what is drawn and not saved, strokes under way included; `then` when it is done."""
+    def write_draft(self) -> int:
+        """Keep what is drawn and not saved as a draft, strokes under way included.
+
+        Gives the number of the write, 0 where nothing is unsaved.
+        """
         mask = self.open_mask
-        if mask is None or (mask.document.revision == self._drafted and then is None):
-            return
+        if mask is None:
+            return 0
         document, revision = mask.document, mask.document.revision
         self._drafted = revision
-        if not mask.document.unsaved:
+        if not document.unsaved:
             self.drop_draft()
-            return
+            return 0
         self._has_draft = True
         self._workspace.set_row(mask.path, status="draft")
+        write = self._begin_write(mask, self._reviewed)
 
         def done(draft: Path) -> None:
             if document is self._workspace.document:
                 self._written, self._draft_file = revision, draft
                 self._tell_of_home(mask, draft)
-            if then is not None:
-                then()
+            self.write_ended.emit(write.number, True)
 
         def failed(error: BaseException) -> None:
             if document is self._workspace.document and self._drafted == revision:
@@ -264,8 +284,15 @@ class Saving(QObject):
                 self._drafted = None
                 self._note_change()
             self._context.fail(error)
+            self.write_ended.emit(write.number, False)
 
         self._context.lane.run(draft_task(mask), done, failed)
+        return write.number
+
+    def _autosave(self) -> None:
+        mask = self.open_mask
+        if mask is not None and mask.document.revision != self._drafted:
+            self.write_draft()
 
     def write_at_end(self) -> None:
         """Write what is drawn and not saved, and what was asked for before, in this thread.
@@ -287,8 +314,8 @@ class Saving(QObject):
             self._has_draft = True
 
     def _tell_of_home(self, mask: OpenMask, draft: Path) -> None:
-        if not self._told_of_home and not draft.is_relative_to(mask.study.masks_folder):
-            self._told_of_home = True
+        if not self._is_home_told and not draft.is_relative_to(mask.study.masks_folder):
+            self._is_home_told = True
             gone = "is not there any more" if not mask.path.exists() else "cannot be saved there"
             self._context.message.emit(
                 f"{mask.path} {gone}. What you draw is kept in {draft.parent} meanwhile; "

@@ -1,4 +1,4 @@
-"""Runs the chosen model over the open image and holds its result while it forms."""
+"""Runs the chosen model on the open image, and holds its result."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nca_seg_app.state.film import Film
 
 
 class Segmentation(JobController):
-    """The run on the open image, its result so far and its film.
+    """Segments the open image, and holds the run, its result so far and its film.
 
-    What a person does with the result is `services.proposal`.
+    What a person does with the result is in `services.proposal`.
     """
 
-    #: `run` is another one, or None; its result follows.
+    #: `run` changed; its result follows.
     run_changed = Signal()
-    #: `result` is another one, or None.
+    #: `result` changed.
     result_changed = Signal()
-    #: The film grew or is a new one.
+    #: `film` is another one or has new steps.
     film_changed = Signal()
-    #: The run reached its end; `result` is the answer.
+    #: The run ended; `result` is the answer.
     completed = Signal()
 
     def __init__(self, context: Context, models: ModelLibrary) -> None:
@@ -38,7 +38,7 @@ class Segmentation(JobController):
 
     @property
     def result(self) -> EnsembleResult | None:
-        """What the members say so far; None before a run and after `drop()`."""
+        """The ensemble so far; None before a run and after `drop()`."""
         return self._result
 
     @property
@@ -48,12 +48,12 @@ class Segmentation(JobController):
 
     @property
     def progress(self) -> tuple[int, int]:
-        """(done, total) diffusion steps of the result at hand; (0, 0) without one."""
+        """(done, total) diffusion steps of the present result; (0, 0) without one."""
         return (self._result.done, self._result.total) if self._result is not None else (0, 0)
 
     @property
     def settings(self) -> SampleSettings:
-        """What the result at hand was, or else the next run will be, drawn with."""
+        """The settings of the present run, or else those of the next one."""
         return self._run.settings if self._run is not None else self._context.settings.sample
 
     @property
@@ -62,7 +62,10 @@ class Segmentation(JobController):
         return self._run
 
     def segment(self) -> None:
-        """Draw an ensemble for the open image with the chosen model and settings."""
+        """Segment the open image with the chosen model and settings.
+
+        Does nothing without an image or a model, or while another job runs.
+        """
         image, run = self._workspace.image, Run.chosen(self._context, self._models)
         if image is None or run is None or self._context.jobs.current is not None:
             return
@@ -72,13 +75,13 @@ class Segmentation(JobController):
         self._begin(lambda: run.stream(self._models, image))
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
-        """Show what a run on the open image's file has given elsewhere, as if it ended now."""
+        """Show the result of a run that was made in advance, as if it had ended now."""
         self.reset()
         self._set_run(run)
         self._complete(result)
 
     def step(self) -> None:
-        """Let a paused run take one diffusion step; a running one pauses."""
+        """Let a paused run take one diffusion step; pause a running one."""
         if self._job is not None:
             if self._job.paused:
                 self._job.advance()
@@ -86,19 +89,19 @@ class Segmentation(JobController):
                 self._job.pause()
 
     def cancel(self) -> None:
-        """Stop the run; what it has so far stays as the result."""
+        """Stop the run; the ensemble so far stays as the result."""
         if self._job is not None:
             self._job.cancel()
 
     def drop(self) -> None:
-        """Stop the run and drop its result."""
+        """Stop the run, and forget its result."""
         self.cancel()
         self._let_go()
         if self._result is not None:
             self._set_result(None)
 
     def reset(self) -> None:
-        """Forget run, result and film, as when another image is opened."""
+        """Forget run, result and film, for example when another image is opened."""
         self.drop()
         self._set_run(None)
         self.film_changed.emit()
@@ -115,14 +118,14 @@ class Segmentation(JobController):
 
     def _forget_model(self, entry: ModelEntry) -> None:
         if self._run is not None and self._run.model == entry:
-            # Nobody could replay it.
+            # Without its model the run could not be replayed.
             self.reset()
 
     def _work(self, result: EnsembleResult) -> tuple[int, int]:
         members = self.settings.members
         if not members:
             return super()._work(result)
-        # Batches are of unlike size, and a step takes as long as it has members.
+        # Batches differ in size, and the time of a step grows with its members.
         steps, drawn = result.step.total, len(result.step.clean_nhw)
         return result.first_member * steps + drawn * result.step.done, members * steps
 

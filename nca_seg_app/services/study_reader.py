@@ -1,4 +1,4 @@
-"""What lies in a folder, or in files that were chosen, as the window lists and opens it."""
+"""Reads a folder, or chosen images, into the rows of the list and the first image to open."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ from nca_seg_app.state.workspace import ImageRow
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A study with its images, and the one at `index` read. `refused` could not be read.
+    """A study with its images, one of which is read.
 
-    The rows are the `whole` folder, or some images of it. `skipped` counts the pictures in it that
-    are of kinds which are not read, by kind.
+    Parameters
+    ----------
+    study : the folder.
+    rows : its images, or those that were chosen.
+    index : the place of the image that is read.
+    opened : that image.
+    refused : the errors of images that could not be opened.
+    whole : whether `rows` are all images of the folder.
+    skipped : how many pictures of the folder have kinds that are not read, by kind.
     """
 
     study: Study
@@ -35,15 +42,23 @@ class Opened:
 
 def open_listed(
     paths: list[Path],
-    tell: Callable[[Path], None] = lambda _: None,
+    announce: Callable[[Path], None] = lambda _: None,
     writer: Writer | None = None,
 ) -> Opened:
-    """What opening a folder, an image, or several images gives.
+    """Read a folder, an image or several images.
 
-    `tell` is given each image before it is read, and `writer` writes the drafts. A folder opens at
-    its first image that is not reviewed. Several images may only lie in one folder; others are
-    refused, as are those that cannot be read before the first that can. Raises EngineError or
-    OSError where nothing can be opened.
+    A folder opens at its first image that is not reviewed. Of several images those in another
+    folder than the first are refused, and so are those before the first readable one.
+
+    Parameters
+    ----------
+    paths : one folder, or images.
+    announce : called with the path of each image before it is read.
+    writer : the window that writes the drafts.
+
+    Raises
+    ------
+    EngineError, OSError : if nothing can be opened.
     """
     first = paths[0]
     if first.is_dir():
@@ -52,20 +67,20 @@ def open_listed(
         rows = listed(study, there)
         skipped = dict(there.skipped)
         if unnamed := len(there.images) - len(rows):
-            # Names of bytes that are no text have no place in an index or a record.
+            # Index and records are text, so files whose names are not cannot be listed.
             skipped["unreadably named"] = unnamed
         if not rows:
-            others = f" but {told_skipped(skipped)}" if skipped else ""
+            others = f" but {describe_skipped(skipped)}" if skipped else ""
             raise UnreadableImage(first, f"there are no images in this folder{others}")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
-        found = _first_readable(study, rows, order, tell)
+        found = _first_readable(study, rows, order, announce)
         return dataclasses.replace(found, skipped=skipped)
-    # Read before a study is made, so that a bad file leaves no trace.
+    # Read before a study is made, so that an unreadable file leaves no index in its folder.
     refused: list[EngineError] = []
     for path in paths:
-        tell(path)
+        announce(path)
         try:
-            # Before it is read: what changes meanwhile is noticed when it is to be replaced.
+            # Taken before reading, so that a change meanwhile is noticed when the mask is saved.
             version = image_version(path)
             image = read_image(path)
         except UnreadableImage as error:
@@ -93,12 +108,13 @@ def open_listed(
 
 
 def _first_readable(
-    study: Study, rows: tuple[ImageRow, ...], order: list[int], tell: Callable[[Path], None]
+    study: Study, rows: tuple[ImageRow, ...], order: list[int], announce: Callable[[Path], None]
 ) -> Opened:
+    """The study with the first image, by `order`, that can be read; raises if there is none."""
     refused: list[EngineError] = []
     listed = list(rows)
     for place in order:
-        tell(rows[place].path)
+        announce(rows[place].path)
         try:
             opened = read_opened(study, rows[place].path)
         except EngineError as error:
@@ -109,14 +125,14 @@ def _first_readable(
     raise refused[0]
 
 
-def told_skipped(skipped: Mapping[str, int]) -> str:
-    """How many pictures of which kinds, as "3 HEIC pictures and 1 GIF picture"."""
-    told = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
-    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+def describe_skipped(skipped: Mapping[str, int]) -> str:
+    """The numbers of pictures by kind in words, as "3 HEIC pictures and 1 GIF picture"."""
+    parts = [f"{n:,} {kind} picture{'s' if n > 1 else ''}" for kind, n in skipped.items()]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def listed(study: Study, listing: Listing | None = None) -> tuple[ImageRow, ...]:
-    """All images of a study, as the list shows them; `listing` is the folder's, if it is known."""
+    """The rows of all images of a study; `listing` is that of the folder, if it is known."""
     return tuple(
         ImageRow(each.path, each.status, each.expected_error, each.saved_at is not None)
         for each in study.images(listing)

@@ -1,4 +1,4 @@
-"""Finds the expected errors of all new images of a folder, beside a person's work."""
+"""Keeps track of a survey, which finds the expected errors of all new images of a folder."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nca_seg_app.services.context import Context
 
 
 class Survey(QObject):
-    """Which images a survey still has to segment, and how far it is.
+    """Begins and ends a survey, and knows which images it still has to segment.
 
-    `services.lookahead` segments them, while nothing else is computed.
+    `services.lookahead` segments them while no other job runs.
     """
 
-    #: It began, went on or ended.
+    #: The survey began, made progress or ended.
     changed = Signal()
-    #: It began: images that failed before are tried again.
+    #: The survey began; images that failed before are tried again.
     begun = Signal()
-    #: It ended before its time; what it computes is not wanted.
+    #: The survey ended; a run of its own that is under way is no longer wanted.
     stopped = Signal()
 
     def __init__(self, context: Context) -> None:
@@ -30,27 +30,27 @@ class Survey(QObject):
         self._total = 0
         self._done: set[Path] = set()
         self._failed: set[Path] = set()
-        #: Other settings held before, so that errors already known may be of those.
+        #: Whether model or settings changed in this folder, so that known errors may be of others.
         self._mixed = False
 
     @property
     def running(self) -> bool:
-        """Whether the expected errors of all new images are being found."""
+        """Whether a survey is under way."""
         return self._time_left is not None
 
     @property
     def progress(self) -> tuple[int, int]:
-        """(images done, images in all); (0, 0) where no survey runs."""
+        """(images done, images in all); (0, 0) without a survey."""
         total = self._total if self.running else 0
         return total - len(self.unknown()) if total else 0, total
 
     @property
     def seconds_left(self) -> float | None:
-        """Time the survey still needs, or None while that is unknown."""
+        """The estimated time that the survey still needs, or None while that is unknown."""
         return self._time_left.seconds if self._time_left is not None else None
 
     def toggle(self) -> None:
-        """Begin to find the expected errors of all new images; where that is under way, stop."""
+        """Begin a survey, or stop the one under way."""
         if self.running:
             self.stop()
             return
@@ -64,7 +64,7 @@ class Survey(QObject):
             self._context.message.emit("The expected error of every new image is known.")
 
     def stop(self, how: str = "Stopped") -> None:
-        """End the survey, and tell `how` it ended and what is known."""
+        """End the survey with a message that begins with `how` and says what is known."""
         if not self.running:
             return
         rows = self._workspace.images
@@ -79,7 +79,7 @@ class Survey(QObject):
         self.changed.emit()
 
     def unknown(self) -> list[Path]:
-        """The new images whose expected error is still to be found."""
+        """The new images whose expected errors are not known yet."""
         return [
             row.path
             for row in self._workspace.images
@@ -91,23 +91,24 @@ class Survey(QObject):
         ]
 
     def note_done(self, path: Path) -> None:
-        """The expected error of this image is known; the list may learn of it a moment later."""
+        """Note that an image's expected error is known, maybe before the list shows it."""
         self._done.add(path)
 
     def note_failed(self, path: Path) -> None:
-        """This image cannot be segmented."""
+        """Note that an image cannot be segmented."""
         self._failed.add(path)
 
     def note_progress(self) -> None:
-        """An image is done with: reckon the time left anew."""
+        """Estimate the time left again, after an image is done."""
         if self._time_left is not None:
             self._time_left.note(*self.progress)
             self.changed.emit()
 
     def forget(self, *, same_folder: bool) -> None:
-        """Other settings hold, or another folder is open: nothing found before counts.
+        """Forget what was found, because model, settings or folder changed.
 
-        Expected errors of two models, or of two numbers of members, are not to be compared.
+        Expected errors of two models, or of two numbers of members, cannot be compared.
+        `same_folder` is false if another folder was opened.
         """
         self._failed.clear()
         self._done.clear()

@@ -1,1 +1,1 @@
-"""What is open and how it is looked at; no threads."""
+"""What is open and how it is shown: workspace, document, settings and view; has no threads."""

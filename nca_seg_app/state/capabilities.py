@@ -6,7 +6,7 @@ from enum import Flag, auto
 
 
 class Has(Flag):
-    """A fact about what is open and what runs; an action needs some of them."""
+    """Facts about what is open and what runs; an action needs some of them to be enabled."""
 
     NOTHING = 0
     IMAGE = auto()

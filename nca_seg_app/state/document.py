@@ -1,4 +1,4 @@
-"""Every change of the mask is one patch that goes through the document and can be undone."""
+"""Holds the mask that is being edited, through which every change of it goes and can be undone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ from nca_seg_app.state.undo import History, Mask, PackedPatch, UndoStep, pack
 
 __all__ = ["Edit", "Mask", "MaskDocument", "PackedPatch", "pack"]
 
-#: An edit looks at the mask, (height, width), and says what to change; None changes nothing.
+#: A pure function from the mask, bool (height, width), to its change; None changes nothing.
 Edit = Callable[[Mask], Patch | None]
-#: How long to wait for a stroke to end before looking again.
+#: How often it is checked whether a stroke has ended.
 STROKE_MS = 30
 
 
 class MaskDocument(QObject):
-    """The mask of one image, its undo stack, and one signal that says which pixels changed.
+    """Holds the mask of one image with its undo steps, and signals which pixels change.
 
     A stroke is a transaction: `begin()` at mouse-down, `draw(edit)` on each move, `commit(text)`
-    at mouse-up, `rollback()` on Escape. Everything else is `edit(text, edit)`. An edit is a pure
-    function of the mask that returns a Patch, such as those of `engine.masks.edits`.
+    at mouse-up, `rollback()` on Escape. Everything else is `edit(text, edit)`. Edits are pure
+    functions of the mask, such as those of `engine.masks.edits`.
+
+    Parameters
+    ----------
+    shape : (height, width) of the image in pixels.
+    mask_hw : the mask to begin with, which is copied; empty by default.
+    note : what is known of that mask, for example its origin.
+    parent : the Qt parent.
+
+    Raises
+    ------
+    ValueError : if `mask_hw` has another shape.
     """
 
     #: Pixels that may differ from before (x = column, y = row, in image pixels).
@@ -38,14 +49,13 @@ class MaskDocument(QObject):
         note: object = None,
         parent: QObject | None = None,
     ) -> None:
-        """A document over `mask_hw` (copied), or over an empty mask of `shape` (height, width)."""
         super().__init__(parent)
         if mask_hw is not None and mask_hw.shape != shape:
             raise ValueError(f"the mask is {mask_hw.shape}, the image {shape}")
         self._mask_hw: Mask = np.zeros(shape, bool) if mask_hw is None else mask_hw.astype(bool)
         self._history = History(note)
         self._revision = 0
-        #: (revision, whether it was empty): a new mask is not looked through.
+        #: (revision, whether the mask was empty then), so that it is searched once a revision.
         self._emptiness = (0 if mask_hw is None else -1, True)
         self._tool = ""
         self._strokes: list[Patch] = []
@@ -54,14 +64,14 @@ class MaskDocument(QObject):
 
     @property
     def mask_hw(self) -> Mask:
-        """The mask as it is now, (height, width) bool, as a read-only view that stays current."""
+        """The mask, bool (height, width), as a read-only view that follows all changes."""
         view = self._mask_hw.view()
         view.flags.writeable = False
         return view
 
     def snapshot(self) -> Callable[[], Mask]:
-        """What gives the mask as it is now, (height, width) bool, later and in any thread."""
-        # Eight pixels a byte: new memory for 24 megapixels costs the window up to 60 ms.
+        """A function that gives the present mask, bool (height, width), later and in any thread."""
+        # Packed to eight pixels a byte: a plain copy of 24 megapixels takes the window up to 60 ms.
         packed, shape = np.packbits(self._mask_hw), self.shape
         count = self._mask_hw.size
         return lambda: np.unpackbits(packed, count=count).view(np.bool_).reshape(shape)
@@ -74,25 +84,25 @@ class MaskDocument(QObject):
 
     @property
     def revision(self) -> int:
-        """A number that is another one after every change, drawing included."""
+        """A number that differs after every change of the mask, also within a stroke."""
         return self._revision
 
     @property
     def state(self) -> object:
-        """The mask as its history knows it: the same object again once undo or redo lead back."""
+        """An object that stands for the present mask: the same one if undo or redo lead back."""
         return self._history.state
 
     @property
     def is_empty(self) -> bool:
         """Whether no pixel is lesion."""
-        # Asked at every event of a run; looking through a large mask each time would be felt.
+        # It is asked at every event of a run, and searching a large mask each time would be felt.
         if self._emptiness[0] != self._revision:
             self._emptiness = (self._revision, not self._mask_hw.any())
         return self._emptiness[1]
 
     @property
     def unsaved(self) -> bool:
-        """Whether the mask differs from what was last saved, as its history knows."""
+        """Whether the mask differs from what was last saved."""
         return bool(self._strokes) or not self._history.is_clean
 
     @property
@@ -112,35 +122,35 @@ class MaskDocument(QObject):
 
     @property
     def undo_text(self) -> str:
-        """What undo would take back, as "Brush stroke"."""
+        """The name of the step that undo would take back, for example "Brush stroke", or ""."""
         step = self._history.before
         return step.text if step is not None else ""
 
     @property
     def redo_text(self) -> str:
-        """What redo would bring back."""
+        """The name of the step that redo would bring back, or ""."""
         step = self._history.after
         return step.text if step is not None else ""
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """What the undo steps are called, oldest first, undone ones included."""
+        """The names of the undo steps, oldest first, undone ones included."""
         return self._history.texts
 
     @property
     def place(self) -> int:
-        """How many of `steps` hold now."""
+        """How many of `steps` are applied now."""
         return self._history.place
 
     # A stroke
 
     def begin(self, tool: str) -> None:
-        """Start a stroke of `tool`; a stroke still open is taken back first."""
+        """Begin a stroke of `tool`; a stroke under way is taken back first."""
         self.rollback()
         self._tool = tool or "tool"
 
     def draw(self, edit: Edit) -> None:
-        """Apply one edit of the stroke under way."""
+        """Apply one edit of the stroke under way. Raises RuntimeError if there is no stroke."""
         if not self._tool:
             raise RuntimeError("draw() outside begin() and commit()")
         patch = edit(self.mask_hw)
@@ -150,7 +160,7 @@ class MaskDocument(QObject):
         self._strokes.append(patch)
 
     def commit(self, text: str) -> bool:
-        """End the stroke as one undo step called `text`; False where it changed no pixel."""
+        """End the stroke as one undo step called `text`; False if it changed no pixel."""
         strokes, self._strokes, self._tool = self._strokes, [], ""
         packed = pack(_union(self._mask_hw, strokes))
         if packed is not None:
@@ -158,13 +168,13 @@ class MaskDocument(QObject):
         return packed is not None
 
     def rollback(self) -> None:
-        """Take the stroke under way back, as if it had never begun."""
+        """Take back the stroke under way."""
         strokes, self._strokes, self._tool = self._strokes, [], ""
         for patch in reversed(strokes):
             self._write(patch.top, patch.left, patch.before_hw)
 
     def when_still(self, go: Callable[[], None]) -> None:
-        """Call `go` once no stroke is under way; not if the document is gone by then."""
+        """Call `go` as soon as no stroke is under way; not if the document is deleted before."""
         if self.drawing:
             QTimer.singleShot(STROKE_MS, self, lambda: self.when_still(go))
         else:
@@ -173,14 +183,21 @@ class MaskDocument(QObject):
     # One-shot edits
 
     def edit(self, text: str, edit: Edit, note: object = None) -> bool:
-        """Apply one edit as one undo step called `text`; False where it changed no pixel."""
+        """Apply one edit as one undo step called `text`; False if it changed no pixel.
+
+        `note` is as for `push`.
+        """
         self.rollback()
         return self.push(text, pack(edit(self.mask_hw)), note)
 
     def push(self, text: str, packed: PackedPatch | None, note: object = None) -> bool:
-        """Apply an edit that was computed and packed elsewhere against this very revision.
+        """Apply an edit as one undo step; False if it changes no pixel.
 
-        `note` is what `note` gives from then on, until the step is undone.
+        Parameters
+        ----------
+        text : what the step is called.
+        packed : the edit, which must have been computed from the present revision.
+        note : what is known of the mask from then on, until the step is undone.
         """
         self.rollback()
         if packed is not None:
@@ -189,30 +206,30 @@ class MaskDocument(QObject):
 
     @property
     def note(self) -> object:
-        """What the newest step that carries one says about the mask, or what it was born with."""
+        """The note of the newest applied step that has one, else that of the beginning."""
         return self._history.note
 
     def undo(self) -> None:
-        """Take the last step back; a stroke under way is taken back instead."""
+        """Take back the last step, or the stroke under way if there is one."""
         if self._tool:
             self.rollback()
         else:
             self._move(self._history.before, -1)
 
     def redo(self) -> None:
-        """Bring the last undone step back."""
+        """Apply the last undone step again."""
         if not self._tool:
             self._move(self._history.after, 1)
 
     # Saved or not
 
     def mark_saved(self, state: object) -> None:
-        """Say that the mask as it was when `state` held is on disk."""
+        """Note that the mask is saved on disk as it was when `MaskDocument.state` was `state`."""
         self._history.mark_clean(state)
         self.history_changed.emit()
 
     def mark_unsaved(self) -> None:
-        """Say that nothing is known to be on disk, as while it is being written."""
+        """Note that no state is known to be saved, for example while one is being written."""
         self._history.mark_dirty()
         self.history_changed.emit()
 
@@ -243,7 +260,7 @@ class MaskDocument(QObject):
 
 
 def _union(mask_hw: Mask, strokes: list[Patch]) -> Patch | None:
-    """One patch from before the first of `strokes` to `mask_hw`, which they led to."""
+    """All patches of a stroke as one; `mask_hw` is the mask after them. None without patches."""
     if not strokes:
         return None
     top = min(patch.top for patch in strokes)

@@ -1,4 +1,4 @@
-"""Keeps every diffusion step of a run, by member."""
+"""Keeps the diffusion steps of a run, by member."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from engine.types import EnsembleResult, Float
 
-#: A film beyond this leaves diffusion steps out, evenly, rather than fill the memory.
+#: The memory for a film; one that would need more leaves out diffusion steps evenly.
 FILM_BYTES = 768 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)
 class FilmStep:
-    """One diffusion step of one member, on the grid: x_t and the mask it then believed in.
+    """One diffusion step of one member, on the grid.
 
-    `noisy_hw` is in mask units, `clean_hw` a probability in [0, 1].
+    `noisy_hw` is x_t in mask units, `clean_hw` the clean prediction as a probability in [0, 1].
     """
 
     member: int
@@ -25,9 +25,9 @@ class FilmStep:
 
 
 class Film:
-    """Every diffusion step of a run by member; written by the job's thread, read by any.
+    """Records the diffusion steps of a run by member; the job's thread writes, any may read.
 
-    `members` is how many the run draws at most, or 0 where that is open.
+    `members` is how many members the run draws, or 0 if that is automatic.
     """
 
     def __init__(self, members: int = 0) -> None:
@@ -43,12 +43,12 @@ class Film:
             return max(self._steps, default=-1) + 1
 
     def steps(self, member: int) -> tuple[FilmStep, ...]:
-        """The steps of `member` so far, first to last."""
+        """The recorded steps of `member`, first to last."""
         with self._lock:
             return tuple(self._steps.get(member, ()))
 
     def find(self, member: int, timestep: int) -> FilmStep | None:
-        """The step of `member` at `timestep`, or None."""
+        """The recorded step of `member` at `timestep`, or None."""
         for step in self.steps(member):
             if step.timestep == timestep:
                 return step
@@ -56,21 +56,21 @@ class Film:
 
     @property
     def nbytes(self) -> int:
-        """The memory that its steps take."""
+        """The memory of the recorded steps in bytes."""
         with self._lock:
             steps = [step for each in self._steps.values() for step in each]
         return sum(step.noisy_hw.nbytes + step.clean_hw.nbytes for step in steps)
 
     def record(self, event: EnsembleResult) -> None:
-        """Add what every member of the batch did in this step."""
+        """Record the newest step of every member of the batch."""
         step = event.step
         if not self._stride:
             batch = len(step.noisy_nhw)
-            # Where the number is given, the first batch may be smaller than the others.
+            # The batch alone does not tell: if the number is given, the first may be smaller.
             members = self._expected or batch * event.total // step.total
             each = (step.noisy_nhw.nbytes + step.clean_nhw.nbytes) // batch
             self._stride = 1 + each * members * step.total // FILM_BYTES
-        # A batch's last step is always kept: it is the member's answer.
+        # A batch's last step is always kept, because it is the member's answer.
         if (step.done - 1) % self._stride and step.done != step.total:
             return
         with self._lock:

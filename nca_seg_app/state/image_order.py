@@ -1,4 +1,4 @@
-"""Keeps the order in which images are listed, and which of them: next and previous follow it."""
+"""Sorts and filters the list of images, which next and previous image follow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANK: dict[Status, int] = {"new": 0, "draft": 1, "saved": 2, "reviewed": 3}
 
 
 def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
-    """Places of the rows in the wanted order; ties by name."""
+    """The places of the rows in the wanted order; rows that are equal stay in order of name."""
     places = list(range(len(rows)))
     if order == "expected error":
         errors = [row.expected_error if row.expected_error is not None else -1.0 for row in rows]
@@ -30,10 +30,18 @@ def ordered(rows: Sequence[ImageRow], order: Order) -> list[int]:
 def merged(
     known: Sequence[ImageRow], found: Sequence[ImageRow], open_path: Path | None, whole: bool
 ) -> tuple[tuple[ImageRow, ...], int]:
-    """The rows once those `found` on disk are taken over, and how many of them are new.
+    """Merge the known rows with those found on disk.
 
-    The row of the open image stays as it is. Where not the `whole` folder is listed nothing comes
-    or goes.
+    Parameters
+    ----------
+    known : the rows so far.
+    found : the rows of the images on disk.
+    open_path : the open image, whose row stays as it is.
+    whole : whether the list is the whole folder; if not, no image is added or removed.
+
+    Returns
+    -------
+    The rows, and how many of them are new.
     """
     before = {row.path: row for row in known}
     rows = []
@@ -54,13 +62,13 @@ def merged(
 
 
 class ImageOrder(QObject):
-    """The open images in the order a person wants, and only those whose name has the words.
+    """The images of the workspace in the chosen order, filtered by words in their names.
 
-    They are sorted when that is asked for and when a folder is opened. Expected errors and
-    statuses that come in later move nothing under a person's hand.
+    They are sorted when the order is chosen, when a folder is opened and when images come or go.
+    Expected errors and statuses that change later do not move rows while a person uses the list.
     """
 
-    #: They were sorted anew, or other words hold.
+    #: The images were sorted or filtered again.
     changed = Signal()
 
     def __init__(self, workspace: Workspace) -> None:
@@ -68,7 +76,7 @@ class ImageOrder(QObject):
         self._workspace = workspace
         self._order: Order = "name"
         self._words = ""
-        #: The folder as it was opened when its images were sorted; None: they are to be sorted.
+        #: The study whose images were sorted last, or None if they have to be sorted.
         self._sorted: Study | None = None
         self._rows: tuple[ImageRow, ...] = ()
         self._all: list[int] = []
@@ -79,49 +87,53 @@ class ImageOrder(QObject):
 
     @property
     def order(self) -> Order:
-        """What comes first."""
+        """What the list is sorted by."""
         return self._order
 
     @property
     def words(self) -> str:
-        """What the names of the listed images contain; "" lists all."""
+        """What the names of the listed images contain; "" for all."""
         return self._words
 
     @property
     def places(self) -> list[int]:
-        """The listed images as places in `Workspace.images`, first to last; not to be changed."""
+        """The listed images as places in `Workspace.images`, in order; must not be changed."""
         self._refresh()
         return self._places
 
     def sort(self, order: Order) -> None:
-        """List the images in `order` as of now."""
+        """Sort the images by `order`, with what is known now."""
         self._order, self._sorted = order, None
         self.changed.emit()
 
     def find(self, words: str) -> None:
-        """List the images whose name contains `words`, in the order they have."""
+        """List only the images whose names contain `words`, in any case; "" lists all."""
         self._words = words
         self._filter()
         self.changed.emit()
 
     def _refresh_list(self) -> None:
-        # Images that came or went stand where the order puts them.
+        # Sorted again, so that new images stand where the order puts them.
         self._sorted = None
         self.changed.emit()
 
     def neighbour(self, step: int) -> int | None:
-        """The place of the next (1) or previous (-1) listed image that can be read, or None."""
+        """The place of the next (1) or previous (-1) readable listed image, or None."""
         return next(self.way(step), None)
 
     def unfinished(self) -> int | None:
-        """The place of the next listed image that is not reviewed, after the last from the top."""
+        """The place of the next listed image that is not reviewed, or None.
+
+        After the last image the search goes on from the first.
+        """
         round_trip = [*self.way(1), *reversed([*self.way(-1)])]
         return next((place for place in round_trip if self._rows[place].status != "reviewed"), None)
 
     def way(self, step: int) -> Iterator[int]:
-        """The places of all listed images that can be read, from the next (1) or previous (-1) on.
+        """Yields the places of all readable listed images after (1) or before (-1) the open one.
 
-        From an open image that is not listed itself, the way goes from where it would stand.
+        The nearest comes first. An open image that the filter hides counts as standing where it
+        would be listed.
         """
         self._refresh()
         index = self._workspace.index
@@ -133,7 +145,7 @@ class ImageOrder(QObject):
 
     def _refresh(self) -> None:
         self._rows, study = self._workspace.images, self._workspace.study
-        # A folder that is opened again is another study of the same images.
+        # A folder that is opened again is a new `Study`, so it is sorted again.
         if study is not self._sorted:
             self._sorted = study
             self._all = ordered(self._rows, self._order)

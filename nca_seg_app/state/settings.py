@@ -1,4 +1,4 @@
-"""Settings are one frozen value; on disk lies only what differs from the default."""
+"""The settings of the window, and the file that holds those that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from engine.types import (
 FORMAT = "nca-seg/settings"
 VERSION = 1
 RECENT_COUNT = 12
-#: A longer file is not one of ours, and is not read.
+#: The longest file that is read.
 MOST_BYTES = 2**20
-#: Of the memory for what is kept.
+#: The thumbnails' share of `Settings.cache_mb`.
 THUMBNAIL_SHARE = 0.1
 
 
 class UnreadableSettings(Exception):
-    """A settings file that could not be read; `kept` is where it was moved."""
+    """A settings file that could not be read; `kept` is the path to which it was moved."""
 
     def __init__(self, path: Path, reason: str, kept: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class UnreadableSettings(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person has chosen once and wants to find again."""
+    """What a person has chosen, and finds again when the program starts."""
 
     theme: Literal["system", "light", "dark"] = setting(
         "system", "Theme", "Colours of the window.", choices=("system", "light", "dark")
@@ -86,30 +86,30 @@ class Settings:
 
     @property
     def thumbnails_mb(self) -> float:
-        """The share of `cache_mb` for thumbnails; the rest is for whole images."""
+        """The part of `cache_mb` for thumbnails; the rest is for whole images."""
         return THUMBNAIL_SHARE * self.cache_mb
 
     def opened(self, path: Path) -> Settings:
-        """These settings with `path` at the head of the recent files."""
+        """A copy with `path` as the first of the recent files."""
         others = tuple(recent for recent in self.recent if recent != str(path))
         return dataclasses.replace(self, recent=(str(path), *others)[:RECENT_COUNT])
 
 
-#: One step each: MIGRATIONS[n] turns the values of version n into those of version n + 1.
+#: MIGRATIONS[n] turns the values of a file of version n into those of version n + 1.
 MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 def settings_path() -> Path:
-    """Where settings.json lies: below NCA_SEG_HOME if set, else the platform's folder."""
+    """The path of settings.json: below NCA_SEG_HOME if that is set, else in the system's folder."""
     home = os.environ.get("NCA_SEG_HOME")
     folder = Path(home) / "config" if home else user_config_path("nca-seg", appauthor=False)
     return folder / "settings.json"
 
 
 def load(path: Path) -> Settings:
-    """The settings stored at `path`; the defaults where there is no file.
+    """The settings stored at `path`; the defaults if there is no file.
 
-    A file that cannot be read is moved aside and reported as UnreadableSettings.
+    Raises UnreadableSettings if the file cannot be used, after moving it aside.
     """
     try:
         text = read_regular(path, MOST_BYTES).decode("utf-8")
@@ -124,19 +124,19 @@ def load(path: Path) -> Settings:
 
 
 def save(settings: Settings, path: Path) -> None:
-    """Write `settings` to `path`, whole or not at all. OSError passes through."""
+    """Write `settings` to `path`, atomically. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, to_json(settings))
 
 
 def to_json(settings: Settings) -> str:
-    """What differs from the default, as readable JSON."""
+    """The settings that differ from the defaults, as JSON text."""
     header = {"format": FORMAT, "version": VERSION}
     return json.dumps(header | _differences(settings, Settings()), indent=2) + "\n"
 
 
 def from_json(text: str) -> Settings:
-    """The settings a text of `to_json` holds; ValueError or TypeError where it is no such text."""
+    """The settings in a text of `to_json`. Raises ValueError or TypeError if it is none."""
     values = json.loads(text)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ValueError(f"not a {FORMAT} file")
@@ -150,6 +150,7 @@ def from_json(text: str) -> Settings:
 
 
 def _differences(value: Any, default: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from the default's, by name; nested ones likewise."""
     different: dict[str, Any] = {}
     for each in dataclasses.fields(value):
         now, usual = getattr(value, each.name), getattr(default, each.name)
@@ -160,7 +161,10 @@ def _differences(value: Any, default: Any) -> dict[str, Any]:
 
 
 def _merged(default: Any, values: Mapping[str, Any]) -> Any:
-    """`default` with `values` in place of its own; each must be of the kind it replaces."""
+    """A copy of the dataclass `default` with `values` for its own.
+
+    Raises ValueError for an unknown name or a value of another type.
+    """
     changes: dict[str, Any] = {}
     for name, value in values.items():
         usual = getattr(default, name, None)
@@ -171,6 +175,7 @@ def _merged(default: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _converted(name: str, value: Any, usual: Any) -> Any:
+    """A JSON value as the type of the default `usual`. Raises ValueError if it has another type."""
     if dataclasses.is_dataclass(usual) and isinstance(value, dict):
         return _merged(usual, value)
     if isinstance(usual, tuple) and isinstance(value, list):
@@ -187,6 +192,7 @@ def _converted(name: str, value: Any, usual: Any) -> Any:
 
 
 def _move_aside(path: Path) -> Path:
+    """Rename an unreadable file, and give its new path; the old one if that fails."""
     kept = path.with_name(f"{path.stem}.unreadable{path.suffix}")
     for number in range(2, 100):
         if not kept.exists():
@@ -195,6 +201,6 @@ def _move_aside(path: Path) -> Path:
     try:
         put_in_place(path, kept)
     except OSError:
-        # Then the file stays where it is, and the message says so.
+        # The file stays where it is, and the message names that path.
         return path
     return kept

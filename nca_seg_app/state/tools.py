@@ -1,8 +1,8 @@
-"""Holds the table of the canvas's tools, and the classes that turn points into edits of the mask.
+"""The table of the canvas's tools, and the classes that turn points into edits of the mask.
 
 To add a tool: write a `DrawingTool` here, give it a row in `TOOLS`, and draw its icon
 `resources/icons/<name>.svg`. Action, menu, tool bar, help page and canvas follow from the row.
-Nothing here knows a mouse, a key or a widget.
+Mouse, keys and widgets are left to the canvas.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from engine.types import Patch
 from nca_seg_app.state.document import MaskDocument
 
 Point = tuple[float, float]
-#: Of the wand where it is not dragged: how far colours may differ, 0 to 255.
+#: The wand's tolerance before it is dragged: how far colours may differ, 0 to 255.
 TOLERANCE = 24.0
-#: Screen pixels to the right that double the wand's tolerance, and to the left halve it.
+#: Dragging by so many screen pixels doubles (right) or halves (left) the wand's tolerance.
 DOUBLING_DISTANCE = 100.0
-#: Corners this near to the first one, in screen pixels, close a polygon.
+#: A corner set within so many screen pixels of the first one closes a polygon.
 CLOSING_DISTANCE = 9.0
 
 
 class DrawingTool:
-    """Turns what a pointer does into undo steps of the document.
+    """Turns the movements of a pointer into undo steps of the document.
 
     Points are (row, column) in pixel-edge coordinates of the image. A subclass overrides what it
     needs of `press`, `drag`, `release`, `finish`, `step_back` and `cancel`.
@@ -47,11 +47,11 @@ class DrawingTool:
 
     #: The name of the tool's row in `TOOLS`.
     name = ""
-    #: Whether it covers a disk of the brush's radius, which is drawn around the pointer.
+    #: Whether a disk of the brush's radius is drawn around the pointer.
     has_footprint = False
-    #: Whether the sketch goes on to where the pointer is.
+    #: Whether the sketch is drawn on to the pointer's place.
     follows_pointer = True
-    #: Whether the sketch is made of corners that are set one by one; a double click ends it.
+    #: Whether corners are set one by one until a double click.
     sets_corners = False
 
     def __init__(
@@ -68,43 +68,51 @@ class DrawingTool:
 
     @property
     def active(self) -> bool:
-        """Whether something is under way that `cancel()` would give up."""
+        """Whether a stroke or sketch is under way, which `cancel()` would give up."""
         return bool(self._points)
 
     @property
     def adds(self) -> bool:
-        """Whether what is under way adds to the mask; else it takes away."""
+        """Whether the stroke or sketch under way adds to the mask; else it takes away."""
         return self._adds
 
     @property
     def sketch(self) -> tuple[Point, ...]:
-        """The line to draw for what is under way and not in the mask yet."""
+        """The points of the line to draw for a sketch that is not in the mask yet."""
         return ()
 
     def value(self, erase: bool) -> bool:
-        """What the tool would paint, with `erase` held or not."""
+        """The value that the tool paints: true adds to the mask. `erase` asks it to take away."""
         return not erase
 
     def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
-        """The button went down; `pixel` is the side of a screen pixel in pixels of the image."""
+        """Handle that the button went down.
+
+        Parameters
+        ----------
+        point : where.
+        erase : whether the tool shall take away instead of add.
+        pixel : side of a screen pixel in pixels of the image.
+        """
 
     def drag(self, point: Point) -> None:
-        """The pointer moved with the button held."""
+        """Handle that the pointer moved to `point` with the button held."""
 
     def release(self) -> None:
-        """The button went up."""
+        """Handle that the button went up."""
 
     def finish(self) -> None:
-        """Make what is under way one step of the document."""
+        """Make the stroke or sketch under way one undo step of the document."""
 
     def step_back(self) -> None:
-        """Take back the last piece of what is under way."""
+        """Take back the last corner of the sketch under way."""
 
     def cancel(self) -> None:
-        """Give up what is under way, as if it had never begun."""
+        """Give up the stroke or sketch under way; the mask is as it was before."""
         self._points = []
 
     def _draw_at_once(self, noun: str) -> None:
+        """Fill the area that the sketch encloses, as one undo step called after `noun`."""
         vertices_rc, adds, document = np.array(self._points), self._adds, self._document
         self._points = []
         if len(vertices_rc) >= 3:
@@ -126,7 +134,7 @@ class Brush(DrawingTool):
         self._document.draw(self._painted(np.array([point])))
 
     def drag(self, point: Point) -> None:
-        # Undo, or a new result, takes back a stroke under way; then the rest of it paints nothing.
+        # Undo or a new result may have taken back the stroke under way; its rest paints nothing.
         if self.active and not self._document.drawing:
             self._points = []
         if self.active and point != self._points[-1]:
@@ -155,7 +163,7 @@ class Brush(DrawingTool):
 
 
 class Eraser(Brush):
-    """A brush that only takes away."""
+    """Takes away from the mask as a brush."""
 
     name = "eraser"
 
@@ -164,7 +172,7 @@ class Eraser(Brush):
 
 
 class Polygon(DrawingTool):
-    """Each press sets a corner; the first corner, a double click or Enter closes it."""
+    """Fills a polygon: each press sets a corner; the first corner, double click or Enter closes."""
 
     name = "polygon"
     sets_corners = True
@@ -185,7 +193,7 @@ class Polygon(DrawingTool):
             self._points.append(point)
 
     def finish(self) -> None:
-        # Two corners enclose nothing: a double click there was one too many, not the end.
+        # Two corners enclose nothing, so a double click at the second does not end the polygon.
         if len(self._points) >= 3:
             self._draw_at_once("Polygon")
 
@@ -195,7 +203,7 @@ class Polygon(DrawingTool):
 
 
 class Lasso(DrawingTool):
-    """Encloses an area in one freehand drag."""
+    """Fills the area around which the pointer is dragged."""
 
     name = "lasso"
 
@@ -215,7 +223,10 @@ class Lasso(DrawingTool):
 
 
 class Wand(DrawingTool):
-    """Takes the area that goes on in the colour of the pressed place; dragging says how far."""
+    """Fills the connected area of like colour around the pressed place.
+
+    Dragging right allows colours to differ more, dragging left less.
+    """
 
     name = "wand"
     follows_pointer = False
@@ -238,7 +249,7 @@ class Wand(DrawingTool):
         self._draw_at_once("Wand")
 
     def _take(self, tolerance: float) -> None:
-        # When it is first used: most who draw never do.
+        # Made at the first use, because it takes time and most people never use the wand.
         self._similar = self._similar or Similar(self._pixels_hwc)
         border_rc = self._similar.around(self._from, tolerance)
         self._points = [(row, column) for row, column in border_rc.tolist()]
@@ -246,7 +257,7 @@ class Wand(DrawingTool):
 
 @dataclass(frozen=True)
 class Tool:
-    """What the window says about a tool, and the class that draws with it.
+    """A row of `TOOLS`: what the window says about a tool, and the class that draws with it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Undo is a list of packed differences and a place in it; what falls off its end stays true."""
+"""Keeps the undo steps of a mask as packed differences, and knows which state is saved on disk."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from engine.types import Patch
 
 Mask = NDArray[np.bool_]
 
-#: Steps kept, and the memory they may take; a usual stroke takes a few hundred bytes.
+#: The most steps that are kept, and the memory they may take; a usual stroke takes a few hundred
+#: bytes. Older steps are dropped and can no longer be undone.
 UNDO_STEPS = 1000
 UNDO_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class PackedPatch:
-    """What a patch changes, small enough to keep: one bit a pixel, compressed.
+    """The pixels that a patch changes in a rectangle of the mask, one bit each, compressed.
 
-    A difference of bits is its own inverse, so writing it twice gives the first mask back.
+    Undo and redo are the same operation: `flip` inverts these pixels.
     """
 
     top: int
@@ -31,7 +32,7 @@ class PackedPatch:
     bits: bytes
 
     def flip(self, mask_hw: Mask) -> None:
-        """Write the change into `mask_hw`, or take it out again."""
+        """Apply the change to `mask_hw` in place, or take it back."""
         packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
         flips = np.unpackbits(packed, count=self.height * self.width).view(np.bool_)
         rows = slice(self.top, self.top + self.height)
@@ -40,7 +41,7 @@ class PackedPatch:
 
 
 def pack(patch: Patch | None) -> PackedPatch | None:
-    """The patch packed, cut to the pixels that differ; None where no pixel does."""
+    """The patch packed and cropped to the pixels that it changes; None if it changes none."""
     if patch is None:
         return None
     flips_hw = patch.before_hw ^ patch.after_hw
@@ -56,9 +57,13 @@ def pack(patch: Patch | None) -> PackedPatch | None:
 
 @dataclass(frozen=True)
 class UndoStep:
-    """A change that can be taken out again: the only kind of undo step there is.
+    """A change of the mask that can be undone.
 
-    `note` is what it says about the mask, or None.
+    Parameters
+    ----------
+    text : what it is called in the menu, for example "Brush stroke".
+    packed : the change.
+    note : what is known of the mask from this step on, for example its origin, or None.
     """
 
     text: str
@@ -67,59 +72,63 @@ class UndoStep:
 
 
 class History:
-    """The steps, how many of them hold now, and which state is on disk."""
+    """The undo steps, how many of them are applied now, and which state is saved on disk.
+
+    `note` is what is known of the mask before any step.
+    """
 
     def __init__(self, note: object) -> None:
         self._steps: list[UndoStep] = []
         self._place = 0
         self._first_note = note
-        #: The state below all steps; a step that has fallen off, once one has.
+        #: Stands for the state before all steps; once steps were dropped, the last of these.
         self._first: object = object()
         self._clean: object | None = self._first
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the steps are called, oldest first, undone ones included."""
+        """The names of all steps, oldest first, undone ones included."""
         return tuple(step.text for step in self._steps)
 
     @property
     def place(self) -> int:
-        """How many of the steps hold now."""
+        """How many of the steps are applied now."""
         return self._place
 
     @property
     def before(self) -> UndoStep | None:
-        """The step that undo would take out."""
+        """The step that undo would take back, or None."""
         return self._steps[self._place - 1] if self._place else None
 
     @property
     def after(self) -> UndoStep | None:
-        """The step that redo would write."""
+        """The step that redo would apply, or None."""
         return self._steps[self._place] if self._place < len(self._steps) else None
 
     @property
     def state(self) -> object:
-        """What holds now, as the step that led to it: the same object whenever it holds again.
+        """An object that stands for the present state: the same one whenever that state returns.
 
-        A place would not do: it comes to mean another state where steps are replaced or fall off.
+        It is the step that led to the state. A number of steps would not do, because it means
+        another state after steps are replaced or dropped.
         """
         return self.before or self._first
 
     @property
     def is_clean(self) -> bool:
-        """Whether the state that holds now is the one on disk."""
+        """Whether the present state is the one on disk."""
         return self.state is self._clean
 
     @property
     def note(self) -> object:
-        """What the newest step that holds and has a note says, or what was said at the start."""
+        """The note of the newest applied step that has one, else that of the beginning."""
         for step in reversed(self._steps[: self._place]):
             if step.note is not None:
                 return step.note
         return self._first_note
 
     def push(self, step: UndoStep) -> None:
-        """Add a step that holds; undone ones are gone, and the oldest where there are too many."""
+        """Add a step that is applied already; drops undone steps, and the oldest if too many."""
         del self._steps[self._place :]
         self._steps.append(step)
         self._place += 1
@@ -131,13 +140,13 @@ class History:
             self._place -= 1
 
     def move(self, step: int) -> None:
-        """Go one step back (-1) or forth (1)."""
+        """Count one step less (-1) or more (1) as applied."""
         self._place = min(len(self._steps), max(0, self._place + step))
 
     def mark_clean(self, state: object) -> None:
-        """`state`, once or now given by `state`, is on disk."""
+        """Note that `state`, a present or former value of `History.state`, is saved on disk."""
         self._clean = state
 
     def mark_dirty(self) -> None:
-        """No state is known to be on disk."""
+        """Note that no state is known to be saved on disk."""
         self._clean = None

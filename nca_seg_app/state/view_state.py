@@ -1,6 +1,6 @@
-"""Holds what is looked at and which tool is in hand, so that panels and canvas need not meet.
+"""Holds what is shown and which tool is chosen, so that panels and canvas need not know each other.
 
-It also carries what an action asks of the canvas (zoom, fit) or of the window (quit, help).
+It also passes on what an action asks of the canvas (zoom, fit) or of the window (quit, help).
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from engine.types import Float
 from nca_seg_app.state.tools import TOOLS, TOOLS_BY_NAME, Tool
 
 Kind = Literal["probability", "noisy", "variance", "channel", "colours"]
-#: What the actions ask of the window itself.
+#: What an action can ask of the window.
 WindowRequest = Literal["quit", "help", "about", "preferences", "panels"]
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A map that a panel puts on the canvas in place of the running result.
+    """A map that a panel shows on the canvas in place of the result.
 
-    `map_hw` is on any grid over the whole image; the canvas scales it. "probability" lies in
-    [0, 1], "noisy" and "channel" are free, "variance" lies in [0, 0.25]; "colours" are red, green
-    and blue in [0, 1], (rows, columns, 3). `member`, counted from 0, where it is one member's
-    answer, which can be taken.
+    Parameters
+    ----------
+    title : what the canvas calls it.
+    kind : what its values are: "probability" in [0, 1], "variance" in [0, 0.25], "noisy" and
+        "channel" of any range, "colours" red, green and blue in [0, 1].
+    map_hw : (rows, columns), or (rows, columns, 3) for "colours", on any grid over the whole image.
+    member : the member's number, from 0, if the map is its answer, which can be accepted.
     """
 
     title: str
@@ -35,20 +38,20 @@ class Shown:
 
 
 class ViewState(QObject):
-    """The tool in hand, the shown map, the picked pixel, and requests to canvas and window."""
+    """The chosen tool, the shown map, the picked pixel, and requests to canvas and window."""
 
-    #: Read `tool`.
+    #: `tool` changed.
     tool_changed = Signal()
-    #: Read `shown`; None means the running or newest result.
+    #: `shown` changed.
     shown_changed = Signal()
-    #: Read `picked` and `picking`.
+    #: `picked` or `picking` changed.
     picked_changed = Signal()
     fit_requested = Signal()
     actual_size_requested = Signal()
-    #: Factor by which to magnify.
+    #: Carries the factor by which to magnify.
     zoom_requested = Signal(float)
     next_doubt_requested = Signal()
-    #: One of WindowRequest.
+    #: Carries a WindowRequest.
     window_requested = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -60,21 +63,21 @@ class ViewState(QObject):
 
     @property
     def tool(self) -> Tool:
-        """The tool in hand."""
+        """The chosen tool."""
         return self._tool
 
     @property
     def shown(self) -> Shown | None:
-        """The map a panel wants on the canvas, or None."""
+        """The map that a panel shows on the canvas, or None for the result."""
         return self._shown
 
     @property
     def picked(self) -> tuple[int, int] | None:
-        """(row, column) of the pixel last clicked for its curves, in image pixels, or None."""
+        """The pixel whose curves are wanted, (row, column) in image pixels, or None."""
         return self._picked
 
     def choose_tool(self, name: str) -> None:
-        """Take the tool of that name in hand. ValueError where there is none."""
+        """Choose the tool called `name`. Raises ValueError if there is none."""
         if name not in TOOLS_BY_NAME:
             raise ValueError(f"{name!r} is not one of {', '.join(TOOLS_BY_NAME)}")
         if name != self._tool.name:
@@ -82,18 +85,18 @@ class ViewState(QObject):
             self.tool_changed.emit()
 
     def show(self, shown: Shown | None) -> None:
-        """Put a map on the canvas, or take it away with None."""
+        """Show a map on the canvas, or the result again with None."""
         if shown is not self._shown:
             self._shown = shown
             self.shown_changed.emit()
 
     @property
     def picking(self) -> bool:
-        """Whether a panel is seen that shows what is at the picked pixel."""
+        """Whether a panel is visible that shows values of the picked pixel."""
         return self._picking
 
     def set_picking(self, picking: bool) -> None:
-        """A panel that shows what is at the picked pixel came into sight, or left it."""
+        """Say whether a panel that shows values of the picked pixel is visible."""
         if picking != self._picking:
             self._picking = picking
             self.picked_changed.emit()
@@ -105,5 +108,5 @@ class ViewState(QObject):
             self.picked_changed.emit()
 
     def ask_window(self, request: WindowRequest) -> None:
-        """Ask the window for something only it can do."""
+        """Ask the window for something that only it can do."""
         self.window_requested.emit(request)

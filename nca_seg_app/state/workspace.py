@@ -19,9 +19,13 @@ from nca_seg_app.state.document import MaskDocument
 class ImageRow:
     """An image as the images panel lists it.
 
-    `status`: "new" (no mask), "draft" (drawn, not saved), "saved", "reviewed". `expected_error`
-    is that of the newest result, in [0, 1], or None. `has_mask` tells of a saved mask, which
-    a draft may lie over. `readable` is False once opening failed.
+    Parameters
+    ----------
+    path : its file.
+    status : "new" (no mask), "draft" (drawn, not saved), "saved" or "reviewed".
+    expected_error : that of its newest result, in [0, 1], or None.
+    has_mask : whether a mask is saved, also if a newer draft exists.
+    readable : False once opening it failed.
     """
 
     path: Path
@@ -32,21 +36,20 @@ class ImageRow:
 
 
 class Workspace(QObject):
-    """What is open. Services change it; panels and canvas read it."""
+    """Holds what is open. Services change it; panels and canvas read it."""
 
-    #: Another folder, or other images of one, are open; `image_changed` follows.
+    #: Another folder, or other images of it, were opened; `image_changed` follows.
     study_changed = Signal()
-    #: Another image, or none; `image` and `document` are both new.
+    #: Another image was opened; `image` and `document` are both new.
     image_changed = Signal()
-    #: Images came or went.
+    #: Images were added to the list or removed.
     images_listed = Signal()
-    #: The list of images, their status or expected error, or the place in it.
+    #: The list of images changed, or what it says of one, or which one is open.
     images_changed = Signal()
-    #: A step of the document was taken, undone or redone.
+    #: An edit of the document was made, undone or redone, or the mask was saved.
     history_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
-        """A workspace with nothing open."""
         super().__init__(parent)
         self._study: Study | None = None
         self._is_whole_folder = False
@@ -57,17 +60,17 @@ class Workspace(QObject):
 
     @property
     def study(self) -> Study | None:
-        """The folder under annotation."""
+        """The open folder as a study, or None."""
         return self._study
 
     @property
     def is_whole_folder(self) -> bool:
-        """Whether `images` are all of the folder, not some that were chosen."""
+        """Whether `images` are all images of the folder, not only some that were chosen."""
         return self._is_whole_folder
 
     @property
     def images(self) -> tuple[ImageRow, ...]:
-        """The images of the open folder, or those opened, by name."""
+        """The images of the open folder, or those of it that were opened, by name."""
         return self._rows
 
     @property
@@ -77,52 +80,59 @@ class Workspace(QObject):
 
     @property
     def row(self) -> ImageRow | None:
-        """The open image as `images` lists it."""
+        """The row of the open image in `images`, or None."""
         return self._rows[self._index] if self._index >= 0 else None
 
     @property
     def path(self) -> Path | None:
-        """The file of the open image."""
+        """The file of the open image, or None."""
         return self.row.path if self.row is not None else None
 
     @property
     def image(self) -> Image | None:
-        """The open image."""
+        """The open image, or None."""
         return self._image
 
     @property
     def document(self) -> MaskDocument | None:
-        """The mask of the open image."""
+        """The mask of the open image, or None."""
         return self._document
 
     def place_of(self, path: Path | None) -> int | None:
-        """The place of an image in `images` as they are now, or None."""
+        """The place of the image `path` in `images`, or None."""
         return next((place for place, row in enumerate(self._rows) if row.path == path), None)
 
     def set_study(
         self, study: Study, images: Sequence[ImageRow], index: int, *, whole_folder: bool
     ) -> None:
-        """List a folder's images; the one at `index` is about to be shown.
+        """Set the open study and its images; the one at `index` must be shown next.
 
-        Together with its images: the place of the image that was open may not be among them.
+        Parameters
+        ----------
+        study : the folder.
+        images : the rows of its list.
+        index : the place of the image that is opened; that of the image open before may not exist.
+        whole_folder : whether `images` are all images of the folder.
         """
         self._study, self._is_whole_folder = study, whole_folder
         self._rows, self._index = tuple(images), index
-        self.study_changed.emit()
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:
-        """Show the image at `index` of `images` with its mask; told by `announce_image()`."""
+        """Set the open image, at `index` of `images`, and the document of its mask.
+
+        `announce_image` signals it afterwards.
+        """
         self._index, self._image, self._document = index, image, document
         document.history_changed.connect(self.history_changed)
         self.set_row(self._rows[index].path, readable=True)
 
     def announce_image(self) -> None:
-        """Tell that another image is shown, once all that belongs to it is in place."""
+        """Signal that another image is open, once everything that belongs to it is set."""
         self.image_changed.emit()
         self.images_changed.emit()
 
     def set_row(self, path: Path, **changes: Any) -> None:
-        """Change what `images` say about the image at `path`."""
+        """Change fields of the row of the image `path`, by name."""
         changed = tuple(
             dataclasses.replace(row, **changes) if row.path == path else row for row in self._rows
         )
@@ -131,14 +141,14 @@ class Workspace(QObject):
             self.images_changed.emit()
 
     def set_images(self, images: Sequence[ImageRow]) -> None:
-        """List images as they were found on disk now; the open one is among them."""
+        """Replace the list of images; the open one must be among them."""
         now = tuple(images)
         if now == self._rows:
             return
         path, before = self.path, [row.path for row in self._rows]
         self._rows = now
         self._index = next((place for place, row in enumerate(now) if row.path == path), -1)
-        # Statuses alone move nothing under a person's hand.
+        # A change of statuses alone does not sort the list again while a person uses it.
         if before != [row.path for row in now]:
             self.images_listed.emit()
         self.images_changed.emit()

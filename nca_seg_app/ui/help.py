@@ -16,7 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from nca_seg_app.actions import cheat_sheet
+from nca_seg_app.actions import Gesture, cheat_sheet
+from nca_seg_app.ui.panels.table import DOCKS
 
 RESEARCH_USE = "Research use only – not a medical device"
 PAPER = (
@@ -28,7 +29,9 @@ PAPER = (
 def cheat_sheet_html() -> str:
     """Every command with its keys and what it does, as a page."""
     parts = ["<h2>Commands and keys</h2><table cellspacing='0' cellpadding='3'>"]
-    for heading, rows in cheat_sheet():
+    names = ", ".join(dock.name.lower() for dock in DOCKS)
+    docks = Gesture(", ".join(dock.shortcut for dock in DOCKS), f"show or hide {names}")
+    for heading, rows in cheat_sheet([docks]):
         parts.append(f"<tr><td colspan='3'><h3>{escape(heading)}</h3></td></tr>")
         for text, keys, tip in rows:
             shown = keys if heading == "Mouse" else native_keys(keys)

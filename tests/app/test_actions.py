@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from nca_seg_app.actions import ACTIONS, MENUS, Action, cheat_sheet, find_action, plain_text
 from nca_seg_app.session import Has, Session
+from nca_seg_app.state.tools import TOOLS
 from tests.fakes import Person, fake_engine, write_image
 
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
@@ -112,4 +113,4 @@ def test_check_marks_show_what_the_session_says(session: Session) -> None:
             action.method(session)
             chosen = action.menu == "Tools" or not before
             assert action.checked(session) == chosen, action.id
-    assert session.view_state.tool.name == "wand"
+    assert session.view_state.tool is TOOLS[-1]

@@ -96,7 +96,7 @@ def step(_: argparse.Namespace) -> Iterator[Line]:
 
 
 def ensemble(_: argparse.Namespace) -> Iterator[Line]:
-    """The model in the box at the program's default settings, from pixels to the mean mask."""
+    """The bundled model at the program's default settings, from pixels to the mean mask."""
     yield ["what", "plain, ms", "own, ms", "ratio"]
     own = shipped()
     plain = PlainModel(own.network)
@@ -122,7 +122,7 @@ def protocol(given: argparse.Namespace) -> Iterator[Line]:
     one = replace(few, members=1)
     for name, (plain, own) in {
         "the paper's model: a cell for each pixel": sides(256),
-        "the form in the box: a cell sees 4 × 4 of these pixels": sides(256, shipped().spec),
+        "the bundled form: a cell sees 4 × 4 of these pixels": sides(256, shipped().spec),
     }.items():
         times = best(partial(run, plain, image, one), partial(run, own, image, few), rounds=2)
         shares = [
@@ -204,7 +204,7 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 
 def shipped() -> Model:
-    """The model in the box."""
+    """The bundled model."""
     return load(find("MultiCBAM").path, "cpu")
 
 

@@ -1,1 +1,1 @@
-"""The neural cellular automaton: one cell, one or two levels of cells."""
+"""The neural cellular automaton of the paper: its cell, its levels and its fast forms."""

@@ -1,4 +1,4 @@
-"""The paper's four models, two switches of one automaton, for the table; loads no torch."""
+"""The paper's four models as rows of the table: one or two levels, with or without attention."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _entry(
     )
 
 
-#: The text of the paper gives hidden 512 to all four; its count of 139k for the basic model is
-#: hidden 256 (docs/decisions/0002-paper-presets.md).
+#: The paper's text gives all four 512 hidden units; its parameter count for the basic model, 139k,
+#: is that of 256 (docs/decisions/0002-match-the-papers-parameter-counts.md).
 AUTOMATA: tuple[Architecture, ...] = (
     _entry("basic", "MedSegDiffNCA", "one-level automaton", levels=1, attention=False, hidden=256),
     _entry(

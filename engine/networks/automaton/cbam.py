@@ -1,4 +1,4 @@
-"""Channel and spatial attention (Woo 2018), by which a cell hears of the whole picture."""
+"""Channel and spatial attention (CBAM, Woo 2018), which tells each cell about the whole image."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from torch import Tensor, nn
 
 
 class CBAM(nn.Module):
-    """The state weighted by channel, then by place, and added to itself; any size of grid.
+    """Weights a state by channel, then by place, and adds it to itself; for any size of grid.
 
-    678 parameters at 64 channels: an MLP 64 → 4 → 64 with bias over the mean and the maximum of
-    each channel, and a 7×7 convolution without bias over the mean and the maximum of each cell.
+    At 64 channels it has 678 parameters: an MLP 64 → 4 → 64 with bias over the mean and the maximum
+    of each channel, and a 7×7 convolution without bias over the mean and the maximum of each cell.
+
+    Parameters
+    ----------
+    channels : channels of the state.
+    reduction : the MLP's hidden layer has channels / reduction units.
+    kernel : side of the convolution in cells.
     """
 
     def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
@@ -22,7 +28,10 @@ class CBAM(nn.Module):
         self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, state_nchw: Tensor) -> Tensor:
-        """s + s′ M_s(s′) with s′ = M_c(s) s (Woo 2018, eqs. 2 and 3; s is added)."""
+        """The attended state s + s′ M_s(s′), with s′ = M_c(s) s (Woo 2018, eqs. 2 and 3, plus s).
+
+        Takes and gives (n, channels, rows, columns).
+        """
         mean_nc, peak_nc = state_nchw.mean(dim=(2, 3)), state_nchw.amax(dim=(2, 3))
         channel_nc = torch.sigmoid(self.channel(mean_nc) + self.channel(peak_nc))
         weighted = state_nchw * channel_nc[:, :, None, None].to(state_nchw.dtype)

@@ -1,7 +1,7 @@
-"""The cell's update as the paper has it; the definition that trains.
+"""The update of a cell as the paper defines it, in the form that is trained.
 
-Attend (where the model has attention), perceive, think, act, and add the change in the cells that
-fire.
+The steps: attend (if the model has attention), perceive, think, act, and add the change in the
+cells that fire.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ from engine.networks.automaton.cbam import CBAM
 
 
 class Cell(nn.Module):
-    """The update every cell obeys: 3×3 neighbourhood in, change of the cell's own state out.
+    """The rule that every cell applies: from its 3×3 neighbourhood to a change of its own state.
 
     Perception is the state itself beside two 3×3 convolutions of it (here one convolution with
-    twice the outputs; reflect padding), so 3 × channels numbers; an MLP with leaky ReLU turns them
-    into a change. Its last layer begins at zero: an untrained cell changes nothing.
+    twice the outputs; reflect padding), so 3 × channels numbers. An MLP with leaky ReLU turns them
+    into a change. Its last layer begins at zero, so an untrained cell changes nothing.
+
+    Parameters
+    ----------
+    channels : channels of the state.
+    hidden : width of the MLP's hidden layer.
+    attention : whether CBAM comes before perception.
     """
 
     def __init__(self, channels: int, hidden: int, attention: bool) -> None:
@@ -30,13 +36,19 @@ class Cell(nn.Module):
         nn.init.zeros_(self.act.weight)
 
     def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
-        """The state after one update. Only firing cells pass through the MLP; others stay."""
+        """The state after one update; only firing cells pass through the MLP and change.
+
+        Parameters
+        ----------
+        state_nchw : float32 (n, channels, rows, columns).
+        fires_n1hw : bool (n, 1, rows, columns), true for the cells that fire.
+        """
         n, channels, rows, columns = state_nchw.shape
         attended = state_nchw if self.attention is None else self.attention(state_nchw)
         neighbours = self.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
         firing = fires_n1hw.reshape(-1).nonzero().squeeze(1)
         full = filled(firing)
-        # index_select, not indexing: its gradient is many times cheaper on the CPU.
+        # The gradient of index_select is many times cheaper on the CPU than that of indexing.
         perceived = torch.cat(
             [
                 _cells(attended).index_select(0, full).to(neighbours.dtype),
@@ -50,10 +62,10 @@ class Cell(nn.Module):
 
 
 def filled(firing: Tensor) -> Tensor:
-    """Those cells, then cell 0 again and again up to a round number of cells.
+    """The indices `firing`, int64 (cells,), padded with 0 to a multiple of 16 or 64 cells.
 
-    How many cells fire is hardly twice the same, and for every new number of rows oneDNN makes
-    machine code anew, which takes as long as the product of hundreds of rows.
+    The number of firing cells differs from update to update, and for every new number of rows
+    oneDNN generates machine code, which takes as long as the product of hundreds of rows.
     """
     return F.pad(firing, (0, -len(firing) % (16 if len(firing) <= 512 else 64)))
 

@@ -1,4 +1,4 @@
-"""What an automaton leaves open, and how many parameters and how much work that makes."""
+"""The automaton's config, and the parameter count and the cost that follow from it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from engine.types import ModelSpec, NetworkConfig
 
 @dataclass(frozen=True)
 class AutomatonConfig(NetworkConfig):
-    """The automaton's channels, the width of its hidden layer, and its updates in a step.
+    """The sizes of an automaton.
 
-    `updates` are the cell updates of the last level, and of the coarse level too unless
-    `coarse_updates` says otherwise; the coarse level's grid is smaller by `factor`. A cell fires
-    with `fire_probability` in each update. `detail` is the side in pixels of what a cell sees of
-    its own place.
+    Parameters
+    ----------
+    channels : channels of a cell's state.
+    hidden : width of the hidden layer of the cell's MLP.
+    updates : cell updates of the last level in a diffusion step, and of the coarse level too if
+        `coarse_updates` is 0.
+    coarse_updates : cell updates of the coarse level, or 0.
+    fire_probability : the probability that a cell fires in an update, more than 0.
+    factor : how many times smaller the side of the coarse level's grid is.
+    detail : side in pixels of the part of the image that each cell is given.
     """
 
     channels: int = bounded(64, low=7, high=1024)
@@ -38,29 +44,36 @@ class AutomatonConfig(NetworkConfig):
 
     @property
     def pixels_per_cell(self) -> int:
-        """Side in pixels of what a cell sees of its own place."""
+        """Side in pixels of the part of the image that each cell is given: `detail`."""
         return self.detail
 
     def joined(self, of_spec: Mapping[str, Any]) -> dict[str, Any]:
-        """As `NetworkConfig.joined`, `detail` last."""
-        # It came after all others, and the fingerprints of files from then stay as they were.
+        """The values in the order of a fingerprint, `detail` last; see `NetworkConfig.joined`."""
+        # `detail` was added later than all others. Last, it leaves older fingerprints unchanged.
         whole = super().joined(of_spec)
         return whole | {"detail": whole.pop("detail")}
 
     def updates_of(self, level: int, levels: int) -> int:
-        """Cell updates of a level, counted from 1, of so many."""
+        """Cell updates in a diffusion step of level `level` (from 1) of `levels`."""
         return (level < levels and self.coarse_updates) or self.updates
 
 
 def config_of(spec: ModelSpec) -> AutomatonConfig:
-    """An automaton's config. Raises TypeError where the spec is not an automaton's."""
+    """The config of an automaton's spec. Raises TypeError if the spec is of another network."""
     if not isinstance(spec.config, AutomatonConfig):
         raise TypeError(f"the config of {spec.name!r} is not an automaton's")
     return spec.config
 
 
 def parameters(spec: ModelSpec, *, levels: int, attention: bool) -> int:
-    """How many parameters the automaton of a spec has, counted by formula."""
+    """How many parameters the automaton of a spec has, by formula.
+
+    Parameters
+    ----------
+    spec : an automaton's. Raises TypeError for another one.
+    levels : 1 or 2.
+    attention : whether its cells have CBAM.
+    """
     config = config_of(spec)
     channels, hidden = config.channels, config.hidden
     cell = 2 * (9 * channels**2 + channels) + (3 * channels + 1) * hidden + hidden * channels
@@ -70,14 +83,19 @@ def parameters(spec: ModelSpec, *, levels: int, attention: bool) -> int:
 
 
 def cost(spec: ModelSpec, *, levels: int, attention: bool) -> Cost:
-    """What a step of a spec's automaton takes: two states, the neighbours of each cell, the image.
+    """The cost of one diffusion step of the automaton of a spec.
 
-    The cells of one level share its parameters.
+    The memory is that of two states, the neighbours of each cell and the image. Every cell of a
+    level multiplies by each of the level's parameters once in an update.
+
+    Parameters
+    ----------
+    spec, levels, attention : as for `parameters`.
     """
     config, counted = config_of(spec), range(1, levels + 1)
     updates = [config.updates_of(level, levels) for level in counted]
     each = parameters(spec, levels=1, attention=attention)
-    # As updates of the last level.
+    # In updates of the full grid: a coarse one counts for the share of cells that it has.
     work = sum(
         count / config.factor ** (2 * (levels - level))
         for level, count in zip(counted, updates, strict=True)

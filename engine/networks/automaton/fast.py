@@ -1,10 +1,10 @@
-"""The cell's update as inference runs it: the same change, without work for nothing.
+"""Computes a cell's update faster for inference, with one form for CPUs and one for GPUs.
 
-On the CPU: half of the cells do not fire, so their perception is never read. The 3×3 neighbourhoods
-of those that fire are gathered as rows, and perception becomes one more matrix product. All
-products of the full grid run in the processor's fastest precision, in chunks whose hidden layer
-stays in the cache of one core; the state itself and the coarse grid stay in float32.
-`engine.networks.automaton.cell.Cell` is the definition that both forms are held to.
+On the CPU only cells that fire, about half, are computed: their 3×3 neighbourhoods are gathered as
+rows, and perception becomes one more matrix product. The products of the full grid run in the
+processor's fastest precision, in chunks whose hidden layer stays in the cache of one core; the
+state itself and the coarse grid stay in float32. Tests hold both forms to
+`engine.networks.automaton.cell.Cell`, which defines the update.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from engine.networks.automaton.cbam import CBAM
 from engine.networks.automaton.cell import Cell, filled
 from engine.networks.device import share_out
 
-#: Cells in a chunk: 512 hidden numbers of each are 2 MB in bfloat16.
+#: The most cells in a chunk: their 512 hidden numbers each are 2 MB in bfloat16.
 CHUNK = 2048
-#: Cells that are worth another thread's help.
+#: The fewest cells in a chunk that is given to another thread.
 PIECE = 128
-#: Channels whose change is computed where the first alone is read.
+#: How many channels are computed where only channel 0 is read.
 FIRST = 16
-#: Places beside one another that attention's 7×7 filter is taken at together, as channels.
+#: How many neighbouring places attention's 7×7 filter is computed at together, as channels.
 WIDE = 16
-#: Of the leaky ReLU, for negative numbers; torch's own.
+#: The leaky ReLU's slope for negative numbers, torch's default.
 SLOPE = 0.01
-#: Whether torch was built with oneDNN and shows these operations of it.
+#: Whether this torch was built with oneDNN and offers these operations of it.
 PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
     hasattr(torch.ops.mkldnn, name)
     for name in ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
@@ -38,9 +38,9 @@ PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-u
 
 
 class DenseCell(nn.Module):
-    """A `Cell` for a GPU: all cells pass through the MLP, and those that do not fire forget it.
+    """A `Cell` for a GPU: all cells pass through the MLP, and only firing ones take the change.
 
-    Which cells fire is never asked, so the processor need not wait for the GPU after every update.
+    The list of firing cells is never made, so the CPU need not wait for the GPU in every update.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -59,19 +59,26 @@ class DenseCell(nn.Module):
 
 
 class FastCell(nn.Module):
-    """A `Cell` without gradients; same arguments, same result up to the rounding of `dtype`."""
+    """A `Cell` for the CPU, without gradients; the same result up to the rounding of `dtype`.
+
+    Parameters
+    ----------
+    cell : its weights are copied; later changes of them are not seen.
+    dtype : the precision of the products, float32 or bfloat16.
+    """
 
     def __init__(self, cell: Cell, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
         self.attend = None if cell.attention is None else Attention(cell.attention)
         filters_oikk = cell.perceive.weight.detach()
-        # Rows of the gathered neighbourhoods: the channels of the first neighbour, of the second …
+        # In the order of the gathered rows: all channels of the first neighbour, of the second, …
         rows = filters_oikk.permute(0, 2, 3, 1).reshape(len(filters_oikk), -1)
         self.perceive = Product(rows, cell.perceive.bias, dtype)
         self.think = Product(cell.think.weight, cell.think.bias, dtype, leaky=True)
         self.act = Product(cell.act.weight, None, dtype)
-        # Fewer columns than a register holds cost the same, and one alone is added up otherwise.
+        # FIRST columns fill a register, so fewer would cost the same; a single column is summed
+        # in another order and would differ from the whole product by rounding.
         self.act_first = Product(cell.act.weight[:FIRST], None, dtype)
 
     def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
@@ -88,14 +95,20 @@ class FastCell(nn.Module):
         first_is_enough: bool = False,
         pieces: int = 1,
     ) -> None:
-        """Makes a state in channels-last memory the one after an update, or only its channel 0.
+        """Updates a state in place.
 
-        The firing cells are shared out among the workers in so many pieces, if they are enough.
+        Parameters
+        ----------
+        state_nchw : float32 (n, channels, rows, columns) in channels-last memory.
+        fires_n1hw : bool (n, 1, rows, columns), true for the cells that fire.
+        first_is_enough : whether only channel 0 is read afterwards; others may then be wrong.
+        pieces : into how many pieces the firing cells are divided for the workers; fewer if a
+            piece would have less than `PIECE` cells.
         """
         n, channels, rows, columns = state_nchw.shape
         act = self.act_first if first_is_enough else self.act
         state_nhwc = state_nchw.permute(0, 2, 3, 1)
-        # A copy in any case: what is perceived must not change from chunk to chunk.
+        # Always a copy: later chunks must perceive the state from before this update.
         seen_nhwc = torch.empty(state_nhwc.shape, dtype=self.dtype)
         if self.attend is None:
             seen_nhwc.copy_(state_nhwc)
@@ -121,23 +134,31 @@ class FastCell(nn.Module):
             share_out(move, list(chunks))
 
     def _thought(self, seen: Tensor, firing: Tensor, around: Tensor) -> Tensor:
-        """The hidden layer of those cells, (cells, hidden)."""
+        """The MLP's hidden layer of the firing cells, (cells, hidden).
+
+        Parameters
+        ----------
+        seen : attended state of all cells, (n × rows × columns, channels).
+        firing : indices of the firing cells, int64 (cells,).
+        around : what `neighbourhoods` gives for the grid.
+        """
         gathered = seen.index_select(0, around.index_select(0, firing).view(-1))
         neighbours = self.perceive(gathered.view(len(firing), 9 * seen.shape[1]))
         return self.think(torch.cat([seen.index_select(0, firing), neighbours], dim=1))
 
 
 class Attention:
-    """`CBAM` without gradients, of a state in channels-last memory.
+    """Computes `CBAM` without gradients, for states in channels-last memory.
 
-    Cells come as rows, so that every reduction runs along memory, and in chunks, so that nothing
-    but the state and the result is ever as large as the grid.
+    Cells are rows, so that every reduction runs along memory. They are taken in chunks, so that
+    only the state and the result are as large as the grid.
     """
 
     def __init__(self, attention: CBAM) -> None:
         weights = (weight.detach().clone() for weight in attention.channel.parameters())
         self.narrow, self.narrow_bias, self.back, bias = weights
-        # Once for the mean and once for the maximum.
+        # `_channel` adds the hidden layers of mean and maximum before this layer, whose bias would
+        # come once for each.
         self.back_bias = 2 * bias
         kernel_12kk = attention.spatial.weight.detach()
         side = kernel_12kk.shape[-1]
@@ -147,7 +168,10 @@ class Attention:
             self.spatial[place, :, :, place : place + side] = kernel_12kk[0]
 
     def __call__(self, state_nhwc: Tensor, seen_nhwc: Tensor) -> None:
-        """Writes what a cell perceives of each into `seen_nhwc`, of another dtype perhaps."""
+        """Write the attended state into `seen_nhwc`, whose dtype may be another.
+
+        Both are (n, rows, columns, channels); `state_nhwc` is float32.
+        """
         channel_n11c = self._channel(state_nhwc.flatten(1, 2))[:, None, None]
         n, rows, columns, _ = state_nhwc.shape
         wide, border = -(-columns // WIDE) * WIDE, self.border
@@ -176,9 +200,9 @@ class Attention:
 
 @lru_cache(maxsize=8)
 def neighbourhoods(n: int, rows: int, columns: int) -> Tensor:
-    """The nine cells around each, the cell itself fifth, int64 (n × rows × columns, 9).
+    """The indices of each cell's 3×3 neighbourhood, int64 (n × rows × columns, 9).
 
-    Beyond the border the grid is reflected, without the border itself repeated.
+    The cell itself is the fifth. At the border the grid is reflected, the border not repeated.
     """
     cells = torch.arange(n * rows * columns).view(n, 1, rows, columns)
     # Reflection is defined for floating point only; float64 holds every index exactly.
@@ -188,10 +212,18 @@ def neighbourhoods(n: int, rows: int, columns: int) -> Tensor:
 
 
 class Product:
-    """A linear layer of rows, (cells, in) → (cells, out), with the leaky ReLU after it.
+    """A linear layer of rows, (cells, in) → (cells, out), with a leaky ReLU after it if wanted.
 
-    Where oneDNN is there its own form is used: weights laid out once, and the leaky ReLU taken on
-    while a result is still in a register. It refuses bfloat16 on processors without AVX512.
+    If oneDNN is available, its own operation is used: the weights are laid out once, and the leaky
+    ReLU is applied while a result is still in a register. oneDNN refuses bfloat16 on processors
+    without AVX512.
+
+    Parameters
+    ----------
+    weight_oi : the layer's weight, (out, in).
+    bias_o : the layer's bias, (out,), or None.
+    dtype : what weight and bias are converted to; rows must have it, too.
+    leaky : whether a leaky ReLU follows.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""The automaton as the paper has it: one or two levels of cells, as they train and as they infer.
+"""The neural cellular automaton of the paper as a `Network`, with one or two levels of cells.
 
-State channels, in this order: prediction | R G B | x_t | hidden … | t. All begin at zero but the
-image, x_t and t, and where the config has `detail` the first hidden ones: how the pixels in a cell
-differ from their mean. After the last update the RGB channels are a first guess of the mask.
+State channels, in this order: prediction | R G B | x_t | hidden … | t. All begin at zero except the
+image, x_t and t, and, if the config's `detail` is more than 1, the first hidden ones, which hold
+how the pixels in a cell differ from their mean. After the last update the RGB channels are a first
+guess of the mask.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engine.types import ModelSpec, TrainSettings
 
 NOISE, RED, BLUE, NOISY, TIME = 0, 1, 3, 4, -1
 
-#: Differences within a cell are a few hundredths, where other channels are nearer to 1.
+#: Factor on the differences within a cell: they are a few hundredths, other channels nearer to 1.
 DETAIL_GAIN = 2.0
 #: Weight of the mask loss on the mean of the RGB channels, beside the prediction's own.
 GUESS_WEIGHT = 0.5
@@ -33,16 +34,28 @@ Fires = Callable[[int, int, tuple[int, int]], Tensor]
 
 
 def rgb_loss(rgb_n3hw: Tensor, mask_n1hw: Tensor) -> Tensor:
-    """L_RGB (eq. 4): the three channels' mean squared errors against the mask at ±1, summed."""
+    """L_RGB (eq. 4), a scalar: mean squared errors of the three channels, summed.
+
+    Parameters
+    ----------
+    rgb_n3hw : the RGB channels of the last state.
+    mask_n1hw : the true mask, −1 outside the lesion and +1 inside.
+    """
     return 3 * F.mse_loss(rgb_n3hw, mask_n1hw.expand_as(rgb_n3hw))
 
 
 class Automaton(Network):
-    """One or two levels of cells that turn (image, x_t, t) into the prediction of channel 0.
+    """Predicts from an image, x_t and t with one or two levels of cells.
 
-    With two levels the first runs on the image reduced by `config.factor`; its whole state is
-    carried up (bilinear), image, x_t and t are put back at full size, and the second level refines
-    it.
+    With two levels the first runs on the image reduced by `config.factor`. Its whole state is
+    enlarged (bilinear), image, x_t and t are put back at full size, and the second level refines
+    it. The prediction is channel 0 of the last state.
+
+    Parameters
+    ----------
+    spec : what it is built from; its config is an `AutomatonConfig`.
+    levels : 1 or 2.
+    attention : whether its cells have CBAM.
     """
 
     def __init__(self, spec: ModelSpec, *, levels: int, attention: bool) -> None:
@@ -55,7 +68,7 @@ class Automaton(Network):
     def predict(
         self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
     ) -> Outputs:
-        """Channel 0 of the last state; its RGB channels are the extras."""
+        """Channel 0 of the last state as prediction, with its RGB channels as extras."""
         (image_n3hw,), (time_n,) = image_given, time_given
         state = self(image_n3hw, noisy_n1hw, time_n, self._fires(chance, noisy_n1hw))
         return Outputs(state[:, NOISE : NOISE + 1], (state[:, RED : BLUE + 1],))
@@ -63,43 +76,45 @@ class Automaton(Network):
     def losses(
         self, outputs: Outputs, image_given: Tensors, target: Target, settings: TrainSettings
     ) -> Sequence[Tensor]:
-        """L_RGB by its weight; before it the first guess's mask loss, where masks are predicted.
+        """L_RGB times `settings.rgb_weight`; if the clean mask is predicted, a mask loss before it.
 
-        A prediction of the noise with `rgb_weight` 1 has L_total of the paper (eq. 5).
+        The mask loss is that of the first guess, the mean of the RGB channels. A spec that predicts
+        the noise, with `rgb_weight` 1, gets L_total of the paper (eq. 5).
         """
         rgb_n3hw = outputs.extras[0].float()
         share_n1hw = target.share_n1hw
-        told = settings.rgb_weight * rgb_loss(rgb_n3hw, 2 * share_n1hw - 1)
+        weighted = settings.rgb_weight * rgb_loss(rgb_n3hw, 2 * share_n1hw - 1)
         if self.spec.predicts != "clean":
-            return (told,)
+            return (weighted,)
         guess_n1hw = rgb_n3hw.mean(dim=1, keepdim=True)
-        return GUESS_WEIGHT * mask_loss(guess_n1hw, share_n1hw), told
+        return GUESS_WEIGHT * mask_loss(guess_n1hw, share_n1hw), weighted
 
     def is_matrix(self, name: str, weight: Tensor) -> bool:
-        """The matrices of perception and MLP."""
+        """True for the weights of perception and MLP, false for those of attention."""
         return super().is_matrix(name, weight) and "attention" not in name
 
     @property
     def moments(self) -> int:
-        """A moment for each update, and one before the first of each level."""
+        """How many moments `inspect` gives: one for each update, and each level's first state."""
         return sum(self.updates(level) + 1 for level in range(1, len(self.levels) + 1))
 
     def inspect(
         self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
     ) -> Iterator[Moment]:
-        """Every moment of `evolve`."""
+        """Every state of a diffusion step, as `evolve` gives them."""
         (image_n3hw,), (time_n,) = image_given, time_given
         return self.evolve(image_n3hw, noisy_n1hw, time_n, self._fires(chance, noisy_n1hw))
 
     def inferring(self, device: DeviceChoice) -> Automaton:
-        """The same automaton with the cells that compute inference fastest on a device.
+        """The same automaton with cells that are faster at inference on a device.
 
-        On the CPU the weights are copied, in a millisecond: what is learnt later is not seen. The
-        states have the layout and the float32 of the readable ones.
+        On the CPU the weights are copied, which takes a millisecond: later training does not reach
+        the copy. Its states are float32 in the layout of `Cell`.
         """
         cells: list[Cell] = list(self.levels)  # type: ignore[arg-type]
         if device.name == "cpu":
-            # What is rounded on a coarse grid decides what is lesion, and its cells are few.
+            # The coarse grid decides what is lesion, so rounding there is felt most; its cells are
+            # few, so float32 costs little.
             coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
             return FastAutomaton(self, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
         swift = Automaton(self.spec, levels=0, attention=False)
@@ -107,7 +122,7 @@ class Automaton(Network):
         return swift.eval()
 
     def _fires(self, chance: Chance, noisy_n1hw: Tensor) -> Fires:
-        """Which cells fire, where `noisy_n1hw` is."""
+        """A function that draws which cells fire, on the device of `noisy_n1hw`."""
 
         def fires(level: int, update: int, shape: tuple[int, int]) -> Tensor:
             drawn = chance(level, update, shape) < self.config.fire_probability
@@ -116,24 +131,32 @@ class Automaton(Network):
         return fires
 
     def updates(self, level: int) -> int:
-        """Cell updates of a level, counted from 1."""
+        """Cell updates in a diffusion step of level `level`, counted from 1."""
         return self.config.updates_of(level, len(self.levels))
 
     def begin(self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor) -> Tensor:
-        """The first state: zeros, the image in [−1, 1], x_t at unit variance, t / timesteps."""
+        """The first state of the first level, (n, channels, rows, columns) in channels-last memory.
+
+        Parameters
+        ----------
+        image_n3hw : in [−1, 1], with `config.detail` pixels to a cell's side.
+        noisy_n1hw : x_t at unit variance.
+        time_n : t / timesteps.
+        """
         n, _, rows, columns = noisy_n1hw.shape
         state = image_n3hw.new_zeros(n, rows, columns, self.config.channels).permute(0, 3, 1, 2)
-        return self._given(state, image_n3hw, noisy_n1hw, time_n)
+        return self._with_inputs(state, image_n3hw, noisy_n1hw, time_n)
 
-    def _given(self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
+    def _with_inputs(self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
+        """The state with image, x_t and t in their channels."""
         time = time_n[:, None, None, None].expand_as(noisy).to(state.dtype)
         mean = _resized(image, noisy.shape[2:])
-        hidden = self._told(state[:, NOISY + 1 : TIME], image, mean)
+        hidden = self._with_detail(state[:, NOISY + 1 : TIME], image, mean)
         parts = [state[:, :RED], mean, noisy, hidden, time]
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
 
-    def _told(self, hidden: Tensor, image: Tensor, mean: Tensor) -> Tensor:
-        """The hidden channels with the details of the image added to the first of them."""
+    def _with_detail(self, hidden: Tensor, image: Tensor, mean: Tensor) -> Tensor:
+        """The hidden channels, with how the pixels in a cell differ from their mean added."""
         detail = self.config.detail
         if detail == 1:
             return hidden
@@ -150,26 +173,36 @@ class Automaton(Network):
         noisy_n1hw: Tensor,
         time_n: Tensor,
     ) -> Tensor:
-        """The first state of a level, from the last one of the level before it, if there is one."""
+        """The first state of a level.
+
+        Parameters
+        ----------
+        level : counted from 1.
+        carried_nchw : the last state of the level before, or None for the first level.
+        image_n3hw, noisy_n1hw, time_n : as for `begin`, at full size.
+        """
         factor = self.config.factor ** (len(self.levels) - level)
         shape = torch.Size(max(2, side // factor) for side in noisy_n1hw.shape[2:])
         noisy = _resized(noisy_n1hw, shape)
         if carried_nchw is None:
             return self.begin(image_n3hw, noisy, time_n)
-        return self._given(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n)
+        return self._with_inputs(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n)
 
     def evolve(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
     ) -> Iterator[Moment]:
-        """Every moment from the first state of the first level to the last update of the last.
+        """Yields each level's first state, as update 0, and the state after each of its updates.
 
-        `update` 0 is a level's first state, where nobody has fired yet.
+        Parameters
+        ----------
+        image_n3hw, noisy_n1hw, time_n : as for `begin`.
+        fires : decides which cells fire in each update.
         """
         state: Tensor | None = None
         for level, cell in enumerate(self.levels, start=1):
             state = self.enter(level, state, image_n3hw, noisy_n1hw, time_n)
-            nobody = torch.zeros_like(state[:, :1], dtype=torch.bool)
-            yield Moment(level, 0, state, nobody)
+            no_cell = torch.zeros_like(state[:, :1], dtype=torch.bool)
+            yield Moment(level, 0, state, no_cell)
             for update in range(1, self.updates(level) + 1):
                 fires_n1hw = fires(level, update, (state.shape[2], state.shape[3]))
                 state = cell(state, fires_n1hw)
@@ -178,14 +211,14 @@ class Automaton(Network):
     def forward(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
     ) -> Tensor:
-        """The last state, (n, channels, rows, columns)."""
+        """The last state, (n, channels, rows, columns); takes what `evolve` takes."""
         for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires):
             state = moment.state_nchw
         return state
 
 
 class FastAutomaton(Automaton):
-    """An automaton of fast cells; `answer` wastes nothing on moments that nobody looks at."""
+    """An automaton of `FastCell`s for inference on the CPU, which shares out members to workers."""
 
     levels: Sequence[FastCell]  # type: ignore[assignment]
 
@@ -196,7 +229,7 @@ class FastAutomaton(Automaton):
     def predict(
         self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
     ) -> Outputs:
-        """As `Automaton.predict`, bit by bit, without extras, from `answer`."""
+        """The prediction of `Automaton.predict` for each member alone, bit for bit, no extras."""
         (image_n3hw,), (time_n,) = image_given, time_given
         fires = self._fires(chance, noisy_n1hw)
         return Outputs(self.answer(image_n3hw, noisy_n1hw, time_n, fires))
@@ -204,16 +237,17 @@ class FastAutomaton(Automaton):
     def answer(
         self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
     ) -> Tensor:
-        """Bit by bit channel 0 of what `forward` gives each member alone, (n, 1, rows, columns).
+        """Channel 0 of the last state, (n, 1, rows, columns): bit for bit `forward`'s for a member.
 
-        A coarse grid is so small that a call costs as much as what it computes: there all members
-        take part in one. At full size the state of one alone is as much as the caches hold, and
-        each is a piece of work for whichever worker is free; a single member's updates are shared.
+        On a coarse grid calling an operation costs as much as its arithmetic, so all members are
+        computed in one call. At full size one member's state fills the caches, so each member is a
+        piece of work for the next free worker; the updates of a single member are divided. It takes
+        what `evolve` takes.
         """
-        given, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
+        inputs, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
         carried: Tensor | None = None
         for level in range(1, last):
-            carried = self.enter(level, carried, *given)
+            carried = self.enter(level, carried, *inputs)
             for fires_n1hw in self._drawn(level, carried, fires):
                 self.levels[level - 1].update_(carried, fires_n1hw)
         drawn = list(self._drawn(last, noisy_n1hw, fires))
@@ -222,7 +256,7 @@ class FastAutomaton(Automaton):
         def fine(member: int) -> Tensor:
             one = slice(member, member + 1)
             below = None if carried is None else carried[one]
-            state = self.enter(last, below, *(whole[one] for whole in given))
+            state = self.enter(last, below, *(whole[one] for whole in inputs))
             for update, fires_n1hw in enumerate(drawn, start=1):
                 enough = update == len(drawn)
                 self.levels[-1].update_(
@@ -233,13 +267,13 @@ class FastAutomaton(Automaton):
         return torch.cat(share_out(fine, range(len(image_n3hw))))
 
     def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
-        """Which cells of the grid fire in each update of a level."""
+        """Which cells of the grid fire in each update of level `level`, in order."""
         shape = (grid_nchw.shape[2], grid_nchw.shape[3])
         return (fires(level, update, shape) for update in range(1, self.updates(level) + 1))
 
 
 def _resized(picture_nchw: Tensor, shape: torch.Size) -> Tensor:
-    """The picture at another size, the mean of what lies in each place."""
+    """The image at the size (rows, columns), by the mean of the pixels in each place."""
     if picture_nchw.shape[2:] == shape:
         return picture_nchw
     rows, columns = shape

@@ -110,10 +110,14 @@ class DeferredInput(QObject):
         corrects = proposal.to_correct and not draws_on and not proposal.taking
         if not draws_on:
             self._accepted_for = None
-        # What is drawn while others wait comes after them.
-        if self._waiting is None and (corrects or proposal.taking):
+        if self._waiting is not None:
+            # What is drawn while others wait comes after them.
+            return
+        if corrects:
+            proposal.accept()
+        if proposal.taking:
             self._waiting = Waiting(corrects)
-            proposal.accept(partial(self._note_accepted, self._waiting), anyway=True)
+            proposal.after_taking(partial(self._note_accepted, self._waiting))
 
     def do(self, step: Step) -> None:
         """Apply `step` now, or after those that are held back."""

@@ -104,7 +104,7 @@ def test_a_slow_window_sees_the_newest_event_and_no_backlog(qtbot: QtBot, jobs: 
 def test_a_quick_stream_is_told_once_in_a_while(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.PROGRESS_EVERY_MS", 60_000)
     steps = Steps(400, holds_at=400)
     job = jobs.start(steps)
     heard = Heard(job, steps)
@@ -120,7 +120,7 @@ def test_a_quick_stream_is_told_once_in_a_while(
 def test_every_single_step_of_a_paused_stream_is_told(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.PROGRESS_EVERY_MS", 60_000)
     steps, told = Steps(10, holds_at=2), []
     job = jobs.start(steps)
     job.progressed.connect(told.append)
@@ -136,7 +136,7 @@ def test_every_single_step_of_a_paused_stream_is_told(
 def test_a_pause_tells_what_came_before_it_and_then_every_step(
     qtbot: QtBot, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nca_seg_app.background.jobs.TOLD_EVERY_MS", 60_000)
+    monkeypatch.setattr("nca_seg_app.background.jobs.PROGRESS_EVERY_MS", 60_000)
     gate, asked = threading.Semaphore(0), threading.Semaphore(0)
 
     def stream() -> Iterator[int]:

@@ -189,9 +189,11 @@ def test_accepting_twice_and_drawing_meanwhile_is_one_step(desk: Desk) -> None:
     desk.segment()
     done: list[str] = []
     proposal = desk.session.proposal
-    proposal.accept(lambda: done.append("first"))
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("first"))
     assert proposal.taking
-    proposal.accept(lambda: done.append("second"))
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("second"))
     desk.session.segment()
     desk.settle()
     assert done == ["first", "second"]
@@ -387,3 +389,32 @@ def test_an_empty_mask_is_not_exported(desk: Desk) -> None:
     assert find_action("file.save_as").needs not in desk.session.capabilities
     desk.draw()
     assert find_action("file.save_as").needs in desk.session.capabilities
+
+
+def test_what_is_asked_for_while_a_result_is_taken_comes_in_its_order(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    proposal = desk.session.proposal
+    done: list[str] = []
+    # The members agree: that the second is taken is only told.
+    desk.session.context.message.connect(done.append)
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("first"))
+    proposal.use_member(1)
+    proposal.after_taking(lambda: done.append("second"))
+    assert done == []
+    desk.settle()
+    assert done == ["first", "Use member 2: the mask is like that already.", "second"]
+
+
+def test_what_waits_for_a_result_is_dropped_where_it_is_discarded(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    proposal = desk.session.proposal
+    done: list[str] = []
+    proposal.accept()
+    proposal.after_taking(lambda: done.append("waited"))
+    proposal.discard()
+    proposal.after_taking(lambda: done.append("came later"))
+    desk.settle()
+    assert done == ["came later"]

@@ -268,3 +268,51 @@ def test_how_a_file_was_read_is_told(desk: Desk) -> None:
     desk.session.opening.open_path(path)
     desk.settle()
     assert any("deep.png" in message and "10" in message for message in desk.messages)
+
+
+def test_an_image_is_not_opened_where_the_result_it_waits_for_is_given_up(desk: Desk) -> None:
+    desk.open()
+    desk.segment()
+    session = desk.session
+    session.proposal.accept()
+    session.opening.open_next()
+    assert session.opening.under_way
+    session.proposal.discard()
+    assert not session.opening.under_way
+    desk.settle()
+    assert session.workspace.index == 0
+    session.opening.open_next()
+    desk.settle()
+    assert session.workspace.index == 1
+
+
+def test_a_request_ends_where_the_draft_it_waits_for_is_not_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/study/a.png")
+
+    desk.open()
+    desk.draw()
+    monkeypatch.setattr(Study, "save_draft", full)
+    desk.session.opening.open_next()
+    assert desk.session.opening.under_way
+    desk.settle()
+    assert not desk.session.opening.under_way
+    assert desk.session.workspace.index == 0
+
+
+def test_each_request_is_told_and_the_newest_is_shown(desk: Desk) -> None:
+    desk.open()
+    told: list[str] = []
+    desk.session.opening.requested.connect(lambda: told.append("requested"))
+    desk.session.opening.leaving.connect(lambda: told.append("leaving"))
+    desk.session.opening.open_row(1)
+    desk.session.opening.open_row(2)
+    desk.settle()
+    assert told == ["requested", "requested", "leaving"]
+    assert desk.session.workspace.index == 2
+    desk.session.opening.reload()
+    desk.settle()
+    # The same image anew is not left.
+    assert told[3:] == ["requested"]

@@ -164,7 +164,7 @@ def test_a_stroke_under_way_when_another_folder_is_read_is_asked_about(desk: Des
     assert desk.mask_hw[40, 40]
 
 
-def test_the_newest_wish_holds_while_a_mask_is_saved(desk: Desk) -> None:
+def test_the_newest_request_holds_while_a_mask_is_saved(desk: Desk) -> None:
     desk.open()
     desk.draw()
     desk.person.save = "save"

@@ -9,7 +9,8 @@ from pytestqt.qtbot import QtBot
 from engine.masks.reading import read_mask
 from engine.study.study import Study
 from nca_seg_app.session import Has
-from tests.app.desks import Desk, leave
+from tests.app.desks import SHAPE, Desk, leave
+from tests.fakes import disk
 
 
 @pytest.mark.parametrize("answer", ["save", "discard", "cancel"])
@@ -214,3 +215,42 @@ def test_a_draft_of_what_was_undone_and_done_again_does_not_outlive_the_save(des
     desk.settle()
     assert Has.UNSAVED not in desk.session.capabilities
     assert not any((desk.mask_path.parent / "drafts").glob("*.png"))
+
+
+def test_the_end_of_each_write_is_told_by_its_number(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/study/a.png")
+
+    saving = desk.session.saving
+    assert (saving.save(), saving.write_draft(), saving.mark_reviewed()) == (0, 0, 0)
+    desk.open()
+    desk.draw()
+    ends: list[tuple[int, bool]] = []
+    saving.write_ended.connect(lambda number, done: ends.append((number, done)))
+    draft, save = saving.write_draft(), saving.save()
+    desk.settle()
+    mark = saving.mark_reviewed()
+    desk.settle()
+    desk.draw(40, 40)
+    monkeypatch.setattr(Study, "save_over", full)
+    refused = saving.save()
+    desk.settle()
+    assert ends == [(draft, True), (save, True), (mark, True), (refused, False)]
+    assert len({draft, save, mark, refused}) == 4
+
+
+@pytest.mark.parametrize("whose", ["mine", "both", "theirs", "cancel"])
+def test_a_save_that_is_asked_about_ends_once_as_is_answered(desk: Desk, whose: str) -> None:
+    desk.open()
+    desk.draw(30, 40)
+    images = desk.folder / "images"
+    Study.open(images).save(images / "a.png", disk(SHAPE), None)
+    desk.person.whose = whose  # type: ignore[assignment]
+    ends: list[tuple[int, bool]] = []
+    desk.session.saving.write_ended.connect(lambda number, done: ends.append((number, done)))
+    number = desk.session.saving.save()
+    desk.settle()
+    assert desk.person.asked == ["whose mask a.png"]
+    assert ends == [(number, whose in ("mine", "both"))]

@@ -140,7 +140,7 @@ def test_a_step_back_to_an_earlier_threshold_is_not_called_drawn(taken: Desk) ->
     assert np.array_equal(taken.mask_hw, at(taken, 0.2))
 
 
-def test_a_newer_wish_holds_while_an_image_is_saved_as_reviewed(taken: Desk) -> None:
+def test_a_newer_request_holds_while_an_image_is_saved_as_reviewed(taken: Desk) -> None:
     gate = hold(taken)
     taken.session.review.accept_and_next()
     taken.session.opening.open_row(2)

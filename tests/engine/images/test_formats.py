@@ -15,7 +15,7 @@ from engine.images.formats import FORMATS, ImageFormat, format_of
 from engine.images.reading import read_image
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-PNM = ImageFormat("PPM", "PNM", rb"P6\s", (".ppm",))
+SGI = ImageFormat("SGI", "SGI", rb"\x01\xda", (".sgi",))
 
 
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
@@ -34,9 +34,9 @@ def test_no_suffix_has_two_formats() -> None:
 def test_a_format_that_is_added_to_the_table_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.ppm"
+    path = tmp_path / "a.sgi"
     PillowImage.fromarray(PIXELS).save(path)
     with pytest.raises(UnreadableImage, match="not a JPEG"):
         read_image(path)
-    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, PNM))
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, SGI))
     assert np.array_equal(read_image(path).pixels_hwc, PIXELS)

@@ -254,7 +254,7 @@ def test_a_training_is_told_as_its_file_records_it() -> None:
     assert "--mask-scale" not in told
     assert spec.samples_seen == 675 * 12
     assert "--from PARENT" in trained_by(replace(spec, parent="f00"))
-    # A model that was renamed, as the one in the box, no longer names its parent.
+    # A model that was renamed, as the bundled one, no longer names its parent.
     went_on = replace(spec, training={**record, "samples_before": 52_800})
     assert "--from PARENT" in trained_by(went_on)
     seeing = trained_by(spec.changed(channels=64, detail=4, updates=6))

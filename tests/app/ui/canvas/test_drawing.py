@@ -335,6 +335,26 @@ def test_all_that_is_drawn_while_the_proposal_is_taken_comes_after_it(
     assert mask_of(session)[44, 4]
 
 
+def test_a_stroke_begun_while_the_mask_follows_the_threshold_comes_after_it(
+    canvas: Canvas, session: Session, qtbot: QtBot
+) -> None:
+    run_model(session, qtbot)
+    session.proposal.accept()
+    settled(session, qtbot)
+    session.view_state.choose_tool("brush")
+    gate = threading.Event()
+    session.context.lane.run(gate.wait, None)
+    session.proposal.set_threshold(0.2)
+    qtbot.waitUntil(lambda: session.proposal.taking)
+    press(canvas, 4.0, 4.0)
+    release(canvas, 4.0, 4.0)
+    gate.set()
+    settled(session, qtbot)
+    assert session.workspace.document is not None
+    assert session.workspace.document.steps == ("Accept result", "Accept result", "Brush stroke")
+    assert mask_of(session)[4, 4]
+
+
 def test_escape_while_the_proposal_is_taken_gives_up_the_stroke(
     canvas: Canvas, session: Session, qtbot: QtBot, waiting: threading.Event
 ) -> None:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from engine.errors import UnknownArchitecture
+from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.automaton.levels import DETAIL_GAIN
-from engine.networks.table import ARCHITECTURES, build, parameter_count, preset
+from engine.networks.table import build, parameter_count, preset
 from engine.types import ModelSpec
 from tests.oracles import tiny_spec
 
@@ -115,7 +116,7 @@ def test_more_detail_than_there_are_channels_is_refused() -> None:
         tiny_spec(detail=0)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [each.name for each in AUTOMATA])
 @pytest.mark.parametrize("shape", [(8, 8), (8, 32), (20, 12), (13, 9)])
 def test_every_grid_from_eight_by_eight_works(architecture: str, shape: tuple[int, int]) -> None:
     network = build(tiny_spec(architecture))

@@ -18,13 +18,14 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.model import Model, load
 from engine.images.reading import read_image
 from engine.metrics import dice
+from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.fast import FastCell, filled, neighbourhoods
 from engine.networks.automaton.levels import Automaton, FastAutomaton, Fires
 from engine.networks.device import DeviceChoice, rounds, small_round, thread_count
 from engine.networks.library import find
 from engine.networks.network import Network
-from engine.networks.table import ARCHITECTURES, build, preset
+from engine.networks.table import build, preset
 from engine.study.dataset import read_dataset
 from engine.types import SampleSettings
 from tests.conftest import PROJECT
@@ -65,7 +66,7 @@ def half(n: int) -> Fires:
     return fires
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [each.name for each in AUTOMATA])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_states_are_the_readable_ones(architecture: str, shape: tuple[int, int, int]) -> None:
     network = trained_like(architecture)
@@ -110,7 +111,7 @@ def test_the_coarse_grid_is_not_rounded() -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "precision"),
-    [*((name, "float32") for name in ARCHITECTURES), ("multicbam", "bfloat16")],
+    [*((each.name, "float32") for each in AUTOMATA), ("multicbam", "bfloat16")],
 )
 def test_the_answer_of_many_members_is_the_walk_of_each_alone(
     architecture: str, precision: str
@@ -227,10 +228,10 @@ from tests.engine.networks.automaton.test_fast import trained_like
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
 image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
 noisy = torch.randn(3, 1, 16, 12)
-def believed(*members):
+def predicted(*members):
     return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
-alone = torch.cat([believed(member) for member in range(3)])
-found = [torch.equal(believed(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
+alone = torch.cat([predicted(member) for member in range(3)])
+found = [torch.equal(predicted(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
 print(thread_count(), *found, torch.equal(alone[0], alone[1]))
 """
     assert answer_of(asking, threads=2).split() == ["2", "True", "True", "True", "False"]
