@@ -5,8 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line lets a value of a network's config be chosen.
+
+    Parameters
+    ----------
+    help : one sentence.
+    low, high : the bounds of a number, both allowed, as the help shows them; None for none. The
+        config checks the value by its own.
+    usual : what the help calls the default, "" for its value.
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    usual: str = ""
 
 
 def bounded(
@@ -15,9 +33,11 @@ def bounded(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    flag: Flag | None = None,
 ) -> Any:
-    """A dataclass field that says what it may hold, for `check_settings`."""
-    return field(default=default, metadata={"low": low, "high": high, "choices": choices})
+    """A dataclass field that says what it may hold, for `check_settings`, and its flag if any."""
+    metadata = {"low": low, "high": high, "choices": choices, "flag": flag}
+    return field(default=default, metadata=metadata)
 
 
 def setting(

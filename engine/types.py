@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -77,11 +77,17 @@ class Image:
 class NetworkConfig:
     """The sizes of a network, such as channels and updates; each family has a subclass of its own.
 
-    Fields are plain JSON values. None may have the name of a field of `ModelSpec`.
+    Fields are plain JSON values. None may have the name of a field of `ModelSpec`. Those with a
+    `Flag` can be chosen on the command line.
     """
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @classmethod
+    def flagged(cls) -> tuple[Field[Any], ...]:
+        """The fields that a flag of `nca-seg train` chooses."""
+        return tuple(each for each in fields(cls) if each.metadata.get("flag"))
 
     @property
     def pixels_per_cell(self) -> int:
@@ -173,6 +179,13 @@ class ModelSpec:
             raise ValueError(f"{self.architecture} has no {', '.join(sorted(unknown))}")
         config = replace(self.config, **{name: values[name] for name in of_config})
         return replace(self, **{"config": config, **own})
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
+        of_config = (each.name for each in self.config.flagged())
+        flat = self.flat
+        return {name: flat[name] for name in ("predicts", "mask_scale", "schedule", *of_config)}
 
     @property
     def samples_seen(self) -> int | None:
@@ -309,6 +322,7 @@ class CellStep:
     update : counted from 1; 0 is the level's first state, before any cell fired.
     state_chw : float32 (channels, rows, columns).
     fires_hw : which cells fired in the update.
+    channels : their names, in their order in the state, the telling ones first.
     """
 
     done: int
@@ -317,8 +331,11 @@ class CellStep:
     update: int
     state_chw: Float
     fires_hw: NDArray[np.bool_]
+    channels: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(self.channels) != len(self.state_chw):
+            raise ValueError(f"{len(self.state_chw)} channels have {len(self.channels)} names")
         frozen_array(self.state_chw)
         frozen_array(self.fires_hw)
 

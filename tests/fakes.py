@@ -137,7 +137,8 @@ class DiskModel:
                     state_chw = np.zeros((7, *given_hw.shape), np.float32)
                     state_chw[0], state_chw[4], state_chw[6] = update, given_hw, timestep
                     fires_hw = np.full(given_hw.shape, update > 0)
-                    yield CellStep(done, total, level, update, state_chw, fires_hw)
+                    names = ("noise", "R", "G", "B", "x_t", "hidden 1", "t")
+                    yield CellStep(done, total, level, update, state_chw, fires_hw, names)
         finally:
             self._leave()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -97,18 +99,49 @@ EMPTY_NAMES = {
 NAMES_THAT_SAY_ENOUGH = {"nca_seg_app.state.tools": "the drawing tools, and nothing else"}
 
 
-def test_import_contracts_hold() -> None:
-    pytest.importorskip("importlinter")
+#: For each package a module, and one that imports it, which it imports for typing alone.
+CIRCLES = {
+    "engine": ("engine.report.wording", "engine.report.page"),
+    "application": ("nca_seg_app.services.context", "nca_seg_app.services.saving"),
+}
+
+
+def contracts(root: Path) -> subprocess.CompletedProcess[str]:
+    """What import-linter says of the two packages in a folder that holds pyproject.toml, too."""
     # By this Python, not by its script, which knows where it was installed.
     program = "from importlinter.cli import lint_imports_command as lint; lint()"
-    report = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program, "--no-cache"],
-        cwd=PROJECT,
+        cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_import_contracts_hold() -> None:
+    pytest.importorskip("importlinter")
+    report = contracts(PROJECT)
     assert report.returncode == 0, report.stdout + report.stderr
+
+
+def test_a_circle_breaks_the_contract_that_forbids_it(tmp_path: Path) -> None:
+    pytest.importorskip("importlinter")
+    for each in sources("engine", "nca_seg_app"):
+        copied = tmp_path / each.path.relative_to(PROJECT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_text(each.text, encoding="utf-8")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    for module, importer in CIRCLES.values():
+        assert module in source(PROJECT / f"{importer.replace('.', '/')}.py").imports()
+        with (tmp_path / f"{module.replace('.', '/')}.py").open("a", encoding="utf-8") as stream:
+            stream.write(
+                f"\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import {importer}\n"
+            )
+    report = contracts(tmp_path)
+    assert report.returncode == 1, report.stdout + report.stderr
+    broken = re.findall(r"^(.+) BROKEN$", report.stdout, re.MULTILINE)
+    assert broken == [f"No circle in the {package}" for package in CIRCLES]
 
 
 def test_every_module_of_the_application_has_a_layer() -> None:

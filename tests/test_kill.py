@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ from engine.masks.reading import read_mask
 from engine.study.study import Study
 from engine.training.loop import BEST, LAST, STATE, train
 from engine.types import TrainSettings
+from tests import endless
 from tests.fakes import write_image
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset
@@ -66,35 +71,33 @@ session.opening.open_path(folder / "images")
 application.exec()
 """
 
-TRAINING = """
-import sys
-from pathlib import Path
-from engine.training import loop
-from engine.study.dataset import read_dataset
-from engine.types import TrainSettings
-from tests.oracles import tiny_spec
 
-loop.SECONDS_BETWEEN_STATES = 0.0
-settings = TrainSettings(steps=100000, batch_size=2, size=16, validate_every=1)
-dataset = read_dataset(Path(sys.argv[1]))
-for step in loop.train(tiny_spec(), dataset, settings, Path(sys.argv[2])):
-    print(step.done, flush=True)
-"""
+class Work(Protocol):
+    """Tells through the pipe how often it did something, and does not end."""
 
-SEGMENTING = """
-import sys
-from pathlib import Path
-from engine.diffusion.ensemble import segment
-from engine.study.results import write_result
-from engine.types import SampleSettings
-from tests.oracles import disk, lesion, lively_model
+    def __call__(self, told: Connection, *places: Path) -> None: ...
 
-settings, image = SampleSettings(steps=1, members=2), lesion(disk(200))
-for count in range(1, 100000):
-    *_, result = segment(lively_model(seed=count % 5), image, settings)
-    write_result(Path(sys.argv[1]), "spot", result, image, "m", "f", settings, 0.5, 0.1, True)
-    print(count, flush=True)
-"""
+
+def killed_at_work(work: Work, *places: Path, events: int, then_s: float) -> int:
+    """The last number that work told; its process is killed `then_s` after it told `events`."""
+    # Forked from one that has loaded torch, and what an optimizer loads, which takes seconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__, "torch._dynamo"])
+    heard, told = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(told, *places), daemon=True)
+    process.start()
+    told.close()
+    with heard:
+        numbers = [heard.recv() for _ in range(events)]
+        timer = threading.Timer(then_s, process.kill)
+        timer.start()
+        with suppress(EOFError):
+            while True:
+                numbers.append(heard.recv())
+    timer.join()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return int(numbers[-1])
 
 
 def killed(
@@ -163,7 +166,7 @@ def test_a_signal_ends_the_window_once_the_newest_stroke_is_written(
 @pytest.mark.parametrize("then_s", [0.0, 0.013, 0.05])
 def test_a_killed_training_goes_on_from_whole_files(tmp_path: Path, then_s: float) -> None:
     dataset, run = drawn_dataset(tmp_path), tmp_path / "run"
-    done = killed(TRAINING, dataset.root, run, lines=5, then_s=then_s)
+    done = killed_at_work(endless.training, dataset.root, run, events=5, then_s=then_s)
     assert load(run / BEST).spec.size == 16
     settings = TrainSettings(steps=done + 3, batch_size=2, size=16, validate_every=1)
     steps = list(train(tiny_spec(), dataset, settings, run, resume=True))
@@ -175,7 +178,7 @@ def test_a_killed_training_goes_on_from_whole_files(tmp_path: Path, then_s: floa
 
 @pytest.mark.parametrize("then_s", [0.0, 0.011, 0.033])
 def test_a_killed_segmentation_leaves_whole_results(tmp_path: Path, then_s: float) -> None:
-    killed(SEGMENTING, tmp_path, lines=4, then_s=then_s)
+    killed_at_work(endless.segmenting, tmp_path, events=4, then_s=then_s)
     mask_hw = read_mask(tmp_path / "spot_segmentation.png", (200, 200))
     assert mask_hw.shape == (200, 200)
     with PillowImage.open(tmp_path / "spot_variance.png") as variance:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.networks.architecture import Architecture, Cost
 from engine.networks.network import Chance, Network, Outputs, Tensors
 from engine.networks.table import ARCHITECTURES
-from engine.settings import bounded
+from engine.settings import Flag, bounded
 from engine.types import ModelSpec, NetworkConfig
 
 
@@ -19,7 +19,7 @@ from engine.types import ModelSpec, NetworkConfig
 class ToyConfig(NetworkConfig):
     """How many features the toy sees of the image."""
 
-    width: int = bounded(4, low=1, high=64)
+    width: int = bounded(4, low=1, high=64, flag=Flag("Features of the image.", low=1, high=64))
 
 
 class Toy(Network):

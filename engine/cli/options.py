@@ -15,6 +15,8 @@ from engine.cli.exit_codes import INTERRUPTED, NOBODY_READS, NOTHING_DONE
 from engine.cli.messages import Refusal, say, sentence
 from engine.cli.signals import ending
 from engine.errors import EngineError
+from engine.networks.table import ARCHITECTURES
+from engine.settings import Flag
 from engine.types import Device
 
 DataOption = Annotated[
@@ -42,7 +44,10 @@ Command = Callable[..., None]
 
 
 def command(
-    settings: Any = None, without: Collection[str] = (), switches: Mapping[str, str] | None = None
+    settings: Any = None,
+    without: Collection[str] = (),
+    switches: Mapping[str, str] | None = None,
+    configs: bool = False,
 ) -> Callable[[Command], Command]:
     """Make a function a command: failures become one sentence and an exit code.
 
@@ -53,11 +58,14 @@ def command(
     without : names of fields that get no flag.
     switches : name and help of flags that are given or not, shown in the place of the function's
         `chosen`, which is the set of names given.
+    configs : whether the flags of the configs of all architectures are shown, in the place of the
+        function's `config`, which holds the values given by name.
     """
 
     def decorate(body: Command) -> Command:
         names = {f.name for f in fields(settings)} - set(without) if settings else set()
         switched = switches or {}
+        of_configs = _config_flags() if configs else {}
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
@@ -69,6 +77,9 @@ def command(
                     raise typer.BadParameter(str(error)) from error
             if switched:
                 given["chosen"] = frozenset(name for name in switched if given.pop(name))
+            if configs:
+                told = {name: given.pop(name) for name in of_configs}
+                given["config"] = {key: value for key, value in told.items() if value is not None}
             with ending() as end:
                 try:
                     body(**given)
@@ -89,6 +100,8 @@ def command(
         for own in inspect.signature(body).parameters.values():
             if own.name == "chosen":
                 parameters += (_switch(name, text) for name, text in switched.items())
+            elif own.name == "config":
+                parameters += of_configs.values()
             elif own.name != "settings":
                 parameters.append(own.replace(annotation=hints[own.name]))
         if settings is not None:
@@ -105,9 +118,7 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
     for field in fields(settings):
         if field.name not in names:
             continue
-        kind, flag = hints[field.name], f"--{field.name.replace('_', '-')}"
-        if kind is bool:
-            flag += f"/--no-{flag.removeprefix('--')}"
+        kind = hints[field.name]
         described: dict[str, Any] = {}
         default, word = getattr(settings, field.name), field.metadata["word"]
         if word:
@@ -115,13 +126,48 @@ def _flags(settings: Any, names: Collection[str]) -> Iterator[inspect.Parameter]
             described["show_default"] = word if default == field.metadata["low"] else True
         elif kind in (int, float):
             described = {"min": field.metadata["low"], "max": field.metadata["high"]}
-        option = typer.Option(flag, help=field.metadata["help"], **described)
+        option = typer.Option(_word(field.name, kind), help=field.metadata["help"], **described)
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
             annotation=Annotated[kind, option],
         )
+
+
+def _config_flags() -> dict[str, inspect.Parameter]:
+    """A flag for each field of any architecture's config that has one, by name.
+
+    It means the same in every config that has the field: the first describes it.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for config in dict.fromkeys(entry.config for entry in ARCHITECTURES.values()):
+        hints = get_type_hints(config)
+        for field in config.flagged():
+            flag: Flag = field.metadata["flag"]
+            usual = flag.usual or field.default
+            option = typer.Option(
+                _word(field.name, hints[field.name]),
+                min=flag.low,
+                max=flag.high,
+                help=f"{flag.help}  [default: {usual}, or as --from]",
+            )
+            found.setdefault(
+                field.name,
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=None,
+                    annotation=Annotated[hints[field.name] | None, option],
+                ),
+            )
+    return found
+
+
+def _word(name: str, kind: Any) -> str:
+    """The flag of a value of that name and type."""
+    word = name.replace("_", "-")
+    return f"--{word}/--no-{word}" if kind is bool else f"--{word}"
 
 
 def _switch(name: str, text: str) -> inspect.Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,17 @@ from engine.cli.messages import Refusal, say, show
 from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
+from engine.networks.table import ARCHITECTURES, DEFAULT, trainable
 from engine.types import ModelSpec, Prediction, ScheduleName, TrainSettings, TrainStep
 
 
-@command(TrainSettings())
+def _architectures() -> str:
+    """The names of the architectures, as an enumeration of words."""
+    *others, last = (f"{name} (the default)" if name == DEFAULT else name for name in ARCHITECTURES)
+    return f"{', '.join(others)} or {last}"
+
+
+@command(TrainSettings(), configs=True)
 def train(
     data: DataOption,
     out: Annotated[
@@ -27,7 +35,7 @@ def train(
     settings: TrainSettings,
     architecture: Annotated[
         str | None,
-        typer.Option("--architecture", help="basic, cbam, multi or multicbam (the default)."),
+        typer.Option("--architecture", help=f"{_architectures()}."),
     ] = None,
     predicts: Annotated[
         Prediction | None,
@@ -50,31 +58,8 @@ def train(
             "--schedule", help="How noise grows over time.  [default: cosine, or as --from]"
         ),
     ] = None,
-    updates: Annotated[
-        int | None,
-        typer.Option(
-            "--updates",
-            min=1,
-            help="Cell updates of the last level.  [default: 10, or as --from]",
-        ),
-    ] = None,
-    coarse_updates: Annotated[
-        int | None,
-        typer.Option(
-            "--coarse-updates",
-            min=1,
-            help="Cell updates of the coarse level.  [default: as --updates, or as --from]",
-        ),
-    ] = None,
-    detail: Annotated[
-        int | None,
-        typer.Option(
-            "--detail",
-            min=1,
-            max=4,
-            help="Side in pixels of what a cell sees of its own place.  [default: 1, or as --from]",
-        ),
-    ] = None,
+    *,
+    config: Mapping[str, Any],
     from_: Annotated[
         str, typer.Option("--from", help="Begin with the weights of this model or file.")
     ] = "",
@@ -114,17 +99,10 @@ def train(
         expect_no_run(out, "add --resume to go on with it, or choose another --out")
     spec, start = _beginning(from_, architecture)
     name = out.absolute().name or "model"
-    chosen = {
-        "predicts": predicts,
-        "mask_scale": mask_scale,
-        "schedule": schedule,
-        "updates": updates,
-        "coarse_updates": coarse_updates,
-        "detail": detail,
-    }
-    given = {key: value for key, value in chosen.items() if value is not None}
+    diffusion = {"predicts": predicts, "mask_scale": mask_scale, "schedule": schedule}
+    given = {key: value for key, value in diffusion.items() if value is not None}
     try:
-        spec = spec.changed(name=name, **given)
+        spec = spec.changed(name=name, **given, **config)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -165,14 +143,10 @@ def _beginning(from_: str, architecture: str | None) -> tuple[ModelSpec, Any]:
         entry = find_model(from_)
         spec, start = read(entry.path)
         return replace(spec, parent=entry.fingerprint), start
-    from engine.networks.table import preset
-
     try:
-        spec = preset(architecture or "multicbam")
+        return trainable(architecture or DEFAULT), None
     except UnknownArchitecture as error:
         raise typer.BadParameter(f"--architecture: {error}") from error
-    # Measured to learn much faster than the paper's noise and scale 1.
-    return replace(spec, predicts="clean", mask_scale=0.2), None
 
 
 def _conclude(last: TrainStep | None, out: Path, interrupted: bool) -> None:

@@ -148,4 +148,5 @@ def replay(
             update=moment.update,
             state_chw=moment.state_nchw[0].float().cpu().contiguous().numpy().copy(),
             fires_hw=moment.fires_n1hw[0, 0].cpu().numpy().copy(),
+            channels=model.network.channels,
         )

@@ -110,6 +110,8 @@ def _spec(values: Mapping[str, Any], *, flat: bool) -> ModelSpec:
         raise ValueError(f"architecture is {name!r}, not text")
     config, own = architecture(name).config, dict(values)
     if flat:
+        if "config" in own:
+            raise ValueError("config is of a later version")
         inner = {each.name for each in fields(config)} & own.keys()
         own["config"] = {each: own.pop(each) for each in inner}
     return ModelSpec(**{**own, "config": config(**own["config"])})

@@ -126,6 +126,11 @@ class Network(nn.Module, ABC):
         return weight.ndim > 1
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """What the channels of a state are called that `inspect` gives, the telling ones first."""
+        return ()
+
+    @property
     def moments(self) -> int:
         """How many moments `inspect` gives; 0 if the network has nothing to show."""
         return 0

@@ -8,11 +8,8 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from engine.networks.table import preset
+from engine.networks.table import trainable
 from engine.types import ModelSpec, SampleSettings, TrainSettings
-
-#: Of a spec and its config, what flags of `nca-seg train` choose.
-_CHOSEN = ("predicts", "mask_scale", "schedule", "updates", "coarse_updates", "detail")
 
 
 def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | None) -> str:
@@ -40,14 +37,8 @@ def trained_by(spec: ModelSpec) -> str:
         return ""
     went_on = spec.parent or spec.training.get("samples_before")
     begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
-    # What `nca-seg train` makes of a preset unless a flag says otherwise.
-    usual = preset(spec.architecture).flat | {"predicts": "clean", "mask_scale": 0.2}
-    described = spec.flat
-    changed = {
-        name: described[name]
-        for name in _CHOSEN
-        if name in described and described[name] != usual[name]
-    }
+    usual = trainable(spec.architecture).choices
+    changed = {name: value for name, value in spec.choices.items() if value != usual[name]}
     kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
     return shlex.join(["nca-seg", "train", *asked, *_flags(TrainSettings, spec.training)])

@@ -16,16 +16,6 @@ from engine.training.curves import LOG, read_curves
 from engine.training.loop import BEST
 from engine.types import ModelSpec
 
-#: Of the spec and its config, what a recipe may set; all else of it is in the training record.
-_OF_SPEC = (
-    "architecture",
-    "predicts",
-    "mask_scale",
-    "schedule",
-    "updates",
-    "coarse_updates",
-    "detail",
-)
 #: In the record, but what came of the recipe, or how it was watched. Steps are told as samples.
 _NOT_SET = frozenset(
     (
@@ -55,8 +45,7 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """What the recipe sets, by name."""
-        described = self.spec.flat
-        of_spec = {name: described[name] for name in _OF_SPEC if name in described}
+        of_spec = {"architecture": self.spec.architecture, **self.spec.choices}
         begun = {"parent": self.spec.parent} if self.spec.parent else {}
         record = {key: each for key, each in self.spec.training.items() if key not in _NOT_SET}
         return of_spec | begun | record

@@ -38,8 +38,6 @@ class ImageRow:
 class Workspace(QObject):
     """Holds what is open. Services change it; panels and canvas read it."""
 
-    #: Another folder, or other images of it, were opened; `image_changed` follows.
-    study_changed = Signal()
     #: Another image was opened; `image` and `document` are both new.
     image_changed = Signal()
     #: Images were added to the list or removed.

@@ -267,7 +267,7 @@ def _cells(random: np.random.Generator, spacing_px: float, jitter: float, width_
     bent += 0.16 * spacing_px * np.stack([_noise(random, 7), _noise(random, 7)], axis=-1)
     bent += 0.5 * spacing_px * np.stack([_noise(random, 40), _noise(random, 40)], axis=-1)
     pixels = bent.reshape(-1, 2)
-    distances, _ = cKDTree(points).query(pixels, k=2)
+    distances, _ = cKDTree(points, leafsize=4).query(pixels, k=2)
     gap = (distances[:, 1] - distances[:, 0]).reshape(HEIGHT, WIDTH)
     return np.exp(-((gap / (width_px * np.exp(0.35 * _noise(random, 22)))) ** 2))
 
@@ -295,13 +295,16 @@ def _gel(light_hwc: Field, recipe: Recipe, random: np.random.Generator) -> Field
     for _ in range(recipe.bubbles):
         row, column = random.uniform(20, HEIGHT - 20), random.uniform(20, WIDTH - 20)
         radius = random.uniform(3, 11)
-        away = np.hypot(rows - row, columns - column)
-        lit = 0.6 + 0.4 * np.cos(np.arctan2(rows - row, columns - column) + 2.2)
-        bright += 0.30 * lit * np.exp(-(((away - radius) / 1.3) ** 2))
-        bright -= 0.20 * np.exp(-(((away - radius + 2.4) / 1.2) ** 2))
-        bright += 0.5 * np.exp(
-            -(np.hypot(rows - row + radius / 3, columns - column + radius / 3) ** 2) / 3
-        )
+        # Farther away there is nothing of it, to the last bit.
+        reach = int(radius) + 50
+        near = np.s_[max(0, int(row) - reach) : int(row) + reach]
+        near = (near, np.s_[max(0, int(column) - reach) : int(column) + reach])
+        down, across = rows[near] - row, columns[near] - column
+        away = np.hypot(down, across)
+        lit = 0.6 + 0.4 * np.cos(np.arctan2(down, across) + 2.2)
+        bright[near] += 0.30 * lit * np.exp(-(((away - radius) / 1.3) ** 2))
+        bright[near] -= 0.20 * np.exp(-(((away - radius + 2.4) / 1.2) ** 2))
+        bright[near] += 0.5 * np.exp(-(np.hypot(down + radius / 3, across + radius / 3) ** 2) / 3)
     # Skin glitters where its relief faces the lamp.
     glitter = np.clip(_noise(random, 1.6) - 2.9, 0, 1) * np.clip(_noise(random, 60), 0, 1.5)
     bright += 0.35 * gaussian_filter(glitter, 0.6)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.networks.architecture import Cost
-from engine.settings import bounded
+from engine.settings import Flag, bounded
 from engine.types import ModelSpec, NetworkConfig
 
 
@@ -29,11 +29,23 @@ class AutomatonConfig(NetworkConfig):
 
     channels: int = bounded(64, low=7, high=1024)
     hidden: int = bounded(512, low=1, high=16_384)
-    updates: int = bounded(10, low=1, high=1000)
-    coarse_updates: int = bounded(0, low=0, high=1000)
+    updates: int = bounded(
+        10, low=1, high=1000, flag=Flag("Cell updates of the last level.", low=1)
+    )
+    coarse_updates: int = bounded(
+        0,
+        low=0,
+        high=1000,
+        flag=Flag("Cell updates of the coarse level.", low=1, usual="as --updates"),
+    )
     fire_probability: float = bounded(0.5, low=0.0, high=1.0)
     factor: int = bounded(4, low=1, high=64)
-    detail: int = bounded(1, low=1, high=8)
+    detail: int = bounded(
+        1,
+        low=1,
+        high=8,
+        flag=Flag("Side in pixels of what a cell sees of its own place.", low=1, high=4),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

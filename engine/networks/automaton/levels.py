@@ -94,6 +94,11 @@ class Automaton(Network):
         return super().is_matrix(name, weight) and "attention" not in name
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        hidden = (f"hidden {number}" for number in range(1, self.config.channels - 5))
+        return ("noise", "R", "G", "B", "x_t", *hidden, "t")
+
+    @property
     def moments(self) -> int:
         """How many moments `inspect` gives: one for each update, and each level's first state."""
         return sum(self.updates(level) + 1 for level in range(1, len(self.levels) + 1))

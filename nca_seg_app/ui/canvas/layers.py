@@ -11,7 +11,7 @@ from nca_seg_app.ui.canvas.overlay import (
     FINE_SIDE,
     FORMING_SIDE,
     Contour,
-    Proposal,
+    ProposalOverlay,
     Tint,
     Window,
     annotation_contours,
@@ -36,7 +36,7 @@ class Layers:
         self._heat_is_stale = True
         self._borders: tuple[Contour, ...] = ()
         self._borders_of: tuple[object, ...] = ()
-        self._proposal: Proposal | None = None
+        self._proposal: ProposalOverlay | None = None
         self._proposal_is_stale = True
 
     def adopt_image(self) -> None:
@@ -98,7 +98,7 @@ class Layers:
         return self._heat
 
     @property
-    def proposal(self) -> Proposal | None:
+    def proposal(self) -> ProposalOverlay | None:
         """The border of the probability map a panel shows, or of the newest result."""
         if self._proposal_is_stale:
             self._proposal = self._newest_proposal()
@@ -142,7 +142,7 @@ class Layers:
             parts.append(f"{shown.title} {value_at(shown.map_hw, share):.2f}")
         return " · ".join(parts)
 
-    def _newest_proposal(self) -> Proposal | None:
+    def _newest_proposal(self) -> ProposalOverlay | None:
         session, shown = self._session, self._session.view_state.shown
         result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
         if session.workspace.image is None:

@@ -137,7 +137,7 @@ def annotation_contours(mask_hw: Mask, window: Window) -> list[Contour]:
 
 
 @dataclass(frozen=True, eq=False)
-class Proposal:
+class ProposalOverlay:
     """The border a model proposes, and at each of its points the members' disagreement (0 to 1).
 
     `sharpness` is the share of its diffusion steps that the first batch has taken.
@@ -181,7 +181,7 @@ def proposal_of(
     shape: tuple[int, int],
     sharpness: float,
     side: int = FINE_SIDE,
-) -> Proposal:
+) -> ProposalOverlay:
     """The border of a probability map on the grid, for an image of `shape` (height, width).
 
     `side` is how many cells the map is interpolated to.
@@ -198,7 +198,7 @@ def proposal_of(
         inside = (contour_rc > 0).all(axis=1) & (contour_rc < (rows, columns)).all(axis=1)
         disagreements.append(disagreement_hw[cells[:, 0], cells[:, 1]] * inside)
         contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
-    return Proposal(tuple(contours), tuple(disagreements), sharpness)
+    return ProposalOverlay(tuple(contours), tuple(disagreements), sharpness)
 
 
 def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int]) -> list[Contour]:

@@ -29,7 +29,8 @@ PLAY_MS = 140
 REST_MS = 120
 EMPTY = "Segment an image: then every channel of the automaton can be watched here, cell by cell."
 NO_CELLS = "The model of this run has no cells to look into."
-CURVES = ("noise", "R", "G", "B", "x_t")
+#: So many of the first channels are drawn for a cell.
+CURVES = 5
 
 
 class CellsPanel(QWidget):
@@ -265,7 +266,7 @@ class CellsPanel(QWidget):
         if image is None or picked is None or not self._steps:
             self._cell.setText("Click a pixel on the canvas for the curves of its cell.")
             return
-        numbers = dict(enumerate(CURVES))
+        numbers = dict(enumerate(self._steps[0].channels[:CURVES]))
         channels = len(self._steps[0].state_chw)
         if 0 <= self._channel < channels:
             numbers[self._channel] = self.montage.name(self._channel)

@@ -21,12 +21,6 @@ TIPS = {
 }
 
 
-def channel_names(channels: int) -> tuple[str, ...]:
-    """The names of the automaton's channels, in their order in the state."""
-    hidden = tuple(f"hidden {number}" for number in range(1, channels - 5))
-    return ("noise", "R", "G", "B", "x_t", *hidden, "t")
-
-
 def channel_scales(steps: Sequence[CellStep]) -> Float:
     """The largest size a channel reaches in any update, without the rarest cells; (channels,)."""
     sizes = [np.quantile(np.abs(step.state_chw), 0.995, axis=(1, 2)) for step in steps]
@@ -73,7 +67,7 @@ class Montage(QWidget):
         if step is None or principal is None:
             self._names, self._tiles = (), []
         else:
-            self._names = (*channel_names(len(step.state_chw)), "fired", "colours")
+            self._names = (*step.channels, "fired", "colours")
             maps_chw = step.state_chw / principal.scales_c[:, None, None]
             fired_hw = step.fires_hw.astype(np.float32)[None]
             indices = np.clip((np.concatenate([maps_chw, fired_hw]) + 1) * 127.5, 0, 255)

@@ -9,7 +9,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -30,6 +30,17 @@ FAST = ("--steps", "2", "--members", "2", "--device", "cpu", "--sweep-images", "
 def tiny(own_folders: Path) -> Path:
     """A tiny untrained model, installed."""
     return install(TINY)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with empty pictures: most of the time goes into them, and little depends on them."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+
+    def save(_: object, stream: IO[Any], *, format: str, **__: object) -> None:  # noqa: A002
+        stream.write("<svg/>" if format == "svg" else b"")
+
+    monkeypatch.setattr(figure, "savefig", save)
 
 
 @pytest.fixture
@@ -73,6 +84,7 @@ def test_without_matplotlib_it_says_so_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupt_keeps_what_was_measured(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +103,7 @@ def test_an_interrupt_keeps_what_was_measured(
     assert len(json.loads((out / "report.json").read_text())["test"]["images"]) == 6
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_known_is_written_as_it_goes(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +124,7 @@ def test_what_is_known_is_written_as_it_goes(
     assert seen == [2]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_that_cannot_be_written_meanwhile_stops_nothing(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +148,7 @@ def test_a_page_that_cannot_be_written_meanwhile_stops_nothing(
     assert content["done"] == content["total"] == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_fault_of_any_kind_keeps_what_was_measured(
     tmp_path: Path, folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +165,7 @@ def test_a_fault_of_any_kind_keeps_what_was_measured(
     assert json.loads((out / "report.json").read_text())["done"] == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -> None:
     asked = ("train", "--data", folder, "--steps", "1", "--size", "8", "--batch-size", "2")
     table = folder / "splits.csv"
@@ -174,6 +190,7 @@ def test_runs_are_shown_side_by_side(tmp_path: Path, folder: Path, tiny: Path) -
     assert "none of its folders" in refused.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_mask_keeps_what_came_before_it(tmp_path: Path, folder: Path, tiny: Path) -> None:
     (folder / "masks" / "drawn_2_segmentation.png").write_bytes(b"damaged")
     out = tmp_path / "out"

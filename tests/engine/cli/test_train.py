@@ -213,7 +213,7 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
                 signal.raise_signal(getattr(signal, name))
         return real(run, batch)
 
-    common = ("train", "--data", dataset, "--out", out, "--architecture", "basic", *TRAIN)
+    common = ("train", "--data", dataset, "--out", out, "--from", "tiny", *TRAIN)
     with monkeypatch.context() as patched:
         patched.setattr(_Run, "_loss", loss)
         result = run(*common, "--steps", "6", exit_code=code)

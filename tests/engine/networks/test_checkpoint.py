@@ -125,6 +125,14 @@ def test_a_spec_without_its_config_is_refused(stored: Path) -> None:
             checkpoint.read(stored)
 
 
+def test_a_config_in_a_file_of_version_1_is_refused(stored: Path) -> None:
+    spec, arrays = checkpoint.read(stored)
+    header = {"format": checkpoint.FORMAT, "version": 1, "spec": {**spec.flat, "config": {}}}
+    stored.write_bytes(tensor_file.content(arrays, {checkpoint.SPEC: json.dumps(header)}))
+    with pytest.raises(UnreadableModel, match="config is of a later version"):
+        checkpoint.read_spec(stored)
+
+
 def test_reading_a_spec_loads_no_torch(stored: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from engine.networks.checkpoint import read_spec;"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import Tensor
+from typer.testing import CliRunner
 
+from engine.cli.options import command
+from engine.cli.train import train as train_command
 from engine.diffusion.ensemble import replay, segment
 from engine.diffusion.model import Model, load, save
 from engine.evaluation.scoring import evaluate
 from engine.networks import checkpoint, library, tensor_file
 from engine.networks.network import Tensors
 from engine.networks.table import ARCHITECTURES, build, parameter_count, preset
+from engine.report.commands import trained_by
 from engine.training.loop import finetune, train
 from engine.types import SampleSettings, TrainSettings
 from tests.engine.commands import install, picture, run, write_dataset
@@ -57,7 +64,7 @@ def test_every_entry_of_the_table_is_whole() -> None:
             network = build(spec)
             weights = network.state_dict().values()
             assert sum(each.numel() for each in weights) == parameter_count(spec)
-            assert entry.inspectable == bool(network.moments)
+            assert entry.inspectable == bool(network.moments) == bool(network.channels)
             assert entry.cost(spec).memory_bytes > 0
 
 
@@ -132,6 +139,37 @@ def test_it_has_nothing_to_look_at() -> None:
     model = Model(build(preset("toy")), CPU)
     with pytest.raises(ValueError, match="nothing to look at"):
         next(replay(model, lesion(disk(24)), np.zeros((16, 16), np.float32), 50, 0, 0))
+
+
+def test_its_config_has_flags_of_its_own(tmp_path: Path) -> None:
+    # As the command line is made where the table has it from the start.
+    program = typer.Typer(rich_markup_mode=None)
+    program.command()(command(TrainSettings(), configs=True)(train_command.__wrapped__))
+    listed = " ".join(CliRunner().invoke(program, ["--help"]).stdout.split())
+    assert "--width <int range> Features of the image. [default: 4, or as --from]" in listed
+    assert "basic, cbam, multi, multicbam (the default) or toy." in listed
+    out = tmp_path / "run"
+    asked = ["--data", str(write_dataset(tmp_path / "data")), "--out", str(out)]
+    brief = ["--size", "16", "--batch-size", "2", "--steps", "1", "--device", "cpu"]
+    refused = CliRunner().invoke(program, [*asked, *brief, "--width", "7"])
+    assert refused.exit_code == 2
+    assert "multicbam has no width" in refused.output
+    kind = ["--architecture", "toy", "--width", "7"]
+    assert CliRunner().invoke(program, [*asked, *brief, *kind]).exit_code == 0
+    spec = checkpoint.read_spec(out / "last.safetensors")
+    assert spec.config == ToyConfig(width=7)
+    assert "--architecture toy --width 7" in trained_by(spec)
+
+
+def test_a_flag_means_the_same_in_every_family() -> None:
+    configs = {entry.config for entry in ARCHITECTURES.values()}
+    assert len(configs) > 1
+    flags: dict[str, object] = {}
+    for field in (each for config in configs for each in config.flagged()):
+        told = (field.type, field.default, field.metadata["flag"])
+        assert flags.setdefault(field.name, told) == told
+        assert field.name not in inspect.signature(train_command.__wrapped__).parameters
+        assert field.name not in {each.name for each in fields(TrainSettings)}
 
 
 def test_the_commands_take_it(tmp_path: Path) -> None:

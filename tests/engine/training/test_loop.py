@@ -35,7 +35,9 @@ def losses(steps: list[TrainStep]) -> list[float]:
 
 
 def test_thirty_steps_halve_the_loss_on_drawn_disks(tmp_path: Path) -> None:
-    settings = replace(BRIEF, steps=30, learning_rate=5e-2, augment=False, batch_size=8)
+    settings = TrainSettings(
+        steps=30, learning_rate=5e-2, augment=False, batch_size=8, size=16, validate_every=30
+    )
     steps = list(train(tiny_spec(), drawn_dataset(tmp_path), settings, tmp_path / "run"))
     assert np.mean(losses(steps)[-4:]) < 0.5 * np.mean(losses(steps)[:2])
 

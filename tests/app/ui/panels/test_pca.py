@@ -19,7 +19,8 @@ def steps_of(kinds: np.ndarray, shapes: list[tuple[int, int]]) -> list[CellStep]
     for number, shape in enumerate(shapes):
         chosen = draws.integers(0, len(kinds), shape)
         state_chw = np.moveaxis(kinds[chosen], 2, 0).astype(np.float32)
-        steps.append(CellStep(number + 1, len(shapes), 1, number, state_chw, np.ones(shape, bool)))
+        names, fires_hw = tuple(map(str, range(len(state_chw)))), np.ones(shape, bool)
+        steps.append(CellStep(number + 1, len(shapes), 1, number, state_chw, fires_hw, names))
     return steps
 
 

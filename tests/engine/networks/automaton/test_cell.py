@@ -30,6 +30,11 @@ def test_an_unknown_architecture_is_refused_by_name() -> None:
         build(ModelSpec("x", "unet", AutomatonConfig()))
 
 
+def test_every_channel_has_a_name_in_the_order_of_the_state() -> None:
+    network = build(preset("basic").changed(channels=8))
+    assert network.channels == ("noise", "R", "G", "B", "x_t", "hidden 1", "hidden 2", "t")
+
+
 def some(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
