@@ -13,6 +13,7 @@ from engine.images.listing import list_images
 from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
 from engine.study.records import is_text
+from engine.study.styles import read_styles
 from engine.types import Dataset, Sample, Split
 
 VAL_SHARE = 0.15
@@ -23,7 +24,8 @@ def read_dataset(root: Path) -> Dataset:
 
     Splits come from `dataset.json` or `splits.csv`, and what neither lists is left out and named in
     `left_out`; without either, `assign_splits` makes splits of all images, each of which then needs
-    a mask. Raises DatasetProblem, with file and reason, for whatever is missing or contradictory.
+    a mask. Styles come from `styles.csv`, where there is one. Raises DatasetProblem, with file and
+    reason, for whatever is missing or contradictory.
     """
     root = Path(root)
     images = files_by_id(root / "images", "", IMAGE_SUFFIXES)
@@ -53,7 +55,8 @@ def read_dataset(root: Path) -> Dataset:
         if name not in masks:
             raise DatasetProblem(root / "masks" / mask_name(name), "is missing")
     entries: Entries = index or {name: (x, None) for name, x in assign_splits(listed).items()}
-    samples = (Sample(x, images[x][0], masks[x][0], *entries[x]) for x in listed)
+    styles = read_styles(root, listed)
+    samples = (Sample(x, images[x][0], masks[x][0], *entries[x], styles.get(x)) for x in listed)
     return Dataset(root, tuple(samples), _left_out(unlisted, masks, index) if index else ())
 
 

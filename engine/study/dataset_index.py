@@ -8,7 +8,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,7 +43,7 @@ def read_index(root: Path, images: Collection[str]) -> Entries:
     """
     ours, isic = root / INDEX, root / SPLITS
     entries = read_entries(ours, images) if is_there(ours) else {}
-    rows = _collected(isic, _csv_rows(isic), images) if is_there(isic) else {}
+    rows = _collected(isic, _split_rows(isic), images) if is_there(isic) else {}
     for path, named in ((ours, entries), (isic, rows)):
         missing = [name for name in named if name not in images]
         if missing:
@@ -136,8 +136,12 @@ def reason_of(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
-    """The rows of a `splits.csv`, in whichever way a spreadsheet wrote it."""
+def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table, in whichever way a spreadsheet wrote it: where, and these columns.
+
+    Each cell comes without blanks around it, "" where the row is too short. Raises DatasetProblem
+    where the file cannot be read or its first line does not name the columns.
+    """
     text = _text(path)
     # Excel's own first line, which says what divides the cells.
     told = re.match(r"sep=(.)\r?\n", text, re.IGNORECASE)
@@ -147,20 +151,25 @@ def _csv_rows(path: Path) -> Iterator[Row]:
     head = re.split(r"[\r\n]", text[start:], maxsplit=1)[0]
     for delimiter in delimiters:
         names = [cell.strip().casefold() for row in _cells(path, head, delimiter) for cell in row]
-        if names.count("id") == names.count("split") == 1:
+        if all(names.count(column) == 1 for column in columns):
             break
     else:
         begins = f"begins with {shown_text(head)!r}" if head.strip() else "is empty"
-        raise DatasetProblem(path, f"{begins}, not with the names of its columns, id and split")
-    columns = names.index("id"), names.index("split")
+        wanted = f"{', '.join(columns[:-1])} and {columns[-1]}"
+        raise DatasetProblem(path, f"{begins}, not with the names of its columns, {wanted}")
+    places = [names.index(column) for column in columns]
     is_headed = False
     for number, row in enumerate(_cells(path, text, delimiter), 1 + skipped):
         if not any(cell.strip() for cell in row):
             continue
         if is_headed:
-            name, split = (row[column].strip() if column < len(row) else "" for column in columns)
-            yield f"row {number}", from_cell(name) or None, split or None, None
+            yield f"row {number}", [row[x].strip() if x < len(row) else "" for x in places]
         is_headed = True
+
+
+def _split_rows(path: Path) -> Iterator[Row]:
+    for where, (name, split) in csv_rows(path, ("id", "split")):
+        yield where, from_cell(name) or None, split or None, None
 
 
 def _text(path: Path) -> str:
@@ -199,7 +208,7 @@ def _collected(path: Path, rows: Iterable[Row], images: Collection[str]) -> Entr
         for value, what in ((name, "id"), (split, "split")):
             if not isinstance(value, str):
                 raise DatasetProblem(path, f"has no {what} in {where}")
-        name, split = _known(plain(name), images), split.strip()
+        name, split = known_id(plain(name), images), split.strip()
         if any(unicodedata.category(letter) == "Cc" for letter in name):
             what = "has an id with a line break or control character (is a quote left open?)"
             raise DatasetProblem(path, f"{what}: {shown_text(name)}, {where}")
@@ -221,8 +230,8 @@ def _collected(path: Path, rows: Iterable[Row], images: Collection[str]) -> Entr
     return entries
 
 
-def _known(name: str, images: Collection[str]) -> str:
-    """The id of an image that is named by its file."""
+def known_id(name: str, images: Collection[str]) -> str:
+    """The id of an image that is named by its file; any other name as it is."""
     stem, dot, suffix = name.rpartition(".")
     is_file = name not in images and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES
     return stem if is_file and stem in images else name
