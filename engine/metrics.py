@@ -1,4 +1,4 @@
-"""Scores of masks against masks: Dice, IoU, Hausdorff distance, agreement of several masks.
+"""Scores of masks against masks: Dice, IoU, distance of outlines, agreement of several masks.
 
 Each function states its range and what it gives for empty masks. The module knows no model,
 ensemble or setting, so every other module may use it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ Numbers = NDArray[np.float64]
 
 #: ISIC 2018 counts an image as failed where its IoU is below this.
 JACCARD_THRESHOLD = 0.65
+#: How far apart outlines may be that still agree, in shares of the image's diagonal: the tolerance
+#: of the boundary F1 score of Csurka et al. 2013 (and of MATLAB's bfscore), 0.75 %.
+SURFACE_TOLERANCE = 0.0075
 #: Pixels that enter one matrix product: bounds its memory, and float32 counts them exactly.
 _BLOCK = 2**18
 #: From one outline pixel in this many pixels on, a distance transform is faster than a tree.
@@ -33,14 +37,59 @@ def dice(mask_hw: Mask, truth_hw: Mask) -> float:
     Two empty masks agree fully: 1. One empty mask: 0. The masks are bool (height, width) of one
     shape, else ValueError.
     """
-    shared, areas = _areas(mask_hw, truth_hw)
-    return 2 * shared / areas if areas else 1.0
+    return overlap(mask_hw, truth_hw).dice
 
 
 def iou(mask_hw: Mask, truth_hw: Mask) -> float:
     """The shared area over the area of either, in [0, 1]; conventions as in `dice`."""
-    shared, areas = _areas(mask_hw, truth_hw)
-    return shared / (areas - shared) if areas else 1.0
+    return overlap(mask_hw, truth_hw).iou
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Pixels that a mask shares with the truth, and the pixels of each.
+
+    The sum of the overlaps of several images counts their pixels as if they were one image: its
+    `dice` and `iou` are the pooled ones. An image of more pixels weighs more there, and a larger
+    lesion too; `pooled.iou` is always `pooled.dice / (2 - pooled.dice)`.
+    """
+
+    shared_px: int = 0
+    mask_px: int = 0
+    truth_px: int = 0
+
+    def __add__(self, other: Overlap) -> Overlap:
+        return Overlap(
+            self.shared_px + other.shared_px,
+            self.mask_px + other.mask_px,
+            self.truth_px + other.truth_px,
+        )
+
+    @property
+    def areas_px(self) -> int:
+        """The sum of both areas, by which this image's Dice weighs in the pooled one."""
+        return self.mask_px + self.truth_px
+
+    @property
+    def union_px(self) -> int:
+        """The pixels in either, by which this image's IoU weighs in the pooled one."""
+        return self.areas_px - self.shared_px
+
+    @property
+    def dice(self) -> float:
+        """As `engine.metrics.dice`: 1 where both are empty."""
+        return 2 * self.shared_px / self.areas_px if self.areas_px else 1.0
+
+    @property
+    def iou(self) -> float:
+        """As `engine.metrics.iou`: 1 where both are empty."""
+        return self.shared_px / self.union_px if self.union_px else 1.0
+
+
+def overlap(mask_hw: Mask, truth_hw: Mask) -> Overlap:
+    """Count the pixels that a mask and the truth share; masks as in `dice`."""
+    _check_pair(mask_hw, truth_hw)
+    return Overlap(*(int(np.count_nonzero(x)) for x in (mask_hw & truth_hw, mask_hw, truth_hw)))
 
 
 def threshold_jaccard(mask_hw: Mask, truth_hw: Mask) -> float:
@@ -54,9 +103,8 @@ def sensitivity(mask_hw: Mask, truth_hw: Mask) -> float:
 
     An empty truth has no pixel to miss: 1, as ISIC's scoring has it.
     """
-    shared, _ = _areas(mask_hw, truth_hw)
-    wanted = int(np.count_nonzero(truth_hw))
-    return shared / wanted if wanted else 1.0
+    pixels = overlap(mask_hw, truth_hw)
+    return pixels.shared_px / pixels.truth_px if pixels.truth_px else 1.0
 
 
 def specificity(mask_hw: Mask, truth_hw: Mask) -> float:
@@ -65,9 +113,9 @@ def specificity(mask_hw: Mask, truth_hw: Mask) -> float:
     A truth that fills the image leaves nothing out: 1, as ISIC's scoring has it. Masks as in
     `dice`. It grows with the skin around a lesion: no score to compare data sets by.
     """
-    shared, areas = _areas(mask_hw, truth_hw)
-    outside = truth_hw.size - int(np.count_nonzero(truth_hw))
-    return (truth_hw.size - (areas - shared)) / outside if outside else 1.0
+    pixels = overlap(mask_hw, truth_hw)
+    outside = truth_hw.size - pixels.truth_px
+    return (truth_hw.size - pixels.union_px) / outside if outside else 1.0
 
 
 def hd95_px(mask_hw: Mask, truth_hw: Mask) -> float:
@@ -85,19 +133,34 @@ def hd95_px(mask_hw: Mask, truth_hw: Mask) -> float:
     _check_pair(mask_hw, truth_hw)
     if not mask_hw.any() or not truth_hw.any():
         return math.hypot(*mask_hw.shape) if mask_hw.any() or truth_hw.any() else 0.0
-    rows, columns = _bounds(mask_hw | truth_hw)
-    mask_edge_hw, truth_edge_hw = (
-        _outline(one_hw[rows, columns]) for one_hw in (mask_hw, truth_hw)
-    )
-    there = np.percentile(_distances_px(mask_edge_hw, truth_edge_hw), 95)
-    back = np.percentile(_distances_px(truth_edge_hw, mask_edge_hw), 95)
-    return float(max(there, back))
+    there_px, back_px = _outline_distances_px(mask_hw, truth_hw)
+    return float(max(np.percentile(there_px, 95), np.percentile(back_px, 95)))
 
 
 def hd95_share(mask_hw: Mask, truth_hw: Mask) -> float:
     """`hd95_px` in shares of the image's diagonal, in [0, 1]: comparable between image sizes."""
     distance_px = hd95_px(mask_hw, truth_hw)
     return distance_px / math.hypot(*mask_hw.shape) if distance_px else 0.0
+
+
+def surface_dice(mask_hw: Mask, truth_hw: Mask, tolerance: float = SURFACE_TOLERANCE) -> float:
+    """Normalised surface Dice: the share of both outlines that is near the other one, in [0, 1].
+
+    Of all pixels of the two outlines together, those whose distance to the nearest pixel of the
+    other outline is at most the tolerance (Nikolov et al. 2018, counted in pixels of outlines as
+    MONAI does without subvoxels). It knows nothing of areas: a lesion of any size has one outline.
+
+    Parameters
+    ----------
+    mask_hw, truth_hw : bool (height, width) of one shape, else ValueError; outlines are as in
+        `hd95_px`. Two empty masks: 1. Exactly one empty: 0.
+    tolerance : in shares of the image's diagonal, at least 0.
+    """
+    _check_pair(mask_hw, truth_hw)
+    if not mask_hw.any() or not truth_hw.any():
+        return 0.0 if mask_hw.any() or truth_hw.any() else 1.0
+    distances_px = np.concatenate(_outline_distances_px(mask_hw, truth_hw))
+    return float((distances_px <= tolerance * math.hypot(*mask_hw.shape)).mean())
 
 
 # Many masks of one image
@@ -181,20 +244,42 @@ def expected_error(members_nhw: NDArray[np.float32]) -> float:
 
 
 def interval(
-    values: Sequence[float] | NDArray[Any], seed: int = 0, resamples: int = 2000
+    values: Sequence[float] | NDArray[Any],
+    seed: int = 0,
+    resamples: int = 2000,
+    weights: Sequence[float] | NDArray[Any] | None = None,
 ) -> tuple[float, float]:
     """The 95 % bootstrap interval of a mean, (low, high), by percentiles (Efron).
 
-    `values` holds one score per image; images are drawn anew with replacement `resamples` times,
-    and the interval runs from the 2.5th to the 97.5th percentile of their means. The same seed
-    gives the same interval. It tells how the mean would vary with other images of the same kind,
-    not with another training. ValueError where there is no value or one is not finite.
+    Images are drawn anew with replacement, and the interval runs from the 2.5th to the 97.5th
+    percentile of their means. It tells how the mean would vary with other images of the same kind,
+    not with another training.
+
+    Parameters
+    ----------
+    values : one score per image.
+    seed : the same seed gives the same interval.
+    resamples : how often images are drawn.
+    weights : how much each image counts in the mean, at least 0; all alike without them. Pooled
+        Dice is the mean of Dice weighted by `Overlap.areas_px`. A draw that weighs nothing has
+        the plain mean.
+
+    ValueError where there is no value, one is not finite, or the weights do not fit.
     """
     values_n = np.asarray(values, dtype=np.float64)
     if values_n.ndim != 1 or not values_n.size or not np.isfinite(values_n).all():
         raise ValueError("an interval needs one row of finite values, at least one")
     drawn = np.random.default_rng(seed).integers(values_n.size, size=(resamples, values_n.size))
-    low, high = np.percentile(values_n[drawn].mean(axis=1), (2.5, 97.5))
+    means = values_n[drawn].mean(axis=1)
+    if weights is not None:
+        weights_n = np.asarray(weights, dtype=np.float64)
+        # Written so that NaN fails too.
+        if weights_n.shape != values_n.shape or not (weights_n >= 0).all():
+            raise ValueError("an interval needs a weight of at least 0 for each value")
+        totals = weights_n[drawn].sum(axis=1)
+        sums = (weights_n * values_n)[drawn].sum(axis=1)
+        means = np.where(totals > 0, sums / np.where(totals > 0, totals, 1.0), means)
+    low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
 
@@ -215,13 +300,6 @@ def _check_stack(members_nhw: Mask) -> None:
             "masks of members are bool (members, rows, columns) with one member at least, "
             f"got {members_nhw.dtype} {members_nhw.shape}"
         )
-
-
-def _areas(mask_hw: Mask, truth_hw: Mask) -> tuple[int, int]:
-    """Pixels in both masks, and the sum of both areas."""
-    _check_pair(mask_hw, truth_hw)
-    shared = int(np.count_nonzero(mask_hw & truth_hw))
-    return shared, int(np.count_nonzero(mask_hw)) + int(np.count_nonzero(truth_hw))
 
 
 def _pair_areas(masks_nhw: Mask, others_mhw: Mask) -> tuple[Numbers, Numbers]:
@@ -262,6 +340,15 @@ def _outline(mask_hw: Mask) -> Mask:
     inner_hw = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
     outline: Mask = mask_hw & ~inner_hw
     return outline
+
+
+def _outline_distances_px(mask_hw: Mask, truth_hw: Mask) -> tuple[Numbers, Numbers]:
+    """From each pixel of the mask's outline to the truth's, and back; neither mask is empty."""
+    rows, columns = _bounds(mask_hw | truth_hw)
+    mask_edge_hw, truth_edge_hw = (
+        _outline(one_hw[rows, columns]) for one_hw in (mask_hw, truth_hw)
+    )
+    return _distances_px(mask_edge_hw, truth_edge_hw), _distances_px(truth_edge_hw, mask_edge_hw)
 
 
 def _distances_px(from_hw: Mask, to_hw: Mask) -> Numbers:

@@ -417,6 +417,24 @@ class Origin:
     pixels_changed: int = 0
 
 
+#: What made a mask of the ISIC archive: points set by hand, flood fill, automatic fill, or masks
+#: by several of them, of which it is not known which the data set took.
+Tool = Literal["T1", "T2", "T3", "several"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an image was annotated, where its data set has a `styles.csv`.
+
+    `tool` is None where it is not known. `masks` counts the masks that the archive holds, and
+    `agreement` is the mean Dice of every two of their authors, in [0, 1]; None below two masks.
+    """
+
+    tool: Tool | None
+    masks: int
+    agreement: float | None = None
+
+
 @dataclass(frozen=True)
 class Sample:
     """An image with its annotation in a data set.
@@ -430,6 +448,7 @@ class Sample:
     mask_path: Path
     split: Split
     origin: Origin | None = None
+    style: Style | None = None
     kin: tuple[str, ...] = ()
 
 

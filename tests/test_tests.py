@@ -41,6 +41,7 @@ RULES = {
     "tests/engine/test_streams.py": "every stream of the engine",
     "tests/engine/test_workers.py": "threads of everything that computes",
     "tests/engine/training/test_ending.py": "however a training ends",
+    "tests/engine/training/test_protocol.py": "the paper's protocol, each of its switches",
 }
 
 

@@ -94,6 +94,17 @@ def aurc(uncertainty: Values, risk: Values) -> float:
     return float(kept_risk.mean())
 
 
+def excess_aurc(uncertainty: Values, risk: Values) -> float:
+    """How much more `aurc` is than that of the best possible order, at least 0 (E-AURC).
+
+    Geifman et al. 2019: 0 where the uncertainty ranks the images as their risks do. Unlike
+    `aurc` it judges the order alone, so that models of different error can be compared. Arguments
+    as in `risk_coverage`.
+    """
+    # Never negative, but rounding may say −1e-17.
+    return max(0.0, aurc(uncertainty, risk) - aurc(risk, risk))
+
+
 # Does a probability of 0.8 come true eight times in ten
 
 

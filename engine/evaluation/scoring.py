@@ -14,14 +14,13 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
-from engine.evaluation.reliability import (
-    Calibration,
-    reliability_bins,
-)
+from engine.evaluation.reliability import Calibration, excess_aurc, reliability_bins
+from engine.evaluation.styles import ByStyle, by_style
 from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from engine.metrics import (
+    Overlap,
     ci,
     dice,
     ged,
@@ -29,11 +28,13 @@ from engine.metrics import (
     hd95_share,
     interval,
     iou,
+    overlap,
     sensitivity,
     specificity,
+    surface_dice,
     threshold_jaccard,
 )
-from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, frozen_array
+from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, Style, frozen_array
 
 #: An image has failed where its Dice is below this.
 FAILED_DICE = 0.8
@@ -48,9 +49,9 @@ def _score(label: str, digits: int = 4, better: str = "") -> Any:
 class Scores:
     """One image's scores, or the mean of several; `engine.metrics` defines them.
 
-    `dice` to `hd95_share` are of the mean of the members, cut at the threshold; `dice_majority` and
-    `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks. All at
-    the image's own size. `variance` to `expected_error` are the uncertainties that
+    `dice` to `surface_dice` are of the mean of the members, cut at the threshold; `dice_majority`
+    and `dice_staple` of the other fusions, cut at 0.5; `ged` and `ci` of the members' own masks.
+    All at the image's own size. `variance` to `expected_error` are the uncertainties that
     `engine.evaluation.uncertainty` defines, on the grid. `seconds` is from the picture in memory
     to its mask.
     """
@@ -62,6 +63,7 @@ class Scores:
     specificity: float = _score("Specificity", better="high")
     hd95_px: float = _score("HD95, pixels", 1, better="low")
     hd95_share: float = _score("HD95, of diagonal", better="low")
+    surface_dice: float = _score("Surface Dice", better="high")
     dice_majority: float = _score("Dice, majority", better="high")
     dice_staple: float = _score("Dice, STAPLE", better="high")
     ged: float = _score("GED", better="low")
@@ -75,22 +77,37 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The scores of the first `done` samples, by id, in their order.
+class Scored:
+    """An image with its scores, the pixels that its mask shares with the truth, and its style."""
 
-    `left_out` tells of those among them that could not be read; all figures are of `images` alone,
+    id: str
+    scores: Scores
+    overlap: Overlap
+    style: Style | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of the first `done` samples, in their order.
+
+    `left_out` tells of those among them that could not be read; all figures are of `scored` alone,
     and without one there are none.
     """
 
     done: int
     total: int
-    images: tuple[tuple[str, Scores], ...]
+    scored: tuple[Scored, ...]
     calibration: Calibration
     left_out: tuple[UnreadableImage | UnreadableMask, ...] = ()
 
+    @property
+    def images(self) -> tuple[tuple[str, Scores], ...]:
+        """The scores of each image, by its id."""
+        return tuple((one.id, one.scores) for one in self.scored)
+
     def column(self, name: str) -> NDArray[np.float64]:
         """One score of every image, (done,) float64."""
-        return np.array([getattr(scores, name) for _, scores in self.images], dtype=np.float64)
+        return np.array([getattr(one.scores, name) for one in self.scored], dtype=np.float64)
 
     @property
     def mean(self) -> Scores:
@@ -107,17 +124,57 @@ class Evaluation:
         """The 95 % bootstrap interval of each mean."""
         return {each.name: interval(self.column(each.name)) for each in fields(Scores)}
 
+    @property
+    def pooled(self) -> Overlap:
+        """The pixels of all images as if they were one image; its Dice and IoU are the pooled."""
+        return sum((one.overlap for one in self.scored), start=Overlap())
+
+    @property
+    def pooled_intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % bootstrap intervals of pooled Dice and IoU, over images as those of means."""
+        weights = {
+            "dice": [one.overlap.areas_px for one in self.scored],
+            "iou": [one.overlap.union_px for one in self.scored],
+        }
+        return {
+            name: interval(self.column(name), weights=counted) for name, counted in weights.items()
+        }
+
+    @property
+    def excess_aurc(self) -> dict[str, float]:
+        """How far each uncertainty is from ranking the images as their errors, 1 − Dice, do."""
+        risk_n = 1 - self.column("dice")
+        return {name: excess_aurc(self.column(name), risk_n) for name in UNCERTAINTIES}
+
+    @property
+    def styles(self) -> ByStyle | None:
+        """Scores by the tool of the masks beside what people reach; None where none is known."""
+        return by_style(
+            [one.style for one in self.scored],
+            [one.overlap for one in self.scored],
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Means, intervals and every image's scores as plain JSON values."""
+        styles = self.styles
         return {
             "done": self.done,
             "total": self.total,
-            "scored": len(self.images),
+            "scored": len(self.scored),
             "left_out": [{"file": str(e.path), "reason": e.reason} for e in self.left_out],
             "mean": asdict(self.mean),
             "intervals": self.intervals,
+            "pooled": {
+                "dice": self.pooled.dice,
+                "iou": self.pooled.iou,
+                "intervals": self.pooled_intervals,
+            },
+            "failed": self.failed,
+            "excess_aurc": self.excess_aurc,
+            "styles": None if styles is None else asdict(styles),
             "expected_calibration_error": self.calibration.ece,
-            "images": {name: asdict(scores) for name, scores in self.images},
+            "images": {one.id: asdict(one.scores) for one in self.scored},
+            "pixels": {one.id: asdict(one.overlap) for one in self.scored},
         }
 
 
@@ -205,12 +262,12 @@ def _examined(
     *_, result = segment(model, image, settings)
     mask_hw = result.mask(threshold)
     seconds = time.perf_counter() - began
-    scores = score(result, mask_hw, truth_hw, seconds)
+    scores, pixels = score(result, mask_hw, truth_hw, seconds), overlap(mask_hw, truth_hw)
     probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
     evaluation = replace(
         before,
         done=before.done + 1,
-        images=(*before.images, (sample.id, scores)),
+        scored=(*before.scored, Scored(sample.id, scores, pixels, sample.style)),
         calibration=before.calibration + reliability_bins(probability_hw, truth_hw),
     )
     return Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
@@ -242,6 +299,7 @@ def score(
         specificity=specificity(mask_hw, truth_hw),
         hd95_px=hd95_px(mask_hw, truth_hw),
         hd95_share=hd95_share(mask_hw, truth_hw),
+        surface_dice=surface_dice(mask_hw, truth_hw),
         dice_majority=dice(fused["majority"], truth_hw),
         dice_staple=dice(fused["staple"], truth_hw),
         ged=ged(own_nhw, truth_hw[None]),

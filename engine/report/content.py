@@ -104,6 +104,7 @@ def _ranking(ranking: UncertaintyRanking) -> dict[str, Any]:
         "spearman": ranking.spearman,
         "auroc": ranking.auroc,
         "aurc": ranking.aurc,
+        "excess_aurc": ranking.excess_aurc,
         "coverage": ranking.coverage.tolist(),
         "kept_risk": ranking.kept_risk.tolist(),
     }

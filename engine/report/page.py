@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from engine.evaluation.scoring import FAILED_DICE, Scores
+from engine.evaluation.scoring import FAILED_DICE, Evaluation, Scores
+from engine.evaluation.styles import TOOLS, ByStyle
 from engine.evaluation.uncertainty import UNCERTAINTIES
+from engine.metrics import SURFACE_TOLERANCE
 from engine.report import plots
 from engine.report.beside import beside_the_paper, recipe_table
 from engine.report.markup import (
@@ -134,14 +136,23 @@ def _scores(report: Report) -> Html:
     ]
     shares = (f"{100 * evaluation.failed:.1f} %" for _, evaluation in splits)
     below = (f"Images with a Dice below {FAILED_DICE}", "low", *shares)
+    pooled = [
+        (label, "high", *(_pooled(each, name) for _, each in splits))
+        for name, label in (("dice", "Dice, pooled"), ("iou", "IoU, pooled"))
+    ]
     caption = (
         "Mean of the images, in brackets the 95 % bootstrap interval over images. The mask is the "
         "mean of the members cut at 0.5, held against the expert's at the image's own size; two "
-        "empty masks agree fully. Variance to expected error measure the members' uncertainty, on "
-        "the grid. "
-        "Seconds are from the picture in memory to its mask."
+        "empty masks agree fully. Surface Dice: the share of both outlines that is within "
+        f"{100 * SURFACE_TOLERANCE:g} % of the image's diagonal of the other one. "
+        "Variance to expected error measure the members' uncertainty, on the grid. "
+        "Seconds are from the picture in memory to its mask. Pooled: the pixels of all images "
+        "counted as if they were one image, as much of the literature on ISIC does (EGE-UNet and "
+        "what builds on its code); the pairs of the MedSegDiffNCA paper are no pooled ones, whose "
+        "IoU is Dice / (2 − Dice)."
     )
-    pieces = [table(head, [*lines, below], caption, words=2)]
+    pieces = [table(head, [*lines, *pooled, below], caption, words=2)]
+    pieces += [_styles(name, each.styles) for name, each in splits if each.styles is not None]
     if report.test is not None:
         drawn = plots.dice_histogram(report.test, FAILED_DICE)
         note = (
@@ -154,6 +165,33 @@ def _scores(report: Report) -> Html:
     return joined(pieces)
 
 
+def _pooled(evaluation: Evaluation, name: str) -> str:
+    return f"{getattr(evaluation.pooled, name):.3f} {_bounds(evaluation.pooled_intervals[name])}"
+
+
+def _styles(split: str, styles: ByStyle) -> Html:
+    """The scores by the tool that made the masks, beside how much people agree."""
+    lines: list[tuple[object, ...]] = []
+    for tool, found in styles.tools.items():
+        dice = f"{found.dice:.3f} {_bounds(found.interval)}"
+        lines.append((TOOLS[tool], found.images, dice, f"{found.pooled_dice:.3f}"))
+    caption = f"On {split}, by the tool that made the expert's mask (styles.csv)."
+    if (people := styles.people) is not None:
+        agreed = f"{people.dice:.3f} {_bounds(people.interval)}, median {people.median:.3f}"
+        model = f"{people.model_dice:.3f}, median {people.model_median:.3f}"
+        lines.append(("People with each other", people.images, agreed, ""))
+        lines.append(("The model on the same images", people.images, model, ""))
+        caption += (
+            " Last: the mean Dice among the authors of images with several masks, and the model's "
+            "with the one that the data set took."
+        )
+    return table(("Masks made by", "Images", "Dice", "Dice, pooled"), lines, caption)
+
+
+def _bounds(interval: tuple[float, float]) -> str:
+    return f"({interval[0]:.3f} to {interval[1]:.3f})"
+
+
 # Uncertainty
 
 
@@ -161,15 +199,16 @@ def _uncertainty(report: Report) -> Html:
     if report.test is None or report.floor is None:
         return missing("This needs images of test; none was evaluated.")
     lines = [_ranked(each.name.capitalize(), each) for each in report.rankings]
-    lines.append(("Floor: the error itself", "", "", number(report.floor.aurc, 4)))
-    lines.append(("No order at all", "", "0.500", number(report.floor.kept_risk[-1], 4)))
+    floor, none = report.floor.aurc, report.floor.kept_risk[-1]
+    lines.append(("Floor: the error itself", "", "", number(floor, 4), number(0.0, 4)))
+    lines.append(("No order at all", "", "0.500", number(none, 4), number(none - floor, 4)))
     seen = images(report.test)
     caption = (
         f"On test, {seen}. Spearman: rank correlation with 1 − Dice. AUROC: the chance that an "
         f"image with a Dice below {FAILED_DICE} is more uncertain than one above. "
-        "AURC: mean of the curve below, lower is better."
+        "AURC: mean of the curve below, lower is better. E-AURC: what it is above the floor."
     )
-    head = ("Uncertainty", "Spearman", "AUROC", "AURC")
+    head = ("Uncertainty", "Spearman", "AUROC", "AURC", "E-AURC")
     curves = (
         "What is left of the error if only the least uncertain images are kept, and the others are "
         f"looked at by a person. {seen} of test; the floor knows every error."
@@ -193,7 +232,13 @@ def _uncertainty(report: Report) -> Html:
 
 
 def _ranked(label: str, ranking: UncertaintyRanking) -> tuple[str, ...]:
-    return label, number(ranking.spearman, 3), number(ranking.auroc, 3), number(ranking.aurc, 4)
+    return (
+        label,
+        number(ranking.spearman, 3),
+        number(ranking.auroc, 3),
+        number(ranking.aurc, 4),
+        number(ranking.excess_aurc, 4),
+    )
 
 
 # Calibration

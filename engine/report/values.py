@@ -14,6 +14,7 @@ from engine.evaluation.reliability import (
     Calibration,
     aurc,
     auroc,
+    excess_aurc,
     risk_coverage,
     spearman,
 )
@@ -51,13 +52,15 @@ class UncertaintyRanking:
     """How an uncertainty, by its name in `UNCERTAINTIES`, ranks the images of test.
 
     `spearman` is with 1 − Dice, `auroc` for a Dice below 0.8; NaN where nothing can be ranked.
-    `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean.
+    `coverage` and `kept_risk` are (images,) in [0, 1]; the risk is 1 − Dice, `aurc` its mean and
+    `excess_aurc` what that is above the ranking by the error itself.
     """
 
     name: str
     spearman: float
     auroc: float
     aurc: float
+    excess_aurc: float
     coverage: Numbers
     kept_risk: Numbers
 
@@ -119,5 +122,6 @@ def _ranking(name: str, score_n: Numbers, evaluation: Evaluation) -> Uncertainty
         spearman(score_n, risk_n),
         auroc(score_n, dice_n < FAILED_DICE),
         aurc(score_n, risk_n),
+        excess_aurc(score_n, risk_n),
         *risk_coverage(score_n, risk_n),
     )

@@ -14,6 +14,7 @@ from engine.masks.files import mask_name
 from engine.study.dataset_index import Entries, is_there, read_index, reason_of
 from engine.study.kinship import Kin, read_kin, together
 from engine.study.records import is_text
+from engine.study.styles import read_styles
 from engine.types import Dataset, Sample, Split
 
 VAL_SHARE = 0.15
@@ -26,7 +27,8 @@ def read_dataset(root: Path) -> Dataset:
 
     Splits come from `dataset.json` or `splits.csv`, and what neither lists is left out and named in
     `left_out`; without either, `assign_splits` makes splits of all images, each of which then needs
-    a mask. Raises DatasetProblem, with file and reason, for whatever is missing or contradictory.
+    a mask. Styles come from `styles.csv`, where there is one. Raises DatasetProblem, with file and
+    reason, for whatever is missing or contradictory.
     """
     root = Path(root)
     images = files_by_id(root / "images", "", IMAGE_SUFFIXES)
@@ -57,8 +59,10 @@ def read_dataset(root: Path) -> Dataset:
             raise DatasetProblem(root / "masks" / mask_name(name), "is missing")
     kin = read_kin(root, listed)
     entries: Entries = index or {x: (y, None) for x, y in assign_splits(listed, kin=kin).items()}
+    styles = read_styles(root, listed)
     samples = (
-        Sample(x, images[x][0], masks[x][0], *entries[x], kin=kin.get(x, ())) for x in listed
+        Sample(x, images[x][0], masks[x][0], *entries[x], styles.get(x), kin.get(x, ()))
+        for x in listed
     )
     return Dataset(root, tuple(samples), _left_out(unlisted, masks, index) if index else ())
 

@@ -247,7 +247,7 @@ def _collected(path: Path, rows: Iterable[Row], images: Collection[str]) -> Entr
 
 
 def known_id(name: str, images: Collection[str]) -> str:
-    """The id of an image that is named by its file."""
+    """The id of an image that is named by its file; any other name as it is."""
     stem, dot, suffix = name.rpartition(".")
     is_file = name not in images and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES
     return stem if is_file and stem in images else name

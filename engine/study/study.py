@@ -303,7 +303,7 @@ class Study:
         kin = read_kin(self.folder, names)
         splits = assign_splits(names, kin=kin)
         samples = [
-            Sample(name, image.path, mask_path, splits[name], image.origin, kin.get(name, ()))
+            Sample(name, image.path, mask_path, splits[name], image.origin, kin=kin.get(name, ()))
             for name, image, mask_path in saved
         ]
         return tuple(sorted(samples, key=lambda sample: sample.id))

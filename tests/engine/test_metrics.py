@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from engine.metrics import (
+    Overlap,
     ci,
     dice,
     expected_error,
@@ -24,9 +25,11 @@ from engine.metrics import (
     hd95_share,
     interval,
     iou,
+    overlap,
     pairwise_dice,
     sensitivity,
     specificity,
+    surface_dice,
     threshold_jaccard,
 )
 
@@ -80,6 +83,39 @@ def test_masks_of_other_shapes_or_numbers_are_refused() -> None:
         dice(strip(0, 1), strip(0, 1, length=99))
     with pytest.raises(ValueError, match="bool"):
         iou(strip(0, 1).astype(np.uint8), strip(0, 1))  # type: ignore[arg-type]
+
+
+# Pooled over images
+
+
+def pooled(pairs: list[Mask]) -> Overlap:
+    return sum((overlap(mask_hw, truth_hw) for mask_hw, truth_hw in pairs), start=Overlap())
+
+
+@given(seeds, st.integers(1, 4))
+@law
+def test_pooled_is_the_score_of_all_images_side_by_side(seed: int, count: int) -> None:
+    pairs = [blobs(seed + k, width=20 + 9 * k) for k in range(count)]
+    whole = [np.concatenate([pair[which] for pair in pairs], axis=1) for which in (0, 1)]
+    found = pooled(pairs)
+    assert (found.dice, found.iou) == (dice(*whole), iou(*whole))
+    turned = pooled([pair[::-1] for pair in pairs])
+    assert (turned.dice, turned.iou) == (found.dice, found.iou)
+    assert found.iou == pytest.approx(found.dice / (2 - found.dice))
+    # It is a mean over images in which the larger areas weigh more.
+    weights = [overlap(*pair).areas_px for pair in pairs]
+    if sum(weights):
+        mean = np.average([dice(*pair) for pair in pairs], weights=weights)
+        assert found.dice == pytest.approx(mean)
+
+
+def test_pooled_is_the_mean_where_all_areas_are_equal_and_higher_where_the_small_fail() -> None:
+    equal = [np.stack([strip(k, 20), strip(0, 20)]) for k in range(10)]
+    assert pooled(equal).dice == pytest.approx(np.mean([dice(*pair) for pair in equal]))
+    uneven = [np.stack([strip(0, 80), strip(0, 80)]), np.stack([strip(9, 2), strip(0, 2)])]
+    assert np.mean([dice(*pair) for pair in uneven]) == 0.5
+    assert pooled(uneven).dice == pytest.approx(160 / 164)
+    assert pooled([]).dice == pooled([]).iou == 1.0
 
 
 # Against other tools
@@ -151,7 +187,57 @@ def test_scores_are_what_monai_scores() -> None:
         np.testing.assert_allclose(found, values.ravel().numpy(), rtol=1e-5, atol=1e-6)
 
 
+# MONAI's surface Dice, too, calls its own function with an argument that MONAI has deprecated.
+@pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")
+@pytest.mark.parametrize("tolerance_px", [0.0, 1.0, 1.5, 4.0])
+def test_surface_dice_is_what_monai_scores(tolerance_px: float) -> None:
+    import torch
+    from monai.metrics import compute_surface_dice
+
+    pairs = np.stack([blobs(seed) for seed in range(30)])
+    theirs_n, truths_n = (torch.from_numpy(pairs[:, None, k].astype(np.uint8)) for k in (0, 1))
+    expected = compute_surface_dice(theirs_n, truths_n, [tolerance_px], include_background=True)
+    # A trifle more, so that rounding the diagonal there and back decides nothing.
+    share = tolerance_px * (1 + 1e-12) / math.hypot(40, 56)
+    found = [surface_dice(mask_hw, truth_hw, share) for mask_hw, truth_hw in pairs]
+    np.testing.assert_allclose(found, expected.ravel().numpy(), rtol=1e-5)
+
+
 # Outlines
+
+
+@given(seeds, st.floats(0, 0.2), st.floats(0, 0.2))
+@law
+def test_surface_dice_is_symmetric_full_for_equals_and_grows_with_tolerance(
+    seed: int, one: float, other: float
+) -> None:
+    mask_hw, truth_hw = blobs(seed)
+    less, more = sorted((one, other))
+    found = surface_dice(mask_hw, truth_hw, less)
+    assert found == surface_dice(truth_hw, mask_hw, less)
+    assert 0 <= found <= surface_dice(mask_hw, truth_hw, more) <= 1
+    assert surface_dice(mask_hw, mask_hw, 0.0) == 1.0
+    assert surface_dice(mask_hw, truth_hw, 1.0) == float(mask_hw.any() == truth_hw.any())
+
+
+def test_surface_dice_forgives_a_shift_within_the_tolerance() -> None:
+    def box(left: int) -> Mask:
+        mask_hw = np.zeros((300, 400), np.bool_)
+        mask_hw[100:200, left : left + 100] = True
+        return mask_hw
+
+    # The diagonal is 500 pixels, so that 0.75 % of it are 3.75.
+    assert surface_dice(box(100), box(103)) == 1.0
+    # Shifted by 4: of the 396 pixels of an outline the whole upright side that sticks out is too
+    # far off (100), and of the other one all but the four rows at either end (92), which are near
+    # the level sides.
+    assert surface_dice(box(100), box(104)) == pytest.approx(1 - 192 / 396)
+
+
+def test_surface_dice_of_empty_masks() -> None:
+    empty_hw, full_hw = empty_or_full()
+    assert surface_dice(empty_hw, empty_hw) == 1.0
+    assert surface_dice(empty_hw, full_hw) == surface_dice(full_hw, empty_hw) == 0.0
 
 
 @given(seeds)
@@ -312,6 +398,20 @@ def test_an_interval_is_as_wide_as_theory_says() -> None:
     assert high == pytest.approx(values.mean() + half, abs=half / 10)
     assert interval([0.7]) == (0.7, 0.7)
     assert interval(values, seed=1) != (low, high)
+
+
+def test_an_interval_of_a_weighted_mean() -> None:
+    generator = np.random.default_rng(6)
+    values, weights = generator.random(60), generator.integers(1, 900, 60)
+    assert interval(values, weights=np.ones(60)) == pytest.approx(interval(values), abs=1e-12)
+    low, high = interval(values, weights=weights)
+    assert low < np.average(values, weights=weights) < high
+    # Only what weighs counts, and where nothing does all images count alike.
+    assert interval([0.0, 1.0], weights=[0.0, 0.0]) == interval([0.0, 1.0])
+    assert interval([0.5, 0.5, 0.9], weights=[2, 1, 0])[0] == pytest.approx(0.5)
+    for wrong in ([1.0], [-1.0, 1.0], [math.nan, 1.0]):
+        with pytest.raises(ValueError, match="weight"):
+            interval([0.5, 0.6], weights=wrong)
 
 
 @pytest.mark.parametrize("values", [[], [0.5, math.nan], [[0.5]], [math.inf]])

@@ -206,6 +206,45 @@ class TestEvaluate:
         assert content["settings"]["steps"] == 2
         assert f"{content['mean']['dice']:.4f}" in result.stdout
 
+    def test_styles_stand_beside_what_people_reach(self, tmp_path: Path, dataset: Path) -> None:
+        target = tmp_path / "scores.json"
+        arguments = ("evaluate", "--data", dataset, "--split", "test", "--json", target, *FAST)
+        without = run(*arguments).stdout
+        assert json.loads(target.read_text())["styles"] is None
+        (dataset / "styles.csv").write_text(
+            "id,tool,masks,agreement\ns6,T1,1,\ns7,several,3,0.875\n"
+        )
+        result = run(*arguments)
+        content = json.loads(target.read_text())
+        # Everything is lesion to the untrained model, of 24 × 32 pixels; a quarter of each is.
+        alone = {"images": 1, "dice": 0.4, "interval": [0.4, 0.4], "pooled_dice": 0.4}
+        people = {
+            "images": 1, "dice": 0.875, "interval": [0.875, 0.875], "median": 0.875,
+            "model_dice": 0.4, "model_median": 0.4,
+        }  # fmt: skip
+        assert content["styles"] == {"tools": {"T1": alone, "several": alone}, "people": people}
+        intervals = {"dice": pytest.approx([0.4, 0.4]), "iou": pytest.approx([0.25, 0.25])}
+        assert content["pooled"] == {"dice": 0.4, "iou": 0.25, "intervals": intervals}
+        areas = {"shared_px": 192, "mask_px": 768, "truth_px": 192}
+        assert content["pixels"] == {"s6": areas, "s7": areas}
+        assert content["failed"] == 1.0
+        # Two images of one error: every order is the best.
+        assert set(content["excess_aurc"].values()) == {0.0}
+        seconds = "Seconds"
+        head = [line for line in without.splitlines() if not line.startswith(seconds)]
+        shown = [line for line in result.stdout.splitlines() if not line.startswith(seconds)]
+        assert shown[: len(head)] == head
+        told = [line.split("  ")[0] for line in shown[len(head) :]]
+        assert told[1:4] == ["Masks made by", "T1, points by hand", "several tools"]
+        assert "People agree with each other to a Dice of 0.8750" in shown[-1]
+        assert "on 1 of these images; the model there: 0.4000" in shown[-1]
+
+    def test_a_wrong_style_is_named_with_its_row(self, dataset: Path) -> None:
+        (dataset / "styles.csv").write_text("id,tool,masks,agreement\ns6,T9,1,\n")
+        result = run("evaluate", "--data", dataset, "--split", "test", *FAST, exit_code=4)
+        assert str(dataset / "styles.csv") in result.stderr
+        assert "unknown tool 'T9' in row 2" in result.stderr
+
     def test_limit_takes_so_many(self, tmp_path: Path, dataset: Path) -> None:
         target = tmp_path / "scores.json"
         arguments = ("evaluate", "--data", dataset, "--split", "train", "--json", target)

@@ -16,6 +16,7 @@ from engine.evaluation.reliability import (
     apply_temperature,
     aurc,
     auroc,
+    excess_aurc,
     fit_temperature,
     logit,
     reliability_bins,
@@ -70,7 +71,7 @@ def test_a_score_that_knows_finds_every_failure() -> None:
 
 
 def test_rows_that_cannot_be_ranked_are_refused() -> None:
-    for score in (spearman, risk_coverage, aurc):
+    for score in (spearman, risk_coverage, aurc, excess_aurc):
         for a, b in (([], []), ([1.0], [1.0, 2.0]), ([1.0, math.nan], [1.0, 2.0])):
             with pytest.raises(ValueError, match=r"one length|finite"):
                 score(a, b)
@@ -101,6 +102,20 @@ def test_the_order_of_images_does_not_matter_and_none_is_better_than_the_error_i
     np.testing.assert_allclose(risk_coverage(uncertainty[order], risk[order])[1], kept)
     assert aurc(risk, risk) - 1e-12 <= aurc(uncertainty, risk) <= aurc(-risk, risk) + 1e-12
     assert aurc(np.zeros_like(risk), risk) == pytest.approx(risk.mean())
+
+
+def test_what_is_above_the_best_order_is_nothing_for_the_best_order_alone() -> None:
+    risk = np.array([0.1, 0.4, 0.2, 0.3])
+    # Any numbers that rank the images as their risks do.
+    assert excess_aurc(10 * risk**3, risk) == 0.0
+    assert excess_aurc([0.0, 0.0], [0.3, 0.3]) == 0.0
+    # Two images the wrong way round: the means 0.6, 0.3 instead of 0, 0.3.
+    assert excess_aurc([1.0, 0.0], [0.0, 0.6]) == pytest.approx(0.3)
+    generator = np.random.default_rng(4)
+    uncertainty, risk = generator.random((2, 50))
+    found = excess_aurc(uncertainty, risk)
+    assert found == pytest.approx(aurc(uncertainty, risk) - aurc(risk, risk))
+    assert 0 < found < excess_aurc(-risk, risk)
 
 
 def test_ties_are_worth_what_chance_makes_of_them() -> None:

@@ -17,6 +17,7 @@ from engine.evaluation.scoring import Evaluation, Examined, examine
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.checkpoint import write
 from engine.report.beside import beside_the_paper
+from engine.report.commands import measured_by
 from engine.report.compared import Compared, drawing, shown_ids, with_answer
 from engine.report.recipes import changed, read_recipes, usual
 from engine.report.reproduction import (

@@ -27,7 +27,7 @@ from engine.report.page import render
 from engine.report.reproduction import PAPER, rows
 from engine.report.sweep import Point, Sweep, cheapest, planned, sweep
 from engine.report.values import Measured, Report, Subject
-from engine.types import Dataset, Sampler, SampleSettings, evenly
+from engine.types import Dataset, Sampler, SampleSettings, Style, evenly
 from tests.oracles import OracleModel, disk, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -108,6 +108,8 @@ def test_doubt_is_judged_by_what_came_of_it(events: tuple[Report, ...]) -> None:
         np.testing.assert_equal(ranking.spearman, spearman(column, risk))
         np.testing.assert_equal(ranking.auroc, auroc(column, test.column("dice") < 0.8))
         assert ranking.aurc == aurc(column, risk)
+        assert ranking.excess_aurc == max(0.0, ranking.aurc - aurc(risk, risk))
+        assert as_json(events[-1])["doubt"][ranking.name]["excess_aurc"] == ranking.excess_aurc
         assert ranking.kept_risk[-1] == pytest.approx(risk.mean())
     assert [each.name for each in events[-1].rankings] == [*UNCERTAINTIES]
     assert events[-1].floor is not None
@@ -296,6 +298,23 @@ def test_the_page_shows_the_numbers_and_loads_nothing(events: tuple[Report, ...]
     assert cheapest_named(events[-1]) in found
     targets = {each.attrib["href"] for each in root.iter("a")}
     assert targets == {f"#{each.attrib['id']}" for each in root.iter("section")}
+
+
+def test_styles_are_shown_where_the_data_has_them(
+    data: Dataset, events: tuple[Report, ...]
+) -> None:
+    assert "Masks made by" not in render(events[-1])
+    assert as_json(events[-1])["test"]["styles"] is None
+    kinds = (Style("T2", 1), Style("several", 4, 0.81), None)
+    samples = (replace(one, style=kinds[k % 3]) for k, one in enumerate(data.samples))
+    *_, last = report(oracle(), replace(data, samples=tuple(samples)), SETTINGS, sweep_images=0)
+    found = "".join(ElementTree.fromstring(render(last)).itertext())
+    content = as_json(last)["test"]
+    assert sum(one["images"] for one in content["styles"]["tools"].values()) == 9
+    assert content["styles"]["people"]["dice"] == pytest.approx(0.81)
+    for words in ("T2, flood fill", "several tools", "People with each other", "0.810"):
+        assert words in found
+    assert f"{content['pooled']['dice']:.3f} (" in found
 
 
 def cheapest_named(last: Report) -> str:

@@ -27,7 +27,8 @@ PAIRS = {name: (f"lesion_id {lesion}",) for name, lesion in LESIONS.items()}
 
 def styles(separator: str = ",") -> str:
     """A table of the lesions alone, as a spreadsheet writes it."""
-    rows = (("id", "tool", "Lesion_ID"), *((name, "T1", LESIONS[name]) for name in NAMES))
+    head = ("id", "tool", "masks", "agreement", "Lesion_ID")
+    rows = (head, *((name, "T1", "1", "", LESIONS[name]) for name in NAMES))
     return "".join(separator.join(row) + "\n" for row in rows)
 
 
