@@ -97,7 +97,7 @@ def brush(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def opening(_: argparse.Namespace) -> Iterator[Line]:
-    """From the wish to the painted image, for images of 24 megapixels."""
+    """From the request to the painted image, for images of 24 megapixels."""
     desk = Desk(Path(tempfile.mkdtemp()), [LARGE] * 4)
     began, shown = time.perf_counter(), [0.0]
 

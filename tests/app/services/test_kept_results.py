@@ -22,7 +22,7 @@ def test_the_memory_for_what_is_kept_is_bounded_and_the_most_doubtful_stay(
         user.until_idle()
         session.workspace.set_row(session.workspace.images[place].path, expected_error=error)
     assert user.kept == ["b.png", "c.png"]
-    (size,) = {forerun.nbytes for forerun in session.lookahead._kept}
+    (size,) = {task.nbytes for task in session.lookahead._kept}
     assert size > 0
     monkeypatch.setattr(module, "KEPT_BYTES", 2 * size)
     session.image_order.find("d")

@@ -84,12 +84,12 @@ def test_a_model_file_of_the_same_length_and_time_in_its_place_is_loaded_anew(
 
     engine = fake_engine(tmp_path, load=load)
     (entry,) = engine.installed()
-    shelf = ModelCache(engine)
-    shelf.get(entry, "cpu")
-    shelf.get(entry, "cpu")
+    cache = ModelCache(engine)
+    cache.get(entry, "cpu")
+    cache.get(entry, "cpu")
     before, other = entry.path.stat(), tmp_path / "other"
     other.write_bytes(b"Weights of oracle")
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(entry.path)
-    shelf.get(entry, "cpu")
+    cache.get(entry, "cpu")
     assert loaded == [b"weights of oracle", b"Weights of oracle"]

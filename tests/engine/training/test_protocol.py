@@ -217,10 +217,10 @@ def test_a_step_of_a_plain_member_is_replayed() -> None:
         step = result.step
         noisy_hw = step.noisy_nhw[1]
         *_, cell = replay(model, image, noisy_hw, step.timestep, 3, 1, "plain")
-        believed = 0.5 + np.tanh(cell.state_chw[0] / 2) / 2
-        np.testing.assert_allclose(believed, step.clean_nhw[1], atol=1e-5)
+        predicted = 0.5 + np.tanh(cell.state_chw[0] / 2) / 2
+        np.testing.assert_allclose(predicted, step.clean_nhw[1], atol=1e-5)
         *_, other = replay(model, image, noisy_hw, step.timestep, 3, 1)
-        assert not np.allclose(0.5 + np.tanh(other.state_chw[0] / 2) / 2, believed, atol=1e-3)
+        assert not np.allclose(0.5 + np.tanh(other.state_chw[0] / 2) / 2, predicted, atol=1e-3)
 
 
 def paper_settings() -> TrainSettings:
