@@ -13,8 +13,7 @@ from nca_seg_app.ui.panels.image_list_model import (
     ROW_ROLE,
     THUMBNAIL_PX,
     Index,
-    describe,
-    short_error,
+    wordings,
 )
 
 GAP_PX = 6
@@ -61,13 +60,9 @@ class ImageDelegate(QStyledItemDelegate):
         soft = QColor(ink)
         soft.setAlpha(190)
         painter.setPen(soft)
-        room_px, said = lower.width() - MARK_PX - GAP_PX, describe(row)
-        if (
-            row.expected_error is not None
-            and painter.fontMetrics().horizontalAdvance(said) > room_px
-        ):
-            # The mark tells the status already; half a number would tell nothing.
-            said = short_error(row)
+        room_px, fits = lower.width() - MARK_PX - GAP_PX, painter.fontMetrics().horizontalAdvance
+        # The mark tells the status already; half a number would tell nothing.
+        said = next((each for each in wordings(row) if fits(each) <= room_px), wordings(row)[-1])
         said = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, room_px)
         painter.drawText(lower.adjusted(MARK_PX + GAP_PX, 2, 0, 0), left, said)
         painter.restore()

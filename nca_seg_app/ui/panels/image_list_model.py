@@ -30,9 +30,11 @@ def describe(row: ImageRow) -> str:
     )
 
 
-def short_error(row: ImageRow) -> str:
-    """The expected error where there is little room; empty where none is known."""
-    return "" if row.expected_error is None else f"exp. error {row.expected_error:.2f}"
+def wordings(row: ImageRow) -> tuple[str, ...]:
+    """What a line says of an image, from the longest to the shortest."""
+    if row.expected_error is None:
+        return (describe(row),)
+    return describe(row), f"exp. error {row.expected_error:.2f}", f"{row.expected_error:.2f}"
 
 
 def _same_images(rows: Sequence[ImageRow], others: Sequence[ImageRow]) -> bool:
