@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engine.study import coco
-from engine.study.export import ExportStep
 from engine.types import Dataset
+
+if TYPE_CHECKING:
+    from engine.study.export import ExportStep
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,19 @@ class Exporter:
     write: Callable[[Dataset], Iterator[ExportStep]]
 
 
+def _write_coco(dataset: Dataset) -> Iterator[ExportStep]:
+    # Every command reads this table for its flags, and should not load image readers for that.
+    from engine.study.coco import write_annotations
+
+    return write_annotations(dataset)
+
+
 EXPORTERS = (
     Exporter(
         "coco",
         "COCO",
-        coco.ANNOTATIONS,
-        f"Write all its masks to {coco.ANNOTATIONS}, too.",
-        coco.write_annotations,
+        "annotations.json",
+        "Write all its masks to annotations.json, too.",
+        _write_coco,
     ),
 )

@@ -24,11 +24,12 @@ from engine.study.dataset_index import (
     plain,
     reason_of,
 )
+from engine.study.styles import STYLES
 
 #: The columns and JSON keys that name what an image shows, the widest first.
 COLUMNS = ("patient_id", "lesion_id")
 #: The tables of a folder that may have such columns.
-TABLES = ("styles.csv", SPLITS)
+TABLES = (STYLES, SPLITS)
 
 #: The keys of each image by its id, the widest first.
 Kin = Mapping[str, Sequence[str]]
@@ -54,7 +55,7 @@ def read_kin(root: Path, images: Collection[str]) -> dict[str, tuple[str, ...]]:
     DatasetProblem : if one of these files is there and cannot be read.
     """
     found: dict[str, set[str]] = {}
-    for name, column, value in _told(root):
+    for name, column, value in _named(root):
         known = known_id(plain(name), images)
         if known in images and value.strip():
             found.setdefault(known, set()).add(f"{column} {value.strip()}")
@@ -80,7 +81,7 @@ def together(ids: Iterable[str], kin: Kin) -> list[list[str]]:
     return [sorted(group) for group in groups]
 
 
-def _told(root: Path) -> Iterator[tuple[str, str, str]]:
+def _named(root: Path) -> Iterator[tuple[str, str, str]]:
     """Every id in the folder's files with a column and what that says of it."""
     for table in TABLES:
         if is_there(root / table):
@@ -95,7 +96,7 @@ def _told(root: Path) -> Iterator[tuple[str, str, str]]:
             raise DatasetProblem(root / INDEX, reason_of(error)) from error
         samples = content.get("samples") if isinstance(content, dict) else None
         for sample in samples if isinstance(samples, list) else ():
-            told = sample if isinstance(sample, dict) else {}
+            entry = sample if isinstance(sample, dict) else {}
             for column in COLUMNS:
-                if isinstance(told.get("id"), str) and isinstance(told.get(column), str):
-                    yield told["id"], column, told[column]
+                if isinstance(entry.get("id"), str) and isinstance(entry.get(column), str):
+                    yield entry["id"], column, entry[column]

@@ -36,7 +36,7 @@ from engine.training.batches import Batch, BatchSource, reference
 from engine.training.gradient import give_gradient
 from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import optimizers
-from engine.training.undo import Before
+from engine.training.undo import StepBackup
 from engine.types import (
     BEFORE_CHOICES,
     Dataset,
@@ -278,7 +278,7 @@ class _Run:
         #: Steps whose loss or gradient was of no use: all, and those since the last that was not.
         self.skipped = self.skipped_in_a_row = 0
         self.saved_at = time.monotonic()
-        self._before: Before | None = None
+        self._backup: StepBackup | None = None
         #: Held while the weights move: an interruption must not read them meanwhile.
         self._moving = Lock()
 
@@ -343,8 +343,8 @@ class _Run:
             length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), longest)
             if not math.isfinite(float(length)):
                 return False
-            told = {name: getattr(self, name) for name in FACTS}
-            self._before = Before(self.network, self.average, self.optimizers, told)
+            facts = {name: getattr(self, name) for name in FACTS}
+            self._backup = StepBackup(self.network, self.average, self.optimizers, facts)
             self._take(rate)
             self.unjudged, self.newest_dice, self.skipped_in_a_row = True, None, 0
             # From here on the step counts as taken.
@@ -354,10 +354,10 @@ class _Run:
     def _undo_half_a_step(self) -> None:
         """Restore what it was before a step that was begun and not finished, if there is one."""
         with self._moving:
-            before = self._before
-            if before is not None and before.told["done"] == self.done:
-                before.restore(self.network, self.average, self.optimizers)
-                for name, value in before.told.items():
+            backup = self._backup
+            if backup is not None and backup.facts["done"] == self.done:
+                backup.restore(self.network, self.average, self.optimizers)
+                for name, value in backup.facts.items():
                     setattr(self, name, value)
 
     def _take(self, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""What a step changes, as it was before: a step that was interrupted half-way is undone by it."""
+"""Copies what an optimizer step changes, so that one interrupted half-way can be undone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 
-class Before:
+class StepBackup:
     """Copies of the weights, their average and what the optimizers remember.
 
     Parameters
     ----------
     network, average : the weights and their average.
     optimizers : those that move the weights.
-    told : what the run tells of itself, kept beside the copies as `told`.
+    facts : other values of the run, kept beside the copies as `facts`.
     """
 
     def __init__(
@@ -24,9 +24,9 @@ class Before:
         network: nn.Module,
         average: nn.Module,
         optimizers: Sequence[torch.optim.Optimizer],
-        told: Mapping[str, Any],
+        facts: Mapping[str, Any],
     ) -> None:
-        self.told = dict(told)
+        self.facts = dict(facts)
         self._weights = [weight.detach().clone() for weight in _weights(network, average)]
         self._moments: list[dict[Tensor, dict[str, Any]]] = [
             {weight: _copied(moments) for weight, moments in optimizer.state.items()}
@@ -40,7 +40,7 @@ class Before:
         average: nn.Module,
         optimizers: Sequence[torch.optim.Optimizer],
     ) -> None:
-        """Put everything back; where that is interrupted it may be asked again."""
+        """Put weights, average and moments back; may be called again if it was interrupted."""
         for weight, copy in zip(_weights(network, average), self._weights, strict=True):
             weight.copy_(copy)
         for optimizer, moments in zip(optimizers, self._moments, strict=True):

@@ -17,7 +17,7 @@ from engine.study.study import Study
 from nca_seg_app.services import opening, study_reader
 from nca_seg_app.services.annotation import OpenedImage, read_opened
 from nca_seg_app.session import Has, Session
-from tests.app.desks import SHAPE, Desk
+from tests.app.desks import SHAPE, Desk, disk_is_full
 from tests.fakes import write_image
 
 
@@ -289,12 +289,9 @@ def test_an_image_is_not_opened_where_the_result_it_waits_for_is_given_up(desk: 
 def test_a_request_ends_where_the_draft_it_waits_for_is_not_written(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "/study/a.png")
-
     desk.open()
     desk.draw()
-    monkeypatch.setattr(Study, "save_draft", full)
+    monkeypatch.setattr(Study, "save_draft", disk_is_full)
     desk.session.opening.open_next()
     assert desk.session.opening.under_way
     desk.settle()

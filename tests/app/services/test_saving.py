@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from engine.masks.reading import read_mask
 from engine.study.study import Study
 from nca_seg_app.session import Has
-from tests.app.desks import SHAPE, Desk, leave
+from tests.app.desks import SHAPE, Desk, disk_is_full, leave
 from tests.fakes import disk
 
 
@@ -63,13 +63,10 @@ def test_an_image_is_put_aside_with_what_is_drawn_and_nothing_is_asked(desk: Des
 def test_a_draft_that_cannot_be_written_keeps_the_person_where_the_work_is(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "/study/a.png")
-
     desk.open()
     desk.draw()
     drawn_hw = desk.mask_hw.copy()
-    monkeypatch.setattr(Study, "save_draft", full)
+    monkeypatch.setattr(Study, "save_draft", disk_is_full)
     # The first one by the clock, the others asked for.
     desk.session.saving.write_draft()
     for _ in range(2):
@@ -220,9 +217,6 @@ def test_a_draft_of_what_was_undone_and_done_again_does_not_outlive_the_save(des
 def test_the_end_of_each_write_is_told_by_its_number(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "/study/a.png")
-
     saving = desk.session.saving
     assert (saving.save(), saving.write_draft(), saving.mark_reviewed()) == (0, 0, 0)
     desk.open()
@@ -234,7 +228,7 @@ def test_the_end_of_each_write_is_told_by_its_number(
     mark = saving.mark_reviewed()
     desk.settle()
     desk.draw(40, 40)
-    monkeypatch.setattr(Study, "save_over", full)
+    monkeypatch.setattr(Study, "save_over", disk_is_full)
     refused = saving.save()
     desk.settle()
     assert ends == [(draft, True), (save, True), (mark, True), (refused, False)]
