@@ -100,7 +100,8 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value read from a file is a finite number, and not true or false."""
     return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -111,7 +112,7 @@ def _is_anything(_: Any) -> bool:
 #: What a field holds by its annotation, and what that is called; others check themselves.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "a whole number"),
-    "float": (_is_number, "a number"),
+    "float": (is_number, "a number"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "str": (lambda value: isinstance(value, str), "text"),
 }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.framing import Frame
 from engine.metrics import expected_error
-from engine.settings import bounded
+from engine.settings import bounded, is_number
 from engine.settings import check_settings as check_settings
 from engine.settings import setting as setting
 
@@ -28,6 +28,12 @@ Framing = Literal["proportional", "square"]
 OptimizerName = Literal["muon", "adamw"]
 TimestepDraw = Literal["root", "uniform"]
 ProtocolName = Literal["own", "paper"]
+#: What made a mask of the ISIC archive: points set by hand, flood fill, automatic fill, or masks
+#: by several of them, of which it is not known which the data set took.
+Tool = Literal["T1", "T2", "T3", "several"]
+#: The tool in whose style an outline is drawn: "mixed", where members take one each, by how often
+#: they occurred in training; "unknown", where none is told; or one of them.
+StyleName = Literal["mixed", "unknown", "T1", "T2", "T3", "several"]
 
 
 def frozen_array(array: NDArray[Any]) -> None:
@@ -99,6 +105,11 @@ class NetworkConfig:
         """Side in pixels of the part of the image that each cell of the grid is given."""
         return 1
 
+    @property
+    def can_be_steered(self) -> bool:
+        """Whether a network of these sizes can be told a style and what a person painted."""
+        return False
+
     def joined(self, of_spec: Mapping[str, Any]) -> dict[str, Any]:
         """The config's values and then those of a spec, by name, as a fingerprint orders them."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -122,6 +133,10 @@ class ModelSpec:
     size : the model's grid has an area of size² cells; a multiple of 4.
     framing : "proportional" where the grid has the image's proportions; "square" where it is size ×
         size cells and every image is resized to it.
+    steerable : whether the network is told a style and what a person painted, beside the image
+        (`engine.networks.network.Steering`).
+    styles : how often each tool occurred in training, as shares that add up to 1, by name; empty
+        where none is known. A network that is not steerable has none.
     parent : fingerprint of the model that this one was fine-tuned from, or "".
     training : a record of how the weights were trained, as plain JSON values.
 
@@ -139,6 +154,8 @@ class ModelSpec:
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
     size: int = bounded(256, low=8, high=4096)
     framing: Framing = bounded("proportional", choices=get_args(Framing))
+    steerable: bool = False
+    styles: Mapping[str, float] = field(default_factory=dict)
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -146,6 +163,8 @@ class ModelSpec:
         check_settings(self)
         if not isinstance(self.config, NetworkConfig):
             raise ValueError(f"config is {self.config!r}, not that of a network")
+        if self.steerable and not self.config.can_be_steered:
+            raise ValueError("steerable is true, but a network of its config cannot be")
         if not self.mask_scale:
             raise ValueError("mask_scale must be more than 0")
         if self.size % 4:
@@ -153,6 +172,22 @@ class ModelSpec:
         if not isinstance(self.training, Mapping):
             raise ValueError(f"training is {self.training!r}, not a record")
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
+        object.__setattr__(self, "styles", MappingProxyType(self._shares()))
+
+    def _shares(self) -> dict[str, float]:
+        """`styles` in the order of `Tool`. Raises ValueError if no model can have them."""
+        given = self.styles
+        if not isinstance(given, Mapping) or not given.keys() <= set(get_args(Tool)):
+            raise ValueError(f"styles is {given!r}, not shares of tools")
+        shares = {tool: given[tool] for tool in get_args(Tool) if tool in given}
+        for tool, share in shares.items():
+            if not is_number(share) or not 0 < share <= 1:
+                raise ValueError(f"the share of {tool} is {share!r}, not between 0 and 1")
+        if shares and abs(sum(shares.values()) - 1) > 1e-3:
+            raise ValueError(f"styles is {dict(given)!r}, whose shares do not add up to 1")
+        if shares and not self.steerable:
+            raise ValueError("a network that is not steerable has no styles")
+        return {tool: float(share) for tool, share in shares.items()}
 
     @property
     def pixels_per_cell(self) -> int:
@@ -169,7 +204,11 @@ class ModelSpec:
         own = {name: getattr(self, name) for name in diffusion}
         whole = {"architecture": self.architecture, **self.config.joined(own)}
         # Left out where it is as it always was: fingerprints from before there was another hold.
-        return whole | ({"framing": self.framing} if self.framing != "proportional" else {})
+        if self.framing != "proportional":
+            whole["framing"] = self.framing
+        if self.steerable:
+            whole |= {"steerable": True, "styles": dict(self.styles)}
+        return whole
 
     def frame(self, height: int, width: int) -> Frame:
         """The way between an image of so many pixels and the model's grid."""
@@ -197,7 +236,7 @@ class ModelSpec:
     @property
     def choices(self) -> dict[str, Any]:
         """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
-        diffusion = ("predicts", "mask_scale", "schedule", "framing")
+        diffusion = ("predicts", "mask_scale", "schedule", "framing", "steerable")
         own = {name: getattr(self, name) for name in diffusion}
         of_config = (each.name for each in self.config.flagged())
         return own | {name: getattr(self.config, name) for name in of_config}
@@ -245,6 +284,21 @@ class SampleSettings:
         "Views",
         "Mirrored: members see the image mirrored in turn; plain: all as it is, as in the paper.",
         choices=get_args(Views),
+    )
+    style: StyleName = setting(
+        "mixed",
+        "Style",
+        "As whose outline it is drawn. mixed: members take the tools of the training masks, by how "
+        "often they occurred; unknown: none is told; T1: points by hand; T2: flood fill; T3: "
+        "automatic fill; several: several tools.",
+        choices=get_args(StyleName),
+    )
+    width: float = setting(
+        0.0,
+        "Width",
+        "How tight (down to -1) or wide (up to 1) the outline is drawn.",
+        low=-1.0,
+        high=1.0,
     )
     batch_size: int = setting(0, "Batch", "Members drawn at a time.", low=0, high=1000, word="auto")
 
@@ -415,11 +469,6 @@ class Origin:
     settings: SampleSettings | None = None
     threshold: float = 0.5
     pixels_changed: int = 0
-
-
-#: What made a mask of the ISIC archive: points set by hand, flood fill, automatic fill, or masks
-#: by several of them, of which it is not known which the data set took.
-Tool = Literal["T1", "T2", "T3", "several"]
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,10 @@ def described(spec: ModelSpec) -> dict[str, Any]:
     if spec.framing == "proportional":
         # As all files had it before there was another, so that older programs read it.
         del whole["framing"]
+    if spec.steerable:
+        whole["styles"] = dict(spec.styles)
+    else:
+        del whole["steerable"], whole["styles"]
     return {**whole, "config": asdict(spec.config), "training": dict(spec.training)}
 
 

@@ -21,6 +21,19 @@ Tensors = tuple[Tensor, ...]
 Chance = Callable[[int, int, tuple[int, int]], Tensor]
 
 
+class Steering(NamedTuple):
+    """What a person asks for beside the image, for each sample.
+
+    `style_n5` holds 1 at the tool in whose style the outline is drawn (in the order of
+    `engine.types.Tool`) and 0 at the others, 0 at all four if it is unknown, and last how tight
+    (−1) or wide (1) it is drawn. `hint_n1hw` on the grid is 1 where a person painted lesion, −1
+    where they painted skin and 0 elsewhere, in a cell that is painted in part its share.
+    """
+
+    style_n5: Tensor
+    hint_n1hw: Tensor
+
+
 class Outputs(NamedTuple):
     """A network's outputs for x_t.
 
@@ -92,7 +105,12 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def predict(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Outputs:
         """The network's outputs for x_t, on its grid.
 
@@ -102,6 +120,7 @@ class Network(nn.Module, ABC):
             sample.
         noisy_n1hw : x_t scaled to unit variance.
         chance : the source of all random numbers that the network draws.
+        steering : what a person asks for, if the spec is `steerable`, else None.
         """
 
     def losses(
@@ -136,7 +155,12 @@ class Network(nn.Module, ABC):
         return 0
 
     def inspect(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Iterator[Moment]:
         """Yields what happens inside `predict`, which takes the same arguments, to be looked at."""
         return iter(())

@@ -60,5 +60,5 @@ def trainable(name: str, protocol: ProtocolName = "own") -> ModelSpec:
     """
     own = preset(name)
     if protocol == "paper":
-        return replace(own, predicts="noise", mask_scale=1.0, framing="square")
+        return replace(own, predicts="noise", mask_scale=1.0, framing="square", steerable=False)
     return own

@@ -27,7 +27,12 @@ def _entry(
         presets=(
             # Measured to learn much faster than the paper's noise and scale 1.
             ModelSpec(
-                preset, name, AutomatonConfig(hidden=hidden), predicts="clean", mask_scale=0.2
+                preset,
+                name,
+                AutomatonConfig(hidden=hidden),
+                predicts="clean",
+                mask_scale=0.2,
+                steerable=True,
             ),
         ),
         build=partial(_build, levels=levels, attention=attention),

@@ -10,6 +10,9 @@ from engine.networks.architecture import Cost
 from engine.settings import Flag, bounded
 from engine.types import ModelSpec, NetworkConfig
 
+#: Hidden channels that hold what a person asks for: four tools, the width, what they painted.
+STEERING = 6
+
 
 @dataclass(frozen=True)
 class AutomatonConfig(NetworkConfig):
@@ -59,10 +62,20 @@ class AutomatonConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.detail > 1 and 6 + 3 * self.detail**2 > self.channels:
+        if 6 + self.detailed > self.channels:
             raise ValueError(f"detail is {self.detail}, too much for {self.channels} channels")
         if not self.fire_probability:
             raise ValueError("fire_probability must be more than 0")
+
+    @property
+    def detailed(self) -> int:
+        """How many of the hidden channels begin with the detail of the image."""
+        return 3 * self.detail**2 if self.detail > 1 else 0
+
+    @property
+    def can_be_steered(self) -> bool:
+        """Whether the detail leaves enough hidden channels for what a person asks for."""
+        return self.channels >= 6 + self.detailed + STEERING
 
     @property
     def pixels_per_cell(self) -> int:

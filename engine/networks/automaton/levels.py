@@ -1,9 +1,10 @@
 """The neural cellular automaton of the paper as a `Network`, with one or two levels of cells.
 
 State channels, in this order: prediction | R G B | x_t | hidden … | t. All begin at zero except the
-image, x_t and t, and, if the config's `detail` is more than 1, the first hidden ones, which hold
-how the pixels in a cell differ from their mean. After the last update the RGB channels are a first
-guess of the mask.
+image, x_t and t, and some of the hidden ones: if the config's `detail` is more than 1, the first
+hold how the pixels in a cell differ from their mean, and if the spec is `steerable`, the next six
+hold what a person asks for: the four tools, the width, and what they painted. After the last update
+the RGB channels are a first guess of the mask.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from engine.networks.automaton.cell import Cell
-from engine.networks.automaton.config import config_of
+from engine.networks.automaton.config import STEERING, config_of
 from engine.networks.automaton.fast import DenseCell, FastCell
 from engine.networks.device import DeviceChoice, share_out, worker_count
 from engine.networks.losses import mask_loss
-from engine.networks.network import Chance, Moment, Network, Outputs, Target, Tensors
+from engine.networks.network import (
+    Chance,
+    Moment,
+    Network,
+    Outputs,
+    Steering,
+    Target,
+    Tensors,
+)
 from engine.types import ModelSpec, TrainSettings
 
 NOISE, RED, BLUE, NOISY, TIME = 0, 1, 3, 4, -1
@@ -66,11 +75,17 @@ class Automaton(Network):
         )
 
     def predict(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Outputs:
         """Channel 0 of the last state as prediction, with its RGB channels as extras."""
         (image_n3hw,), (time_n,) = image_given, time_given
-        state = self(image_n3hw, noisy_n1hw, time_n, self._fires(chance, noisy_n1hw))
+        fires = self._fires(chance, noisy_n1hw)
+        state = self(image_n3hw, noisy_n1hw, time_n, fires, steering)
         return Outputs(state[:, NOISE : NOISE + 1], (state[:, RED : BLUE + 1],))
 
     def losses(
@@ -104,11 +119,17 @@ class Automaton(Network):
         return sum(self.updates(level) + 1 for level in range(1, len(self.levels) + 1))
 
     def inspect(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Iterator[Moment]:
         """Every state of a diffusion step, as `evolve` gives them."""
         (image_n3hw,), (time_n,) = image_given, time_given
-        return self.evolve(image_n3hw, noisy_n1hw, time_n, self._fires(chance, noisy_n1hw))
+        fires = self._fires(chance, noisy_n1hw)
+        return self.evolve(image_n3hw, noisy_n1hw, time_n, fires, steering)
 
     def inferring(self, device: DeviceChoice) -> Automaton:
         """The same automaton with cells that are faster at inference on a device.
@@ -139,7 +160,13 @@ class Automaton(Network):
         """Cell updates in a diffusion step of level `level`, counted from 1."""
         return self.config.updates_of(level, len(self.levels))
 
-    def begin(self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor) -> Tensor:
+    def begin(
+        self,
+        image_n3hw: Tensor,
+        noisy_n1hw: Tensor,
+        time_n: Tensor,
+        steering: Steering | None = None,
+    ) -> Tensor:
         """The first state of the first level, (n, channels, rows, columns) in channels-last memory.
 
         Parameters
@@ -147,16 +174,21 @@ class Automaton(Network):
         image_n3hw : in [−1, 1], with `config.detail` pixels to a cell's side.
         noisy_n1hw : x_t at unit variance.
         time_n : t / timesteps.
+        steering : what a person asks for, on a grid that is as large or larger; None if nothing.
         """
         n, _, rows, columns = noisy_n1hw.shape
         state = image_n3hw.new_zeros(n, rows, columns, self.config.channels).permute(0, 3, 1, 2)
-        return self._with_inputs(state, image_n3hw, noisy_n1hw, time_n)
+        return self._with_inputs(state, image_n3hw, noisy_n1hw, time_n, steering)
 
-    def _with_inputs(self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor) -> Tensor:
+    def _with_inputs(
+        self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor, steering: Steering | None
+    ) -> Tensor:
         """The state with image, x_t and t in their channels."""
         time = time_n[:, None, None, None].expand_as(noisy).to(state.dtype)
         mean = _resized(image, noisy.shape[2:])
         hidden = self._with_detail(state[:, NOISY + 1 : TIME], image, mean)
+        if steering is not None:
+            hidden = self._with_steering(hidden, steering)
         parts = [state[:, :RED], mean, noisy, hidden, time]
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
 
@@ -170,6 +202,15 @@ class Automaton(Network):
         rest = hidden.shape[1] - finer.shape[1]
         return hidden + DETAIL_GAIN * F.pad(finer, (0, 0, 0, 0, 0, rest))
 
+    def _with_steering(self, hidden: Tensor, steering: Steering) -> Tensor:
+        """The hidden channels, with what a person asks for added behind those of the detail."""
+        rows, columns = hidden.shape[2:]
+        style = steering.style_n5[:, :, None, None].expand(-1, -1, rows, columns)
+        hint = _resized(steering.hint_n1hw, hidden.shape[2:])
+        told = torch.cat([style.to(hidden.dtype), hint.to(hidden.dtype)], dim=1)
+        before = self.config.detailed
+        return hidden + F.pad(told, (0, 0, 0, 0, before, hidden.shape[1] - before - STEERING))
+
     def enter(
         self,
         level: int,
@@ -177,6 +218,7 @@ class Automaton(Network):
         image_n3hw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
+        steering: Steering | None = None,
     ) -> Tensor:
         """The first state of a level.
 
@@ -184,28 +226,33 @@ class Automaton(Network):
         ----------
         level : counted from 1.
         carried_nchw : the last state of the level before, or None for the first level.
-        image_n3hw, noisy_n1hw, time_n : as for `begin`, at full size.
+        image_n3hw, noisy_n1hw, time_n, steering : as for `begin`, at full size.
         """
         factor = self.config.factor ** (len(self.levels) - level)
         shape = torch.Size(max(2, side // factor) for side in noisy_n1hw.shape[2:])
         noisy = _resized(noisy_n1hw, shape)
         if carried_nchw is None:
-            return self.begin(image_n3hw, noisy, time_n)
-        return self._with_inputs(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n)
+            return self.begin(image_n3hw, noisy, time_n, steering)
+        return self._with_inputs(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n, steering)
 
     def evolve(
-        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+        self,
+        image_n3hw: Tensor,
+        noisy_n1hw: Tensor,
+        time_n: Tensor,
+        fires: Fires,
+        steering: Steering | None = None,
     ) -> Iterator[Moment]:
         """Yields each level's first state, as update 0, and the state after each of its updates.
 
         Parameters
         ----------
-        image_n3hw, noisy_n1hw, time_n : as for `begin`.
+        image_n3hw, noisy_n1hw, time_n, steering : as for `begin`.
         fires : decides which cells fire in each update.
         """
         state: Tensor | None = None
         for level, cell in enumerate(self.levels, start=1):
-            state = self.enter(level, state, image_n3hw, noisy_n1hw, time_n)
+            state = self.enter(level, state, image_n3hw, noisy_n1hw, time_n, steering)
             no_cell = torch.zeros_like(state[:, :1], dtype=torch.bool)
             yield Moment(level, 0, state, no_cell)
             for update in range(1, self.updates(level) + 1):
@@ -214,10 +261,15 @@ class Automaton(Network):
                 yield Moment(level, update, state, fires_n1hw)
 
     def forward(
-        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+        self,
+        image_n3hw: Tensor,
+        noisy_n1hw: Tensor,
+        time_n: Tensor,
+        fires: Fires,
+        steering: Steering | None = None,
     ) -> Tensor:
         """The last state, (n, channels, rows, columns); takes what `evolve` takes."""
-        for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires):
+        for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires, steering):
             state = moment.state_nchw
         return state
 
@@ -232,15 +284,25 @@ class FastAutomaton(Automaton):
         self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
 
     def predict(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Outputs:
         """The prediction of `Automaton.predict` for each member alone, bit for bit, no extras."""
         (image_n3hw,), (time_n,) = image_given, time_given
         fires = self._fires(chance, noisy_n1hw)
-        return Outputs(self.answer(image_n3hw, noisy_n1hw, time_n, fires))
+        return Outputs(self.answer(image_n3hw, noisy_n1hw, time_n, fires, steering))
 
     def answer(
-        self, image_n3hw: Tensor, noisy_n1hw: Tensor, time_n: Tensor, fires: Fires
+        self,
+        image_n3hw: Tensor,
+        noisy_n1hw: Tensor,
+        time_n: Tensor,
+        fires: Fires,
+        steering: Steering | None = None,
     ) -> Tensor:
         """Channel 0 of the last state, (n, 1, rows, columns): bit for bit `forward`'s for a member.
 
@@ -252,7 +314,7 @@ class FastAutomaton(Automaton):
         inputs, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
         carried: Tensor | None = None
         for level in range(1, last):
-            carried = self.enter(level, carried, *inputs)
+            carried = self.enter(level, carried, *inputs, steering)
             for fires_n1hw in self._drawn(level, carried, fires):
                 self.levels[level - 1].update_(carried, fires_n1hw)
         drawn = list(self._drawn(last, noisy_n1hw, fires))
@@ -261,7 +323,9 @@ class FastAutomaton(Automaton):
         def fine(member: int) -> Tensor:
             one = slice(member, member + 1)
             below = None if carried is None else carried[one]
-            state = self.enter(last, below, *(whole[one] for whole in inputs))
+            told = None if steering is None else Steering(*(whole[one] for whole in steering))
+            image, noisy, time = (whole[one] for whole in inputs)
+            state = self.enter(last, below, image, noisy, time, told)
             for update, fires_n1hw in enumerate(drawn, start=1):
                 enough = update == len(drawn)
                 self.levels[-1].update_(
