@@ -155,7 +155,7 @@ class ModelSpec:
     size: int = bounded(256, low=8, high=4096)
     framing: Framing = bounded("proportional", choices=get_args(Framing))
     steerable: bool = False
-    styles: Mapping[str, float] = field(default_factory=dict)
+    styles: Mapping[Tool, float] = field(default_factory=dict)
     parent: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -174,7 +174,7 @@ class ModelSpec:
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
         object.__setattr__(self, "styles", MappingProxyType(self._shares()))
 
-    def _shares(self) -> dict[str, float]:
+    def _shares(self) -> dict[Tool, float]:
         """`styles` in the order of `Tool`. Raises ValueError if no model can have them."""
         given = self.styles
         if not isinstance(given, Mapping) or not given.keys() <= set(get_args(Tool)):

@@ -7,13 +7,15 @@ from itertools import accumulate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.diffusion.fusion import settled
 from engine.diffusion.model import Model
 from engine.diffusion.sampling import Denoises, denoise
+from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
-from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings, Views
+from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
 
 #: If the number of members is automatic: the most that are drawn, and over how many of the last
 #: the result must rest.
@@ -21,7 +23,12 @@ MOST_MEMBERS, LAST_MEMBERS = 50, 5
 
 
 @torch.no_grad()
-def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+def segment(
+    model: Denoises,
+    image: Image,
+    settings: SampleSettings,
+    hint_hw: NDArray[np.int8] | None = None,
+) -> Iterator[EnsembleResult]:
     """Segment an image; yields the ensemble so far after every diffusion step of every round.
 
     Every event is usable: unfinished members count with the mask they predict now. With 0 members
@@ -32,7 +39,9 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     ----------
     model : a loaded model, or anything else that has a denoiser.
     image : of any size.
-    settings : sampler, steps, members, batch size and seed.
+    settings : how the ensemble is drawn.
+    hint_hw : what a person painted, int8 (height, width) of the image: 1 lesion, −1 skin, 0
+        nothing. The members hold to it (`engine.diffusion.sampling.denoise`).
 
     Yields
     ------
@@ -47,6 +56,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     expect_affordable(model.spec)
     frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
+    hint = None if hint_hw is None else _on_grid(frame, hint_hw)
     limit = settings.members or MOST_MEMBERS
     batches = _batches(model, settings, limit)
     total = len(batches) * min(settings.steps, model.spec.timesteps)
@@ -54,7 +64,7 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
     done = 0
     for members in batches:
         first = members.start
-        steps = denoise(model, image_chw, settings, members)
+        steps = denoise(model, image_chw, settings, members, hint)
         while True:
             with in_memory(len(members), model.spec.size, "members"):
                 step = next(steps, None)
@@ -79,6 +89,11 @@ def segment(model: Denoises, image: Image, settings: SampleSettings) -> Iterator
         if done == total:
             return
         finished = members_nhw
+
+
+def _on_grid(frame: Frame, hint_hw: NDArray[np.int8]) -> Float:
+    """The hint on the grid: in each cell the share painted as lesion less that painted as skin."""
+    return frame.apply_mask(hint_hw > 0) - frame.apply_mask(hint_hw < 0)
 
 
 def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[range]:
@@ -112,9 +127,9 @@ def replay(
     image: Image,
     noisy_hw: Float,
     timestep: int,
-    seed: int,
+    settings: SampleSettings,
     member: int,
-    views: Views = "mirrored",
+    hint_hw: NDArray[np.int8] | None = None,
 ) -> Iterator[CellStep]:
     """Compute one diffusion step of one member again; yields the state after every cell update.
 
@@ -124,9 +139,9 @@ def replay(
     image : the image of the run.
     noisy_hw : the x_t that the step began from, a row of `DenoiseStep.noisy_nhw`.
     timestep : t of the step.
-    seed : seed of the run.
+    settings : those of the run.
     member : number of the member, from 0.
-    views : as in the settings of the run.
+    hint_hw : what was painted in the run, as for `segment`.
 
     Yields
     ------
@@ -143,7 +158,8 @@ def replay(
     expect_affordable(model.spec)
     frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
-    moments = model.evolve(image_chw, noisy_hw, timestep, seed, member, views)
+    hint = None if hint_hw is None else _on_grid(frame, hint_hw)
+    moments = model.evolve(image_chw, noisy_hw, timestep, settings, member, hint)
     for done in range(1, total + 1):
         with in_memory(1, model.spec.size, "members"):
             moment = next(moments)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from itertools import repeat
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 import torch
@@ -18,9 +19,9 @@ from engine.diffusion.schedule import alpha_bars, clean_from, network_input
 from engine.errors import EngineError, UnreadableModel
 from engine.networks import checkpoint
 from engine.networks.device import DeviceChoice, alone, choose, share_out, worker_count
-from engine.networks.network import Chance, Moment, Network, Tensors
+from engine.networks.network import Chance, Moment, Network, Steering, Tensors
 from engine.networks.table import build, parameter_count
-from engine.types import Device, Float, ModelSpec, Views
+from engine.types import Device, Float, ModelSpec, SampleSettings, StyleName, Tool, Views
 
 #: x_t (n, 1, rows, columns) and t → the predicted clean mask, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
@@ -50,6 +51,28 @@ def mirrored(pictures_nchw: Tensor, numbers: Sequence[int]) -> Tensor:
     return torch.stack([picture.flip(view) for picture, view in pairs])
 
 
+def styles_of(members: Sequence[int], spec: ModelSpec, style: StyleName) -> list[Tool | None]:
+    """The tool in whose style each member draws; None where it is told none.
+
+    "mixed", the members take the tools of `spec.styles` so that the first n of them, for every n,
+    have each about as often as it occurred in training.
+    """
+    if style != "mixed":
+        return [None if style == "unknown" or not spec.steerable else style] * len(members)
+    shares = tuple(spec.styles.items())
+    return [_mixed(member, shares) for member in members]
+
+
+@lru_cache(maxsize=4096)
+def _mixed(member: int, shares: tuple[tuple[Tool, float], ...]) -> Tool | None:
+    """The tool of a member, which is furthest behind its share; None without shares."""
+    if not shares:
+        return None
+    before = Counter(_mixed(each, shares) for each in range(member))
+    tool, _ = max(shares, key=lambda each: (member + 1) * each[1] - before[each[0]])
+    return tool
+
+
 class Model:
     """A trained network on its device; the window passes it around without looking inside.
 
@@ -72,7 +95,11 @@ class Model:
         self._conditions: tuple[object, Float, dict[int, Tensors]] | None = None
 
     def denoiser(
-        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+        self,
+        image_chw: Float,
+        settings: SampleSettings,
+        members: Sequence[int],
+        hint_hw: Float | None = None,
     ) -> Denoiser:
         """The function from x_t and t to the clean mask, for some members of one image.
 
@@ -82,15 +109,17 @@ class Model:
         Parameters
         ----------
         image_chw : float32 in [0, 1], (3, rows, columns) of the grid times `spec.pixels_per_cell`.
-        seed : seed of the run.
+        settings : seed of the run, views (`views_of`), style (`styles_of`) and width.
         members : numbers of the members, one for each row of x_t.
-        views : whether members see the image mirrored in turn (`views_of`).
+        hint_hw : what a person painted, float32 (rows, columns) of the grid: 1 lesion, −1 skin, 0
+            nothing. A network that is not steerable does not see it.
         """
         network = self._inferring()
-        numbers = views_of(members, views)
+        numbers = views_of(members, settings.views)
+        steering = self._steering(settings, members, numbers, image_chw, hint_hw)
         image_given = self._image_given(network, image_chw, numbers)
         bars = alpha_bars(self.spec.schedule, self.spec.timesteps)
-        predict = self._predict(network, seed, members)
+        predict = self._predict(network, settings.seed, members, steering)
 
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             bar = float(bars[timestep])
@@ -108,9 +137,9 @@ class Model:
         image_chw: Float,
         noisy_hw: Float,
         timestep: int,
-        seed: int,
+        settings: SampleSettings,
         member: int,
-        views: Views = "mirrored",
+        hint_hw: Float | None = None,
     ) -> Iterator[Moment]:
         """Yields the network's states within one diffusion step of one member.
 
@@ -119,18 +148,19 @@ class Model:
         image_chw : as for `denoiser`.
         noisy_hw : the x_t that the step began from, in mask units.
         timestep : t of the step.
-        seed, member, views : those of the run.
+        settings, member, hint_hw : those of the run, as for `denoiser`.
         """
         network = self._inferring()
         noisy = torch.from_numpy(noisy_hw.copy())[None, None].to(self.device.name)
         bar = float(alpha_bars(self.spec.schedule, self.spec.timesteps)[timestep])
-        numbers = views_of([member], views)
+        numbers = views_of([member], settings.views)
         scaled = network_input(mirrored(noisy, numbers), bar, self.spec.mask_scale)
         moments = network.inspect(
             self._image_given(network, image_chw, numbers),
             self._time_given(network, scaled, timestep),
             scaled,
-            self._chance(seed, [member], timestep),
+            self._chance(settings.seed, [member], timestep),
+            self._steering(settings, [member], numbers, image_chw, hint_hw),
         )
 
         def following() -> Moment | None:
@@ -144,8 +174,31 @@ class Model:
                 fires_n1hw=mirrored(moment.fires_n1hw, numbers),
             )
 
+    def _steering(
+        self,
+        settings: SampleSettings,
+        members: Sequence[int],
+        numbers: Sequence[int],
+        image_chw: Float,
+        hint_hw: Float | None,
+    ) -> Steering | None:
+        """What the members, in the views of those numbers, are told; None for other networks."""
+        if not self.spec.steerable:
+            return None
+        place, known = self.device.name, get_args(Tool)
+        styles = styles_of(members, self.spec, settings.style)
+        rows = [[float(tool == each) for each in known] + [settings.width] for tool in styles]
+        shape = tuple(side // self.spec.pixels_per_cell for side in image_chw.shape[1:])
+        hint = torch.zeros(shape) if hint_hw is None else torch.from_numpy(hint_hw.copy())
+        hint_n1hw = mirrored(hint.expand(len(members), 1, *shape), numbers)
+        return Steering(torch.tensor(rows, device=place), hint_n1hw.to(place))
+
     def _predict(
-        self, network: Network, seed: int, members: Sequence[int]
+        self,
+        network: Network,
+        seed: int,
+        members: Sequence[int],
+        steering: Steering | None,
     ) -> Callable[[Tensors, Tensors, Tensor, int], Tensor]:
         """A function (image_given, time_given, x_t, timestep) → prediction, (n, 1, rows, columns).
 
@@ -153,17 +206,19 @@ class Model:
         """
 
         @torch.no_grad()
-        def some(part: tuple[Tensors, Tensors, Tensor, int, Sequence[int]]) -> Tensor:
-            image_given, time_given, noisy, timestep, which = part
+        def some(
+            part: tuple[Tensors, Tensors, Tensor, int, Sequence[int], Steering | None],
+        ) -> Tensor:
+            image_given, time_given, noisy, timestep, which, told = part
             with self._precision():
                 chance = self._chance(seed, which, timestep)
-                outputs = network.predict(image_given, time_given, noisy, chance)
+                outputs = network.predict(image_given, time_given, noisy, chance, told)
                 return outputs.prediction_n1hw.float()
 
         def together(
             image_given: Tensors, time_given: Tensors, noisy: Tensor, timestep: int
         ) -> Tensor:
-            return some((image_given, time_given, noisy, timestep, members))
+            return some((image_given, time_given, noisy, timestep, members, steering))
 
         def shared(
             image_given: Tensors, time_given: Tensors, noisy: Tensor, timestep: int
@@ -172,8 +227,11 @@ class Model:
             which = (list(part) for part in np.array_split(members, count))
             images, times = _parts(image_given, count), _parts(time_given, count)
             noisies = noisy.tensor_split(count)
-            parts = list(zip(images, times, noisies, repeat(timestep, count), which, strict=True))
-            return torch.cat(share_out(some, parts))
+            told: Iterable[Steering | None] = repeat(None, count)
+            if steering is not None:
+                told = [Steering(*part) for part in _parts(steering, count)]
+            whole = zip(images, times, noisies, repeat(timestep, count), which, told, strict=True)
+            return torch.cat(share_out(some, list(whole)))
 
         return shared if self.device.name == "cpu" else together
 

@@ -128,11 +128,11 @@ def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[Ens
 
 
 def _replay(
-    model: Any, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int, views: Views
+    model: Any, image: Image, noisy_hw: Float, timestep: int, settings: SampleSettings, member: int
 ) -> Iterator[CellStep]:
     from engine.diffusion.ensemble import replay
 
-    return replay(model, image, noisy_hw, timestep, seed, member, views)
+    return replay(model, image, noisy_hw, timestep, settings, member)
 
 
 def _finetune(

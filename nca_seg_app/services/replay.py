@@ -43,9 +43,8 @@ class Replay(QObject):
             if request_id != self._request_id:
                 return cells
             handle = models.get(run.model, device).handle
-            chosen = run.settings
             for cell in context.engine.replay(
-                handle, image, frame.noisy_hw, timestep, chosen.seed, member, chosen.views
+                handle, image, frame.noisy_hw, timestep, run.settings, member
             ):
                 cells.append(cell)
                 if request_id != self._request_id:
