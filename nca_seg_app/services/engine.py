@@ -28,7 +28,6 @@ from engine.types import (
     SampleSettings,
     TrainSettings,
     TrainStep,
-    Views,
 )
 
 
@@ -52,7 +51,7 @@ class Engine:
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
     #: Replays a diffusion step: (handle, image, noisy_hw, timestep, seed, member, views) → its
     #: states.
-    replay: Callable[[Any, Image, Float, int, int, int, Views], Iterator[CellStep]]
+    replay: Callable[[Any, Image, Float, int, SampleSettings, int], Iterator[CellStep]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: Names a new folder for a fine-tuning of a model.
