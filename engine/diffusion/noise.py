@@ -23,10 +23,9 @@ class Purpose(IntEnum):
     ANCESTRAL = 2
     CHANCE = 3
     ORDER = 4
-    ORIENTATION = 5
-    VIEW = 6
-    GRAIN = 7
-    RECYCLING = 8
+    VIEW = 5
+    GRAIN = 6
+    RECYCLING = 7
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
