@@ -21,6 +21,7 @@ from torch import Tensor
 
 from engine import locks
 from engine.diffusion.model import Model
+from engine.diffusion.noise import Purpose
 from engine.diffusion.sampling import denoise
 from engine.diffusion.schedule import add_noise, alpha_bars, clean_from, network_input
 from engine.errors import DatasetProblem, Diverged, NotFinite
@@ -163,7 +164,7 @@ def _train(
     }
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
-    batches = BatchSource(learned, spec, settings)
+    batches = BatchSource(learned, spec, settings, device.name)
     square = spec.framing == "square"
     references = [
         reference(sample, settings.size, spec.pixels_per_cell, square) for sample in judged
@@ -288,9 +289,9 @@ class _Run:
         batch = alone(batches.draw, self.done)
 
         def loss_of(places_k: Tensor) -> Tensor:
-            return self._loss(batch.only(places_k))
+            return self._loss(batch.only(slice(int(places_k[0]), int(places_k[-1]) + 1)))
 
-        mean_loss = give_gradient(self.network, loss_of, len(batch.draws), self.device.name)
+        mean_loss = give_gradient(self.network, loss_of, len(batch), self.device.name)
         rate = self._rate()
         # The means are over all processes, so all of them skip a step or none.
         usable = mean_loss <= LARGEST_LOSS
@@ -375,7 +376,7 @@ class _Run:
     def _loss(self, batch: Batch) -> Tensor:
         """The mean loss of these samples, a scalar: the diffusion's and the network's own terms."""
         spec, place = self.spec, self.device.name
-        bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float()
+        bars = torch.from_numpy(alpha_bars(spec.schedule, spec.timesteps).copy()).float().to(place)
         bar = bars[batch.timestep_n][:, None, None, None]
         clean = spec.mask_scale * (2 * batch.share_n1hw - 1)
         with self._precision():
@@ -383,7 +384,7 @@ class _Run:
         noisy = add_noise(self._recycled(clean, image_given, batch), batch.noise_n1hw, bar)
         # The noise that leads from the true mask to this x_t, even if x_t was made from a guess.
         noise = (noisy - bar.sqrt() * clean) / (1 - bar).sqrt()
-        outputs = self._predict(image_given, noisy, bar, batch)
+        outputs = self._predict(image_given, noisy, bar, batch, Purpose.CHANCE)
         share = batch.share_n1hw.to(place)
         prediction = outputs.prediction_n1hw.float()
         total = diffusion_loss(prediction, share, noise.to(place), bar.to(place), spec)
@@ -399,27 +400,30 @@ class _Run:
         The predictions are made from pure noise. A network trained on x_t from the truth alone
         learns to trust x_t, which in inference holds its own errors (Fu 2023, MELBA 2023:016).
         """
-        taken = batch.recycled_n.nonzero().squeeze(1)
-        if not len(taken):
+        if not batch.recycled:
             return clean
-        spec = self.spec
-        some = replace(batch.only(taken), timestep_n=torch.full((len(taken),), spec.timesteps))
+        spec, some = self.spec, batch.only(slice(batch.recycled))
+        some = replace(some, timestep_n=torch.full_like(some.timestep_n, spec.timesteps))
         bar = float(alpha_bars(spec.schedule, spec.timesteps)[-1])
         noisy = some.noise_n1hw
-        conditions = tuple(each[taken.to(each.device)] for each in image_given)
-        outputs = self._predict(conditions, noisy, torch.full((1, 1, 1, 1), bar), some)
-        output = outputs.prediction_n1hw.float().cpu()
+        conditions = tuple(each[: batch.recycled] for each in image_given)
+        at_bar = torch.full((1, 1, 1, 1), bar, device=noisy.device)
+        outputs = self._predict(conditions, noisy, at_bar, some, Purpose.RECYCLING)
+        output = outputs.prediction_n1hw.float()
         predicted_clean = clean_from(output, noisy, bar, spec.predicts, spec.mask_scale)
-        return clean.index_copy(0, taken, predicted_clean)
+        return torch.cat([predicted_clean, clean[batch.recycled :]])
 
-    def _predict(self, image_given: Tensors, noisy: Tensor, bar: Tensor, batch: Batch) -> Outputs:
+    def _predict(
+        self, image_given: Tensors, noisy: Tensor, bar: Tensor, batch: Batch, purpose: Purpose
+    ) -> Outputs:
         """The network's outputs for x_t, computed on the device in its precision."""
         spec, place = self.spec, self.device.name
         scaled = network_input(noisy, bar, spec.mask_scale).to(place)
         time = (batch.timestep_n / spec.timesteps).to(place)
         with self._precision():
             time_given = self.network.time_condition(time, (scaled.shape[2], scaled.shape[3]))
-            return self.network.predict(image_given, time_given, scaled, batch.chance)
+            chance = batch.chance_for(purpose)
+            return self.network.predict(image_given, time_given, scaled, chance)
 
     def _precision(self) -> torch.autocast:
         low, place = self.device.precision == "bfloat16", self.device.name
