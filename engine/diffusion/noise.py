@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     VIEW = 5
     GRAIN = 6
     RECYCLING = 7
+    STYLE = 8
+    STROKES = 9
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
