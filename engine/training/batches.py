@@ -24,8 +24,9 @@ from engine.training import parallel
 from engine.training.augmentation import NUMBERS, Augmentation, pooled
 from engine.types import Image, ModelSpec, Sample, TrainSettings
 
-#: Updates whose chance is drawn in one call: on a small grid a call costs more than its numbers.
-TOGETHER = 8
+#: The chance of at least so many updates, and of about so many cells, is drawn in one call: on a
+#: small grid a call costs more than its numbers.
+UPDATES_TOGETHER, CELLS_TOGETHER = 8, 4096
 #: The most pixels of views that a thread makes at a time: more of them leave its cache.
 PIXELS_IN_PART = 160**2
 #: Margins of a picture without a lesion: wider than any view.
@@ -78,13 +79,14 @@ class Batch:
         """
 
         @lru_cache(maxsize=1)
-        def together(first: int, block: int, shape: tuple[int, int]) -> Tensor:
-            place, several = (first, block), (TOGETHER, 1, *shape)
-            return philox.uniform(self.seed, self.sample_n, purpose, place, several)
+        def together(first: int, block: int, several: int, shape: tuple[int, int]) -> Tensor:
+            place, whole = (first, block), (several, 1, *shape)
+            return philox.uniform(self.seed, self.sample_n, purpose, place, whole)
 
         def chance(first: int, second: int, shape: tuple[int, int]) -> Tensor:
-            block, place = divmod(second, TOGETHER)
-            return together(first, block, shape)[:, place]
+            several = max(UPDATES_TOGETHER, CELLS_TOGETHER // (shape[0] * shape[1]))
+            block, within = divmod(second, several)
+            return together(first, block, several, shape)[:, within]
 
         return chance
 
