@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.diffusion import philox
 from engine.diffusion.noise import Purpose
+from engine.training import outline
 
 #: The strongest geometric changes: scale and stretch by e^±x, shear and shift by ±x of half the
 #: view's side; bend with standard deviation x.
@@ -171,16 +172,22 @@ class Augmentation:
             colours(colour),
         )
 
-    def views(self, pictures_n4hw: Tensor, changes: Changes) -> Tensor:
+    def views(
+        self, pictures_n4hw: Tensor, changes: Changes, outwards_n: Tensor | None = None
+    ) -> Tensor:
         """The views, float32 (n, 4, rows, columns) in [0, 1].
 
         Parameters
         ----------
         pictures_n4hw : R, G, B and the mask, uint8.
         changes : what is done to each.
+        outwards_n : by how many pixels of the picture each outline is moved outwards; the masks are
+            then held as `engine.training.outline.coded` gives them.
         """
         view_n4hw = self.seen(pictures_n4hw.float().div_(255), changes.placement)
         image_n3hw, share_n1hw = view_n4hw[:, :3], view_n4hw[:, 3:]
+        if outwards_n is not None:
+            share_n1hw.copy_(outline.share_of(share_n1hw, self.picture, outwards_n))
         occlude(image_n3hw, share_n1hw, changes.occlusion, self._hairs)
         image_n3hw.copy_(recolour(image_n3hw, changes.colours, self._grain))
         return view_n4hw

@@ -20,7 +20,7 @@ from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from engine.networks.device import share_out, worker_count
 from engine.networks.network import Chance
-from engine.training import parallel
+from engine.training import outline, parallel, steering
 from engine.training.augmentation import NUMBERS, Augmentation, pooled
 from engine.types import Image, ModelSpec, Sample, TrainSettings
 
@@ -43,6 +43,7 @@ class Batch:
     share_n1hw : true share of lesion in each cell, [0, 1].
     noise_n1hw : standard normal.
     timestep_n : t, in 1 … spec.timesteps.
+    style_n5 : what the network is told of the style, as in `engine.networks.network.Steering`.
     sample_n : int64, the place of each sample in the run: the address of whatever else is drawn.
     recycled : of so many samples, the first ones, x_t is made from the network's own guess instead
         of the truth.
@@ -53,6 +54,7 @@ class Batch:
     share_n1hw: Tensor
     noise_n1hw: Tensor
     timestep_n: Tensor
+    style_n5: Tensor
     sample_n: Tensor
     recycled: int
     seed: int
@@ -149,11 +151,13 @@ class BatchSource:
         device: str | torch.device = "cpu",
     ) -> None:
         self.spec, self.settings, self.device = spec, settings, torch.device(device)
-        found = defaultdict[tuple[int, int], list[NDArray[np.uint8]]](list)
+        found = defaultdict[tuple[int, int], list[_Held]](list)
         for sample in samples:
             shape, picture_4hw = self._picture(sample)
-            found[shape].append(picture_4hw)
-        self._groups = [_Group(shape, np.stack(held), self.device) for shape, held in found.items()]
+            found[shape].append(_Held(picture_4hw, steering.tool_number(sample)))
+        self._groups = [
+            _Group(shape, held, spec.steerable, self.device) for shape, held in found.items()
+        ]
         self._slots = _slots([group.count for group in self._groups])
         #: By form; none if nothing is augmented.
         self._augmentations = {
@@ -172,7 +176,8 @@ class BatchSource:
             frame.apply(image.pixels_hwc, detail),
             frame.apply_mask(mask_hw, detail),
         )
-        picture_4hw = (np.concatenate([pixels_3hw, share_hw[None]]) * 255).round().astype(np.uint8)
+        held_hw = outline.coded(share_hw) if self.spec.steerable else _bytes(share_hw)
+        picture_4hw = np.concatenate([_bytes(pixels_3hw), held_hw[None]])
         rows, columns = frame.grid_shape
         if rows <= columns or not settings.augment:
             return (rows, columns), picture_4hw
@@ -236,7 +241,9 @@ class BatchSource:
         # The first number is the timestep's.
         place, count = (0, 0), (1 + NUMBERS * augmented,)
         numbers_nk = philox.uniform(settings.seed, sample_n, Purpose.VIEW, place, count)
-        views_n4hw = self._views(choice.form, number_n, numbers_nk[:, 1:])
+        tool_n = self._groups[choice.form.group].tool_n[number_n]
+        style_n5 = steering.style(settings.seed, sample_n, tool_n)
+        views_n4hw = self._views(choice.form, number_n, numbers_nk[:, 1:], style_n5[:, -1])
         share_n1hw = pooled(views_n4hw[:, 3:], spec.pixels_per_cell)
         timed_n = numbers_nk[:, 0]
         if settings.timesteps_drawn == "root":
@@ -250,12 +257,13 @@ class BatchSource:
             share_n1hw=share_n1hw,
             noise_n1hw=philox.normal(settings.seed, sample_n, Purpose.START, place, shape),
             timestep_n=timestep_n,
+            style_n5=style_n5,
             sample_n=sample_n,
             recycled=choice.recycled,
             seed=settings.seed,
         )
 
-    def _views(self, form: Form, number_n: Tensor, numbers_nk: Tensor) -> Tensor:
+    def _views(self, form: Form, number_n: Tensor, numbers_nk: Tensor, width_n: Tensor) -> Tensor:
         """The views of samples of a group, float32 (n, 4, rows, columns) in [0, 1].
 
         On a CPU the worker threads make parts of them.
@@ -266,11 +274,20 @@ class BatchSource:
         if augmentation is not None:
             changes = augmentation.changes(group.margins_n22[number_n], numbers_nk)
 
+        outwards_n = outline.REACH * width_n * group.radius_n[number_n]
+        coded = self.spec.steerable
+
         def seen(part: slice) -> Tensor:
-            pictures_k4hw = group.pictures_n4hw[number_n[part]]
-            if augmentation is None or changes is None:
-                return pictures_k4hw.float().div_(255)
-            return augmentation.views(pictures_k4hw, changes.only(part))
+            pictures_k4hw, moved_k = group.pictures_n4hw[number_n[part]], outwards_n[part]
+            if augmentation is not None and changes is not None:
+                moved = moved_k if coded else None
+                return augmentation.views(pictures_k4hw, changes.only(part), moved)
+            view_k4hw = pictures_k4hw.float().div_(255)
+            if coded:
+                shape = (pictures_k4hw.shape[2], pictures_k4hw.shape[3])
+                share_k1hw = outline.share_of(view_k4hw[:, 3:], shape, moved_k)
+                view_k4hw[:, 3:] = share_k1hw
+            return view_k4hw
 
         if self.device.type != "cpu":
             return seen(slice(None))
@@ -280,23 +297,36 @@ class BatchSource:
         return torch.cat(share_out(seen, parts))
 
 
+class _Held(NamedTuple):
+    """A sample as it is held: its picture and mask, uint8 (4, rows, columns), and its tool."""
+
+    picture_4hw: NDArray[np.uint8]
+    tool: int
+
+
 class _Group:
     """Samples with one grid shape, lying on its longer side if they may be turned.
 
     Parameters
     ----------
     shape : (rows, columns) of the grid, in cells.
-    pictures_n4hw : R, G, B and the mask, uint8.
+    held : the samples.
+    coded : whether their masks are held as distances (`engine.training.outline`).
     device : where they are held.
     """
 
     def __init__(
-        self, shape: tuple[int, int], pictures_n4hw: NDArray[np.uint8], device: torch.device
+        self, shape: tuple[int, int], held: Sequence[_Held], coded: bool, device: torch.device
     ) -> None:
-        self.shape, self.count = shape, len(pictures_n4hw)
-        self.pictures_n4hw = torch.from_numpy(pictures_n4hw).to(device)
-        margins_n22 = np.stack([margins(picture_4hw[3] > 0) for picture_4hw in pictures_n4hw])
-        self.margins_n22 = torch.from_numpy(margins_n22).to(device)
+        self.shape, self.count = shape, len(held)
+        masks = [each.picture_4hw[3] for each in held]
+        widest = [outline.widest(mask) if coded else mask > 0 for mask in masks]
+        self.pictures_n4hw = torch.from_numpy(np.stack([e.picture_4hw for e in held])).to(device)
+        self.margins_n22 = torch.from_numpy(np.stack([margins(each) for each in widest])).to(device)
+        self.tool_n = torch.tensor([each.tool for each in held], device=device)
+        self.radius_n = torch.tensor(
+            [outline.radius(mask) if coded else 0.0 for mask in masks], device=device
+        )
 
     @property
     def oblong(self) -> bool:
@@ -319,6 +349,12 @@ def margins(mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
         else:
             found.append(np.full(2, NO_LESION))
     return np.stack(found).astype(np.float32)
+
+
+def _bytes(numbers: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Numbers in [0, 1] as shares of 255."""
+    whole: NDArray[np.uint8] = (numbers * 255).round().astype(np.uint8)
+    return whole
 
 
 def _slots(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,15 +1,16 @@
 """Draws what a network is told in training beside the image: a style, a width and strokes.
 
-A view has a tool's style if its sample's tool is known, and in a third of the views none is told. In
-half of the views the outline is drawn tighter or wider, and the network is told by how much; it
-learns this from its own samples, since a mask can be moved inwards and outwards. In half of the
-views a simulated person has painted: where the network's own guess is wrong if there is one, else
+A view is told its sample's tool where that is known, but in a third of the views. In half of the
+views the outline is moved inwards or outwards, and the network is told by how much. In half of them
+a simulated person has painted: where the network's own guess is wrong if there is one, else
 anywhere.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from typing import get_args
 
 import torch
@@ -18,12 +19,10 @@ from torch import Tensor
 
 from engine.diffusion import philox
 from engine.diffusion.noise import Purpose
-from engine.types import Tool
+from engine.types import Sample, Tool
 
 #: Share of views that are told no tool, that have the expert's own width, and with strokes.
 UNTOLD, OWN_WIDTH, HINTED = 1 / 3, 0.5, 0.5
-#: By how much of the radius of a disc of the lesion's area an outline of width 1 is moved outwards.
-REACH = 0.15
 #: The most strokes in a view.
 STROKES = 4
 #: The shortest and the longest radius of a brush, and the longest stroke, in cells of a grid of 48.
@@ -35,6 +34,19 @@ WHIM = 0.2
 INSIDE = 0.6
 #: Uniform numbers that a stroke takes: how long, in which direction, how thick.
 NUMBERS = 3
+
+
+def tool_number(sample: Sample) -> int:
+    """The number of a sample's tool in `Tool`, −1 where it is not known."""
+    tools = get_args(Tool)
+    known = sample.style is not None and sample.style.tool is not None
+    return tools.index(sample.style.tool) if known and sample.style else -1
+
+
+def shares(samples: Iterable[Sample]) -> dict[Tool, float]:
+    """How often each tool occurs among the samples whose tool is known; they add up to 1."""
+    counts = Counter(each.style.tool for each in samples if each.style and each.style.tool)
+    return {tool: count / counts.total() for tool, count in counts.items()}
 
 
 def style(seed: int, sample_n: Tensor, tool_n: Tensor) -> Tensor:
@@ -68,10 +80,8 @@ def strokes(
     wrong_n1hw : bool, where a guess is wrong.
     guessed_n : bool, whether there is a guess; if not, `wrong_n1hw` is not looked at.
     """
-    n, _, rows, columns = share_n1hw.shape
-    numbers_nk = philox.uniform(
-        seed, sample_n, Purpose.STROKES, (0, 0), (3 + NUMBERS * STROKES,)
-    )
+    rows, columns = share_n1hw.shape[2:]
+    numbers_nk = philox.uniform(seed, sample_n, Purpose.STROKES, (0, 0), (3 + NUMBERS * STROKES,))
     hinted_n, inside_n = numbers_nk[:, 0] < HINTED, numbers_nk[:, 1] < INSIDE
     count_n = 1 + (numbers_nk[:, 2] * STROKES).long()
     lesion_n1hw = share_n1hw >= 0.5
