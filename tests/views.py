@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.views", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--size", type=int, default=24)
     parser.add_argument("--samples", type=int, default=6)
     asked = parser.parse_args()
     with TemporaryDirectory() as folder:
