@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -64,14 +64,13 @@ class Batch:
 
     def only(self, part: slice) -> Batch:
         """The samples of a part, which are neighbours."""
-        parts = {
+        begin, end, _ = part.indices(len(self))
+        taken: dict[str, Any] = {
             each.name: value[part]
             for each in fields(self)
             if isinstance(value := getattr(self, each.name), Tensor)
         }
-        begin, end, _ = part.indices(len(self))
-        recycled = max(0, min(self.recycled, end) - begin)
-        return replace(self, recycled=recycled, **parts)
+        return replace(self, recycled=max(0, min(self.recycled, end) - begin), **taken)
 
     def chance_for(self, purpose: Purpose) -> Chance:
         """A `Chance` for one run of the network, on the device of the batch.
@@ -341,7 +340,7 @@ def margins(mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
     """
     found = []
     for axis in (0, 1):
-        (places,) = mask_hw.any(axis=axis).nonzero()
+        places = np.flatnonzero(mask_hw.any(axis=axis))
         cells = mask_hw.shape[1 - axis]
         if len(places):
             ends = np.array([places[0], cells - 1 - places[-1]])
