@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     START = 1
     ANCESTRAL = 2
     CHANCE = 3
+    RECYCLING = 8
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from engine.framing import Frame
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from engine.networks.device import share_out
+from engine.networks.network import Chance
 from engine.training import parallel
 from engine.training.augmentation import occluded, recolour, square
 from engine.types import Image, ModelSpec, Sample, TrainSettings
@@ -32,7 +34,7 @@ class Batch:
     share_n1hw : true share of lesion in each cell, [0, 1].
     noise_n1hw : standard normal.
     timestep_n : t, in 1 … spec.timesteps.
-    recycled_n : bool, true where x_t is made from the network's own guess instead of the truth.
+    recycled : of the first so many x_t is made from the network's own guess instead of the truth.
     draws : the random generators of the samples, for whatever else is drawn.
     """
 
@@ -40,23 +42,35 @@ class Batch:
     share_n1hw: Tensor
     noise_n1hw: Tensor
     timestep_n: Tensor
-    recycled_n: Tensor
+    recycled: int
     draws: tuple[torch.Generator, ...]
 
-    def only(self, places_k: Tensor) -> Batch:
-        """The samples at these places, int64 (k,), with their generators."""
+    def only(self, part: slice) -> Batch:
+        """The samples of a slice with a positive step, with their generators."""
+        places = range(len(self.draws))[part]
         return Batch(
-            self.image_n3hw[places_k],
-            self.share_n1hw[places_k],
-            self.noise_n1hw[places_k],
-            self.timestep_n[places_k],
-            self.recycled_n[places_k],
-            tuple(self.draws[i] for i in places_k.tolist()),
+            self.image_n3hw[part],
+            self.share_n1hw[part],
+            self.noise_n1hw[part],
+            self.timestep_n[part],
+            sum(place < self.recycled for place in places),
+            self.draws[part],
         )
 
-    def chance(self, _first: int, _second: int, shape: tuple[int, int]) -> Tensor:
+    def chance_for(self, _purpose: int) -> Chance:
         """Draws uniform random numbers as a `Chance` does, but new ones at every call."""
-        return torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
+
+        def chance(_first: int, _second: int, shape: tuple[int, int]) -> Tensor:
+            return torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
+
+        return chance
+
+
+class Chosen(NamedTuple):
+    """What decides a batch; batches of the same `shapes` are drawn by the same operations."""
+
+    shapes: Hashable
+    samples: list[tuple[int, int]]
 
 
 class BatchSource:
@@ -91,14 +105,20 @@ class BatchSource:
 
     def draw(self, step: int) -> Batch:
         """This process's samples of a step, counted from 0."""
-        settings, spec = self.settings, self.spec
-        chosen = self._chosen(step)
+        return self.drawn(self.choose(step))
+
+    def choose(self, step: int) -> Chosen:
+        """What decides the batch of a step."""
+        return Chosen((), self._chosen(step))
+
+    def drawn(self, chosen_: Chosen) -> Batch:
+        """The batch that was chosen."""
+        settings, spec, chosen = self.settings, self.spec, chosen_.samples
         draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
         numbers = [number for _, number in chosen]
         views = share_out(self._view, list(zip(numbers, draws, strict=True)))
         images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
-        uniform = torch.stack([torch.rand(2, generator=draw) for draw in draws])
-        share = uniform[:, 0]
+        share = torch.stack([torch.rand(2, generator=draw) for draw in draws])[:, 0]
         if settings.timesteps_drawn == "root":
             # The square root favours timesteps near pure noise, where the mask must come from the
             # picture alone.
@@ -110,7 +130,7 @@ class BatchSource:
             share_n1hw=shares,
             noise_n1hw=torch.stack([torch.randn(shape, generator=draw) for draw in draws]),
             timestep_n=timestep.clamp(1, spec.timesteps),
-            recycled_n=uniform[:, 1] < settings.recycle,
+            recycled=round(settings.recycle * len(draws)),
             draws=draws,
         )
 
