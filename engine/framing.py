@@ -79,13 +79,16 @@ class Frame:
         grid_hwc = np.asarray(scaled, dtype=np.float32) / np.float32(255)
         return np.ascontiguousarray(grid_hwc.transpose(2, 0, 1))
 
-    def apply_mask(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Scale a mask, bool (height, width), to the grid: each cell's share of lesion.
+    def apply_mask(self, mask_hw: NDArray[np.bool_], detail: int = 1) -> NDArray[np.float32]:
+        """Scale a mask to the grid: each cell's share of lesion, float32 (rows, columns) in [0, 1].
 
-        float32 (rows, columns) in [0, 1]. Raises ValueError for a mask of another size.
+        Parameters
+        ----------
+        mask_hw : bool (height, width), of the frame's height and width, else ValueError.
+        detail : as for `apply`, so that both sides are `detail` times as long.
         """
         self._expect(mask_hw.shape, self.image_shape)
-        rows, columns = self.grid_shape
+        rows, columns = (detail * side for side in self.grid_shape)
         picture = PillowImage.fromarray(mask_hw.astype(np.uint8) * np.uint8(255))
         # The gap also keeps Pillow's 8-bit weights exact on images of very many rows or columns.
         scaled = picture.resize((columns, rows), PillowImage.Resampling.BOX, reducing_gap=3.0)

@@ -2,7 +2,7 @@
 
 An address is (seed, member, purpose, timestep, and two places within the network, such as level
 and update). Numbers are drawn on the CPU, one member at a time, so that neither batch size nor
-device changes them.
+device changes them. Training draws its numbers on the device, by `engine.diffusion.philox`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What a random number is for: a part of its address."""
+    """What a random number is for: a part of its address. The last ones are training's alone."""
 
     START = 1
     ANCESTRAL = 2
     CHANCE = 3
-    RECYCLING = 8
+    ORDER = 4
+    VIEW = 5
+    GRAIN = 6
+    RECYCLING = 7
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:

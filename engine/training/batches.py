@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.diffusion.noise import Purpose, generator
+from engine.diffusion import philox
+from engine.diffusion.noise import Purpose
 from engine.framing import Frame
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
-from engine.networks.device import share_out
+from engine.networks.device import share_out, worker_count
 from engine.networks.network import Chance
 from engine.training import parallel
-from engine.training.augmentation import occluded, recolour, square
+from engine.training.augmentation import NUMBERS, Augmentation, pooled
 from engine.types import Image, ModelSpec, Sample, TrainSettings
+
+#: Updates whose chance is drawn in one call: on a small grid a call costs more than its numbers.
+TOGETHER = 8
+#: The most pixels of views that a thread makes at a time: more of them leave its cache.
+PIXELS_IN_PART = 160**2
+#: Margins of a picture without a lesion: wider than any view.
+NO_LESION = 8.0
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """This process's samples of one optimizer step, on the CPU.
+    """This process's samples of one optimizer step, on the device of the training.
 
     Parameters
     ----------
@@ -34,149 +42,302 @@ class Batch:
     share_n1hw : true share of lesion in each cell, [0, 1].
     noise_n1hw : standard normal.
     timestep_n : t, in 1 … spec.timesteps.
-    recycled : of the first so many x_t is made from the network's own guess instead of the truth.
-    draws : the random generators of the samples, for whatever else is drawn.
+    sample_n : int64, the place of each sample in the run: the address of whatever else is drawn.
+    recycled : of so many samples, the first ones, x_t is made from the network's own guess instead
+        of the truth.
+    seed : that of the run.
     """
 
     image_n3hw: Tensor
     share_n1hw: Tensor
     noise_n1hw: Tensor
     timestep_n: Tensor
+    sample_n: Tensor
     recycled: int
-    draws: tuple[torch.Generator, ...]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.sample_n)
 
     def only(self, part: slice) -> Batch:
-        """The samples of a slice with a positive step, with their generators."""
-        places = range(len(self.draws))[part]
-        return Batch(
-            self.image_n3hw[part],
-            self.share_n1hw[part],
-            self.noise_n1hw[part],
-            self.timestep_n[part],
-            sum(place < self.recycled for place in places),
-            self.draws[part],
-        )
+        """The samples of a part, in the order of the batch."""
+        parts = {
+            each.name: value[part]
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), Tensor)
+        }
+        recycled = sum(place < self.recycled for place in range(len(self))[part])
+        return replace(self, recycled=recycled, **parts)
 
-    def chance_for(self, _purpose: int) -> Chance:
-        """Draws uniform random numbers as a `Chance` does, but new ones at every call."""
+    def chance_for(self, purpose: Purpose) -> Chance:
+        """A `Chance` for one run of the network, on the device of the batch.
 
-        def chance(_first: int, _second: int, shape: tuple[int, int]) -> Tensor:
-            return torch.stack([torch.rand(1, *shape, generator=draw) for draw in self.draws])
+        The numbers of a place are always the same. A second run in the same step needs another
+        purpose.
+        """
+
+        @lru_cache(maxsize=1)
+        def together(first: int, block: int, shape: tuple[int, int]) -> Tensor:
+            place, several = (first, block), (TOGETHER, 1, *shape)
+            return philox.uniform(self.seed, self.sample_n, purpose, place, several)
+
+        def chance(first: int, second: int, shape: tuple[int, int]) -> Tensor:
+            block, place = divmod(second, TOGETHER)
+            return together(first, block, shape)[:, place]
 
         return chance
 
 
-class Chosen(NamedTuple):
-    """What decides a batch; batches of the same `shapes` are drawn by the same operations."""
+class Form(NamedTuple):
+    """What steps have in common that take the same operations, with the same shapes.
 
-    shapes: Hashable
-    samples: list[tuple[int, int]]
+    `group` is the number of the group that all samples of the step belong to, `turned` whether the
+    views lie on their side.
+    """
+
+    group: int
+    turned: bool
+
+
+class Choice(NamedTuple):
+    """Which samples a step has, before anything of them is drawn.
+
+    Parameters
+    ----------
+    form : the group and how its views lie.
+    number_n : the numbers of the samples within their group, int64.
+    sample_n : their places in the run, int64.
+    recycled : as in `Batch`.
+    """
+
+    form: Form
+    number_n: Tensor
+    sample_n: Tensor
+    recycled: int
 
 
 class BatchSource:
-    """Draws batches from samples, which it holds decoded in memory at the size of the views.
+    """Draws batches from samples, which it holds decoded on the device at the size of the views.
 
-    Each sample draws from a random generator with an address of its own, so neither the number of
-    processes nor that of threads changes what is drawn.
+    All samples of a step have one grid shape, that of inference, so nothing of a picture is cut or
+    stretched. Groups of samples with one shape take their turns, spread evenly, in proportion to
+    their numbers. In every second step of a group that is not square the grid lies on its side.
+
+    Whatever is drawn for a sample has an address of its own, so that neither the number of
+    processes nor that of threads, nor the device, changes it.
 
     Parameters
     ----------
     samples : what is trained on.
     spec : the network's.
     settings : those of the training.
+    device : where batches are drawn.
 
     Raises
     ------
     UnreadableImage, UnreadableMask : if a file of a sample cannot be read.
     """
 
-    def __init__(self, samples: Sequence[Sample], spec: ModelSpec, settings: TrainSettings) -> None:
-        self.spec, self.settings = spec, settings
-        # Views are sampled at twice their size and averaged, unless a cell is given several pixels
-        # anyway.
-        self._finer = 2 if spec.pixels_per_cell == 1 else 1
-        square_frame = spec.framing == "square"
-        # Resized to a square and not augmented, it is seen as inference sees it: as it is.
-        self._whole = square_frame and not settings.augment
-        if self._whole:
-            self._finer = 1
-        side = self._finer * spec.pixels_per_cell * settings.size
-        self._pictures = [picture(sample, side, square_frame) for sample in samples]
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        spec: ModelSpec,
+        settings: TrainSettings,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.spec, self.settings, self.device = spec, settings, torch.device(device)
+        found = defaultdict[tuple[int, int], list[NDArray[np.uint8]]](list)
+        for sample in samples:
+            shape, picture_4hw = self._picture(sample)
+            found[shape].append(picture_4hw)
+        self._groups = [_Group(shape, np.stack(held), self.device) for shape, held in found.items()]
+        self._slots = _slots([group.count for group in self._groups])
+        #: By form; none if nothing is augmented.
+        self._augmentations = {
+            Form(number, turned): self._augmentation(group, turned)
+            for number, group in enumerate(self._groups)
+            for turned in (False, True)
+            if settings.augment and (group.oblong or not turned)
+        }
+
+    def _picture(self, sample: Sample) -> tuple[tuple[int, int], NDArray[np.uint8]]:
+        """The shape of a sample's group, and its picture and mask, uint8 (4, rows, columns)."""
+        settings = self.settings
+        image, mask_hw, frame = _opened(sample, settings.size, self.spec.framing == "square")
+        detail = self._finer * self.spec.pixels_per_cell
+        pixels_3hw, share_hw = (
+            frame.apply(image.pixels_hwc, detail),
+            frame.apply_mask(mask_hw, detail),
+        )
+        picture_4hw = (np.concatenate([pixels_3hw, share_hw[None]]) * 255).round().astype(np.uint8)
+        rows, columns = frame.grid_shape
+        if rows <= columns or not settings.augment:
+            return (rows, columns), picture_4hw
+        return (columns, rows), np.rot90(picture_4hw, axes=(1, 2))
+
+    @property
+    def _finer(self) -> int:
+        """How many times finer views are sampled than they are seen.
+
+        A cell that is given several pixels sees fine enough without; what is not augmented is seen
+        as inference sees it, as it is.
+        """
+        return 2 if self.settings.augment and self.spec.pixels_per_cell == 1 else 1
+
+    def _augmentation(self, group: _Group, turned: bool) -> Augmentation:
+        detail = self.spec.pixels_per_cell
+        rows, columns = (detail * side for side in group.shape)
+        return Augmentation(
+            picture=(self._finer * rows, self._finer * columns),
+            view=(columns, rows) if turned else (rows, columns),
+            detail=detail,
+            turned=turned if group.oblong else None,
+            device=self.device,
+            finer=self._finer,
+        )
 
     def draw(self, step: int) -> Batch:
         """This process's samples of a step, counted from 0."""
-        return self.drawn(self.choose(step))
+        return self.batch(self.choose(step))
 
-    def choose(self, step: int) -> Chosen:
-        """What decides the batch of a step."""
-        return Chosen((), self._chosen(step))
+    def choose(self, step: int) -> Choice:
+        """Choose the samples of a step for this process; the numbers are on the CPU.
 
-    def drawn(self, chosen_: Chosen) -> Batch:
-        """The batch that was chosen."""
-        settings, spec, chosen = self.settings, self.spec, chosen_.samples
-        draws = tuple(generator(settings.seed, index, Purpose.START) for index, _ in chosen)
-        numbers = [number for _, number in chosen]
-        views = share_out(self._view, list(zip(numbers, draws, strict=True)))
-        images, shares = (torch.stack(whole) for whole in zip(*views, strict=True))
-        share = torch.stack([torch.rand(2, generator=draw) for draw in draws])[:, 0]
+        Every sample of a group comes once before any comes again.
+        """
+        size, seed = self.settings.batch_size, self.settings.seed
+        cycle, slot = divmod(step, len(self._slots))
+        number, turn = self._slots[slot]
+        group = self._groups[number]
+        turn += cycle * group.count
+        mine = range(parallel.rank(), size, parallel.size())
+        places = [turn * size + place for place in mine]
+        orders = [_order(seed, number, place // group.count, group.count) for place in places]
+        chosen = [order[at % group.count] for order, at in zip(orders, places, strict=True)]
+        return Choice(
+            Form(number, turn % 2 == 1 and Form(number, True) in self._augmentations),
+            number_n=torch.tensor(chosen),
+            sample_n=step * size + torch.tensor(mine),
+            # The same samples for every number of processes.
+            recycled=sum(place < int(self.settings.recycle * size + 0.5) for place in mine),
+        )
+
+    def batch(self, choice: Choice) -> Batch:
+        """Draw the batch of a choice, whose numbers may be on the device already.
+
+        Choices of one form take the same operations, none of which waits for the device.
+        """
+        settings, spec = self.settings, self.spec
+        number_n, sample_n = (each.to(self.device) for each in (choice.number_n, choice.sample_n))
+        augmented = choice.form in self._augmentations
+        # The first number is the timestep's.
+        place, count = (0, 0), (1 + NUMBERS * augmented,)
+        numbers_nk = philox.uniform(settings.seed, sample_n, Purpose.VIEW, place, count)
+        views_n4hw = self._views(choice.form, number_n, numbers_nk[:, 1:])
+        share_n1hw = pooled(views_n4hw[:, 3:], spec.pixels_per_cell)
+        timed_n = numbers_nk[:, 0]
         if settings.timesteps_drawn == "root":
             # The square root favours timesteps near pure noise, where the mask must come from the
             # picture alone.
-            share = share.sqrt()
-        timestep = share.mul(spec.timesteps).ceil().long()
-        shape = (1, settings.size, settings.size)
+            timed_n = timed_n.sqrt()
+        timestep_n = timed_n.mul(spec.timesteps).ceil().long().clamp(1, spec.timesteps)
+        shape = share_n1hw.shape[1:]
         return Batch(
-            image_n3hw=images,
-            share_n1hw=shares,
-            noise_n1hw=torch.stack([torch.randn(shape, generator=draw) for draw in draws]),
-            timestep_n=timestep.clamp(1, spec.timesteps),
-            recycled=round(settings.recycle * len(draws)),
-            draws=draws,
+            image_n3hw=views_n4hw[:, :3],
+            share_n1hw=share_n1hw,
+            noise_n1hw=philox.normal(settings.seed, sample_n, Purpose.START, place, shape),
+            timestep_n=timestep_n,
+            sample_n=sample_n,
+            recycled=choice.recycled,
+            seed=settings.seed,
         )
 
-    def _chosen(self, step: int) -> list[tuple[int, int]]:
-        """The samples of a step as (place in the run, number of the sample).
+    def _views(self, form: Form, number_n: Tensor, numbers_nk: Tensor) -> Tensor:
+        """The views of samples of a group, float32 (n, 4, rows, columns) in [0, 1].
 
-        Every sample comes once before any comes again.
+        On a CPU the worker threads make parts of them.
         """
-        size, count = self.settings.batch_size, len(self._pictures)
-        mine = range(step * size + parallel.rank(), (step + 1) * size, parallel.size())
-        seed = self.settings.seed
-        return [(index, _order(seed, index // count, count)[index % count]) for index in mine]
+        group, augmentation = self._groups[form.group], self._augmentations.get(form)
 
-    def _view(self, drawn: tuple[int, torch.Generator]) -> tuple[Tensor, Tensor]:
-        """The augmented picture and mask of (number of the sample, its generator).
+        changes = None
+        if augmentation is not None:
+            changes = augmentation.changes(group.margins_n22[number_n], numbers_nk)
 
-        Both are float32 in [0, 1], the picture (3, …) in pixels, the mask (1, …) in cells.
-        """
-        number, draw = drawn
-        whole, detail = self._pictures[number] / 255, self.spec.pixels_per_cell
-        size, finer = detail * self.settings.size, self._finer
-        if self.settings.augment:
-            view = occluded(square(whole, size, draw, finer), draw, detail)
-            image = recolour(view[:3], draw)
-        else:
-            view = whole if self._whole else square(whole, size, None, finer)
-            image = view[:3]
-        return image, F.avg_pool2d(view[3:], detail)
+        def seen(part: slice) -> Tensor:
+            pictures_k4hw = group.pictures_n4hw[number_n[part]]
+            if augmentation is None or changes is None:
+                return pictures_k4hw.float().div_(255)
+            return augmentation.views(pictures_k4hw, changes.only(part))
+
+        if self.device.type != "cpu":
+            return seen(slice(None))
+        n, pixels = len(number_n), group.pictures_n4hw[0, 0].numel()
+        most = max(1, min(-(-n // worker_count()), PIXELS_IN_PART // pixels))
+        parts = [slice(begin, begin + most) for begin in range(0, n, most)]
+        return torch.cat(share_out(seen, parts))
 
 
-@lru_cache(maxsize=4)
-def _order(seed: int, turn: int, count: int) -> list[int]:
-    """The order of the samples in one epoch, the `turn`-th."""
-    order = generator(seed, turn, Purpose.ANCESTRAL)
-    numbers: list[int] = torch.randperm(count, generator=order).tolist()
-    return numbers
+class _Group:
+    """Samples with one grid shape, lying on its longer side if they may be turned.
 
-
-def picture(sample: Sample, size: int, square_frame: bool = False) -> Tensor:
-    """Picture and mask of a sample on a grid with an area of size² cells, uint8 (4, rows, columns).
-
-    Raises UnreadableImage and UnreadableMask.
+    Parameters
+    ----------
+    shape : (rows, columns) of the grid, in cells.
+    pictures_n4hw : R, G, B and the mask, uint8.
+    device : where they are held.
     """
-    image, mask_hw, frame = _opened(sample, size, square_frame)
-    both = np.concatenate([frame.apply(image.pixels_hwc), frame.apply_mask(mask_hw)[None]])
-    return torch.from_numpy((both * 255).round().astype(np.uint8))
+
+    def __init__(
+        self, shape: tuple[int, int], pictures_n4hw: NDArray[np.uint8], device: torch.device
+    ) -> None:
+        self.shape, self.count = shape, len(pictures_n4hw)
+        self.pictures_n4hw = torch.from_numpy(pictures_n4hw).to(device)
+        margins_n22 = np.stack([margins(picture_4hw[3] > 0) for picture_4hw in pictures_n4hw])
+        self.margins_n22 = torch.from_numpy(margins_n22).to(device)
+
+    @property
+    def oblong(self) -> bool:
+        """Whether the grid is no square."""
+        return self.shape[0] != self.shape[1]
+
+
+def margins(mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far a lesion is from the picture's borders, float32 (2, 2), as `placement` takes it.
+
+    A pixel less, because views are interpolated between pixels.
+    """
+    found = []
+    for axis in (0, 1):
+        (places,) = mask_hw.any(axis=axis).nonzero()
+        cells = mask_hw.shape[1 - axis]
+        if len(places):
+            ends = np.array([places[0], cells - 1 - places[-1]])
+            found.append(2 * np.maximum(ends - 1, 0) / cells)
+        else:
+            found.append(np.full(2, NO_LESION))
+    return np.stack(found).astype(np.float32)
+
+
+def _slots(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """A cycle of steps, each as (number of its group, how many of the group come before it).
+
+    Each group has as many steps as samples, spread evenly over the cycle.
+    """
+    spread = [
+        ((turn + 0.5) / count, group, turn)
+        for group, count in enumerate(counts)
+        for turn in range(count)
+    ]
+    return [(group, turn) for _, group, turn in sorted(spread)]
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, group: int, epoch: int, count: int) -> list[int]:
+    """The order of a group's samples in one of its epochs."""
+    epoch_1 = torch.tensor([epoch])
+    drawn_n = philox.uniform(seed, epoch_1, Purpose.ORDER, (group, 0), (count,))[0]
+    numbers: list[int] = drawn_n.argsort(stable=True).tolist()
+    return numbers
 
 
 def reference(

@@ -135,7 +135,7 @@ def _train(
     }
     spec = replace(spec, size=settings.size, training=record)
     expect_affordable(spec)
-    batches = BatchSource(learned, spec, settings)
+    batches = BatchSource(learned, spec, settings, device.name)
     square = spec.framing == "square"
     references = [
         reference(sample, settings.size, spec.pixels_per_cell, square) for sample in judged

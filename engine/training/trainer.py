@@ -18,7 +18,7 @@ from engine.diffusion.schedule import add_noise, alpha_bars, clean_from, network
 from engine.networks.device import DeviceChoice, alone
 from engine.networks.network import Chance, Network, Outputs, Target, Tensors
 from engine.training import parallel
-from engine.training.batches import Batch, BatchSource
+from engine.training.batches import Batch, BatchSource, Choice
 from engine.training.gradient import give_gradient
 from engine.training.loss import LARGEST_LOSS, diffusion_loss
 from engine.training.optimizer import learning_rate, memories, optimizers
@@ -87,6 +87,8 @@ class Trainer:
         self._begun: int | None = None
         #: Held while the weights move: an interruption must not read them meanwhile.
         self._moving = Lock()
+        first = batches.choose(0)
+        self._number_n, self._sample_n = first.number_n.to(place), first.sample_n.to(place)
         #: The recorded steps, if steps are recorded. Several processes meet within a step.
         self.recordings = Recordings() if place == "cuda" and parallel.size() == 1 else None
 
@@ -135,18 +137,26 @@ class Trainer:
 
     def _replay(self, recordings: Recordings) -> None:
         """The whole step as a graph; recorded first if it is the first of its shapes."""
-        drawn = self.batches.choose(self.done)
+        choice = self._held(self.batches.choose(self.done))
         with self._moving:
             self._begin()
 
             def whole() -> None:
-                self._update(self._gradient(self.batches.drawn(drawn)))
+                self._update(self._gradient(self.batches.batch(choice)))
 
-            recordings.play(drawn.shapes, whole, self._backup.restore)
+            recordings.play((choice.form, choice.recycled), whole, self._backup.restore)
             # torch does not see that a replay changes tensors.
             for network in (self.network, self.average):
                 torch.autograd.graph.increment_version(network.parameters())
             self.done += 1
+
+    def _held(self, choice: Choice) -> Choice:
+        """The choice with its numbers where the recorded steps read them."""
+        held = self._number_n, self._sample_n
+        for place, numbers in zip(held, (choice.number_n, choice.sample_n), strict=True):
+            # From memory that stays where it is the copy waits for no step before it.
+            place.copy_(numbers.pin_memory(), non_blocking=True)
+        return choice._replace(number_n=self._number_n, sample_n=self._sample_n)
 
     def _begin(self) -> None:
         self._backup.take()
@@ -158,7 +168,7 @@ class Trainer:
         def loss_of(part: slice) -> Tensor:
             return self.loss(batch.only(part))
 
-        return give_gradient(self.network, loss_of, len(batch.image_n3hw), self.device.name)
+        return give_gradient(self.network, loss_of, len(batch), self.device.name)
 
     @torch.no_grad()
     def _update(self, loss: Tensor) -> None:
