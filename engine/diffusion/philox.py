@@ -33,7 +33,7 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
     counter : its four words, each in [0, 2³²); shapes that broadcast.
     key : two words.
     """
-    first, second, third, fourth = torch.broadcast_tensors(*counter)
+    first, second, third, fourth = torch.broadcast_tensors(*counter)  # type: ignore[no-untyped-call]
     low, high = key
     for _ in range(ROUNDS):
         # The product of two words fills 64 bits. Its sign, if it has one, is cut off with the bits

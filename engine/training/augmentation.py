@@ -164,7 +164,7 @@ class Augmentation:
         margins_n22 : as `placement` takes them.
         numbers_nk : `NUMBERS` uniform random numbers for each view, in [0, 1).
         """
-        place, over, colour = (Numbers(each) for each in numbers_nk.split(MOST_NUMBERS, dim=1))
+        place, over, colour = (Numbers(each) for each in torch.split(numbers_nk, MOST_NUMBERS, 1))
         return Changes(
             placement(place, margins_n22, self.picture, self.view, self.turned),
             occlusion(over, self._hairs, self.view),
@@ -206,7 +206,7 @@ class Augmentation:
         zero_n2 = torch.zeros_like(placed.shift_n2)
         across_n2, down_n2 = placed.matrix_n22.unbind(dim=2)
         straight = torch.stack([placed.shift_n2, across_n2, down_n2, zero_n2], dim=2)
-        factors = F.pad(straight.unflatten(2, (2, 2)), (0, KNOTS, 0, KNOTS))
+        factors = F.pad(straight.view(-1, 2, 2, 2), (0, KNOTS, 0, KNOTS))
         factors = factors + F.pad(placed.bend_n2kk, (2, 0, 2, 0))
         return self._down @ factors @ self._across.T
 
@@ -254,9 +254,7 @@ def placement(
     framed_n = numbers.take(1)[:, 0] < FRAMED
     symmetry_n22 = _symmetry(numbers, turned)
     free_n22, shift_n2 = _free(numbers)
-    bend_n2kk = BEND * philox.from_uniform(numbers.take(2 * KNOTS**2)).unflatten(
-        1, (2, KNOTS, KNOTS)
-    )
+    bend_n2kk = BEND * philox.from_uniform(numbers.take(2 * KNOTS**2)).view(-1, 2, KNOTS, KNOTS)
     turn_n22 = torch.where(framed_n[:, None, None], symmetry_n22, free_n22)
     loose_n = (~framed_n).float()
     # Measured in pixels, nothing is stretched on the way from a view to its picture.
@@ -275,7 +273,7 @@ def placement(
     return Placement(
         matrix_n22=closer_n[:, None, None] * matrix_n22,
         shift_n2=shift_n2.maximum(reach_n2 - low_n2).minimum(high_n2 - reach_n2),
-        bend_n2kk=(bent_n22 @ bend_n2kk.flatten(2)).unflatten(2, (KNOTS, KNOTS)),
+        bend_n2kk=(bent_n22 @ bend_n2kk.flatten(2)).view_as(bend_n2kk),
         least_n2=-low_n2,
         most_n2=high_n2,
     )
@@ -310,7 +308,7 @@ def _free(numbers: Numbers) -> tuple[Tensor, Tensor]:
 
 def _matrix(first: Tensor, second: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
     """Matrices (n, 2, 2) of their elements, row by row, each (n,)."""
-    return torch.stack([first, second, third, fourth], dim=1).unflatten(1, (2, 2))
+    return torch.stack([first, second, third, fourth], dim=1).view(-1, 2, 2)
 
 
 def pooled(picture_nchw: Tensor, factor: int) -> Tensor:
@@ -386,7 +384,7 @@ def occlusion(numbers: Numbers, hairs: HairPlane, view: tuple[int, int]) -> Occl
     device = hairy_n.device
     there_nk = torch.arange(HAIRS, device=device) < 1 + HAIRS * count_n[:, None]
     there_nk = there_nk & (hairy_n < HAIRY)[:, None]
-    points_n2k3 = 1.2 * numbers.signed(6 * HAIRS).unflatten(1, (2, HAIRS, 3))
+    points_n2k3 = 1.2 * numbers.signed(6 * HAIRS).view(-1, 2, HAIRS, 3)
     rows_nh, columns_nw = (_span(numbers, side, device) for side in view)
     draw_4n1 = numbers.signed(4).T[:, :, None]
     side = math.sqrt(view[0] * view[1])
@@ -408,7 +406,7 @@ def occlusion(numbers: Numbers, hairs: HairPlane, view: tuple[int, int]) -> Occl
 
 def _span(numbers: Numbers, side: int, device: torch.device) -> Tensor:
     """A random piece of a side, 8 to 32 % of it: bool (n, side)."""
-    length_n1, place_n1 = numbers.take(2).split(1, dim=1)
+    length_n1, place_n1 = numbers.take(2)[:, :, None].unbind(dim=1)
     length_n1 = (side * (0.08 + 0.24 * length_n1)).round().clamp(min=2)
     begin_n1 = ((side - length_n1) * place_n1).round()
     cells = torch.arange(side, device=device)

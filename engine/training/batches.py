@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from engine.training import parallel
 from engine.training.augmentation import NUMBERS, Augmentation, pooled
 from engine.types import Image, ModelSpec, Sample, TrainSettings
 
-#: Updates whose chance is drawn in one call: on a small grid a call costs more than its numbers.
-TOGETHER = 8
+#: The chance of at least so many updates, and of about so many cells, is drawn in one call: on a
+#: small grid a call costs more than its numbers.
+UPDATES_TOGETHER, CELLS_TOGETHER = 8, 4096
 #: The most pixels of views that a thread makes at a time: more of them leave its cache.
 PIXELS_IN_PART = 160**2
 #: Margins of a picture without a lesion: wider than any view.
@@ -61,13 +62,13 @@ class Batch:
 
     def only(self, part: slice) -> Batch:
         """The samples of a part, in the order of the batch."""
-        parts = {
+        taken: dict[str, Any] = {
             each.name: value[part]
             for each in fields(self)
             if isinstance(value := getattr(self, each.name), Tensor)
         }
         recycled = sum(place < self.recycled for place in range(len(self))[part])
-        return replace(self, recycled=recycled, **parts)
+        return replace(self, recycled=recycled, **taken)
 
     def chance_for(self, purpose: Purpose) -> Chance:
         """A `Chance` for one run of the network, on the device of the batch.
@@ -77,13 +78,14 @@ class Batch:
         """
 
         @lru_cache(maxsize=1)
-        def together(first: int, block: int, shape: tuple[int, int]) -> Tensor:
-            place, several = (first, block), (TOGETHER, 1, *shape)
-            return philox.uniform(self.seed, self.sample_n, purpose, place, several)
+        def together(first: int, block: int, several: int, shape: tuple[int, int]) -> Tensor:
+            place, whole = (first, block), (several, 1, *shape)
+            return philox.uniform(self.seed, self.sample_n, purpose, place, whole)
 
         def chance(first: int, second: int, shape: tuple[int, int]) -> Tensor:
-            block, place = divmod(second, TOGETHER)
-            return together(first, block, shape)[:, place]
+            several = max(UPDATES_TOGETHER, CELLS_TOGETHER // (shape[0] * shape[1]))
+            block, within = divmod(second, several)
+            return together(first, block, several, shape)[:, within]
 
         return chance
 
@@ -308,7 +310,7 @@ def margins(mask_hw: NDArray[np.bool_]) -> NDArray[np.float32]:
     """
     found = []
     for axis in (0, 1):
-        (places,) = mask_hw.any(axis=axis).nonzero()
+        places = np.flatnonzero(mask_hw.any(axis=axis))
         cells = mask_hw.shape[1 - axis]
         if len(places):
             ends = np.array([places[0], cells - 1 - places[-1]])

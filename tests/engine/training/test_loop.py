@@ -415,3 +415,21 @@ def test_muon_moves_by_the_rate_whatever_the_gradient() -> None:
     weight.grad = None
     optimizer.step()
     assert torch.equal(weight, before)
+
+
+def test_matrices_of_one_shape_are_optimized_together_as_each_alone() -> None:
+    draws = torch.Generator().manual_seed(0)
+    shapes = [(8, 4, 3, 3), (8, 12), (8, 4, 3, 3), (12, 8), (8, 12)]
+    start = [torch.randn(shape, generator=draws) for shape in shapes]
+    together, alone = ([torch.nn.Parameter(each.clone()) for each in start] for _ in range(2))
+    one = Muon(together, lr=torch.tensor(0.1), weight_decay=0.1)
+    several = [Muon([weight], lr=0.1, weight_decay=0.1) for weight in alone]
+    for _ in range(3):
+        for mine, theirs in zip(together, alone, strict=True):
+            mine.grad = torch.randn(mine.shape, generator=draws)
+            theirs.grad = mine.grad.clone()
+        for optimizer in (one, *several):
+            optimizer.step()
+    for before, mine, theirs in zip(start, together, alone, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+        assert float((mine.detach() - before).abs().mean()) > 0.01

@@ -154,7 +154,7 @@ def test_a_square_grid_holds_the_whole_picture_resized_as_pillow_does(
     spec = tiny_spec(framing="square", channels=64, detail=detail)
     settings = replace(BRIEF, size=side, augment=False)
     source = BatchSource(samples, spec, settings)
-    order = [number for _, number in source._chosen(0)]
+    order = source.choose(0).number_n.tolist()
     batch = source.draw(0)
     for place, number in enumerate(order):
         pixels_hwc = read_image(samples[number].image_path).pixels_hwc
