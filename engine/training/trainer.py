@@ -7,6 +7,7 @@ as a graph and replayed, and nothing is read from the device unless it is asked 
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import NamedTuple
 
@@ -250,7 +251,9 @@ class Trainer:
             time_given = self.network.time_condition(timestep_n / self.spec.timesteps, grid)
             return self.network.predict(image_given, time_given, scaled, chance)
 
-    def _precision(self) -> torch.autocast:
-        low, place = self.device.precision == "bfloat16", self.device.name
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.device.precision != "bfloat16":
+            return nullcontext()
+        place = self.device.name
         # On the CPU without autocast's cache, which all threads would share.
-        return torch.autocast(place, torch.bfloat16, enabled=low, cache_enabled=place != "cpu")
+        return torch.autocast(place, torch.bfloat16, cache_enabled=place != "cpu")

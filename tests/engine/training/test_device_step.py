@@ -110,18 +110,20 @@ def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cell, "forward", Cell.dense)
 
 
-def losses(folder: Path, out: Path) -> list[float]:
+def losses(folder: Path) -> list[float]:
     settings = replace(BRIEF, steps=4)
-    return [step.loss for step in train(tiny_spec(), drawn_dataset(folder), settings, out)]
+    return [
+        step.loss for step in train(tiny_spec(), drawn_dataset(folder), settings, folder / "run")
+    ]
 
 
 def test_a_training_of_dense_cells_is_that_of_gathered_ones(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NCA_SEG_PRECISION", "float32")
-    gathered = losses(tmp_path, tmp_path / "gathered")
+    gathered = losses(tmp_path / "gathered")
     request.getfixturevalue("dense")
-    assert losses(tmp_path, tmp_path / "dense") == pytest.approx(gathered, rel=1e-4)
+    assert losses(tmp_path / "dense") == pytest.approx(gathered, rel=1e-4)
 
 
 def test_how_steps_went_is_asked_now_and_then_and_always_before_it_matters(
