@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engine.networks.automaton.cell import Cell
 from engine.networks.device import DeviceChoice
 from engine.networks.table import build
-from engine.training.batches import BatchSource
+from engine.training.batches import BatchSource, Choice
 from engine.training.loop import train
 from engine.training.trainer import Trainer
 from engine.types import TrainSettings
@@ -55,14 +55,20 @@ class Written(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[tuple[str, tuple[Any, ...]]] = []
+        #: Operations that were given or gave a tensor somewhere else than on "meta".
+        self.elsewhere = set[str]()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         shapes = [
             tuple(each.shape) if isinstance(each, Tensor) else None
             for each in torch.utils._pytree.tree_leaves((args, kwargs))
         ]
-        self.operations.append((func.overloadpacket.__name__, tuple(shapes)))
-        return func(*args, **(kwargs or {}))
+        name, made = func.overloadpacket.__name__, func(*args, **(kwargs or {}))
+        self.operations.append((name, tuple(shapes)))
+        leaves = torch.utils._pytree.tree_leaves((args, kwargs, made))
+        if any(isinstance(each, Tensor) and each.device.type != "meta" for each in leaves):
+            self.elsewhere.add(name)
+        return made
 
 
 def of_one_form(trainer: Trainer) -> list[int]:
@@ -89,10 +95,14 @@ def test_two_steps_take_the_same_operations_and_read_nothing(tmp_path: Path) -> 
     found = []
     for step in of_one_form(trainer)[:2]:
         trainer.done = step
-        choice = trainer.batches.choose(step)
+        chosen = trainer.batches.choose(step)
+        held = (each.to("meta") for each in (chosen.number_n, chosen.sample_n))
+        choice = Choice(chosen.form, *held, chosen.recycled)
         with Written() as written:
             trainer._move(trainer._gradient(trainer.batches.batch(choice)))
         found.append(written.operations)
+        # What is copied to a GPU from other memory waits for it, and is not copied in a replay.
+        assert not written.elsewhere
     first, second = found
     assert first == second
     names = {name for name, _ in first}
