@@ -28,7 +28,7 @@ from engine.types import Image, ModelSpec, Sample, TrainSettings
 #: small grid a call costs more than its numbers.
 UPDATES_TOGETHER, CELLS_TOGETHER = 8, 4096
 #: The most pixels of views that a thread makes at a time: more of them leave its cache.
-PIXELS_IN_PART = 160**2
+PIXELS_IN_PART = 280**2
 #: Margins of a picture without a lesion: wider than any view.
 NO_LESION = 8.0
 

@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engine.diffusion.noise import Purpose
 from engine.training import parallel
 from engine.training.batches import Batch, BatchSource, Choice, reference
-from engine.types import ModelSpec, Sample, TrainSettings
+from engine.training.loop import train
+from engine.types import Dataset, ModelSpec, Sample, TrainSettings
 from tests.oracles import tiny_spec
 
 BRIEF = TrainSettings(batch_size=4, size=16)
@@ -174,6 +175,18 @@ def test_what_is_not_augmented_is_seen_as_inference_sees_it(
             assert np.mean((share_1hw[0].numpy() >= 0.5) == mask_hw) > 0.95
             met.add(number)
     assert met == set(range(len(every)))
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_pictures_of_several_shapes_are_trained_on_in_one_run(
+    tmp_path: Path, augment: bool
+) -> None:
+    settings = replace(BRIEF, steps=5, augment=augment)
+    dataset = Dataset(tmp_path, tuple(samples(tmp_path)))
+    steps = list(train(DETAILED, dataset, settings, tmp_path / "run", device="cpu"))
+    assert np.isfinite([step.loss for step in steps]).all()
+    assert len(steps) == 5
+    assert steps[-1].skipped == 0
 
 
 class Recorded(TorchDispatchMode):
