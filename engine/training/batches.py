@@ -22,7 +22,7 @@ from engine.networks.device import share_out, worker_count
 from engine.networks.network import Chance
 from engine.training import outline, parallel, steering
 from engine.training.augmentation import NUMBERS, Augmentation, pooled
-from engine.types import Image, ModelSpec, Sample, TrainSettings
+from engine.types import Image, ModelSpec, Sample, Tool, TrainSettings
 
 #: The chance of at least so many updates, and of about so many cells, is drawn in one call: on a
 #: small grid a call costs more than its numbers.
@@ -63,14 +63,14 @@ class Batch:
         return len(self.sample_n)
 
     def only(self, part: slice) -> Batch:
-        """The samples of a part, which are neighbours."""
-        begin, end, _ = part.indices(len(self))
+        """The samples of a part, in the order of the batch."""
         taken: dict[str, Any] = {
             each.name: value[part]
             for each in fields(self)
             if isinstance(value := getattr(self, each.name), Tensor)
         }
-        return replace(self, recycled=max(0, min(self.recycled, end) - begin), **taken)
+        recycled = sum(place < self.recycled for place in range(len(self))[part])
+        return replace(self, recycled=recycled, **taken)
 
     def chance_for(self, purpose: Purpose) -> Chance:
         """A `Chance` for one run of the network, on the device of the batch.
@@ -157,6 +157,13 @@ class BatchSource:
         self._groups = [
             _Group(shape, held, spec.steerable, self.device) for shape, held in found.items()
         ]
+        #: By what shares tools are told; None where they are those of the samples.
+        self._shares_4: Tensor | None = None
+        if spec.styles and not steering.shares(samples):
+            # Masks of which no tool is known are a person's own: they hold in every style, or the
+            # members of an ensemble, who take all of them, would not have learned from these.
+            shares = [spec.styles.get(tool, 0.0) for tool in get_args(Tool)]
+            self._shares_4 = torch.tensor(shares, device=self.device)
         self._slots = _slots([group.count for group in self._groups])
         #: By form; none if nothing is augmented.
         self._augmentations = {
@@ -241,7 +248,7 @@ class BatchSource:
         place, count = (0, 0), (1 + NUMBERS * augmented,)
         numbers_nk = philox.uniform(settings.seed, sample_n, Purpose.VIEW, place, count)
         tool_n = self._groups[choice.form.group].tool_n[number_n]
-        style_n5 = steering.style(settings.seed, sample_n, tool_n)
+        style_n5 = steering.style(settings.seed, sample_n, tool_n, self._shares_4)
         views_n4hw = self._views(choice.form, number_n, numbers_nk[:, 1:], style_n5[:, -1])
         share_n1hw = pooled(views_n4hw[:, 3:], spec.pixels_per_cell)
         timed_n = numbers_nk[:, 0]

@@ -22,7 +22,7 @@ def coded(share_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
     A pixel that the outline crosses keeps its share of lesion, to the rounding of a byte. The
     border of the picture is no outline. `share_hw` is the share of lesion in each pixel, in [0, 1].
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 
     inside_hw = share_hw >= 0.5
     far = float(sum(share_hw.shape))

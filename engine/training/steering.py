@@ -49,7 +49,7 @@ def shares(samples: Iterable[Sample]) -> dict[Tool, float]:
     return {tool: count / counts.total() for tool, count in counts.items()}
 
 
-def style(seed: int, sample_n: Tensor, tool_n: Tensor) -> Tensor:
+def style(seed: int, sample_n: Tensor, tool_n: Tensor, shares_4: Tensor | None = None) -> Tensor:
     """What each view is told of its style, float32 (n, 5) as in `Steering.style_n5`.
 
     Parameters
@@ -57,8 +57,13 @@ def style(seed: int, sample_n: Tensor, tool_n: Tensor) -> Tensor:
     seed : seed of the run.
     sample_n : int64, the samples' places in the run.
     tool_n : int64, the number of each sample's tool in `Tool`, −1 where it is not known.
+    shares_4 : if given, each view is told a tool drawn by these shares instead of its sample's.
     """
-    told_n, own_n, width_n = philox.uniform(seed, sample_n, Purpose.STYLE, (0, 0), (3,)).unbind(1)
+    numbers_n4 = philox.uniform(seed, sample_n, Purpose.STYLE, (0, 0), (4,))
+    told_n, own_n, width_n, drawn_n = numbers_n4.unbind(1)
+    if shares_4 is not None:
+        # The last bound is 1 up to rounding, and is left out so that none is beyond it.
+        tool_n = torch.bucketize(drawn_n, shares_4.cumsum(0)[:-1], right=True)
     tools = torch.arange(len(get_args(Tool)), device=tool_n.device)
     known_n4 = (tool_n[:, None] == tools) & (told_n >= UNTOLD)[:, None]
     width_n = torch.where(own_n < OWN_WIDTH, torch.zeros_like(width_n), 2 * width_n - 1)

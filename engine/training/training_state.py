@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from engine.errors import UnreadableModel
 from engine.files import write_atomic
 from engine.networks import tensor_file
-from engine.types import BEFORE_CHOICES
 
 Arrays = tensor_file.Arrays
 #: The longest file that is read, in bytes: six times a model's longest.
@@ -23,6 +22,9 @@ MOST_BYTES = 6 * 256 << 20
 WEIGHTS, AVERAGE = "weights", "average"
 #: The header's keys for the progress of the run, and for what a resumed run may not change.
 FACTS, RECIPE = "run", "recipe"
+#: How the numbers of a run are drawn, as its state tells. Drawn otherwise, the rest of a run would
+#: not be the rest of the run that was begun.
+DRAWS, COUNTED = "draws", "by counter"
 
 
 def write(
@@ -52,7 +54,7 @@ def write(
     for index, parameter in enumerate(network.parameters()):
         for key, value in _moments(optimizers, parameter).items():
             stored[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous().numpy()
-    metadata = {FACTS: json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe))}
+    metadata = {FACTS: json.dumps(dict(facts)), RECIPE: json.dumps(dict(recipe)), DRAWS: COUNTED}
     write_atomic(path, tensor_file.content(stored, metadata))
 
 
@@ -69,9 +71,7 @@ def read(
     ----------
     path : the file.
     network, average, optimizers : what is filled.
-    recipe : what the resumed run is to have in common with the file's. What could not be
-        chosen when that run was begun was as `BEFORE_CHOICES` says; whatever else the file's recipe
-        lacks is accepted.
+    recipe : what the resumed run is to have in common with the file's.
 
     Returns
     -------
@@ -79,33 +79,34 @@ def read(
 
     Raises
     ------
-    UnreadableModel : if the file cannot be used, or its recipe differs. The model of such a run
-        would be recorded as if it had been trained with the new recipe all along.
+    UnreadableModel : if the file cannot be used, was written by a version that drew other views
+        and numbers, or its recipe differs. The model of such a run would be recorded as if it had
+        been trained with the new recipe all along.
     """
     try:
         metadata, stored = tensor_file.read(path, MOST_BYTES)
         facts: dict[str, Any] = json.loads(metadata[FACTS])
-        begun: dict[str, Any] = json.loads(metadata.get(RECIPE, "{}"))
-        if not isinstance(facts["done"], int) or not isinstance(begun, dict):
+        if not isinstance(facts["done"], int):
             raise TypeError("its facts are no facts of a run")
-        begun = {**BEFORE_CHOICES, **begun}
+        if metadata.get(DRAWS) != COUNTED:
+            raise ValueError("an earlier version drew other views and random numbers for it")
+        begun: dict[str, Any] = json.loads(metadata[RECIPE])
     except UnreadableModel as error:
         raise UnreadableModel(path, f"no run can go on from it ({error.reason})") from error
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise UnreadableModel(path, f"no run can go on from it ({error})") from error
-    other = [name for name in recipe if name in begun and begun[name] != recipe[name]]
+    other = [name for name in recipe if begun.get(name) != recipe[name]]
     if other:
         differing = ", ".join(f"{name} {begun[name]!r}, not {recipe[name]!r}" for name in other)
         raise UnreadableModel(path, f"its run was begun with {differing}")
     fill(network, _under(WEIGHTS, stored), path)
     fill(average, _under(AVERAGE, stored), path)
     for index, parameter in enumerate(network.parameters()):
-        for key, value in _under(f"optimizer.{index}", stored).items():
-            if value.ndim and value.shape != tuple(parameter.shape):
+        held = _under(f"optimizer.{index}", stored)
+        for key, moment in _moments(optimizers, parameter).items():
+            if key not in held or held[key].shape != tuple(moment.shape):
                 raise UnreadableModel(path, "what its optimizers remember does not fit the network")
-            # torch keeps step counters, which have no dimension, on the CPU.
-            place = parameter.device if value.ndim else "cpu"
-            _moments(optimizers, parameter)[key] = torch.from_numpy(value).to(place)
+            moment.copy_(torch.from_numpy(held[key]))
     return facts
 
 

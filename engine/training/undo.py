@@ -1,60 +1,37 @@
-"""Copies what an optimizer step changes, so that one interrupted half-way can be undone."""
+"""Copies what an optimizer step changes, so that the step can be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class StepBackup:
-    """Copies of the weights, their average and what the optimizers remember.
+    """A copy of tensors that change in place, such as weights and what optimizers remember.
 
     Parameters
     ----------
-    network, average : the weights and their average.
-    optimizers : those that move the weights.
-    facts : other values of the run, kept beside the copies as `facts`.
+    tensors : what is copied; they stay the same tensors as long as the backup is used.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        average: nn.Module,
-        optimizers: Sequence[torch.optim.Optimizer],
-        facts: Mapping[str, Any],
-    ) -> None:
-        self.facts = dict(facts)
-        self._weights = [weight.detach().clone() for weight in _weights(network, average)]
-        self._moments: list[dict[Tensor, dict[str, Any]]] = [
-            {weight: _copied(moments) for weight, moments in optimizer.state.items()}
-            for optimizer in optimizers
-        ]
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = [tensor.detach() for tensor in tensors]
+        self._copies = [tensor.clone() for tensor in self._tensors]
 
     @torch.no_grad()
-    def restore(
-        self,
-        network: nn.Module,
-        average: nn.Module,
-        optimizers: Sequence[torch.optim.Optimizer],
-    ) -> None:
-        """Put weights, average and moments back; may be called again if it was interrupted."""
-        for weight, copy in zip(_weights(network, average), self._weights, strict=True):
-            weight.copy_(copy)
-        for optimizer, moments in zip(optimizers, self._moments, strict=True):
-            optimizer.state.clear()
-            optimizer.state.update({weight: _copied(each) for weight, each in moments.items()})
+    def take(self) -> None:
+        """Copy the tensors as they are now."""
+        torch._foreach_copy_(self._copies, self._tensors)
 
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put back what was copied last; may be called again if it was interrupted."""
+        torch._foreach_copy_(self._tensors, self._copies)
 
-def _weights(network: nn.Module, average: nn.Module) -> list[nn.Parameter]:
-    return [*network.parameters(), *average.parameters()]
-
-
-def _copied(moments: Mapping[str, Any]) -> dict[str, Any]:
-    """What an optimizer remembers of one weight, counters among it, as copies."""
-    return {
-        name: value.clone() if isinstance(value, Tensor) else value
-        for name, value in moments.items()
-    }
+    @torch.no_grad()
+    def restore_unless(self, kept: Tensor) -> None:
+        """Put it back if `kept`, a bool without dimensions, is false; the device decides."""
+        for tensor, copy in zip(self._tensors, self._copies, strict=True):
+            torch.where(kept, tensor, copy, out=tensor)

@@ -27,7 +27,7 @@ from engine.diffusion.model import Model, load
 from engine.images.reading import read_image
 from engine.metrics import dice
 from engine.networks.automaton.cell import Cell
-from engine.networks.automaton.fast import DenseCell, FastCell
+from engine.networks.automaton.fast import FastCell
 from engine.networks.device import choose, share_out, thread_count
 from engine.networks.library import find
 from engine.networks.table import preset
@@ -53,7 +53,7 @@ def cell(_: argparse.Namespace) -> Iterator[Line]:
             torch.manual_seed(size)
             readable = Cell(64, 512, attention).requires_grad_(False)
             torch.nn.init.normal_(readable.act.weight, std=0.01)
-            naive = DenseCell(readable)
+            naive = readable.dense
             swift = FastCell(readable, chosen.dtype)
             state = torch.randn(1, 64, size, size)
             last = state.contiguous(memory_format=torch.channels_last)

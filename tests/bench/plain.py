@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion.model import Model
-from engine.networks.automaton.fast import DenseCell
+from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
 from engine.networks.network import Network, Tensors
@@ -63,5 +63,17 @@ def plain(network: Network) -> Automaton:
     """The same network with plain cells; it shares no weights with the given one."""
     twin = automaton(build(network.spec))
     twin.load_state_dict(network.state_dict())
-    twin.levels = nn.ModuleList(DenseCell(cell) for cell in twin.levels)  # type: ignore[arg-type]
+    twin.levels = nn.ModuleList(PlainCell(cell) for cell in twin.levels)  # type: ignore[arg-type]
     return twin
+
+
+class PlainCell(nn.Module):
+    """A `Cell` whose update is dense on every device."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
+        """The state after one update."""
+        return self.cell.dense(state_nchw, fires_n1hw)

@@ -37,40 +37,6 @@ PACKS: bool = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-u
 )
 
 
-class DenseCell(nn.Module):
-    """A `Cell` for a GPU: all cells pass through the MLP, and only firing ones take the change.
-
-    The list of firing cells is never made, so the CPU need not wait for the GPU in every update.
-    Attention is computed in float32 in any case, as `FastCell` has it: it sums over the whole grid.
-
-    Parameters
-    ----------
-    cell : the cell, whose weights are shared.
-    exact : whether all else is computed in float32 too, whatever autocast says.
-    """
-
-    def __init__(self, cell: Cell, exact: bool = False) -> None:
-        super().__init__()
-        self.cell, self.exact = cell, exact
-
-    def forward(self, state_nchw: Tensor, fires_n1hw: Tensor) -> Tensor:
-        """The state after one update, as `Cell.forward`."""
-        with torch.autocast(state_nchw.device.type, enabled=False):
-            attend = self.cell.attention
-            attended = state_nchw if attend is None else attend(state_nchw)
-            if self.exact:
-                return self._updated(state_nchw, attended, fires_n1hw)
-        return self._updated(state_nchw, attended, fires_n1hw)
-
-    def _updated(self, state_nchw: Tensor, attended: Tensor, fires_n1hw: Tensor) -> Tensor:
-        cell = self.cell
-        neighbours = cell.perceive(F.pad(attended, (1, 1, 1, 1), mode="reflect"))
-        perceived = torch.cat([attended.to(neighbours.dtype), neighbours], dim=1)
-        hidden = F.leaky_relu_(cell.think(perceived.permute(0, 2, 3, 1)))
-        change: Tensor = cell.act(hidden).permute(0, 3, 1, 2)
-        return torch.where(fires_n1hw, state_nchw + change, state_nchw)
-
-
 class FastCell(nn.Module):
     """A `Cell` for the CPU, without gradients; the same result up to the rounding of `dtype`.
 

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
+from engine.networks.automaton.borders import enlarged
 from engine.networks.automaton.cell import Cell
 from engine.networks.automaton.config import STEERING, config_of
-from engine.networks.automaton.fast import DenseCell, FastCell
+from engine.networks.automaton.fast import FastCell
 from engine.networks.device import DeviceChoice, share_out, worker_count
 from engine.networks.losses import mask_loss
 from engine.networks.network import (
@@ -71,7 +72,8 @@ class Automaton(Network):
         super().__init__(spec)
         self.config = config_of(spec)
         self.levels = nn.ModuleList(
-            Cell(self.config.channels, self.config.hidden, attention) for _ in range(levels)
+            Cell(self.config.channels, self.config.hidden, attention, exact=level < levels)
+            for level in range(1, levels + 1)
         )
 
     def predict(
@@ -137,15 +139,11 @@ class Automaton(Network):
         On the CPU the weights are copied, which takes a millisecond: later training does not reach
         the copy. Its states are float32 in the layout of `Cell`.
         """
+        if device.name != "cpu":
+            return self
         cells: list[Cell] = list(self.levels)  # type: ignore[arg-type]
-        # The coarse grid decides what is lesion, so rounding there is felt most; its cells are few,
-        # so float32 costs little.
-        if device.name == "cpu":
-            coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
-            return FastAutomaton(self, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
-        swift = Automaton(self.spec, levels=0, attention=False)
-        swift.levels = nn.ModuleList(DenseCell(cell, exact=cell is not cells[-1]) for cell in cells)
-        return swift.eval()
+        coarse = [FastCell(cell, torch.float32) for cell in cells[:-1]]
+        return FastAutomaton(self, [*coarse, FastCell(cells[-1], device.dtype)]).eval()
 
     def _fires(self, chance: Chance, noisy_n1hw: Tensor) -> Fires:
         """A function that draws which cells fire, on the device of `noisy_n1hw`."""
@@ -350,4 +348,4 @@ def _resized(picture_nchw: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _enlarge(state_nchw: Tensor, shape: torch.Size) -> Tensor:
-    return F.interpolate(state_nchw, size=tuple(shape), mode="bilinear", align_corners=False)
+    return enlarged(state_nchw, *shape)

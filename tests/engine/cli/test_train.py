@@ -209,20 +209,20 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
 ) -> None:
     if not hasattr(signal, name):
         pytest.skip(f"this system has no {name}")
-    from engine.training.loop import _Run
+    from engine.training.trainer import Trainer
 
-    out, real, handler = tmp_path / "run", _Run._loss, signal.getsignal(getattr(signal, name))
+    out, real, handler = tmp_path / "run", Trainer.loss, signal.getsignal(getattr(signal, name))
 
-    def loss(run: _Run, batch: Any) -> Any:
-        if run.done == 3:
+    def loss(trainer: Trainer, batch: Any) -> Any:
+        if trainer.done == 3:
             # The second one, as of a manager that loses its patience, disturbs nothing.
             for _ in range(2):
                 signal.raise_signal(getattr(signal, name))
-        return real(run, batch)
+        return real(trainer, batch)
 
     common = ("train", "--data", dataset, "--out", out, "--from", "tiny", *TRAIN)
     with monkeypatch.context() as patched:
-        patched.setattr(_Run, "_loss", loss)
+        patched.setattr(Trainer, "loss", loss)
         result = run(*common, "--steps", "6", exit_code=code)
     assert signal.getsignal(getattr(signal, name)) == handler
     assert "--resume goes on from step 3" in result.stderr
@@ -234,11 +234,11 @@ def test_a_signal_ends_a_training_that_can_be_gone_on_with(
 def test_a_fine_tuning_that_diverges_installs_nothing(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.training.loop import _Run
+    from engine.training.trainer import Trainer
 
-    real = _Run._loss
+    real = Trainer.loss
     monkeypatch.setattr(
-        _Run, "_loss", lambda run, batch: real(run, batch) * (np.nan if run.done >= 3 else 1)
+        Trainer, "loss", lambda own, batch: real(own, batch) * (np.nan if own.done >= 3 else 1)
     )
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *TRAIN[2:], "--steps", "9")
     result = run(*arguments, exit_code=4)

@@ -15,7 +15,11 @@ import torch
 from engine import locks
 from engine.errors import Diverged, FolderInUse, NotFinite, OutOfMemory, UnreadableModel
 from engine.networks import checkpoint, tensor_file
-from engine.training.loop import BEST, LAST, MOST_SKIPPED_IN_A_ROW, STATE, train
+from engine.training.batches import Batch
+from engine.training.loop import BEST, LAST, STATE, train
+from engine.training.optimizer import AdamW
+from engine.training.trainer import MOST_SKIPPED_IN_A_ROW, Trainer
+from engine.training.undo import StepBackup
 from engine.types import TrainSettings, TrainStep
 from tests.oracles import tiny_spec
 from tests.samples import drawn_dataset
@@ -25,15 +29,13 @@ BRIEF = TrainSettings(steps=6, batch_size=2, size=16, learning_rate=3e-3, valida
 
 def diverging_at(steps: range, number: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loss of some steps become that number."""
-    from engine.training.loop import _Run
+    real = Trainer.loss
 
-    real = _Run._loss
+    def loss(trainer: Trainer, batch: Batch) -> torch.Tensor:
+        found = real(trainer, batch)
+        return found * number if trainer.done + 1 in steps else found
 
-    def loss(run: _Run, batch: object) -> torch.Tensor:
-        found = real(run, batch)  # type: ignore[arg-type]
-        return found * number if run.done + 1 in steps else found
-
-    monkeypatch.setattr(_Run, "_loss", loss)
+    monkeypatch.setattr(Trainer, "loss", loss)
 
 
 def stored(out: Path) -> tuple[dict[str, Any], tensor_file.Arrays]:
@@ -105,11 +107,13 @@ def test_gradients_that_are_no_numbers_end_the_run_too(
         next(stream)
     assert (caught.value.step, caught.value.best) == (5, None)
     assert not (out / BEST).exists()
-    assert not any(name.startswith("optimizer") for name in stored(out)[1])
+    memories = [held for name, held in stored(out)[1].items() if name.startswith("optimizer")]
+    assert memories
+    assert not any(held.any() for held in memories)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("place", ["second optimizer", "average"])
+@pytest.mark.parametrize("place", ["second optimizer", "after the average"])
 def test_a_step_that_is_interrupted_half_way_was_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], place: str
 ) -> None:
@@ -122,14 +126,14 @@ def test_a_step_that_is_interrupted_half_way_was_not_taken(
             raise error
 
     with monkeypatch.context() as patched:
-        if place == "average":
-            real_lerp = torch.Tensor.lerp_
+        if place == "after the average":
+            real_keep = StepBackup.restore_unless
             patched.setattr(
-                torch.Tensor, "lerp_", lambda *given: interrupted() or real_lerp(*given)
+                StepBackup, "restore_unless", lambda *given: interrupted() or real_keep(*given)
             )
         else:
-            real = torch.optim.AdamW.step
-            patched.setattr(torch.optim.AdamW, "step", lambda own: interrupted() or real(own))
+            real = AdamW.step
+            patched.setattr(AdamW, "step", lambda own: interrupted() or real(own))
         with pytest.raises((error, OutOfMemory)):
             done.extend(train(tiny_spec(), dataset, BRIEF, out))
     assert [step.done for step in done] == [1, 2, 3]
@@ -148,16 +152,14 @@ def test_a_step_that_is_interrupted_half_way_was_not_taken(
 def test_a_step_that_is_whole_when_the_interruption_comes_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.training.loop import _Run
+    dataset, out, real = drawn_dataset(tmp_path), tmp_path / "run", Trainer._move
 
-    dataset, out, real = drawn_dataset(tmp_path), tmp_path / "run", _Run._move
-
-    def move(run: _Run, rate: float) -> bool:
+    def move(trainer: Trainer, loss: torch.Tensor) -> None:
         # As where Ctrl+C meets the thread that waits for this one.
-        real(run, rate)
+        real(trainer, loss)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Run, "_move", move)
+    monkeypatch.setattr(Trainer, "_move", move)
     with pytest.raises(KeyboardInterrupt):
         list(train(tiny_spec(), dataset, BRIEF, out))
     monkeypatch.undo()
@@ -199,7 +201,7 @@ def test_what_is_interrupted_again_while_it_ends_is_written_all_the_same(
     out, real, signals = tmp_path / "run", _Run.write_state, [KeyboardInterrupt()]
 
     def write_state(run: _Run) -> None:
-        if run.done and signals:
+        if run.trainer.done and signals:
             raise signals.pop()
         real(run)
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from engine.diffusion.model import Model, load
 from engine.errors import DatasetProblem, OutOfMemory, UnreadableModel
-from engine.networks import checkpoint
+from engine.networks import checkpoint, tensor_file
 from engine.networks.automaton.levels import rgb_loss
 from engine.networks.device import DeviceChoice
 from engine.networks.losses import mask_loss
 from engine.networks.network import Outputs, Target
 from engine.networks.table import build
 from engine.training.batches import BatchSource
-from engine.training.loop import BEST, LAST, STATE, _Run, finetune, train
+from engine.training.loop import BEST, LAST, STATE, finetune, train
 from engine.training.loss import diffusion_loss, noise_loss
 from engine.training.optimizer import Muon, orthogonal
+from engine.training.trainer import Trainer
 from engine.types import Dataset, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
 from tests.samples import drawn_dataset
@@ -151,16 +151,16 @@ def test_a_recipe_names_its_values_as_before_there_were_configs(tmp_path: Path) 
     assert set(recipe) == of_spec | of_settings
 
 
-def test_a_run_from_before_recipes_were_kept_goes_on(tmp_path: Path) -> None:
+def test_a_run_that_drew_other_numbers_is_not_gone_on_with(tmp_path: Path) -> None:
     dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
     list(train(tiny_spec(), dataset, replace(BRIEF, steps=2), out))
-    with safe_open(out / STATE, framework="numpy") as file:
-        facts = json.loads(file.metadata()["run"])
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del facts["newest_dice"]
-    save_file(stored, out / STATE, {"run": json.dumps(facts)})
-    steps = list(train(tiny_spec(), dataset, BRIEF, out, resume=True))
-    assert [step.done for step in steps] == [3, 4, 5, 6]
+    told, stored = tensor_file.read(out / STATE, 1 << 30)
+    of_before = {name: text for name, text in told.items() if name != "draws"}
+    (out / STATE).write_bytes(tensor_file.content(stored, of_before))
+    before = (out / BEST).read_bytes()
+    with pytest.raises(UnreadableModel, match="an earlier version drew other views"):
+        next(train(tiny_spec(), dataset, BRIEF, out, resume=True))
+    assert (out / BEST).read_bytes() == before
 
 
 def test_a_run_may_end_early_at_the_rate_of_all_its_steps(tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_a_fine_tuning_computes_in_the_precision_of_its_model(
     monkeypatch.setenv("NCA_SEG_PRECISION", other)
     parent = Model(lively_model().network, DeviceChoice("cpu", precision, "a test"))
     used = list[str]()
-    real = _Run._precision
+    real = Trainer._precision
     monkeypatch.setattr(
-        _Run, "_precision", lambda run: used.append(str(run.device.precision)) or real(run)
+        Trainer, "_precision", lambda own: used.append(str(own.device.precision)) or real(own)
     )
     next(finetune(parent, drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
     assert set(used) == {precision}
@@ -324,7 +324,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_named(
     def greedy(*_: object) -> None:
         raise RuntimeError(words)
 
-    monkeypatch.setattr("engine.training.loop._Run._loss", greedy)
+    monkeypatch.setattr("engine.training.trainer.Trainer.loss", greedy)
     with pytest.raises(OutOfMemory, match="4 samples on 16 × 16 cells") as caught:
         next(train(tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
     assert caught.value.smaller == 2
@@ -415,3 +415,21 @@ def test_muon_moves_by_the_rate_whatever_the_gradient() -> None:
     weight.grad = None
     optimizer.step()
     assert torch.equal(weight, before)
+
+
+def test_matrices_of_one_shape_are_optimized_together_as_each_alone() -> None:
+    draws = torch.Generator().manual_seed(0)
+    shapes = [(8, 4, 3, 3), (8, 12), (8, 4, 3, 3), (12, 8), (8, 12)]
+    start = [torch.randn(shape, generator=draws) for shape in shapes]
+    together, alone = ([torch.nn.Parameter(each.clone()) for each in start] for _ in range(2))
+    one = Muon(together, lr=torch.tensor(0.1), weight_decay=0.1)
+    several = [Muon([weight], lr=0.1, weight_decay=0.1) for weight in alone]
+    for _ in range(3):
+        for mine, theirs in zip(together, alone, strict=True):
+            mine.grad = torch.randn(mine.shape, generator=draws)
+            theirs.grad = mine.grad.clone()
+        for optimizer in (one, *several):
+            optimizer.step()
+    for before, mine, theirs in zip(start, together, alone, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+        assert float((mine.detach() - before).abs().mean()) > 0.01

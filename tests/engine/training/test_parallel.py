@@ -85,21 +85,21 @@ import runpy
 import sys
 from pathlib import Path
 
-from engine.training.loop import _Run
+from engine.training.trainer import Trainer
 
-real = _Run._loss
+real = Trainer.loss
 
 
-def loss(run, batch):
-    found = real(run, batch)
-    if run.done == 3:
-        weights = [weight.sum().item() for weight in run.network.parameters()]
-        (folder / os.environ["RANK"]).write_text(f"{weights} {run.skipped}")
-    return found * float("nan") if run.done == 1 and os.environ["RANK"] == "1" else found
+def loss(trainer, batch):
+    found = real(trainer, batch)
+    if trainer.done == 3:
+        weights = [weight.sum().item() for weight in trainer.network.parameters()]
+        (folder / os.environ["RANK"]).write_text(f"{weights} {trainer.read().skipped}")
+    return found * float("nan") if trainer.done == 1 and os.environ["RANK"] == "1" else found
 
 
 folder = Path(sys.argv.pop(1))
-_Run._loss = loss
+Trainer.loss = loss
 runpy.run_module("engine", run_name="__main__", alter_sys=True)
 """
 

@@ -12,10 +12,8 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from engine.diffusion.ensemble import replay, segment
-from engine.errors import UnreadableModel
 from engine.images.reading import read_image
 from engine.networks import checkpoint
 from engine.networks.table import build, preset, trainable
@@ -68,7 +66,7 @@ def test_adamw_moves_every_weight_as_torchs_own_does(tmp_path: Path) -> None:
         torch.manual_seed(0)
         ours, theirs = build(spec), build(spec)
     theirs.load_state_dict(ours.state_dict())
-    mine = optimizers(ours, 0.1, "adamw")
+    mine = optimizers(ours, 0.1, "adamw", torch.tensor(1e-2))
     torchs = torch.optim.AdamW(theirs.parameters(), lr=1e-2, weight_decay=0.1)
     draws = torch.Generator().manual_seed(1)
     before = [weight.detach().clone() for weight in ours.parameters()]
@@ -76,13 +74,11 @@ def test_adamw_moves_every_weight_as_torchs_own_does(tmp_path: Path) -> None:
         for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             weight.grad = torch.randn(weight.shape, generator=draws)
             other.grad = weight.grad.clone()
-        for optimizer in mine:
-            optimizer.param_groups[0]["lr"] = 1e-2
-            optimizer.step()
+        mine[0].step()
         torchs.step()
     for old, weight, other in zip(before, ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(weight, other)
-        assert not torch.equal(weight, old)
+        torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
+        assert float((weight.detach() - old).abs().min()) > 1e-4
     (group,) = mine[0].param_groups
     assert group["betas"] == (0.9, 0.999)
 
@@ -237,36 +233,6 @@ def test_a_run_by_the_papers_protocol_goes_on_as_if_it_had_not_stopped(tmp_path:
     np.testing.assert_allclose(
         [step.loss for step in rest], [step.loss for step in whole[3:]], rtol=1e-4
     )
-
-
-def without_choices(path: Path, *, whole: bool) -> None:
-    """Make a state one from before its choices were recorded, or from before any recipe was."""
-    with safe_open(path, framework="numpy") as file:
-        told, stored = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    recipe = json.loads(told["recipe"])
-    kept = {} if whole else {k: v for k, v in recipe.items() if k not in BEFORE_CHOICES}
-    save_file(stored, path, {"run": told["run"], "recipe": json.dumps(kept)})
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_state_from_before_there_were_choices_has_what_was_done_then(
-    tmp_path: Path, whole: bool
-) -> None:
-    dataset, out = drawn_dataset(tmp_path), tmp_path / "run"
-    list(train(tiny_spec(), dataset, BRIEF, out, stop_at=2))
-    without_choices(out / STATE, whole=whole)
-    for settings, told in (
-        (replace(BRIEF, optimizer="adamw"), "optimizer 'muon', not 'adamw'"),
-        (replace(BRIEF, timesteps_drawn="uniform"), "timesteps_drawn 'root', not 'uniform'"),
-        (replace(BRIEF, warm_up=0), "warm_up 50, not 0"),
-        (replace(BRIEF, clip=0.0), "clip 1.0, not 0.0"),
-    ):
-        with pytest.raises(UnreadableModel, match=told):
-            list(train(tiny_spec(), dataset, settings, out, resume=True))
-    with pytest.raises(UnreadableModel, match="framing 'proportional', not 'square'"):
-        list(train(tiny_spec(framing="square"), dataset, BRIEF, out, resume=True))
-    rest = train(tiny_spec(), dataset, BRIEF, out, resume=True)
-    assert [step.done for step in rest] == [3, 4]
 
 
 def test_what_was_done_before_there_were_choices_is_the_default() -> None:

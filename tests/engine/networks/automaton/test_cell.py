@@ -80,6 +80,20 @@ def test_the_cell_is_the_papers_rule_written_out() -> None:
     torch.testing.assert_close(cell(state, fires), state + change * fires)
 
 
+@pytest.mark.parametrize("attention", [False, True])
+def test_dense_and_gathered_are_one_update_and_have_one_gradient(attention: bool) -> None:
+    cell = lively_cell(attention)
+    fires, found = some((2, 1, 9, 11), seed=1) > 0, []
+    for update in (cell.dense, cell.gathered):
+        state = some((2, 16, 9, 11)).requires_grad_()
+        moved = update(state, fires)
+        loss = (moved * some((2, 16, 9, 11), seed=2)).sum()
+        found.append([moved, *torch.autograd.grad(loss, [state, *cell.parameters()])])
+    for mine, theirs in zip(*found, strict=True):
+        assert float(mine.detach().abs().max()) > 0.01
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_the_state_begins_with_the_given_and_zeros() -> None:
     network = build(tiny_spec())
     image, noisy = some((2, 3, 16, 12)), some((2, 1, 16, 12), seed=1)
