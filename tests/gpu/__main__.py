@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,14 +40,15 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.began_s = time.time()
         self.failed = 0
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
 
     def add(self, result: dict[str, Any]) -> None:
         """Keep a result, with the seconds since the beginning."""
         at_s = round(time.time() - self.began_s, 1)
-        self._file.write(json.dumps({"at_s": at_s, **result}) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"at_s": at_s, **result}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         self.failed += result.get("passed") is False
         print(f"{at_s:7.1f} s  {_shown(result)}", flush=True)
 
@@ -65,7 +66,12 @@ def _number(value: object) -> str:
     return f"{value:,.5g}" if isinstance(value, float) else str(value)
 
 
-def run(names: list[str], asked: dict[str, Any], log: Log) -> None:
+def run(
+    names: list[str],
+    asked: dict[str, Any],
+    log: Log,
+    program: tuple[str, str] = ("-m", "tests.gpu.worker"),
+) -> None:
     """Run parts in a worker; where one ends its worker, the rest is run in a new one.
 
     Parameters
@@ -73,16 +79,12 @@ def run(names: list[str], asked: dict[str, Any], log: Log) -> None:
     names : of the parts.
     asked : what the worker is asked for, besides the parts.
     log : where results go.
+    program : the worker, as Python is told it.
     """
     waiting = list(names)
     while waiting and time.time() < asked["end_s"]:
         begun, reason = "worker", ""
-        command = [
-            sys.executable,
-            "-m",
-            "tests.gpu.worker",
-            json.dumps({"parts": waiting, **asked}),
-        ]
+        command = [sys.executable, *program, json.dumps({"parts": waiting, **asked})]
         # A session of its own, so that it can be ended with all that it started.
         worker = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -129,8 +131,9 @@ def _lines(worker: subprocess.Popen[str], end_s: float) -> Iterator[dict[str, An
 
 
 def _pass_on(stream: TextIO, said: queue.Queue[str | None]) -> None:
-    for line in stream:
-        said.put(line)
+    with stream:
+        for line in stream:
+            said.put(line)
     said.put(None)
 
 
@@ -143,8 +146,18 @@ def _end(worker: subprocess.Popen[str]) -> None:
                 worker.wait(GRACE_S)
 
 
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def cut_off_as_interrupted() -> Iterator[None]:
+    """Takes the signal by which a command is ended for Ctrl+C, so that it ends its workers."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> int:
@@ -167,7 +180,6 @@ def main() -> int:
     log = Log(given.out / RESULTS)
     # Or it would be looked for, which needs platformdirs.
     os.environ.setdefault("NCA_SEG_HOME", str((given.out / "home").absolute()))
-    signal.signal(signal.SIGTERM, _interrupted)
     asked = {
         "data": str(given.data),
         "out": str(given.out),
@@ -177,7 +189,8 @@ def main() -> int:
         "end_s": log.began_s + 60 * given.minutes,
     }
     try:
-        run(named(given.parts), asked, log)
+        with cut_off_as_interrupted():
+            run(named(given.parts), asked, log)
     except KeyboardInterrupt:
         log.add({"part": "all", "what": "interrupted"})
         return 130

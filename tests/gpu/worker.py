@@ -83,7 +83,7 @@ def machine(device: str) -> Result:
         "cores": os.cpu_count() or 0,
     }
     if device == "cpu":
-        return Result(platform.processor() or platform.machine(), figures)
+        return Result(platform.machine(), figures)
     card = torch.cuda.get_device_properties(0)
     figures |= {"cuda": torch.version.cuda or "", "memory_gb": card.total_memory / 1e9}
     return Result(card.name, figures)
