@@ -69,7 +69,7 @@ PARTS = {
     "processor": Part("checks", "checks", 60, "there is no other device to compare with"),
     "matrix": Part("rates", "bench", 30),
     "training_rate": Part("rates", "bench", 120),
-    "inference_rate": Part("rates", "bench", 60),
+    "inference_rate": Part("rates", "bench", 90),
     "protocol_rate": Part("rates", "bench", 90),
     "train": Part("training", "train", None),
     "evaluate": Part("training", "train", 90),
