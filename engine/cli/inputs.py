@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.messages import Refusal, say
 from engine.errors import DatasetProblem
 from engine.plaintext import shown_text
-from engine.types import Dataset, Device
+from engine.types import Dataset, Device, Sample
 
 if TYPE_CHECKING:
     from engine.diffusion.model import Model
@@ -73,3 +74,29 @@ def open_data(folder: Path) -> Dataset:
     if not dataset.samples:
         raise DatasetProblem(folder, "has neither images/ and masks/ nor saved masks of its images")
     return dataset
+
+
+def open_training_data(folders: Sequence[Path]) -> Dataset:
+    """The samples of several folders together, each in its split. Raises EngineError.
+
+    Images whose lesion also stands in a more guarded split are left out, which it says.
+    """
+    from engine.study.merging import merge, without_leakage
+
+    dataset, leaking = without_leakage(merge([open_data(folder) for folder in folders]))
+    tell_leaking(leaking)
+    return dataset
+
+
+def tell_leaking(leaking: Sequence[Sample]) -> None:
+    """Say which samples are left out because their lesion stands in two splits; one line."""
+    if not leaking:
+        return
+    counts = {split: sum(x.split == split for x in leaking) for split in ("train", "val")}
+    of_each = ", ".join(f"{count} of {split}" for split, count in counts.items() if count)
+    first = shown_text(leaking[0].id)
+    if len(leaking) == 1:
+        say(f"1 image is left out ({of_each}), for its lesion is in another split, too: {first}.")
+    else:
+        many = f"{len(leaking)} images are left out ({of_each})"
+        say(f"{many}, for their lesions are in another split, too; one is {first}.")

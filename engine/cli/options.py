@@ -25,6 +25,14 @@ DataOption = Annotated[
         "--data", help="Folder with images/ and masks/, or one whose images have saved masks."
     ),
 ]
+TrainingDataOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--data",
+        help="Folder with images/ and masks/, or one whose images have saved masks; several are "
+        "trained on together.",
+    ),
+]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Name of an installed model, or a .safetensors file.")
 ]

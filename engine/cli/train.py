@@ -1,4 +1,4 @@
-"""nca-seg train: trains a model on a data set folder; the best weights are always kept."""
+"""nca-seg train: trains a model on data set folders; the best weights are always kept."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.exit_codes import INTERRUPTED
-from engine.cli.inputs import expect_device, find_model, open_data
+from engine.cli.inputs import expect_device, find_model, open_training_data
 from engine.cli.messages import Refusal, say, show
-from engine.cli.options import DataOption, DeviceOption, MinutesOption, command
+from engine.cli.options import DeviceOption, MinutesOption, TrainingDataOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
 from engine.networks.table import ARCHITECTURES, DEFAULT, trainable
@@ -37,7 +37,7 @@ def _architectures() -> str:
 
 @command(TrainSettings(), configs=True)
 def train(
-    data: DataOption,
+    data: TrainingDataOption,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for the models, state, log and curves.")
     ],
@@ -91,10 +91,13 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a model on a data set folder.
+    """Train a model on one or several data set folders.
 
-    --data holds images/, masks/ and splits.csv or dataset.json. Learns from the split train and
-    judges on val; test is never looked at. --out then holds best.safetensors (the best on val),
+    --data holds images/, masks/ and splits.csv or dataset.json. Given several times, the samples of
+    all of them are trained on together, each in its split; two images with one id are refused.
+    Learns from the split train and judges on val; test is never looked at. Where styles.csv or
+    splits.csv have a lesion_id, an image of train whose lesion stands in val or test is left out,
+    and one of val whose lesion stands in test. --out then holds best.safetensors (the best on val),
     last.safetensors (the newest), state.safetensors (for --resume), curves.csv and curves.png.
     Ctrl+C stops and keeps the best. --resume is refused where the flags make another model or
     another training than the first ones; only --steps, --validate-every, --minutes and --stop-at
@@ -109,6 +112,7 @@ def train(
       nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000
       nca-seg train --data isic2018 --out runs/a --size 32 --batch-size 16 --steps 5000 --resume
       nca-seg train --data isic2018 --out runs/b --size 64 --from runs/a/best.safetensors
+      nca-seg train --data isic2018 --data isic2017 --out runs/d --minutes 90
       nca-seg segment photo.jpg --out results --model runs/b/best.safetensors
       nca-seg train --data isic2018 --out runs/c --protocol paper --steps 30000
     """
@@ -121,7 +125,7 @@ def train(
     if settings.protocol == "paper":
         settings = replace(PAPER, **{name: getattr(settings, name) for name in told})
     expect_device(device)
-    dataset = open_data(data)
+    dataset = open_training_data(data)
     if resume and not (out / "state.safetensors").exists():
         raise Refusal(f"{out} holds no run to go on with.")
     if not resume:

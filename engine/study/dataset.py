@@ -19,7 +19,7 @@ from engine.types import Dataset, Sample, Split
 
 VAL_SHARE = 0.15
 #: What may be learned from least comes first.
-_GUARDED: tuple[Split, ...] = ("test", "val", "train")
+GUARDED: tuple[Split, ...] = ("test", "val", "train")
 
 
 def read_dataset(root: Path) -> Dataset:
@@ -94,7 +94,7 @@ def assign_splits(
     for group in together(every, kin):
         held = {fixed[name] for name in group if name in fixed}
         if held:
-            kept: Split = next(split for split in _GUARDED if split in held)
+            kept: Split = next(split for split in GUARDED if split in held)
             splits |= {name: kept for name in group if name not in fixed}
         else:
             # The last of them: it can only come later when others join the group.

@@ -22,8 +22,8 @@ from engine.types import ModelSpec
 class PlainModel(Model):
     """A model of plain cells; ask it for one member at a time, with all cores at it."""
 
-    def __init__(self, network: Network) -> None:
-        super().__init__(plain(network), DeviceChoice("cpu", "float32", "the plain side"))
+    def __init__(self, network: Network, device: str = "cpu") -> None:
+        super().__init__(plain(network), DeviceChoice(device, "float32", "the plain side"))
 
     def _inferring(self) -> Network:
         return self.network

@@ -20,6 +20,7 @@ from engine.report.sweep import sweep
 from engine.report.values import Subject
 from engine.study.coco import write_annotations
 from engine.study.export import export_dataset
+from engine.study.packing import pack
 from engine.training.loop import finetune, train
 from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
@@ -64,6 +65,7 @@ STREAMS: dict[str, Stream] = {
     "export_dataset": lambda folder: export_dataset(
         drawn_dataset(folder / "from").samples, folder / "to"
     ),
+    "pack": lambda folder: pack([drawn_dataset(folder)], folder / "pack", 24, 1.0),
     "write_annotations": lambda folder: write_annotations(drawn_dataset(folder)),
     "evaluate": lambda folder: evaluate(lively_model(), validated(folder), SHORT),
     "examine": lambda folder: examine(lively_model(), validated(folder), SHORT),

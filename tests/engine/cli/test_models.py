@@ -73,7 +73,7 @@ def test_version_and_help() -> None:
     text = run("--help").stdout
     assert "Examples:" in text
     assert "130" in text
-    for name in ("segment", "evaluate", "train", "finetune", "export", "models", "doctor"):
+    for name in ("segment", "evaluate", "train", "finetune", "export", "pack", "models", "doctor"):
         assert "Example" in run(name, "--help").stdout
         assert run(name, "--help").stdout.isascii()
 

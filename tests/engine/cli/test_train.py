@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 import engine
 from engine import locks
+from engine.masks.files import write_mask
 from engine.networks import checkpoint, library, tensor_file
 from engine.networks.library import installed
 from engine.networks.table import preset
@@ -76,6 +77,29 @@ def test_train_then_resume_then_segment(tmp_path: Path, dataset: Path, tiny: Pat
     assert (record["steps_done"], record["steps"]) == (5, 6)
     other = run(*common, "--resume", "--predicts", "noise", "--batch-size", "1", exit_code=4)
     assert "begun with predicts 'clean', not 'noise', batch_size 2, not 1" in other.stderr
+
+
+def test_several_folders_are_trained_on_together_without_lesions_of_val(
+    tmp_path: Path, dataset: Path, tiny: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "masks").mkdir(parents=True)
+    rows = ["id,split,lesion_id"]
+    for number, (split, lesion) in enumerate((("train", "1"), ("val", "1"), ("train", "2"))):
+        name = f"t{number}"
+        picture(other / "images" / f"{name}.png")
+        write_mask(other / "masks" / f"{name}_segmentation.png", np.eye(24, 32, dtype=np.bool_))
+        rows.append(f"{name},{split},{lesion}")
+    (other / "splits.csv").write_text("\n".join(rows) + "\n")
+    both = ("train", "--data", dataset, "--data", other, "--from", tiny, *TRAIN, "--steps", "1")
+    result = run(*both, "--out", tmp_path / "run")
+    record = checkpoint.read_spec(tmp_path / "run/last.safetensors").training
+    assert record["train_images"] == 5
+    told = "1 image is left out (1 of train), for its lesion is in another split, too: t0."
+    assert result.stderr.count(told) == 1
+    same = ("train", "--data", dataset, "--data", dataset, *TRAIN, "--steps", "1")
+    refused = run(*same, "--out", tmp_path / "none", exit_code=4)
+    assert refused.stderr.count(str(dataset / "images/s0.png")) == 2
 
 
 def test_a_run_that_is_done_names_its_model(tmp_path: Path, dataset: Path, tiny: Path) -> None:
