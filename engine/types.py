@@ -306,6 +306,21 @@ class SampleSettings:
         check_settings(self)
 
 
+@dataclass(frozen=True)
+class StyleChoice:
+    """In which style and how wide a person has outlines drawn, as in `SampleSettings`."""
+
+    style: StyleName = bounded("mixed", choices=get_args(StyleName))
+    width: float = bounded(0.0, low=-1.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def applied(self, settings: SampleSettings) -> SampleSettings:
+        """The settings with this style and width."""
+        return replace(settings, style=self.style, width=self.width)
+
+
 @dataclass(frozen=True, eq=False)
 class DenoiseStep:
     """One diffusion step of the members of one batch, on the grid.
