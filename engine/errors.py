@@ -139,6 +139,23 @@ class NotFinite(EngineError):
         super().__init__(f"{name!r} computed numbers that are not finite")
 
 
+class StyleNotKnown(EngineError):
+    """A style or width that a model was not trained to draw in.
+
+    Parameters
+    ----------
+    name : that of the model.
+    asked : the style, or "width" where only that was asked for.
+    known : the tools that the model can be told; none of a model that is not steerable.
+    """
+
+    def __init__(self, name: str, asked: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.asked = asked
+        self.known = tuple(known)
+        super().__init__(f"{name!r} was not trained to be told {asked}")
+
+
 class Diverged(EngineError):
     """A training whose loss or weights grew without bound.
 

@@ -16,6 +16,7 @@ from engine.errors import (
     NotFinite,
     OutOfMemory,
     StudyProblem,
+    StyleNotKnown,
     TooLarge,
     UnknownArchitecture,
     UnreadableImage,
@@ -62,6 +63,8 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
                 f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
                 "computed. Choose a smaller one."
             )
+        case StyleNotKnown():
+            return f"The model {one_line(error.name, NAME)} {_untaught(error)}"
         case NotFinite():
             return (
                 f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
@@ -94,6 +97,15 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
         case MemoryError():
             return "There is not enough memory for this."
     return str(error)
+
+
+def _untaught(error: StyleNotKnown) -> str:
+    if error.asked == "width":
+        return "was not trained to draw tighter or wider. Leave --width out, or choose another one."
+    if not error.known:
+        return "was not trained to draw in a style. Leave --style out, or choose another one."
+    known = ", ".join(error.known)
+    return f"was not trained with masks of {error.asked}, only of {known}. Choose one of these."
 
 
 def say(text: str) -> None:

@@ -15,6 +15,7 @@ from engine.diffusion.sampling import Denoises, denoise
 from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
+from engine.networks.steerability import expect_style
 from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
 
 #: If the number of members is automatic: the most that are drawn, and over how many of the last
@@ -49,11 +50,12 @@ def segment(
 
     Raises
     ------
-    TooLarge : before the first event.
+    TooLarge, StyleNotKnown : before the first event.
     OutOfMemory : naming a smaller batch that may fit.
     NotFinite : if the model computes numbers that are not finite.
     """
     expect_affordable(model.spec)
+    expect_style(model.spec, settings)
     frame = model.spec.frame(image.height, image.width)
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     hint = None if hint_hw is None else _on_grid(frame, hint_hw)

@@ -38,7 +38,8 @@ from engine.study.records import (
     study_trouble,
     write_record,
 )
-from engine.types import Base, Dataset, Origin, Sample
+from engine.study.style_file import read_style, write_style
+from engine.types import Base, Dataset, Origin, Sample, StyleChoice
 
 __all__ = ["Annotation", "Base", "Mask", "Status", "Study", "StudyImage", "Writer"]
 
@@ -88,6 +89,11 @@ class Study:
     def is_beside_images(self) -> bool:
         """Whether masks go beside the images; False where that folder cannot be written."""
         return self.masks_folder.parent == self.folder
+
+    @property
+    def style(self) -> StyleChoice:
+        """The style and width that were kept last (`keep_style`); mixed and 0 before."""
+        return read_style(self._masks_folders())
 
     def images(self, listing: Listing | None = None) -> tuple[StudyImage, ...]:
         """List all images of the folder with their status, in the order people count.
@@ -418,6 +424,32 @@ class Study:
                 )
         except sqlite3.Error as error:
             raise StudyProblem(path, str(error)) from error
+
+
+def keep_style(study: Study, choice: StyleChoice, over: StyleChoice | None = None) -> StyleChoice:
+    """Keep the style and width of a study for the next time, and return those that are kept now.
+
+    Parameters
+    ----------
+    study : its folder for masks is made where it is missing.
+    choice : what is to be kept.
+    over : what the person had before them. Where another window has kept something else since then,
+        that stays and is returned. None writes over whatever is there.
+
+    Raises StudyProblem.
+    """
+
+    def work(index: sqlite3.Connection) -> StyleChoice:
+        # The lock of the index keeps two programs apart.
+        index.execute("BEGIN IMMEDIATE")
+        found = study.style
+        if over is not None and found not in (over, choice):
+            return found
+        with study_trouble(study.masks_folder):
+            write_style(study.masks_folder, choice)
+        return choice
+
+    return study._in_index(work)
 
 
 def study_dataset(study: Study) -> Dataset:

@@ -20,6 +20,7 @@ from engine.images.reading import read_image
 from engine.masks.reading import read_mask
 from engine.networks.device import share_out, worker_count
 from engine.networks.network import Chance
+from engine.study.styles import style_shares
 from engine.training import outline, parallel, steering
 from engine.training.augmentation import NUMBERS, Augmentation, pooled
 from engine.types import Image, ModelSpec, Sample, Tool, TrainSettings
@@ -159,7 +160,7 @@ class BatchSource:
         ]
         #: By what shares tools are told; None where they are those of the samples.
         self._shares_4: Tensor | None = None
-        if spec.styles and not steering.shares(samples):
+        if spec.styles and not style_shares(samples):
             # Masks of which no tool is known are a person's own: they hold in every style, or the
             # members of an ensemble, who take all of them, would not have learned from these.
             shares = [spec.styles.get(tool, 0.0) for tool in get_args(Tool)]

@@ -22,7 +22,8 @@ from engine.networks import checkpoint
 from engine.networks.budget import expect_affordable
 from engine.networks.device import DeviceChoice, choose, in_memory
 from engine.networks.table import build
-from engine.training import parallel, steering, training_state
+from engine.study.styles import style_shares
+from engine.training import parallel, training_state
 from engine.training.batches import BatchSource, reference
 from engine.training.optimizer import learning_rate
 from engine.training.trainer import Trainer
@@ -133,7 +134,7 @@ def _train(
         "train_images": len(learned),
         "samples_before": begun_with,
     }
-    styles = (spec.steerable and steering.shares(learned)) or spec.styles
+    styles = (spec.steerable and style_shares(learned)) or spec.styles
     spec = replace(spec, size=settings.size, training=record, styles=styles)
     expect_affordable(spec)
     batches = BatchSource(learned, spec, settings, device.name)

@@ -9,8 +9,6 @@ anywhere.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
 from typing import get_args
 
 import torch
@@ -41,12 +39,6 @@ def tool_number(sample: Sample) -> int:
     tools = get_args(Tool)
     known = sample.style is not None and sample.style.tool is not None
     return tools.index(sample.style.tool) if known and sample.style else -1
-
-
-def shares(samples: Iterable[Sample]) -> dict[Tool, float]:
-    """How often each tool occurs among the samples whose tool is known; they add up to 1."""
-    counts = Counter(each.style.tool for each in samples if each.style and each.style.tool)
-    return {tool: count / counts.total() for tool, count in counts.items()}
 
 
 def style(seed: int, sample_n: Tensor, tool_n: Tensor, shares_4: Tensor | None = None) -> Tensor:

@@ -49,6 +49,10 @@ def trainer_on(name: str, folder: Path, settings: TrainSettings, **changes: obje
     return Trainer(spec, settings, device, network, average, batches)
 
 
+#: What makes a network that is told styles and strokes.
+STEERED: dict[str, object] = {"channels": 16, "steerable": True}
+
+
 class Written(TorchDispatchMode):
     """Writes down every operation with the shapes of what it is given."""
 
@@ -77,7 +81,9 @@ def of_one_form(trainer: Trainer) -> list[int]:
     return [step for step in range(40) if trainer.batches.choose(step).form == first]
 
 
-@pytest.mark.parametrize("changes", [{}, {"predicts": "noise"}, {"channels": 64, "detail": 4}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"predicts": "noise"}, {"channels": 64, "detail": 4}, STEERED]
+)
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_a_whole_step_runs_where_there_are_shapes_only(
     tmp_path: Path, optimizer: str, changes: dict[str, object]
@@ -90,8 +96,11 @@ def test_a_whole_step_runs_where_there_are_shapes_only(
     assert all(weight.device.type == "meta" for weight in before)
 
 
-def test_two_steps_take_the_same_operations_and_read_nothing(tmp_path: Path) -> None:
-    trainer = trainer_on("meta", tmp_path, BRIEF)
+@pytest.mark.parametrize("changes", [{}, STEERED])
+def test_two_steps_take_the_same_operations_and_read_nothing(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    trainer = trainer_on("meta", tmp_path, BRIEF, **changes)
     found = []
     for step in of_one_form(trainer)[:2]:
         trainer.done = step

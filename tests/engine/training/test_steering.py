@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from engine.training import outline, steering
-from engine.types import Sample, Style
 
 SIDE = 48
 SAMPLES = torch.arange(400)
@@ -91,16 +90,6 @@ def test_half_of_the_widths_are_0_and_the_others_between_minus_1_and_1() -> None
     assert 0.4 < float((width == 0).float().mean()) < 0.6
     assert -1 <= float(width.min()) < -0.8
     assert 0.8 < float(width.max()) <= 1
-
-
-def test_shares_are_of_the_samples_whose_tool_is_known(tmp_path) -> None:
-    def sample(tool: str | None) -> Sample:
-        style = None if tool is None else Style(tool, 1)  # type: ignore[arg-type]
-        return Sample("a", tmp_path, tmp_path, "train", style=style)
-
-    found = steering.shares([sample(tool) for tool in ("T1", "T3", "T3", "T3", None)])
-    assert found == {"T1": 0.25, "T3": 0.75}
-    assert steering.shares([sample(None)]) == {}
 
 
 def moved(mask: np.ndarray, width: float) -> np.ndarray:
