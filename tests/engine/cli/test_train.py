@@ -25,7 +25,9 @@ from engine.training.curves import read_curves
 from engine.types import FINE_TUNING, TrainSettings, TrainStep
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 
-TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu")
+#: A seed whose first steps do an untrained model no harm.
+SEED = ("--seed", "1")
+TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu", *SEED)
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +148,7 @@ def test_a_finetune_that_runs_out_of_time_before_any_validation_makes_a_model(
     dataset: Path,
 ) -> None:
     flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
-    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags, "--minutes", "0")
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags, *SEED, "--minutes", "0")
     assert run(*arguments).stdout.strip() == "tiny+1"
     record = library.find("tiny+1").spec.training
     assert (record["steps_done"], record["steps"]) == (1, 9)
@@ -157,7 +159,18 @@ def test_a_finetune_interrupted_before_any_validation_makes_no_model(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_after(1, monkeypatch)
-    flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
+    flags = (
+        "--steps",
+        "9",
+        "--validate-every",
+        "9",
+        "--batch-size",
+        "1",
+        "--device",
+        "cpu",
+        "--seed",
+        "1",
+    )
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags)
     assert "no new model" in run(*arguments, exit_code=130).stderr
     assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
