@@ -56,7 +56,6 @@ MANY_MEMBERS = {
     "nca_seg_app.state.document.MaskDocument": (
         "a mask, the stroke under way and the undo stack change together or not at all"
     ),
-    "engine.training.loop._Run": "private to its module: what one training has at hand",
     "nca_seg_app.session.Session": "names every service, and has three verbs of its own",
 }
 

@@ -96,6 +96,8 @@ def choose(device: Device = "auto", precision: str = "auto") -> DeviceChoice:
         raise ValueError(f"CUDA cannot be used: {reason}")
     if device != "cpu" and not reason:
         _without_tf32()
+        # A filter's gradient would otherwise be added up in another order in every run.
+        torch.backends.cudnn.deterministic = True
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         found = DeviceChoice("cuda", "bfloat16" if fast else "float32", "a CUDA device was found")
     else:

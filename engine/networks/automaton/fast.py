@@ -1,10 +1,10 @@
-"""Computes a cell's update faster for inference, with one form for CPUs and one for GPUs.
+"""Computes a cell's update faster for inference on a CPU.
 
-On the CPU only cells that fire, about half, are computed: their 3×3 neighbourhoods are gathered as
-rows, and perception becomes one more matrix product. The products of the full grid run in the
-processor's fastest precision, in chunks whose hidden layer stays in the cache of one core; the
-state itself and the coarse grid stay in float32. Tests hold both forms to
-`engine.networks.automaton.cell.Cell`, which defines the update.
+Only cells that fire, about half, are computed: their 3×3 neighbourhoods are gathered as rows, and
+perception becomes one more matrix product. The products of the full grid run in the processor's
+fastest precision, in chunks whose hidden layer stays in the cache of one core; the state itself and
+the coarse grid stay in float32. Tests hold it to `engine.networks.automaton.cell.Cell`, which
+defines the update.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Automaton(Network):
         return self.evolve(image_n3hw, noisy_n1hw, time_n, fires, steering)
 
     def inferring(self, device: DeviceChoice) -> Automaton:
-        """The same automaton with cells that are faster at inference on a device.
+        """The same automaton with cells that are faster at inference on the CPU; itself on a GPU.
 
         On the CPU the weights are copied, which takes a millisecond: later training does not reach
         the copy. Its states are float32 in the layout of `Cell`.

@@ -26,7 +26,9 @@ from engine.training.curves import read_curves
 from engine.types import FINE_TUNING, TrainSettings, TrainStep
 from tests.engine.commands import FAST, TINY, install, picture, run, write_dataset
 
-TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu")
+#: A seed whose first steps do an untrained model no harm.
+SEED = ("--seed", "1")
+TRAIN = ("--size", "16", "--batch-size", "2", "--validate-every", "2", "--device", "cpu", *SEED)
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +172,7 @@ def test_a_finetune_that_runs_out_of_time_before_any_validation_makes_a_model(
     dataset: Path,
 ) -> None:
     flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
-    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags, "--minutes", "0")
+    arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags, *SEED, "--minutes", "0")
     assert run(*arguments).stdout.strip() == "tiny+1"
     record = library.find("tiny+1").spec.training
     assert (record["steps_done"], record["steps"]) == (1, 9)
@@ -181,7 +183,18 @@ def test_a_finetune_interrupted_before_any_validation_makes_no_model(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_after(1, monkeypatch)
-    flags = ("--steps", "9", "--validate-every", "9", "--batch-size", "1", "--device", "cpu")
+    flags = (
+        "--steps",
+        "9",
+        "--validate-every",
+        "9",
+        "--batch-size",
+        "1",
+        "--device",
+        "cpu",
+        "--seed",
+        "1",
+    )
     arguments = ("finetune", "--data", dataset, "--model", "tiny", *flags)
     assert "no new model" in run(*arguments, exit_code=130).stderr
     assert [entry.name for entry in installed() if not entry.shipped] == ["tiny"]
@@ -311,7 +324,7 @@ def test_the_library_trains_a_preset_as_the_command_line_does(
     own, told = tmp_path / "own", tmp_path / "told"
     run("train", "--data", dataset, "--out", told, "--architecture", architecture, *TRAIN,
         "--steps", "1")  # fmt: skip
-    settings = TrainSettings(steps=1, size=16, batch_size=2, validate_every=2)
+    settings = TrainSettings(steps=1, size=16, batch_size=2, validate_every=2, seed=1)
     list(engine.train(preset(architecture), read_dataset(dataset), settings, own, device="cpu"))
     specs = [checkpoint.read_spec(folder / "best.safetensors") for folder in (own, told)]
     assert specs[0].decisive == specs[1].decisive
