@@ -25,6 +25,7 @@ from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.review import Review
 from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.image_order import ImageOrder
@@ -71,6 +72,7 @@ class Session(QObject):
         self.segmentation = Segmentation(context, self.model_library)
         self.replay = Replay(context, self.model_library, self.segmentation)
         self.proposal = Proposal(context, self.segmentation, self.view_state)
+        self.styling = Styling(context, self.model_library, self.segmentation, self.proposal)
         questions = Questions(context)
         self.saving = Saving(context, questions)
         self.opening = Opening(
@@ -120,6 +122,7 @@ class Session(QObject):
         if not all(each.may_close() for each in (self.fine_tuning, self.export, self.saving)):
             return False
         self.folder_watch.close()
+        self.styling.keep()
         self.lookahead.close()
         self.image_cache.close()
         self.proposal.discard()
@@ -133,6 +136,7 @@ class Session(QObject):
     # Wiring
 
     def _connect(self) -> None:
+        self.opening.requested.connect(self.styling.keep)
         self.opening.leaving.connect(self.lookahead.remember)
         self.opening.replacing.connect(self._clear_view)
         self.opening.shown.connect(self.lookahead.propose)

@@ -66,14 +66,17 @@ class DiskModel:
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
-    `coarse_updates` and `updates` are the cell updates of its two levels, `start_dice` its own Dice
-    before a fine-tuning.
+    One that is `steerable` draws wider disks for a greater width, and `asked` are the settings of
+    its ensembles. `coarse_updates` and `updates` are the cell updates of its two levels,
+    `start_dice` its own Dice before a fine-tuning.
     """
 
     size: int = 16
     coarse_updates: int = 5
     updates: int = 3
     start_dice: float | None = None
+    steerable: bool = False
+    asked: list[SampleSettings] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
     error: Exception = field(default_factory=lambda: RuntimeError("the model broke"))
@@ -84,9 +87,10 @@ class DiskModel:
     most_at_once: int = 0
     at_once: int = 0
 
-    def truth(self, frame: Frame, member: int) -> Float:
+    def truth(self, frame: Frame, member: int, width: float = 0.0) -> Float:
         """The clean prediction of member `member` on the grid, in [0, 1]."""
-        return disk(frame.grid_shape, 0.25 + 0.02 * (member % 3)).astype(np.float32)
+        radius = 0.25 + 0.02 * (member % 3) + 0.1 * width
+        return disk(frame.grid_shape, radius).astype(np.float32)
 
     def segment(self, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
         """An ensemble whose members come nearer to the truth with each step."""
@@ -96,11 +100,12 @@ class DiskModel:
         finished = np.zeros((0, *frame.grid_shape), np.float32)
         done = 0
         self.runs += 1
+        self.asked.append(settings)
         self._enter()
         try:
             for first in firsts:
                 members = range(first, min(first + batch, settings.members))
-                truth_nhw = np.stack([self.truth(frame, member) for member in members])
+                truth_nhw = np.stack([self.truth(frame, k, settings.width) for k in members])
                 for step in range(1, settings.steps + 1):
                     self._obey(done)
                     done += 1
@@ -217,12 +222,17 @@ class Person:
         return self.agrees
 
 
-def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
-    """An installed model: a file in `folder` that only the fake engine can load."""
+def model_entry(folder: Path, name: str = "oracle", steerable: bool = False) -> ModelEntry:
+    """An installed model: a file in `folder` that only the fake engine can load.
+
+    One that is steerable was trained with points by hand and with flood fill.
+    """
     path = folder / f"{name}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of " + name.encode())
     spec = ModelSpec(name, "multicbam", AutomatonConfig(), size=16)
+    if steerable:
+        spec = spec.changed(steerable=True, styles={"T1": 0.75, "T2": 0.25})
     return ModelEntry(name, path, spec, f"print of {name}", shipped=True)
 
 
@@ -237,7 +247,8 @@ def fake_engine(
 ) -> Engine:
     """An engine without torch: `model` is what every installed file turns out to hold."""
     held = model or DiskModel()
-    entry, runs = model_entry(folder / "models"), itertools.count(1)
+    entry = model_entry(folder / "models", steerable=held.steerable)
+    runs = itertools.count(1)
 
     def load_model(path: Path, device: Device) -> Any:
         return load(path) if load is not None else held

@@ -27,11 +27,16 @@ class Segmentation(JobController):
     film_changed = Signal()
     #: The run ended; `result` is the answer.
     completed = Signal()
+    #: A run of `redraw` is let go before it has shown anything.
+    gave_way = Signal()
 
     def __init__(self, context: Context, models: ModelLibrary) -> None:
         super().__init__(context.jobs, context)
         self._context, self._workspace, self._models = context, context.workspace, models
         self._run: Run | None = None
+        #: A run that takes the place of `run` with its first event, so that result and run match.
+        self._coming: Run | None = None
+        self._redraws = False
         self._no_film = Film()
         self._result: EnsembleResult | None = None
         models.removed.connect(self._forget_model)
@@ -61,6 +66,16 @@ class Segmentation(JobController):
         """The newest run on the open image, or None."""
         return self._run
 
+    @property
+    def newest(self) -> Run | None:
+        """The run that began last: `run`, or one of `redraw` that has shown nothing yet."""
+        return self._coming or self._run
+
+    @property
+    def redraws(self) -> bool:
+        """Whether `run` draws a result of before anew (`redraw`)."""
+        return self._redraws
+
     def segment(self) -> None:
         """Segment the open image with the chosen model and settings.
 
@@ -72,6 +87,14 @@ class Segmentation(JobController):
         self._set_run(run)
         self._set_result(None)
         self.film_changed.emit()
+        self._begin(lambda: run.stream(self._models, image))
+
+    def redraw(self) -> None:
+        """As `segment()`, but the result of before stays until there is one in its place."""
+        image, run = self._workspace.image, Run.chosen(self._context, self._models)
+        if image is None or run is None or self._context.jobs.current is not None:
+            return
+        self._coming = run
         self._begin(lambda: run.stream(self._models, image))
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
@@ -92,6 +115,11 @@ class Segmentation(JobController):
         """Stop the run; the ensemble so far stays as the result."""
         if self._job is not None:
             self._job.cancel()
+        if self._coming is not None:
+            # It has shown nothing yet, and what is shown is not to change any more.
+            self._coming = None
+            self._let_go()
+            self.gave_way.emit()
 
     def drop(self) -> None:
         """Stop the run, and forget its result."""
@@ -108,9 +136,16 @@ class Segmentation(JobController):
 
     # Inside
 
-    def _set_run(self, run: Run | None) -> None:
-        self._run = run
+    def _set_run(self, run: Run | None, *, redraws: bool = False) -> None:
+        self._run, self._coming, self._redraws = run, None, redraws
         self.run_changed.emit()
+
+    def _take(self, result: EnsembleResult) -> None:
+        """Show an event of the job, as the result of the run that it belongs to."""
+        if self._coming is not None:
+            self._set_run(self._coming, redraws=True)
+        self._set_result(result)
+        self.film_changed.emit()
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result
@@ -130,10 +165,9 @@ class Segmentation(JobController):
         return result.first_member * steps + drawn * result.step.done, members * steps
 
     def _show(self, result: EnsembleResult) -> None:
-        if self._result is None:
+        if self._result is None or self._coming is not None:
             self._models.note_loaded()
-        self._set_result(result)
-        self.film_changed.emit()
+        self._take(result)
 
     def _complete(self, result: EnsembleResult | None) -> None:
         self._stopped(result)
@@ -141,8 +175,8 @@ class Segmentation(JobController):
 
     def _stopped(self, result: EnsembleResult | None) -> None:
         if result is not None and result is not self._result:
-            self._set_result(result)
-            self.film_changed.emit()
+            self._take(result)
 
     def _fail(self, error: BaseException) -> None:
+        self._coming = None
         self._context.fail(error)
