@@ -23,6 +23,7 @@ from nca_seg_app.ui.widgets.agreement import AgreementWatch
 from nca_seg_app.ui.widgets.form import Form, finish_typing
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.style_controls import StyleControls
 from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
@@ -58,6 +59,7 @@ class SegmentPanel(QWidget):
             "How sure the members must be on average. Drag: the outline follows. It holds for the "
             "next images, too; a double click on its number gives the usual one back.",
         )
+        self.style_controls = StyleControls(session)
         self.opacity, self.opacity_text = _slider(
             "Fill opacity", "How strongly the inside of the outline is tinted. Z hides the tint."
         )
@@ -85,6 +87,7 @@ class SegmentPanel(QWidget):
         layout.addLayout(controls)
         layout.addWidget(self.progress)
         layout.addWidget(self.summary)
+        layout.addWidget(self.style_controls)
         sliders = QGridLayout()
         rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
