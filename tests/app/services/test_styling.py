@@ -293,3 +293,18 @@ def test_an_image_chosen_by_itself_has_the_style_of_its_folder(styled: Desk) -> 
     styled.until(lambda: len(styled.session.workspace.images) == 2)
     rest(styled)
     assert styled.session.styling.choice == replace(StyleChoice(), style="T1")
+
+
+def test_what_was_made_ahead_in_another_style_is_not_shown(styled: Desk) -> None:
+    lookahead = styled.session.lookahead
+    styled.segment()
+    styled.session.context.change_settings(run_ahead=True)
+    styled.until(lambda: [path.name for path in lookahead.kept] == ["b.png"])
+    styled.session.styling.choose(width=1.0)
+    assert lookahead.kept == ()
+    styled.until(lambda: [path.name for path in lookahead.kept] == ["b.png"])
+    styled.session.opening.open_next()
+    styled.until(lambda: styled.session.workspace.index == 1)
+    assert drawn_in(styled) == ("mixed", 1.0)
+    styled.session.context.change_settings(run_ahead=False)
+    rest(styled)
