@@ -223,6 +223,7 @@ class ModelSpec:
     def changed(self, **values: Any) -> ModelSpec:
         """A copy with these values, each a field of the spec or of its config.
 
+        Without a word on `steerable` it is not where its config cannot be steered any more.
         Raises ValueError if neither has a field of that name, or the value is out of range.
         """
         of_config = {each.name for each in fields(self.config)} & values.keys()
@@ -231,7 +232,10 @@ class ModelSpec:
         if unknown:
             raise ValueError(f"{self.architecture} has no {', '.join(sorted(unknown))}")
         config = replace(self.config, **{name: values[name] for name in of_config})
-        return replace(self, **{"config": config, **own})
+        steerable = own.get("steerable", self.steerable and config.can_be_steered)
+        styles = self.styles if steerable else {}
+        own = {"config": config, "steerable": steerable, "styles": styles, **own}
+        return replace(self, **own)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -663,6 +667,7 @@ BEFORE_CHOICES: Mapping[str, Any] = MappingProxyType(
         "clip": 1.0,
         "timesteps_drawn": "root",
         "framing": "proportional",
+        "steerable": False,
     }
 )
 

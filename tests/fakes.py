@@ -30,7 +30,6 @@ from engine.types import (
     SampleSettings,
     TrainSettings,
     TrainStep,
-    Views,
 )
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.services.prompts import Answer, PathKind, Whose
@@ -129,7 +128,7 @@ class DiskModel:
             self._leave()
 
     def replay(
-        self, image: Image, noisy_hw: Float, timestep: int, seed: int, member: int, views: Views
+        self, image: Image, noisy_hw: Float, timestep: int, settings: SampleSettings, member: int
     ) -> Iterator[CellStep]:
         """Updates of seven channels, level by level; channel 4 is x_t, channel 6 the timestep."""
         levels = ((1, self.coarse_updates, noisy_hw[::4, ::4]), (2, self.updates, noisy_hw))

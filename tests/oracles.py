@@ -13,7 +13,7 @@ from engine.diffusion.model import Denoiser, Model
 from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
 from engine.networks.table import build, preset
-from engine.types import Float, Image, ModelSpec, Views
+from engine.types import Float, Image, ModelSpec, SampleSettings
 
 CPU = DeviceChoice("cpu", "float32", "tests are to be equal everywhere")
 
@@ -28,7 +28,11 @@ class OracleModel:
         self.truth = torch.from_numpy(np.where(truth_hw, scale, -scale).astype(np.float32))
 
     def denoiser(
-        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+        self,
+        image_chw: Float,
+        settings: SampleSettings,
+        members: Sequence[int],
+        hint_hw: Float | None = None,
     ) -> Denoiser:
         def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
             return self.truth.expand_as(noisy_n1hw).clone()
@@ -37,9 +41,10 @@ class OracleModel:
 
 
 def tiny_spec(architecture: str = "multicbam", **changes: object) -> ModelSpec:
-    """A spec of a network that runs in milliseconds."""
+    """A spec of a network that runs in milliseconds; it is not steerable unless that is asked."""
     chosen = {"channels": 16, "hidden": 32, "updates": 3, "size": 16, "predicts": "clean"}
-    return preset(architecture).changed(mask_scale=0.2, **{**chosen, **changes})
+    chosen |= {"mask_scale": 0.2, "steerable": False}
+    return preset(architecture).changed(**{**chosen, **changes})
 
 
 def lively_model(architecture: str = "multicbam", seed: int = 0, **changes: object) -> Model:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.networks.architecture import Architecture, Cost
-from engine.networks.network import Chance, Network, Outputs, Tensors
+from engine.networks.network import Chance, Network, Outputs, Steering, Tensors
 from engine.networks.table import ARCHITECTURES
 from engine.settings import Flag, bounded
 from engine.types import ModelSpec, NetworkConfig
@@ -38,7 +38,12 @@ class Toy(Network):
         return (time_n[:, None, None, None].expand(-1, 1, *grid),)
 
     def predict(
-        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor, chance: Chance
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
     ) -> Outputs:
         return Outputs(self.tell(torch.cat([*image_given, noisy_n1hw, *time_given], dim=1)))
 

@@ -75,6 +75,14 @@ def train(
             "square.  [default: proportional, or as --from]",
         ),
     ] = None,
+    steerable: Annotated[
+        bool | None,
+        typer.Option(
+            "--steerable/--no-steerable",
+            help="Whether the network is told an annotation style, a width and what a person "
+            "painted.  [default: steerable where --channels leave room, or as --from]",
+        ),
+    ] = None,
     *,
     config: Mapping[str, Any],
     told: Collection[str],
@@ -133,12 +141,16 @@ def train(
         "mask_scale": mask_scale,
         "schedule": schedule,
         "framing": framing,
+        "steerable": steerable,
     }
     given = {key: value for key, value in diffusion.items() if value is not None}
+    could = spec.steerable
     try:
         spec = spec.changed(name=name, **given, **config)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if could and steerable is None and not spec.steerable:
+        say("The model will not be told styles: its channels leave no room for them.")
 
     from engine.training import parallel
     from engine.training.loop import train as trained

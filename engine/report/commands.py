@@ -40,7 +40,7 @@ def trained_by(spec: ModelSpec) -> str:
     protocol = spec.training.get("protocol", "own")
     usual = trainable(spec.architecture, protocol).choices
     changed = {name: value for name, value in spec.choices.items() if value != usual[name]}
-    kind = [word for name, value in changed.items() for word in (_flag(name), str(value))]
+    kind = [word for name, value in changed.items() for word in _given(name, value)]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
     # The protocol's own flag is the one that says where its other values come from.
     settings = replace(PAPER, protocol="own") if protocol == "paper" else TrainSettings()
@@ -54,11 +54,15 @@ def _flags(settings: Any, values: Mapping[str, Any]) -> Iterator[str]:
         if value is MISSING or value == getattr(settings, field.name):
             continue
         word = field.metadata["word"]
-        if isinstance(value, bool):
-            yield _flag(field.name if value else f"no-{field.name}")
-        else:
-            named = word if word and value == field.metadata["low"] else str(value)
-            yield from (_flag(field.name), named)
+        is_word = word and value == field.metadata["low"]
+        yield from _given(field.name, word if is_word else value)
+
+
+def _given(name: str, value: Any) -> tuple[str, ...]:
+    """The words on the command line that give a flag that value."""
+    if isinstance(value, bool):
+        return (_flag(name if value else f"no-{name}"),)
+    return _flag(name), str(value)
 
 
 def _flag(name: str) -> str:

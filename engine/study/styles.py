@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import get_args
 
 from engine.errors import DatasetProblem
 from engine.plaintext import shown_text
 from engine.study.dataset_index import csv_rows, from_cell, is_there, known_id, plain
-from engine.types import Style, Tool
+from engine.types import Sample, Style, Tool
 
 STYLES = "styles.csv"
 COLUMNS = ("id", "tool", "masks", "agreement")
@@ -37,6 +38,15 @@ def read_styles(root: Path, images: Collection[str]) -> dict[str, Style]:
             )
         styles[name] = _style(path, where, *values)
     return {name: style for name, style in styles.items() if name in images}
+
+
+def style_shares(samples: Iterable[Sample]) -> dict[Tool, float]:
+    """How often each tool made the masks of samples, as shares of those whose tool is known.
+
+    They are in the order of `Tool` and add up to 1; empty where no tool is known.
+    """
+    counts = Counter(each.style.tool for each in samples if each.style and each.style.tool)
+    return {tool: counts[tool] / counts.total() for tool in get_args(Tool) if counts[tool]}
 
 
 def _style(path: Path, where: str, tool: str, masks: str, agreement: str) -> Style:

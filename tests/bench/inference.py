@@ -90,7 +90,10 @@ def step(_: argparse.Namespace) -> Iterator[Line]:
         image_chw = np.random.default_rng(0).random((3, size, size), dtype=np.float32)
         members = range(thread_count())
         noisy = torch.randn(len(members), 1, size, size)
-        one, all_of_them = plain.denoiser(image_chw, 0, [0]), own.denoiser(image_chw, 0, members)
+        one, all_of_them = (
+            model.denoiser(image_chw, SampleSettings(), which)
+            for model, which in ((plain, [0]), (own, members))
+        )
         times = best(partial(one, noisy[:1], 99), partial(all_of_them, noisy, 99))
         yield _compared(str(size), times[0], times[1] / len(members))
 

@@ -14,7 +14,7 @@ from engine.diffusion.model import Model
 from engine.networks.automaton.fast import DenseCell
 from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
-from engine.networks.network import Network, Tensors
+from engine.networks.network import Network, Steering, Tensors
 from engine.networks.table import build
 from engine.types import ModelSpec
 
@@ -29,7 +29,11 @@ class PlainModel(Model):
         return self.network
 
     def _predict(
-        self, network: Network, seed: int, members: Sequence[int]
+        self,
+        network: Network,
+        seed: int,
+        members: Sequence[int],
+        steering: Steering | None,
     ) -> Callable[[Tensors, Tensors, Tensor, int], Tensor]:
         """As `Model._predict`, in the caller's thread with all cores inside each operation."""
 
@@ -38,7 +42,8 @@ class PlainModel(Model):
             image_given: Tensors, time_given: Tensors, noisy: Tensor, timestep: int
         ) -> Tensor:
             chance = self._chance(seed, members, timestep)
-            return network.predict(image_given, time_given, noisy, chance).prediction_n1hw.float()
+            outputs = network.predict(image_given, time_given, noisy, chance, steering)
+            return outputs.prediction_n1hw.float()
 
         return predict
 

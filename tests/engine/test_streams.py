@@ -56,7 +56,7 @@ def judging(folder: Path) -> Dataset:
 STREAMS: dict[str, Stream] = {
     "denoise": lambda _: denoise(lively_model(), image_chw(), SHORT, [0, 1]),
     "segment": lambda _: segment(lively_model(), picture(), SHORT),
-    "replay": lambda _: replay(lively_model(), picture(), noisy_hw(), 50, 0, 1),
+    "replay": lambda _: replay(lively_model(), picture(), noisy_hw(), 50, SampleSettings(), 1),
     "train": lambda folder: train(tiny_spec(), drawn_dataset(folder), BRIEF, folder / "run"),
     "finetune": lambda folder: finetune(
         lively_model(), drawn_dataset(folder), BRIEF, folder / "run"
@@ -149,7 +149,9 @@ def test_a_step_is_replayed_from_its_stored_x_t() -> None:
     for result in segment(model, picture(), settings):
         step = result.step
         for member in range(3):
-            *_, cell = replay(model, picture(), step.noisy_nhw[member], step.timestep, 3, member)
+            *_, cell = replay(
+                model, picture(), step.noisy_nhw[member], step.timestep, settings, member
+            )
             belief = 1 / (1 + np.exp(-cell.state_chw[0]))
             np.testing.assert_allclose(belief, step.clean_nhw[member], atol=1e-4)
 

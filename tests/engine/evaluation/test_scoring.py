@@ -32,7 +32,6 @@ from engine.types import (
     Sample,
     SampleSettings,
     TrainStep,
-    Views,
 )
 
 SETTINGS = SampleSettings(steps=2, members=2)
@@ -46,7 +45,11 @@ class DarkIsLesion:
         self.device = DeviceChoice("cpu", "float32", "a test")
 
     def denoiser(
-        self, image_chw: Float, seed: int, members: Sequence[int], views: Views = "mirrored"
+        self,
+        image_chw: Float,
+        settings: SampleSettings,
+        members: Sequence[int],
+        hint_hw: Float | None = None,
     ) -> Callable[[Tensor, int], Tensor]:
         believed_hw = np.where(image_chw.mean(axis=0) < 0.5, 0.2, -0.2).astype(np.float32)
         return lambda noisy, _: from_numpy(believed_hw).expand_as(noisy).clone()

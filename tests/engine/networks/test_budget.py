@@ -74,7 +74,8 @@ STREAMS: dict[str, Callable[[Path], Iterator[Any]]] = {
         SampleSettings(),
     ),
     "replay": lambda _: replay(
-        lively_model(size=4096), lesion(disk(24)), np.zeros((16, 16), np.float32), 1, 0, 0
+        lively_model(size=4096), lesion(disk(24)), np.zeros((16, 16), np.float32), 1,
+        SampleSettings(), 0,
     ),
     "train": lambda folder: train(
         tiny_spec(updates=1000, coarse_updates=1000, factor=1, channels=64, hidden=512),

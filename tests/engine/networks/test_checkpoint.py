@@ -48,8 +48,11 @@ def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
         "timesteps": 50, "mask_scale": 1, "size": 20, "framing": "square", "detail": 2,
+        "steerable": True,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
+    # What a model has that is not steerable; `test_steering` has the others.
+    unchanging |= {"styles"}
     described = {field.name for whole in (spec, spec.config) for field in fields(whole)}
     assert changes.keys() | unchanging == described - {"config"}
     # As many channels as `detail` needs.

@@ -87,7 +87,7 @@ def test_an_image_is_looked_at_anew_by_weights_that_were_trained() -> None:
     noisy = torch.randn(1, 1, 16, 12)
 
     def predicted(asked: Model) -> Tensor:
-        return asked.denoiser(image_chw, 5, [0])(noisy, 60)
+        return asked.denoiser(image_chw, SampleSettings(seed=5), [0])(noisy, 60)
 
     before = predicted(model)
     assert torch.equal(predicted(model), before)
@@ -138,7 +138,9 @@ def test_a_value_that_it_has_not_is_refused() -> None:
 def test_it_has_nothing_to_look_at() -> None:
     model = Model(build(preset("toy")), CPU)
     with pytest.raises(ValueError, match="nothing to look at"):
-        next(replay(model, lesion(disk(24)), np.zeros((16, 16), np.float32), 50, 0, 0))
+        next(
+            replay(model, lesion(disk(24)), np.zeros((16, 16), np.float32), 50, SampleSettings(), 0)
+        )
 
 
 def test_its_config_has_flags_of_its_own(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import DatasetProblem
 from engine.study.dataset import read_dataset
+from engine.study.styles import style_shares
 from engine.types import Style
 from tests.engine.folders import make_folder
 
@@ -68,3 +69,13 @@ def test_what_is_wrong_is_said_with_its_row(
     for words in told:
         assert words in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+def test_the_shares_of_the_tools_are_of_the_samples_whose_tool_is_known(tmp_path: Path) -> None:
+    rows = b"a,T3,1,,CC-0,,\nb,several,4,0.9,CC-0,,\nc,,0,,,,\nd,T3,1,,,,\n"
+    root = make_folder(tmp_path / "d", "abcd")
+    assert style_shares(read_dataset(root).samples) == {}
+    (root / "styles.csv").write_bytes(HEAD + rows)
+    shares = style_shares(read_dataset(root).samples)
+    assert list(shares) == ["T3", "several"]
+    assert shares == {"T3": pytest.approx(2 / 3), "several": pytest.approx(1 / 3)}

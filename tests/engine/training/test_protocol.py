@@ -216,10 +216,11 @@ def test_a_step_of_a_plain_member_is_replayed() -> None:
     for result in segment(model, image, settings):
         step = result.step
         noisy_hw = step.noisy_nhw[1]
-        *_, cell = replay(model, image, noisy_hw, step.timestep, 3, 1, "plain")
+        *_, cell = replay(model, image, noisy_hw, step.timestep, settings, 1)
         predicted = 0.5 + np.tanh(cell.state_chw[0] / 2) / 2
         np.testing.assert_allclose(predicted, step.clean_nhw[1], atol=1e-5)
-        *_, other = replay(model, image, noisy_hw, step.timestep, 3, 1)
+        mirrored = replace(settings, views="mirrored")
+        *_, other = replay(model, image, noisy_hw, step.timestep, mirrored, 1)
         assert not np.allclose(0.5 + np.tanh(other.state_chw[0] / 2) / 2, predicted, atol=1e-3)
 
 
@@ -271,12 +272,15 @@ def test_a_state_from_before_there_were_choices_has_what_was_done_then(
 
 def test_what_was_done_before_there_were_choices_is_the_default() -> None:
     usual = {**asdict(TrainSettings()), "framing": tiny_spec().framing}
+    usual["steerable"] = tiny_spec().steerable
     assert {name: usual[name] for name in BEFORE_CHOICES} == BEFORE_CHOICES
 
 
 def test_the_papers_protocol_is_the_papers() -> None:
     spec = trainable("multicbam", "paper")
-    assert spec == preset("multicbam").changed(predicts="noise", mask_scale=1.0, framing="square")
+    assert spec == preset("multicbam").changed(
+        predicts="noise", mask_scale=1.0, framing="square", steerable=False
+    )
     assert (spec.predicts, spec.mask_scale, spec.timesteps) == ("noise", 1.0, 100)
     config = asdict(spec.config)
     paper = {"channels": 64, "hidden": 512, "updates": 10, "fire_probability": 0.5, "factor": 4}

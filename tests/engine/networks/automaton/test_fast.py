@@ -229,7 +229,7 @@ def test_a_model_whose_weights_were_trained_answers_by_the_new_ones() -> None:
     noisy = torch.randn(1, 1, 16, 12)
 
     def predicted_clean(asked: Model) -> Tensor:
-        return asked.denoiser(image_chw, 5, [0])(noisy, 60)
+        return asked.denoiser(image_chw, SampleSettings(seed=5), [0])(noisy, 60)
 
     before = predicted_clean(model)
     assert torch.equal(predicted_clean(model), before)
@@ -259,13 +259,14 @@ import numpy as np
 import torch
 from engine.networks.device import DeviceChoice, thread_count
 from engine.diffusion.model import Model, load
+from engine.types import SampleSettings
 from tests.engine.networks.automaton.test_fast import trained_like
 # In bfloat16 some processors add up otherwise with one thread than with two.
 model = Model(trained_like("multicbam"), DeviceChoice("cpu", "float32", "for the test"))
 image_chw = np.random.default_rng(0).random((3, 16, 12), dtype=np.float32)
 noisy = torch.randn(3, 1, 16, 12)
 def predicted(*members):
-    return model.denoiser(image_chw, 5, members)(noisy[list(members)], 60)
+    return model.denoiser(image_chw, SampleSettings(seed=5), members)(noisy[list(members)], 60)
 alone = torch.cat([predicted(member) for member in range(3)])
 found = [torch.equal(predicted(*some), alone[list(some)]) for some in ((0, 1, 2), (2, 0), (1,))]
 print(thread_count(), *found, torch.equal(alone[0], alone[1]))
