@@ -25,6 +25,7 @@ from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.review import Review
 from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.style_fitting import StyleFitting
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
 from nca_seg_app.state.capabilities import Has
@@ -99,6 +100,7 @@ class Session(QObject):
         )
         self.model_comparison = ModelComparison(context)
         self.fine_tuning = FineTuning(context, self.model_library, self.model_comparison)
+        self.style_fitting = StyleFitting(context, self.model_library, self.styling)
         self.export = Export(context, self.saving)
         self._capabilities = Has.NOTHING
         self._connect()
@@ -156,6 +158,7 @@ class Session(QObject):
             self.survey.changed,
             self.fine_tuning.running_changed,
             self.fine_tuning.candidate_changed,
+            self.style_fitting.running_changed,
             self.export.running_changed,
         ):
             signal.connect(self._update_capabilities)
@@ -188,11 +191,13 @@ class Session(QObject):
         holds = {
             Has.IMAGE: image is not None,
             Has.MODEL: model is not None,
+            Has.STYLES: bool(self.styling.offered),
             Has.OWN_MODEL: model is not None and not model.shipped,
             Has.IDLE: self.context.jobs.current is None,
             Has.RUNNING: self.segmentation.running,
             Has.PAUSED: self.segmentation.paused,
             Has.LEARNING: self.fine_tuning.running,
+            Has.FITTING: self.style_fitting.running,
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
             Has.CANDIDATE: self.fine_tuning.candidate is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside
 from engine.framing import Frame
+from engine.masks.arrays import Mask
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.library import ModelEntry
 from engine.types import (
@@ -28,6 +29,7 @@ from engine.types import (
     Image,
     ModelSpec,
     SampleSettings,
+    StyleChoice,
     TrainSettings,
     TrainStep,
 )
@@ -59,6 +61,18 @@ def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
     return Image(pixels_hwc)
 
 
+@dataclass(frozen=True)
+class FittedStyle:
+    """Stands in for `engine.evaluation.style_fit.StyleFit`, whose module loads torch."""
+
+    done: int
+    total: int
+    choice: StyleChoice
+    images: int
+    dice_before: float
+    dice_left_out: float
+
+
 @dataclass
 class DiskModel:
     """A loaded model that answers every image with a disk, of another radius for each member.
@@ -67,13 +81,16 @@ class DiskModel:
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
     One that is `steerable` draws wider disks for a greater width, and `asked` are the settings of
     its ensembles. `coarse_updates` and `updates` are the cell updates of its two levels,
-    `start_dice` its own Dice before a fine-tuning.
+    `start_dice` its own Dice before a fine-tuning. `fitted` are the masks a style was fitted to.
     """
 
     size: int = 16
     coarse_updates: int = 5
     updates: int = 3
     start_dice: float | None = None
+    fits_style: StyleChoice = StyleChoice("T1", -0.25)
+    fits_better: float = 0.02
+    fitted: list[tuple[Image, Mask]] = field(default_factory=list)
     steerable: bool = False
     asked: list[SampleSettings] = field(default_factory=list)
     holds_at: int = -1
@@ -144,6 +161,21 @@ class DiskModel:
                     fires_hw = np.full(given_hw.shape, update > 0)
                     names = ("noise", "R", "G", "B", "x_t", "hidden 1", "t")
                     yield CellStep(done, total, level, update, state_chw, fires_hw, names)
+        finally:
+            self._leave()
+
+    def fit_style(
+        self, pairs: Sequence[tuple[Image, Mask]], threshold: float
+    ) -> Iterator[FittedStyle]:
+        """Two events an image; the answer is `fits_style`, which brings `fits_better` of Dice."""
+        total = 2 * len(pairs)
+        self.fitted = list(pairs)
+        self._enter()
+        try:
+            for done in range(1, total + 1):
+                self._obey(done - 1)
+                found = 0.9 + self.fits_better
+                yield FittedStyle(done, total, self.fits_style, len(pairs), 0.9, found)
         finally:
             self._leave()
 
@@ -272,6 +304,7 @@ def fake_engine(
         device_text=lambda handle: "CPU · fake",
         segment=lambda handle, image, settings: handle.segment(image, settings),
         replay=lambda handle, *rest: handle.replay(*rest),
+        fit_style=lambda handle, *rest: handle.fit_style(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),
         training_folder=lambda parent: folder / "training" / f"{parent.name}{next(runs)}",
         install=install,

@@ -214,6 +214,8 @@ class SegmentPanel(QWidget):
             words = "No model is installed. You can draw by hand: press B for the brush."
         elif self._loading:
             words = "Loading the model…"
+        elif Has.FITTING in state:
+            words = "The style is being fitted to your masks. Segment waits for the end of that."
         elif Has.LEARNING in state:
             words = "The model is learning. Segment waits for the end of that: see Training."
         elif Has.IDLE in state and Has.RESULT not in state:

@@ -6,9 +6,10 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QSlider, QWidget
 
 from engine.types import StyleChoice, StyleName
+from nca_seg_app.services.style_words import STYLES
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
-from nca_seg_app.ui.widgets.wording import STYLES
+from nca_seg_app.ui.widgets.style_fit import StyleFitRow
 
 #: Half the length of the width's slider.
 REACH = 100
@@ -39,6 +40,8 @@ class StyleControls(QWidget):
         self.width_slider.setRange(-REACH, REACH)
         self.width_slider.setSingleStep(5)
         self.width_slider.setPageStep(25)
+        self.width_slider.setTickPosition(QSlider.TickPosition.TicksBelow)
+        self.width_slider.setTickInterval(REACH)
         self.width_slider.setAccessibleName("Width")
         self.width_text.setMinimumWidth(self.width_text.fontMetrics().horizontalAdvance("000 %"))
         self._lay_out()
@@ -61,6 +64,7 @@ class StyleControls(QWidget):
         layout.addWidget(labels[1], 1, 0)
         layout.addLayout(slides, 1, 1)
         layout.addWidget(self.width_text, 1, 2)
+        layout.addWidget(StyleFitRow(self._session), 2, 1, 1, 2)
         layout.setColumnStretch(1, 1)
         labels[0].setToolTip(STYLE_TIP)
         for widget in (labels[1], *ends, self.width_slider, self.width_text):

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from engine.masks.measurements import Measurements
 from engine.networks.library import ModelEntry
 from engine.networks.table import parameter_count
 from engine.plaintext import shown_name
-from engine.types import EnsembleResult, ModelSpec, StyleName
+from engine.types import EnsembleResult, ModelSpec
 from nca_seg_app.ui.widgets.agreement import Agreement
 
 #: With fewer validation images one of them decides which model looks better.
 FEW_IMAGES = 10
 #: Two outlines whose Dice with a third differ by less are called alike.
 SAME_DICE = 0.005
-
-
-@dataclass(frozen=True)
-class StyleWords:
-    """What a style is called, and what its outlines were made with."""
-
-    name: str
-    tip: str
-
-
-STYLES: Mapping[StyleName, StyleWords] = {
-    "mixed": StyleWords(
-        "As everybody (mixed)",
-        "Each member draws in the style of another tool, as often as people used it: the outline "
-        "lies between them all.",
-    ),
-    "unknown": StyleWords("Not said", "The model is told no tool, and goes by the picture alone."),
-    "T1": StyleWords(
-        "Points by hand",
-        "As by a person who set points around the lesion, which lines join.",
-    ),
-    "T2": StyleWords(
-        "Flood fill",
-        "As by a person who clicked into the lesion and had all around of a like colour filled.",
-    ),
-    "T3": StyleWords(
-        "Automatic fill",
-        "As by a program that found the border by itself, looked over by a person.",
-    ),
-    "several": StyleWords(
-        "Several tools",
-        "As in pictures outlined more than once, with different tools.",
-    ),
-}
 
 
 def figures(entry: ModelEntry, device_text: str) -> str:
