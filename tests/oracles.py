@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.diffusion.model import Denoiser, Model
+from engine.diffusion.model import Denoiser, Model, styles_of
 from engine.networks.automaton.levels import Automaton
 from engine.networks.device import DeviceChoice
 from engine.networks.table import build, preset
@@ -72,3 +72,35 @@ def lesion(mask_hw: NDArray[np.bool_], seed: int = 0) -> Image:
     grain = np.random.default_rng(seed).normal(0, 8, (*mask_hw.shape, 1))
     colours = np.where(mask_hw[..., None], [110, 70, 50], [225, 180, 160]) + grain
     return Image(colours.clip(0, 255).astype(np.uint8))
+
+
+#: Radius of the disk that a `StyledModel` draws in each style, in shares of the side.
+RADII = {"T1": 0.36, "T2": 0.32, "T3": 0.26, "several": 0.30, None: 0.31}
+
+
+class StyledModel:
+    """A steerable model that draws a disk in the middle, as large as its style and width say."""
+
+    def __init__(self, size: int = 32) -> None:
+        shares = {"T1": 0.4, "T2": 0.3, "T3": 0.2, "several": 0.1}
+        self.spec = tiny_spec(size=size, channels=16, steerable=True, styles=shares)
+        self.device = CPU
+        self.asked = 0
+
+    def denoiser(
+        self,
+        image_chw: Float,
+        settings: SampleSettings,
+        members: Sequence[int],
+        hint_hw: Float | None = None,
+    ) -> Denoiser:
+        self.asked += 1
+        size, scale = self.spec.size, self.spec.mask_scale
+        radii = [RADII[tool] for tool in styles_of(members, self.spec, settings.style)]
+        drawn = [disk(size, radius * (1 + 0.15 * settings.width)) for radius in radii]
+        clean_nhw = np.where(np.stack(drawn), scale, -scale).astype(np.float32)
+
+        def predict_clean(noisy_n1hw: Tensor, timestep: int) -> Tensor:
+            return torch.from_numpy(clean_nhw[:, None].copy())
+
+        return predict_clean

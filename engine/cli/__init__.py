@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import doctor, evaluate, export, finetune, models, report, segment, train
+from engine.cli import doctor, evaluate, export, finetune, fit_style, models, report, segment, train
 from engine.cli.console import end_output, prepare_streams
 from engine.cli.exit_codes import NOBODY_READS, NOTHING_DONE
 from engine.cli.messages import say
@@ -26,6 +26,7 @@ Examples:
   nca-seg train --data isic2018 --out runs/first --minutes 90
   nca-seg export pictures/ --out corrected
   nca-seg finetune --data corrected --minutes 2
+  nca-seg fit-style --data pictures/
   nca-seg models
   nca-seg doctor
 
@@ -71,6 +72,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
+app.command("fit-style")(fit_style.fit_style)
 app.command("export")(export.export)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)

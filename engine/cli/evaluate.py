@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -21,13 +22,13 @@ from engine.cli.options import (
     command,
 )
 from engine.cli.progress import Advance, progress
-from engine.errors import EngineError
+from engine.errors import EngineError, StyleNotKnown
 from engine.files import write_atomic
-from engine.types import SampleSettings, Split, evenly
+from engine.types import ModelSpec, Sample, SampleSettings, Split, evenly
 
 if TYPE_CHECKING:
-    from engine.evaluation.scoring import Evaluation
-    from engine.evaluation.styles import ByStyle
+    from engine.evaluation.scoring import Beside, Evaluation
+    from engine.evaluation.styles import ByStyle, GivenStyle
 
 
 @command(SampleSettings())
@@ -45,6 +46,20 @@ def evaluate(
     json_: Annotated[
         Path | None, typer.Option("--json", help="Write the scores to this file.")
     ] = None,
+    given_style: Annotated[
+        bool,
+        typer.Option(
+            "--given-style",
+            help="Segment each image once more, given the tool that made its mask as style.",
+        ),
+    ] = False,
+    styles: Annotated[
+        bool,
+        typer.Option(
+            "--styles",
+            help="As --given-style, and in every other style too: what the best of them reaches.",
+        ),
+    ] = False,
 ) -> None:
     """Hold a model's masks against expert masks.
 
@@ -62,7 +77,9 @@ def evaluate(
     as their errors do.
 
     Where the data has a styles.csv (columns id, tool, masks, agreement), there is a line for each
-    tool that made the masks, and how much people agree with each other.
+    tool that made the masks, and how much people agree with each other. With --given-style or
+    --styles there are the scores with each image's own tool given as style, too, of models that
+    know styles.
 
     \b
     Examples:
@@ -78,17 +95,20 @@ def evaluate(
     samples = evenly(samples, limit)
     if json_ is not None:
         json_.parent.mkdir(parents=True, exist_ok=True)
+    if given_style or styles:
+        _expect_styles(entry.spec, samples)
     loaded = load_model(entry, device)
 
     from engine.evaluation.scoring import evaluate as evaluated
 
+    beside: Beside = "each" if styles else "given" if given_style else "none"
     newest: Evaluation | None = None
     problem: Exception | None = None
     interrupted, left_out = False, 0
     try:
         with (
             progress("Evaluating") as advance,
-            closing(evaluated(loaded, samples, settings, threshold)) as stream,  # type: ignore[type-var]
+            closing(evaluated(loaded, samples, settings, threshold, beside)) as stream,  # type: ignore[type-var]
         ):
             for newest in stream:
                 if len(newest.left_out) > left_out:
@@ -129,6 +149,14 @@ def evaluate(
         raise typer.Exit(SOME_FAILED if scored else NOTHING_DONE)
 
 
+def _expect_styles(spec: ModelSpec, samples: Sequence[Sample]) -> None:
+    """Raise StyleNotKnown for a model without styles, Refusal where no sample's tool is known."""
+    if not spec.styles:
+        raise StyleNotKnown(spec.name, "style", ())
+    if not any(each.style and each.style.tool in spec.styles for each in samples):
+        raise Refusal("No styles.csv of the data names a tool whose style the model knows.")
+
+
 def _tell(newest: Evaluation, advance: Advance | None) -> None:
     """Say how far an evaluation is: on the bar, or without one in a line for the newest image."""
     name, scores = newest.images[-1]
@@ -155,6 +183,20 @@ def _show(evaluation: Evaluation) -> None:
     print(f"{'E-AURC':<19}{evaluation.excess_aurc['expected_error']:.4f}")
     if evaluation.styles is not None:
         _show_styles(evaluation.styles)
+    if evaluation.given is not None:
+        _show_given(evaluation.given)
+
+
+def _show_given(given: GivenStyle) -> None:
+    from engine.evaluation.styles import TOOLS
+
+    print(f"\n{'Style given':<28}{'Images':>6}  {'Dice':<8}{'given':<28}Best style")
+    rows = {TOOLS[tool]: found for tool, found in given.tools.items()} | {"all": given.whole}
+    for label, found in rows.items():
+        low, high = found.interval
+        dice = f"{found.given:.4f}  ({low:.4f} to {high:.4f})"
+        best = "" if found.best is None else f"{found.best:.4f}"
+        print(f"{label:<28}{found.images:>6}  {found.before:<8.4f}{dice:<28}{best}".rstrip())
 
 
 def _show_styles(styles: ByStyle) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from engine.diffusion.fusion import fuse
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.evaluation.reliability import Calibration, excess_aurc, reliability_bins
-from engine.evaluation.styles import ByStyle, by_style
+from engine.evaluation.styles import ByStyle, GivenStyle, by_style, given_style
 from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.images.reading import read_image
 from engine.masks.reading import read_mask
@@ -34,7 +34,20 @@ from engine.metrics import (
     surface_dice,
     threshold_jaccard,
 )
-from engine.types import EnsembleResult, Float, Image, Sample, SampleSettings, Style, frozen_array
+from engine.types import (
+    EnsembleResult,
+    Float,
+    Image,
+    Sample,
+    SampleSettings,
+    Style,
+    Tool,
+    frozen_array,
+)
+
+#: Which styles each image is segmented in beside the settings' own: none; that of the tool that
+#: made its mask; or each that the model knows.
+Beside = Literal["none", "given", "each"]
 
 #: An image has failed where its Dice is below this.
 FAILED_DICE = 0.8
@@ -78,12 +91,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scored:
-    """An image with its scores, the pixels that its mask shares with the truth, and its style."""
+    """An image with its scores, the pixels that its mask shares with the truth, and its style.
+
+    `in_styles` has the pixels of the masks drawn in the styles of tools, where that was asked for.
+    """
 
     id: str
     scores: Scores
     overlap: Overlap
     style: Style | None = None
+    in_styles: Mapping[Tool, Overlap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,7 @@ class Evaluation:
     """The scores of the first `done` samples, in their order.
 
     `left_out` tells of those among them that could not be read; all figures are of `scored` alone,
-    and without one there are none.
+    and without one there are none. The model knows `styles_known` styles.
     """
 
     done: int
@@ -99,6 +116,7 @@ class Evaluation:
     scored: tuple[Scored, ...]
     calibration: Calibration
     left_out: tuple[UnreadableImage | UnreadableMask, ...] = ()
+    styles_known: int = 0
 
     @property
     def images(self) -> tuple[tuple[str, Scores], ...]:
@@ -154,9 +172,19 @@ class Evaluation:
             [one.overlap for one in self.scored],
         )
 
+    @property
+    def given(self) -> GivenStyle | None:
+        """What it brings to give each image's own tool as style; None where none was given."""
+        drawn = [
+            (one.style.tool, one.overlap, one.in_styles)
+            for one in self.scored
+            if one.style is not None and one.style.tool is not None
+        ]
+        return given_style(drawn, self.styles_known)
+
     def as_json(self) -> dict[str, Any]:
         """Means, intervals and every image's scores as plain JSON values."""
-        styles = self.styles
+        styles, given = self.styles, self.given
         return {
             "done": self.done,
             "total": self.total,
@@ -172,6 +200,7 @@ class Evaluation:
             "failed": self.failed,
             "excess_aurc": self.excess_aurc,
             "styles": None if styles is None else asdict(styles),
+            "given_style": None if given is None else asdict(given),
             "expected_calibration_error": self.calibration.ece,
             "images": {one.id: asdict(one.scores) for one in self.scored},
             "pixels": {one.id: asdict(one.overlap) for one in self.scored},
@@ -215,7 +244,11 @@ class Unread:
 
 
 def evaluate(
-    model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
+    model: Denoises,
+    samples: Sequence[Sample],
+    settings: SampleSettings,
+    threshold: float = 0.5,
+    beside: Beside = "none",
 ) -> Iterator[Evaluation]:
     """Score a model on samples, one event for each: its mask against the expert's.
 
@@ -225,25 +258,31 @@ def evaluate(
     samples : images with expert masks; one that cannot be read is left out, and the event says why.
     settings : of each ensemble.
     threshold : the mean probability from which a pixel is lesion.
+    beside : the styles in which each image is segmented once more, with the settings otherwise.
 
     Each event holds the scores of all samples so far, at the images' own sizes. Raises OutOfMemory.
     """
-    for event in examine(model, samples, settings, threshold):
+    for event in examine(model, samples, settings, threshold, beside):
         yield event.evaluation
 
 
 def examine(
-    model: Denoises, samples: Sequence[Sample], settings: SampleSettings, threshold: float = 0.5
+    model: Denoises,
+    samples: Sequence[Sample],
+    settings: SampleSettings,
+    threshold: float = 0.5,
+    beside: Beside = "none",
 ) -> Iterator[Examined | Unread]:
     """Score a model as `evaluate` does; each event holds its sample's picture and masks as well.
 
     A sample that cannot be read is left out, and its event says why. Raises OutOfMemory.
     """
-    evaluation = Evaluation(0, len(samples), (), Calibration.none())
+    known = len(model.spec.styles)
+    evaluation = Evaluation(0, len(samples), (), Calibration.none(), styles_known=known)
     for sample in samples:
         event: Examined | Unread
         try:
-            event = _examined(model, sample, settings, threshold, evaluation)
+            event = _examined(model, sample, settings, threshold, beside, evaluation)
         except (UnreadableImage, UnreadableMask) as error:
             left_out = (*evaluation.left_out, error)
             done = evaluation.done + 1
@@ -253,7 +292,12 @@ def examine(
 
 
 def _examined(
-    model: Denoises, sample: Sample, settings: SampleSettings, threshold: float, before: Evaluation
+    model: Denoises,
+    sample: Sample,
+    settings: SampleSettings,
+    threshold: float,
+    beside: Beside,
+    before: Evaluation,
 ) -> Examined:
     """One more sample, with the evaluation that `before` becomes by it."""
     image = read_image(sample.image_path)
@@ -263,14 +307,27 @@ def _examined(
     mask_hw = result.mask(threshold)
     seconds = time.perf_counter() - began
     scores, pixels = score(result, mask_hw, truth_hw, seconds), overlap(mask_hw, truth_hw)
+    in_styles: dict[Tool, Overlap] = {}
+    for tool in _beside(model, sample, beside):
+        *_, other = segment(model, image, replace(settings, style=tool))
+        in_styles[tool] = overlap(other.mask(threshold), truth_hw)
     probability_hw = result.frame.restore(result.mean_hw).clip(0, 1)
     evaluation = replace(
         before,
         done=before.done + 1,
-        scored=(*before.scored, Scored(sample.id, scores, pixels, sample.style)),
+        scored=(*before.scored, Scored(sample.id, scores, pixels, sample.style, in_styles)),
         calibration=before.calibration + reliability_bins(probability_hw, truth_hw),
     )
     return Examined(evaluation, image, result, truth_hw, mask_hw, probability_hw)
+
+
+def _beside(model: Denoises, sample: Sample, beside: Beside) -> tuple[Tool, ...]:
+    """The styles in which an image is segmented once more."""
+    known: tuple[Tool, ...] = tuple(model.spec.styles)
+    if beside == "each":
+        return known
+    own = sample.style.tool if sample.style is not None and beside == "given" else None
+    return (own,) if own in known and own is not None else ()
 
 
 def score(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -57,6 +57,77 @@ class ByStyle:
 
     tools: dict[str, ToolScores]
     people: HumanAgreement | None
+
+
+@dataclass(frozen=True)
+class GivenScores:
+    """Mean Dice on images without and with their own tool given as style, and of the best style.
+
+    `interval` is the 95 % bootstrap of `given`; `gain` is `given` less `before`, `gain_interval`
+    its own. `best` is what a person could reach who picks the best of the outlines in the model's
+    styles for each image; None where not all of them were drawn.
+    """
+
+    images: int
+    before: float
+    given: float
+    interval: tuple[float, float]
+    gain: float
+    gain_interval: tuple[float, float]
+    pooled_before: float
+    pooled_given: float
+    best: float | None
+
+
+@dataclass(frozen=True)
+class GivenStyle:
+    """`GivenScores` of all images whose tool is known to data and model, and by tool."""
+
+    whole: GivenScores
+    tools: dict[str, GivenScores]
+
+
+#: Of an image: its tool, its overlap with no style given, and with each style that was given.
+Drawn = tuple[Tool, Overlap, Mapping[Tool, Overlap]]
+
+
+def given_style(drawn: Sequence[Drawn], whole: int) -> GivenStyle | None:
+    """Gather what giving a style brings.
+
+    Parameters
+    ----------
+    drawn : of each image; those whose own tool was not given are left out.
+    whole : how many styles the model knows, all of which `best` needs.
+
+    None where no image is left.
+    """
+    known = [each for each in drawn if each[0] in each[2]]
+    if not known:
+        return None
+    tools = {
+        tool: _given([each for each in known if each[0] == tool], whole)
+        for tool in get_args(Tool)
+        if any(each[0] == tool for each in known)
+    }
+    return GivenStyle(_given(known, whole), tools)
+
+
+def _given(drawn: Sequence[Drawn], whole: int) -> GivenScores:
+    before_n = np.array([before.dice for _, before, _ in drawn])
+    given_n = np.array([styles[tool].dice for tool, _, styles in drawn])
+    best_n = [max(one.dice for one in styles.values()) for _, _, styles in drawn]
+    every = all(len(styles) == whole for _, _, styles in drawn)
+    return GivenScores(
+        images=len(drawn),
+        before=float(before_n.mean()),
+        given=float(given_n.mean()),
+        interval=interval(given_n),
+        gain=float((given_n - before_n).mean()),
+        gain_interval=interval(given_n - before_n),
+        pooled_before=sum((before for _, before, _ in drawn), start=Overlap()).dice,
+        pooled_given=sum((styles[tool] for tool, _, styles in drawn), start=Overlap()).dice,
+        best=float(np.mean(best_n)) if every and whole > 1 else None,
+    )
 
 
 def by_style(styles: Sequence[Style | None], overlaps: Sequence[Overlap]) -> ByStyle | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from engine.evaluation.scoring import FAILED_DICE, Evaluation, Scores
-from engine.evaluation.styles import TOOLS, ByStyle
+from engine.evaluation.styles import TOOLS, ByStyle, GivenStyle
 from engine.evaluation.uncertainty import UNCERTAINTIES
 from engine.metrics import SURFACE_TOLERANCE
 from engine.report import plots
@@ -153,6 +153,7 @@ def _scores(report: Report) -> Html:
     )
     pieces = [table(head, [*lines, *pooled, below], caption, words=2)]
     pieces += [_styles(name, each.styles) for name, each in splits if each.styles is not None]
+    pieces += [_given(name, each.given) for name, each in splits if each.given is not None]
     if report.test is not None:
         drawn = plots.dice_histogram(report.test, FAILED_DICE)
         note = (
@@ -186,6 +187,23 @@ def _styles(split: str, styles: ByStyle) -> Html:
             "with the one that the data set took."
         )
     return table(("Masks made by", "Images", "Dice", "Dice, pooled"), lines, caption)
+
+
+def _given(split: str, given: GivenStyle) -> Html:
+    """The scores without and with each image's own tool given as style."""
+    lines: list[tuple[object, ...]] = []
+    rows = {TOOLS[tool]: found for tool, found in given.tools.items()} | {"all": given.whole}
+    for label, found in rows.items():
+        dice = f"{found.given:.3f} {_bounds(found.interval)}"
+        best = "" if found.best is None else f"{found.best:.3f}"
+        lines.append((label, found.images, f"{found.before:.3f}", dice, best))
+    caption = (
+        f"On {split}, with the tool that made each mask given to the model as style, and the best "
+        "of its styles for each image, which a person could pick."
+    )
+    return table(
+        ("Style given", "Images", "Dice before", "Dice given", "Best style"), lines, caption
+    )
 
 
 def _bounds(interval: tuple[float, float]) -> str:
