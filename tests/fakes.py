@@ -65,12 +65,19 @@ def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
 class FittedStyle:
     """Stands in for `engine.evaluation.style_fit.StyleFit`, whose module loads torch."""
 
-    done: int
-    total: int
     choice: StyleChoice
     images: int
     dice_before: float
     dice_left_out: float
+
+
+@dataclass(frozen=True)
+class FitEvent:
+    """Stands in for `engine.evaluation.style_fit.Fitting`."""
+
+    done: int
+    total: int
+    fit: FittedStyle | None
 
 
 @dataclass
@@ -166,7 +173,7 @@ class DiskModel:
 
     def fit_style(
         self, pairs: Sequence[tuple[Image, Mask]], threshold: float
-    ) -> Iterator[FittedStyle]:
+    ) -> Iterator[FitEvent]:
         """Two events an image; the answer is `fits_style`, which brings `fits_better` of Dice."""
         total = 2 * len(pairs)
         self.fitted = list(pairs)
@@ -174,8 +181,8 @@ class DiskModel:
         try:
             for done in range(1, total + 1):
                 self._obey(done - 1)
-                found = 0.9 + self.fits_better
-                yield FittedStyle(done, total, self.fits_style, len(pairs), 0.9, found)
+                found = FittedStyle(self.fits_style, len(pairs), 0.9, 0.9 + self.fits_better)
+                yield FitEvent(done, total, found if done == total else None)
         finally:
             self._leave()
 

@@ -32,7 +32,7 @@ from engine.types import (
 )
 
 if TYPE_CHECKING:
-    from engine.evaluation.style_fit import StyleFit
+    from engine.evaluation.style_fit import Fitting
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Engine:
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
     #: Replays a diffusion step: (handle, image, noisy_hw, timestep, settings, member) → its states.
     replay: Callable[[Any, Image, Float, int, SampleSettings, int], Iterator[CellStep]]
-    #: Fits style and width to masks: (handle, images with their masks, threshold) → the best yet.
-    fit_style: Callable[[Any, Sequence[tuple[Image, Mask]], float], Iterator[StyleFit]]
+    #: Fits style and width to masks: (handle, images with their masks, threshold) → how far it is.
+    fit_style: Callable[[Any, Sequence[tuple[Image, Mask]], float], Iterator[Fitting]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: Names a new folder for a fine-tuning of a model.
@@ -142,7 +142,7 @@ def _replay(
 
 def _fit_style(
     model: Any, pairs: Sequence[tuple[Image, Mask]], threshold: float
-) -> Iterator[StyleFit]:
+) -> Iterator[Fitting]:
     from engine.evaluation.style_fit import fit_style
 
     return fit_style(model, pairs, threshold=threshold)

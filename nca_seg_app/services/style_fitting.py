@@ -25,7 +25,7 @@ from nca_seg_app.services.style_words import drawn_like
 from nca_seg_app.services.styling import Styling
 
 if TYPE_CHECKING:
-    from engine.evaluation.style_fit import StyleFit
+    from engine.evaluation.style_fit import Fitting, StyleFit
 
 #: With fewer masks one odd one would decide; more would take longer than a person waits for.
 FEWEST, MOST = 3, 12
@@ -81,7 +81,7 @@ class StyleFitting(JobController):
         device, threshold = self._context.settings.device, self._context.settings.threshold
         cache, engine, fitted = self._models.cache, self._context.engine, _Fitted(study)
 
-        def stream() -> Iterator[StyleFit]:
+        def stream() -> Iterator[Fitting]:
             pairs = []
             for sample in evenly(decided(study), MOST):
                 # What cannot be read is reported where it is opened.
@@ -115,11 +115,12 @@ class StyleFitting(JobController):
         self._told = words
         self.told_changed.emit()
 
-    def _show(self, found: StyleFit) -> None:
-        self._progress = found.done, found.total
+    def _show(self, event: Fitting) -> None:
+        self._progress = event.done, event.total
         self.progressed.emit()
 
-    def _complete(self, found: StyleFit | None) -> None:
+    def _complete(self, event: Fitting | None) -> None:
+        found = event.fit if event is not None else None
         if found is None:
             masks = self._fitted.masks if self._fitted is not None else 0
             self._tell(_too_few(masks))
@@ -128,7 +129,7 @@ class StyleFitting(JobController):
         self._styling.choose(style=choice.style, width=choice.width)
         self._tell(_words(found))
 
-    def _stopped(self, found: StyleFit | None) -> None:
+    def _stopped(self, event: Fitting | None) -> None:
         self._tell("")
 
     def _fail(self, error: BaseException) -> None:
