@@ -71,6 +71,10 @@ class FittedStyle:
     dice_left_out: float
 
 
+#: Somebody who sets points by hand, close to the lesion.
+A_HAND = FittedStyle(StyleChoice("T1", -0.25), 0, 0.9, 0.92)
+
+
 @dataclass(frozen=True)
 class FitEvent:
     """Stands in for `engine.evaluation.style_fit.Fitting`."""
@@ -86,19 +90,16 @@ class DiskModel:
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
-    One that is `steerable` draws wider disks for a greater width, and `asked` are the settings of
-    its ensembles. `coarse_updates` and `updates` are the cell updates of its two levels,
-    `start_dice` its own Dice before a fine-tuning. `fitted` are the masks a style was fitted to.
+    With `fits`, which a fit of a style finds, it can be told a style, and draws wider disks for a
+    greater width. `asked` are the settings of its ensembles. `coarse_updates` and `updates` are the
+    cell updates of its two levels, `start_dice` its own Dice before a fine-tuning.
     """
 
     size: int = 16
     coarse_updates: int = 5
     updates: int = 3
     start_dice: float | None = None
-    fits_style: StyleChoice = StyleChoice("T1", -0.25)
-    fits_better: float = 0.02
-    fitted: list[tuple[Image, Mask]] = field(default_factory=list)
-    steerable: bool = False
+    fits: FittedStyle | None = None
     asked: list[SampleSettings] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
@@ -110,10 +111,9 @@ class DiskModel:
     most_at_once: int = 0
     at_once: int = 0
 
-    def truth(self, frame: Frame, member: int, width: float = 0.0) -> Float:
+    def truth(self, frame: Frame, member: int) -> Float:
         """The clean prediction of member `member` on the grid, in [0, 1]."""
-        radius = 0.25 + 0.02 * (member % 3) + 0.1 * width
-        return disk(frame.grid_shape, radius).astype(np.float32)
+        return disk(frame.grid_shape, 0.25 + 0.02 * (member % 3)).astype(np.float32)
 
     def segment(self, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
         """An ensemble whose members come nearer to the truth with each step."""
@@ -128,7 +128,9 @@ class DiskModel:
         try:
             for first in firsts:
                 members = range(first, min(first + batch, settings.members))
-                truth_nhw = np.stack([self.truth(frame, k, settings.width) for k in members])
+                truth_nhw = np.stack([self.truth(frame, member) for member in members])
+                if settings.width:
+                    truth_nhw[:] = disk(frame.grid_shape, 0.27 + 0.1 * settings.width)
                 for step in range(1, settings.steps + 1):
                     self._obey(done)
                     done += 1
@@ -174,14 +176,13 @@ class DiskModel:
     def fit_style(
         self, pairs: Sequence[tuple[Image, Mask]], threshold: float
     ) -> Iterator[FitEvent]:
-        """Two events an image; the answer is `fits_style`, which brings `fits_better` of Dice."""
-        total = 2 * len(pairs)
-        self.fitted = list(pairs)
+        """Two events an image; the answer is `fits`."""
+        assert self.fits is not None
+        total, found = 2 * len(pairs), dataclasses.replace(self.fits, images=len(pairs))
         self._enter()
         try:
             for done in range(1, total + 1):
                 self._obey(done - 1)
-                found = FittedStyle(self.fits_style, len(pairs), 0.9, 0.9 + self.fits_better)
                 yield FitEvent(done, total, found if done == total else None)
         finally:
             self._leave()
@@ -285,7 +286,7 @@ def fake_engine(
 ) -> Engine:
     """An engine without torch: `model` is what every installed file turns out to hold."""
     held = model or DiskModel()
-    entry = model_entry(folder / "models", steerable=held.steerable)
+    entry = model_entry(folder / "models", steerable=held.fits is not None)
     runs = itertools.count(1)
 
     def load_model(path: Path, device: Device) -> Any:

@@ -209,7 +209,8 @@ class Proposal(QObject):
             follows_from = state
         self._forget()
         self._is_whole = False
-        if self._segmentation.redraws:
+        run = self._segmentation.run
+        if run is not None and run.follows:
             # What was drawn since the run that it follows is still the person's.
             self._follows_from = follows_from
         else:
@@ -257,13 +258,13 @@ class Proposal(QObject):
 
     def _take(self, text: str, proposal: Callable[[], Mask]) -> None:
         """Compute the mask `proposal` gives in the lane, and make it the mask."""
-        self._segmentation.cancel()
         self._follows.stop()
         document, run, threshold = self._workspace.document, self._segmentation.run, self.threshold
         if run is None or document is None:
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
         taking = self._taking = _Taking()
+        self._segmentation.cancel()
         # Computed once, though the edit is tried again where the mask is changed meanwhile.
         tried: list[Mask] = []
 

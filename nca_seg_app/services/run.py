@@ -49,6 +49,8 @@ class Run:
         self.settings = settings
         self.device = device
         self.film = Film(settings.members)
+        #: Whether it draws a result of before anew.
+        self.follows = False
         #: The model's fingerprint; "" until it is loaded.
         self.fingerprint = ""
 

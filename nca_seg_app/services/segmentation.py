@@ -27,8 +27,6 @@ class Segmentation(JobController):
     film_changed = Signal()
     #: The run ended; `result` is the answer.
     completed = Signal()
-    #: A run of `redraw` is let go before it has shown anything.
-    gave_way = Signal()
 
     def __init__(self, context: Context, models: ModelLibrary) -> None:
         super().__init__(context.jobs, context)
@@ -36,7 +34,6 @@ class Segmentation(JobController):
         self._run: Run | None = None
         #: A run that takes the place of `run` with its first event, so that result and run match.
         self._coming: Run | None = None
-        self._redraws = False
         self._no_film = Film()
         self._result: EnsembleResult | None = None
         models.removed.connect(self._forget_model)
@@ -66,36 +63,24 @@ class Segmentation(JobController):
         """The newest run on the open image, or None."""
         return self._run
 
-    @property
-    def newest(self) -> Run | None:
-        """The run that began last: `run`, or one of `redraw` that has shown nothing yet."""
-        return self._coming or self._run
-
-    @property
-    def redraws(self) -> bool:
-        """Whether `run` draws a result of before anew (`redraw`)."""
-        return self._redraws
-
-    def segment(self) -> None:
+    def segment(self, *, anew: bool = False) -> Run | None:
         """Segment the open image with the chosen model and settings.
 
-        Does nothing without an image or a model, or while another job runs.
+        Does nothing without an image or a model, or while another job runs. Where the result is
+        drawn `anew`, that of before stays until there is one in its place. Returns the run that
+        began, or None.
         """
         image, run = self._workspace.image, Run.chosen(self._context, self._models)
         if image is None or run is None or self._context.jobs.current is not None:
-            return
-        self._set_run(run)
-        self._set_result(None)
-        self.film_changed.emit()
+            return None
+        if anew:
+            run.follows, self._coming = True, run
+        else:
+            self._set_run(run)
+            self._set_result(None)
+            self.film_changed.emit()
         self._begin(lambda: run.stream(self._models, image))
-
-    def redraw(self) -> None:
-        """As `segment()`, but the result of before stays until there is one in its place."""
-        image, run = self._workspace.image, Run.chosen(self._context, self._models)
-        if image is None or run is None or self._context.jobs.current is not None:
-            return
-        self._coming = run
-        self._begin(lambda: run.stream(self._models, image))
+        return run
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
         """Show the result of a run that was made in advance, as if it had ended now."""
@@ -119,7 +104,6 @@ class Segmentation(JobController):
             # It has shown nothing yet, and what is shown is not to change any more.
             self._coming = None
             self._let_go()
-            self.gave_way.emit()
 
     def drop(self) -> None:
         """Stop the run, and forget its result."""
@@ -136,14 +120,14 @@ class Segmentation(JobController):
 
     # Inside
 
-    def _set_run(self, run: Run | None, *, redraws: bool = False) -> None:
-        self._run, self._coming, self._redraws = run, None, redraws
+    def _set_run(self, run: Run | None) -> None:
+        self._run, self._coming = run, None
         self.run_changed.emit()
 
     def _take(self, result: EnsembleResult) -> None:
         """Show an event of the job, as the result of the run that it belongs to."""
         if self._coming is not None:
-            self._set_run(self._coming, redraws=True)
+            self._set_run(self._coming)
         self._set_result(result)
         self.film_changed.emit()
 

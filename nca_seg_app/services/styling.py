@@ -44,6 +44,8 @@ class Styling(QObject):
         self._segmentation, self._proposal = segmentation, proposal
         #: Whether the result is to be drawn anew, as soon as it can be.
         self._wants_redraw = False
+        #: A run that draws it anew and has shown nothing yet.
+        self._coming: Run | None = None
         #: What is not written yet, and of which study.
         self._unkept: tuple[Study, StyleChoice] | None = None
         self._settles = QTimer(self, singleShot=True, interval=SETTLE_MS)
@@ -57,7 +59,7 @@ class Styling(QObject):
         ):
             signal.connect(self.changed)
         segmentation.run_changed.connect(self._note_run)
-        segmentation.gave_way.connect(self._ask_redraw)
+        segmentation.running_changed.connect(self._note_running)
         proposal.changed.connect(self._redraw)
         context.jobs.changed.connect(self._redraw)
 
@@ -87,7 +89,7 @@ class Styling(QObject):
         self._unkept = study, choice
         self._keeps.start()
         self._settles.start()
-        self._workspace.set_style(choice)
+        self._workspace.style = choice
 
     def keep(self) -> None:
         """Write what is not written yet: soon after a change, and before a folder is read."""
@@ -99,10 +101,17 @@ class Styling(QObject):
     # Inside
 
     def _note_run(self) -> None:
-        if not self._segmentation.redraws:
+        run, self._coming = self._segmentation.run, None
+        if run is None or not run.follows:
             # It began in the style as it is now, or there is nothing to draw anew any more.
             self._settles.stop()
             self._wants_redraw = False
+
+    def _note_running(self) -> None:
+        if self._coming is not None and not self._segmentation.running:
+            # A person who took what was shown meanwhile has the mask follow.
+            self._wants_redraw = self._wants_redraw or self._proposal.taking
+            self._coming = None
 
     def _ask_redraw(self) -> None:
         self._wants_redraw = True
@@ -111,7 +120,7 @@ class Styling(QObject):
     def _redraw(self) -> None:
         """Draw the result anew if that is wanted, or as soon as what is in its way has ended."""
         segmentation, chosen = self._segmentation, Run.chosen(self._context, self._models)
-        newest = segmentation.newest
+        newest = self._coming or segmentation.run
         shows = segmentation.result is not None or segmentation.running
         if not self._wants_redraw or self._settles.isActive():
             return
@@ -121,4 +130,4 @@ class Styling(QObject):
             segmentation.cancel()
         elif self._context.jobs.current is None and not self._proposal.taking:
             self._wants_redraw = False
-            segmentation.redraw()
+            self._coming = segmentation.segment(anew=True)

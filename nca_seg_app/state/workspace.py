@@ -69,6 +69,12 @@ class Workspace(QObject):
         """In which style and width the study's outlines are drawn, where a model can be told."""
         return self._style
 
+    @style.setter
+    def style(self, style: StyleChoice) -> None:
+        if style != self._style:
+            self._style = style
+            self.style_changed.emit()
+
     @property
     def is_whole_folder(self) -> bool:
         """Whether `images` are all images of the folder, not only some that were chosen."""
@@ -130,12 +136,6 @@ class Workspace(QObject):
         self._study, self._is_whole_folder = study, whole_folder
         self._style = style or StyleChoice()
         self._rows, self._index = tuple(images), index
-
-    def set_style(self, style: StyleChoice) -> None:
-        """Set the style of the open study."""
-        if style != self._style:
-            self._style = style
-            self.style_changed.emit()
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:
         """Set the open image, at `index` of `images`, and the document of its mask.

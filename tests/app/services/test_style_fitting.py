@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -15,7 +15,7 @@ from nca_seg_app.services.style_fitting import PICTURE_PX, decided, small_pair
 from nca_seg_app.services.style_words import drawn_like
 from nca_seg_app.session import Has
 from tests.app.desks import SHAPE, Desk, is_still, leave
-from tests.fakes import DiskModel, disk, write_image
+from tests.fakes import A_HAND, DiskModel, disk, write_image
 
 NAMES = ("a.png", "b.png", "c.png", "d.png")
 
@@ -23,7 +23,7 @@ NAMES = ("a.png", "b.png", "c.png", "d.png")
 @pytest.fixture
 def styled(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
     """Somebody with three masks drawn by hand, whose model can be told a style."""
-    desk = Desk(qtbot, tmp_path, DiskModel(size=64, steerable=True))
+    desk = Desk(qtbot, tmp_path, DiskModel(size=64, fits=A_HAND))
     for name in NAMES:
         write_image(tmp_path / "images" / name, SHAPE)
     study = Study.open(tmp_path / "images")
@@ -57,13 +57,12 @@ def test_a_fit_is_told_chosen_kept_and_drawn(styled: Desk) -> None:
     run = session.segmentation.run
     assert run is not None
     assert (run.settings.style, run.settings.width) == ("T1", -0.25)
-    assert all(np.array_equal(mask_hw, disk(SHAPE)) for _, mask_hw in styled.model.fitted)
     session.styling.choose(style="mixed", width=0.0)
     assert session.styling.choice == StyleChoice()
 
 
 def test_a_fit_that_is_no_nearer_is_not_chosen(styled: Desk) -> None:
-    styled.model.fits_better = 0.0004
+    styled.model.fits = replace(A_HAND, dice_left_out=0.9004)
     styled.session.styling.choose(style="T2")
     styled.session.style_fitting.fit()
     rest(styled)
@@ -105,7 +104,7 @@ def test_a_mask_that_cannot_be_read_is_left_out(styled: Desk) -> None:
     damaged.write_bytes(b"no picture")
     styled.session.style_fitting.fit()
     rest(styled)
-    assert len(styled.model.fitted) == 3
+    assert "(3 images" in styled.session.style_fitting.told
     assert not styled.failures
 
 

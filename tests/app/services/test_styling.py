@@ -16,13 +16,13 @@ from engine.study.study import Study
 from engine.types import Origin, SampleSettings, StyleChoice
 from nca_seg_app.services.proposal import STAYS
 from tests.app.desks import Desk, disk_is_full, is_still, leave, write_image
-from tests.fakes import DiskModel
+from tests.fakes import A_HAND, DiskModel
 
 
 @pytest.fixture
 def styled(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
     """Somebody whose model can be told a style, over an open folder."""
-    desk = Desk(qtbot, tmp_path, DiskModel(size=64, steerable=True))
+    desk = Desk(qtbot, tmp_path, DiskModel(size=64, fits=A_HAND))
     desk.open()
     yield desk
     leave(desk)
@@ -163,7 +163,14 @@ def test_an_accepted_mask_follows_the_last_of_several_styles(styled: Desk) -> No
     styled.model.holds_at = 1
     styled.session.styling.choose(width=1.0)
     run = styled.session.segmentation
-    styled.until(lambda: run.redraws and run.result is not None and run.result.done == 1)
+    styled.until(
+        lambda: (
+            run.run is not None
+            and run.run.follows
+            and run.result is not None
+            and run.result.done == 1
+        )
+    )
     styled.session.styling.choose(width=-1.0)
     styled.until(lambda: is_still(styled.session.styling))
     styled.model.gate.set()
@@ -197,7 +204,14 @@ def test_what_a_person_does_while_it_is_drawn_anew_stays(styled: Desk, what: str
     styled.model.holds_at = 1
     styled.session.styling.choose(width=1.0)
     run = styled.session.segmentation
-    styled.until(lambda: run.redraws and run.result is not None and run.result.done == 1)
+    styled.until(
+        lambda: (
+            run.run is not None
+            and run.run.follows
+            and run.result is not None
+            and run.result.done == 1
+        )
+    )
     if what == "draws":
         styled.draw(5, 5)
     else:
@@ -247,7 +261,7 @@ def test_a_study_remembers_its_style_and_another_has_its_own(styled: Desk) -> No
 
 
 def test_a_style_chosen_a_moment_before_the_end_is_kept(qtbot: QtBot, tmp_path: Path) -> None:
-    desk = Desk(qtbot, tmp_path, DiskModel(steerable=True))
+    desk = Desk(qtbot, tmp_path, DiskModel(fits=A_HAND))
     desk.open()
     desk.session.styling.choose(style="T1")
     leave(desk)

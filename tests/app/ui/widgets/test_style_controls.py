@@ -18,7 +18,7 @@ from nca_seg_app.ui.panels.training import TrainingPanel
 from nca_seg_app.ui.widgets.style_controls import StyleControls
 from nca_seg_app.ui.widgets.style_fit import StyleFitRow
 from tests.app.desks import SHAPE, Desk, leave
-from tests.fakes import DiskModel, disk, write_image
+from tests.fakes import A_HAND, DiskModel, disk, write_image
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def styled(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
     for name in ("a.png", "b.png", "c.png"):
         path = write_image(study_folder / name, SHAPE)
         Study.open(study_folder).save(path, disk(SHAPE), Origin(pixels_changed=700))
-    desk = Desk(qtbot, tmp_path, DiskModel(size=64, steerable=True))
+    desk = Desk(qtbot, tmp_path, DiskModel(size=64, fits=A_HAND))
     yield desk
     desk.settle()
     leave(desk)
