@@ -24,6 +24,7 @@ from nca_seg_app.ui.widgets.form import Form, finish_typing
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.style_controls import StyleControls
+from nca_seg_app.ui.widgets.style_fit import StyleFitLabel
 from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
@@ -102,6 +103,8 @@ class SegmentPanel(QWidget):
             decision.addWidget(self._button(action_id, show_keys=True))
         layout.addLayout(decision)
         layout.addWidget(self._button("run.accept_and_next", show_keys=True))
+        # Last, so that nothing moves when it is told.
+        layout.addWidget(StyleFitLabel(self._session))
         layout.addStretch(1)
 
     def _button(self, action_id: str, *, show_keys: bool = False) -> QPushButton:

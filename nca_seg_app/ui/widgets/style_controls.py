@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QSlider, QWidget
 
 from engine.types import StyleChoice, StyleName
@@ -40,10 +41,11 @@ class StyleControls(QWidget):
         self.width_slider.setRange(-REACH, REACH)
         self.width_slider.setSingleStep(5)
         self.width_slider.setPageStep(25)
-        self.width_slider.setTickPosition(QSlider.TickPosition.TicksBelow)
-        self.width_slider.setTickInterval(REACH)
         self.width_slider.setAccessibleName("Width")
-        self.width_text.setMinimumWidth(self.width_text.fontMetrics().horizontalAdvance("000 %"))
+        bold = self.width_text.font()
+        bold.setBold(True)
+        # So that the slider does not change its length under the pointer.
+        self.width_text.setMinimumWidth(QFontMetrics(bold).horizontalAdvance("+0.00"))
         self._lay_out()
         self._connect()
         self._show()
@@ -109,6 +111,7 @@ class StyleControls(QWidget):
             font = widget.font()
             font.setBold(not is_usual)
             widget.setFont(font)
+        self.styles.view().setFont(self.font())
 
     def _list(self, offered: tuple[StyleName, ...]) -> None:
         if [self.styles.itemData(place) for place in range(self.styles.count())] == list(offered):

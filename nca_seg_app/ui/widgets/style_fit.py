@@ -1,7 +1,8 @@
-"""A button that fits the style to the saved masks, its progress, and what came of it."""
+"""A button that fits the style to the saved masks, its progress, and what it found."""
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
@@ -16,14 +17,14 @@ from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.widgets.form import finish_typing
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 
+#: Of what a fit has found, in a panel of usual width.
+LINES = 3
+
 
 class StyleFitRow(QWidget):
-    """Begins and stops a fit of the style; hidden where the model cannot be told one.
+    """Begins and stops a fit of the style; hidden where the model cannot be told one."""
 
-    `words` stand above the button.
-    """
-
-    def __init__(self, session: Session, words: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         fit, stop = find_action("study.fit_style"), find_action("study.stop_fit")
@@ -35,7 +36,6 @@ class StyleFitRow(QWidget):
             button.setMinimumWidth(0)
             button.clicked.connect(lambda _=False, action=action: self._do(action.method))
         self.bar = QProgressBar()
-        self.told = PlainLabel(wraps=True)
         self._places = QStackedWidget()
         running = QWidget()
         row = QHBoxLayout(running)
@@ -46,16 +46,12 @@ class StyleFitRow(QWidget):
         self._places.addWidget(running)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        if words:
-            column.addWidget(PlainLabel(words, wraps=True))
         column.addWidget(self._places)
-        column.addWidget(self.told)
         for signal in (
             session.capabilities_changed,
             session.styling.changed,
             session.style_fitting.running_changed,
             session.style_fitting.progressed,
-            session.style_fitting.told_changed,
         ):
             signal.connect(self._show)
         self._show()
@@ -73,5 +69,22 @@ class StyleFitRow(QWidget):
         done, total = fitting.progress
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        self.told.setText(fitting.told)
-        self.told.setVisible(bool(fitting.told))
+
+
+class StyleFitLabel(PlainLabel):
+    """Says what the newest fit found, and `words` before one; hidden where there is nothing."""
+
+    def __init__(self, session: Session, words: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent, wraps=True)
+        self._session, self._words = session, words
+        if words:
+            # So that nothing below it moves when there is more to say.
+            self.setMinimumHeight(LINES * self.fontMetrics().lineSpacing())
+            self.setAlignment(Qt.AlignmentFlag.AlignTop)
+        session.style_fitting.told_changed.connect(self._show)
+        session.styling.changed.connect(self._show)
+        self._show()
+
+    def _show(self) -> None:
+        self.setText(self._session.style_fitting.told or self._words)
+        self.setVisible(bool(self._session.styling.offered) and bool(self.text()))

@@ -14,9 +14,9 @@ from engine.study.study import Study
 from engine.types import Origin, StyleChoice
 from nca_seg_app.services.style_words import STYLES
 from nca_seg_app.ui.panels.segment import SegmentPanel
-from nca_seg_app.ui.panels.training import TrainingPanel
+from nca_seg_app.ui.panels.training import FITS, TrainingPanel
 from nca_seg_app.ui.widgets.style_controls import StyleControls
-from nca_seg_app.ui.widgets.style_fit import StyleFitRow
+from nca_seg_app.ui.widgets.style_fit import StyleFitLabel, StyleFitRow
 from tests.app.desks import SHAPE, Desk, leave
 from tests.fakes import A_HAND, DiskModel, disk, write_image
 
@@ -134,19 +134,26 @@ def test_a_study_with_a_style_shows_it(styled: Desk) -> None:
 
 
 def test_a_fit_shows_how_far_it_is_and_what_it_found(styled: Desk) -> None:
-    controls = StyleControls(styled.session)
-    show(styled, controls)
+    panel, training = SegmentPanel(styled.session), TrainingPanel(styled.session)
+    show(styled, panel)
+    show(styled, training)
+    controls = panel.style_controls
     (row,) = controls.findChildren(StyleFitRow)
+    (label,) = panel.findChildren(StyleFitLabel)
+    (elsewhere,) = training.findChildren(StyleFitLabel)
     assert not row.start.isEnabled()
     styled.open()
     assert row.start.isEnabled()
-    assert row.told.isHidden()
+    assert label.isHidden()
+    assert elsewhere.text() == FITS
     styled.model.holds_at = 3
     row.start.click()
     styled.until(lambda: (row.bar.value(), row.bar.maximum()) == (3, 6))
     assert row.stop.isVisible()
     styled.model.gate.set()
-    styled.until(lambda: "points by hand, a little tighter" in row.told.text())
+    styled.until(lambda: "points by hand, a little tighter" in label.text())
+    assert label.isVisible()
+    assert elsewhere.text() == label.text()
     assert row.start.isVisible()
     assert controls.styles.currentText() == "Points by hand"
     assert controls.width_slider.value() == -25
@@ -162,5 +169,5 @@ def test_a_fit_can_be_stopped_from_its_row(styled: Desk) -> None:
     row.stop.click()
     styled.model.gate.set()
     styled.until(row.start.isVisible)
-    assert row.told.isHidden()
+    assert styled.session.style_fitting.told == ""
     assert styled.session.styling.choice == StyleChoice()
