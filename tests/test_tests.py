@@ -42,6 +42,8 @@ RULES = {
     "tests/engine/test_workers.py": "threads of everything that computes",
     "tests/engine/training/test_ending.py": "however a training ends",
     "tests/engine/training/test_protocol.py": "the paper's protocol, each of its switches",
+    "tests/engine/cli/test_style.py": "what the commands do with a style",
+    "tests/engine/diffusion/test_steering.py": "a model does as it is told, in files and cells",
 }
 
 

@@ -95,13 +95,11 @@ def evaluate(
     samples = evenly(samples, limit)
     if json_ is not None:
         json_.parent.mkdir(parents=True, exist_ok=True)
-    if given_style or styles:
-        _expect_styles(entry.spec, samples)
+    beside = _beside(entry.spec, samples, given_style, styles)
     loaded = load_model(entry, device)
 
     from engine.evaluation.scoring import evaluate as evaluated
 
-    beside: Beside = "each" if styles else "given" if given_style else "none"
     newest: Evaluation | None = None
     problem: Exception | None = None
     interrupted, left_out = False, 0
@@ -149,12 +147,18 @@ def evaluate(
         raise typer.Exit(SOME_FAILED if scored else NOTHING_DONE)
 
 
-def _expect_styles(spec: ModelSpec, samples: Sequence[Sample]) -> None:
-    """Raise StyleNotKnown for a model without styles, Refusal where no sample's tool is known."""
+def _beside(spec: ModelSpec, samples: Sequence[Sample], given_style: bool, styles: bool) -> Beside:
+    """The styles that the flags ask for beside the settings' own.
+
+    Raises StyleNotKnown for a model without styles, Refusal where no sample's tool is known.
+    """
+    if not (given_style or styles):
+        return "none"
     if not spec.styles:
         raise StyleNotKnown(spec.name, "style", ())
     if not any(each.style and each.style.tool in spec.styles for each in samples):
         raise Refusal("No styles.csv of the data names a tool whose style the model knows.")
+    return "each" if styles else "given"
 
 
 def _tell(newest: Evaluation, advance: Advance | None) -> None:

@@ -20,6 +20,7 @@ from engine.evaluation.reliability import (
 )
 from engine.evaluation.scoring import Evaluation, Scores, evaluate
 from engine.evaluation.uncertainty import UNCERTAINTIES
+from engine.metrics import Overlap
 from engine.report.commands import trained_by
 from engine.report.content import as_json
 from engine.report.measuring import report
@@ -259,6 +260,8 @@ def test_a_training_is_told_as_its_file_records_it() -> None:
     assert "--from PARENT" in trained_by(went_on)
     seeing = trained_by(spec.changed(channels=64, detail=4, updates=6))
     assert "--updates 6 --detail 4" in seeing
+    assert "--no-steerable" in seeing
+    assert "steerable" not in trained_by(spec.changed(steerable=True))
     assert trained_by(tiny_spec()) == ""
     assert tiny_spec().samples_seen is None
 
@@ -276,6 +279,20 @@ def test_the_page_is_whole_at_every_moment(events: tuple[Report, ...]) -> None:
         assert "not a medical device" in text
         assert ("This report is unfinished" in text) == (event.done < event.total)
     assert render(begun).count('class="missing"') == 7
+
+
+def test_the_page_shows_what_a_given_style_brings(events: tuple[Report, ...]) -> None:
+    test = events[-1].test
+    assert test is not None
+    whole = {"T1": Overlap(3, 4, 4), "T3": Overlap(4, 4, 4)}
+    told = [replace(one, style=Style("T1", 1), in_styles=whole) for one in test.scored]
+    given = replace(test, scored=tuple(told), styles_known=2)
+    assert "Style given" not in render(events[-1])
+    page = ElementTree.fromstring(render(replace(events[-1], test=given)))
+    lines = [["".join(cell.itertext()) for cell in each] for each in page.iter("tr")]
+    found = next(each for each in lines if each[0] == "all")
+    assert found[1] == str(len(told))
+    assert found[3:] == ["0.750 (0.750 to 0.750)", "1.000"]
 
 
 def test_the_page_shows_the_numbers_and_loads_nothing(events: tuple[Report, ...]) -> None:
