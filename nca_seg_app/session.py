@@ -25,6 +25,8 @@ from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.review import Review
 from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.style_fitting import StyleFitting
+from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.image_order import ImageOrder
@@ -71,6 +73,7 @@ class Session(QObject):
         self.segmentation = Segmentation(context, self.model_library)
         self.replay = Replay(context, self.model_library, self.segmentation)
         self.proposal = Proposal(context, self.segmentation, self.view_state)
+        self.styling = Styling(context, self.model_library, self.segmentation, self.proposal)
         questions = Questions(context)
         self.saving = Saving(context, questions)
         self.opening = Opening(
@@ -97,6 +100,7 @@ class Session(QObject):
         )
         self.model_comparison = ModelComparison(context)
         self.fine_tuning = FineTuning(context, self.model_library, self.model_comparison)
+        self.style_fitting = StyleFitting(context, self.model_library, self.styling)
         self.export = Export(context, self.saving)
         self._capabilities = Has.NOTHING
         self._connect()
@@ -120,6 +124,7 @@ class Session(QObject):
         if not all(each.may_close() for each in (self.fine_tuning, self.export, self.saving)):
             return False
         self.folder_watch.close()
+        self.styling.keep()
         self.lookahead.close()
         self.image_cache.close()
         self.proposal.discard()
@@ -133,6 +138,7 @@ class Session(QObject):
     # Wiring
 
     def _connect(self) -> None:
+        self.opening.requested.connect(self.styling.keep)
         self.opening.leaving.connect(self.lookahead.remember)
         self.opening.replacing.connect(self._clear_view)
         self.opening.shown.connect(self.lookahead.propose)
@@ -152,6 +158,7 @@ class Session(QObject):
             self.survey.changed,
             self.fine_tuning.running_changed,
             self.fine_tuning.candidate_changed,
+            self.style_fitting.running_changed,
             self.export.running_changed,
         ):
             signal.connect(self._update_capabilities)
@@ -184,11 +191,13 @@ class Session(QObject):
         holds = {
             Has.IMAGE: image is not None,
             Has.MODEL: model is not None,
+            Has.STYLES: bool(self.styling.offered),
             Has.OWN_MODEL: model is not None and not model.shipped,
             Has.IDLE: self.context.jobs.current is None,
             Has.RUNNING: self.segmentation.running,
             Has.PAUSED: self.segmentation.paused,
             Has.LEARNING: self.fine_tuning.running,
+            Has.FITTING: self.style_fitting.running,
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
             Has.CANDIDATE: self.fine_tuning.candidate is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside
 from engine.framing import Frame
+from engine.masks.arrays import Mask
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.library import ModelEntry
 from engine.types import (
@@ -28,6 +29,7 @@ from engine.types import (
     Image,
     ModelSpec,
     SampleSettings,
+    StyleChoice,
     TrainSettings,
     TrainStep,
 )
@@ -59,20 +61,46 @@ def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
     return Image(pixels_hwc)
 
 
+@dataclass(frozen=True)
+class FittedStyle:
+    """Stands in for `engine.evaluation.style_fit.StyleFit`, whose module loads torch."""
+
+    choice: StyleChoice
+    images: int
+    dice_before: float
+    dice_left_out: float
+
+
+#: Somebody who sets points by hand, close to the lesion.
+A_HAND = FittedStyle(StyleChoice("T1", -0.25), 0, 0.9, 0.92)
+
+
+@dataclass(frozen=True)
+class FitEvent:
+    """Stands in for `engine.evaluation.style_fit.Fitting`."""
+
+    done: int
+    total: int
+    fit: FittedStyle | None
+
+
 @dataclass
 class DiskModel:
     """A loaded model that answers every image with a disk, of another radius for each member.
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
-    `coarse_updates` and `updates` are the cell updates of its two levels, `start_dice` its own Dice
-    before a fine-tuning.
+    With `fits`, which a fit of a style finds, it can be told a style, and draws wider disks for a
+    greater width. `asked` are the settings of its ensembles. `coarse_updates` and `updates` are the
+    cell updates of its two levels, `start_dice` its own Dice before a fine-tuning.
     """
 
     size: int = 16
     coarse_updates: int = 5
     updates: int = 3
     start_dice: float | None = None
+    fits: FittedStyle | None = None
+    asked: list[SampleSettings] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
     error: Exception = field(default_factory=lambda: RuntimeError("the model broke"))
@@ -95,11 +123,14 @@ class DiskModel:
         finished = np.zeros((0, *frame.grid_shape), np.float32)
         done = 0
         self.runs += 1
+        self.asked.append(settings)
         self._enter()
         try:
             for first in firsts:
                 members = range(first, min(first + batch, settings.members))
                 truth_nhw = np.stack([self.truth(frame, member) for member in members])
+                if settings.width:
+                    truth_nhw[:] = disk(frame.grid_shape, 0.27 + 0.1 * settings.width)
                 for step in range(1, settings.steps + 1):
                     self._obey(done)
                     done += 1
@@ -139,6 +170,20 @@ class DiskModel:
                     fires_hw = np.full(given_hw.shape, update > 0)
                     names = ("noise", "R", "G", "B", "x_t", "hidden 1", "t")
                     yield CellStep(done, total, level, update, state_chw, fires_hw, names)
+        finally:
+            self._leave()
+
+    def fit_style(
+        self, pairs: Sequence[tuple[Image, Mask]], threshold: float
+    ) -> Iterator[FitEvent]:
+        """Two events an image; the answer is `fits`."""
+        assert self.fits is not None
+        total, found = 2 * len(pairs), dataclasses.replace(self.fits, images=len(pairs))
+        self._enter()
+        try:
+            for done in range(1, total + 1):
+                self._obey(done - 1)
+                yield FitEvent(done, total, found if done == total else None)
         finally:
             self._leave()
 
@@ -216,12 +261,17 @@ class Person:
         return self.agrees
 
 
-def model_entry(folder: Path, name: str = "oracle") -> ModelEntry:
-    """An installed model: a file in `folder` that only the fake engine can load."""
+def model_entry(folder: Path, name: str = "oracle", steerable: bool = False) -> ModelEntry:
+    """An installed model: a file in `folder` that only the fake engine can load.
+
+    One that is steerable was trained with points by hand and with flood fill.
+    """
     path = folder / f"{name}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of " + name.encode())
     spec = ModelSpec(name, "multicbam", AutomatonConfig(), size=16)
+    if steerable:
+        spec = spec.changed(steerable=True, styles={"T1": 0.75, "T2": 0.25})
     return ModelEntry(name, path, spec, f"print of {name}", shipped=True)
 
 
@@ -236,7 +286,8 @@ def fake_engine(
 ) -> Engine:
     """An engine without torch: `model` is what every installed file turns out to hold."""
     held = model or DiskModel()
-    entry, runs = model_entry(folder / "models"), itertools.count(1)
+    entry = model_entry(folder / "models", steerable=held.fits is not None)
+    runs = itertools.count(1)
 
     def load_model(path: Path, device: Device) -> Any:
         return load(path) if load is not None else held
@@ -261,6 +312,7 @@ def fake_engine(
         device_text=lambda handle: "CPU · fake",
         segment=lambda handle, image, settings: handle.segment(image, settings),
         replay=lambda handle, *rest: handle.replay(*rest),
+        fit_style=lambda handle, *rest: handle.fit_style(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),
         training_folder=lambda parent: folder / "training" / f"{parent.name}{next(runs)}",
         install=install,

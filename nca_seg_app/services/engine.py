@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.files import write_atomic
 from engine.folders import home_folder
 from engine.images.formats import IMAGE_SUFFIXES
 from engine.masks import outlines
+from engine.masks.arrays import Mask
 from engine.networks import library
 from engine.networks.library import ModelEntry
 from engine.networks.preload import for_good, load_libraries, load_optimizer
@@ -29,6 +30,9 @@ from engine.types import (
     TrainSettings,
     TrainStep,
 )
+
+if TYPE_CHECKING:
+    from engine.evaluation.style_fit import Fitting
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,10 @@ class Engine:
     device_text: Callable[[Any], str]
     #: Segments an image: (handle, image, settings) → the growing ensemble.
     segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
-    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, seed, member, views) → its
-    #: states.
+    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, settings, member) → its states.
     replay: Callable[[Any, Image, Float, int, SampleSettings, int], Iterator[CellStep]]
+    #: Fits style and width to masks: (handle, images with their masks, threshold) → how far it is.
+    fit_style: Callable[[Any, Sequence[tuple[Image, Mask]], float], Iterator[Fitting]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: Names a new folder for a fine-tuning of a model.
@@ -77,6 +82,7 @@ def real_engine() -> Engine:
         device_text=_device_text,
         segment=_segment,
         replay=_replay,
+        fit_style=_fit_style,
         finetune=_finetune,
         training_folder=_training_folder,
         install=library.adopt,
@@ -132,6 +138,14 @@ def _replay(
     from engine.diffusion.ensemble import replay
 
     return replay(model, image, noisy_hw, timestep, settings, member)
+
+
+def _fit_style(
+    model: Any, pairs: Sequence[tuple[Image, Mask]], threshold: float
+) -> Iterator[Fitting]:
+    from engine.evaluation.style_fit import fit_style
+
+    return fit_style(model, pairs, threshold=threshold)
 
 
 def _finetune(

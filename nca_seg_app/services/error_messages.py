@@ -17,6 +17,7 @@ from engine.errors import (
     NotFinite,
     OutOfMemory,
     StudyProblem,
+    StyleNotKnown,
     TooLarge,
     UnknownArchitecture,
     UnreadableImage,
@@ -86,6 +87,11 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             return (
                 f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
                 "it has no result. Your mask is not affected; choose another model."
+            )
+        case StyleNotKnown():
+            return (
+                f"The model {one_line(error.name, NAME)} was not trained to draw in another style "
+                "or width. Your mask is not affected; choose the usual style or another model."
             )
         case Diverged():
             kept = (

@@ -77,7 +77,8 @@ class Lookahead(QObject):
     mask that came from one. If another image is then opened without either, that one is segmented
     first. Results are kept, also those of a survey and those that the person left undecided, and
     proposed when their image is opened. Beyond `KEPT_BYTES` those with the least expected error are
-    dropped. All are dropped if folder, model, settings or device change.
+    dropped. All are dropped if folder, model, settings, style or device
+    change.
     """
 
     #: `path` changed.
@@ -121,6 +122,7 @@ class Lookahead(QObject):
             models.chosen_changed,
             workspace.image_changed,
             workspace.images_changed,
+            workspace.style_changed,
             image_order.changed,
             context.jobs.changed,
         ):

@@ -310,7 +310,9 @@ class Opening(QObject):
         """List another folder, or other images, and show the one that was read."""
         study, settings = opened.study, self._context.settings
         self.leaving.emit()
-        self._workspace.set_study(study, opened.rows, opened.index, whole_folder=opened.whole)
+        self._workspace.set_study(
+            study, opened.rows, opened.index, whole_folder=opened.whole, style=opened.style
+        )
         self._show_image(opened.index, opened.opened)
         whole = study.folder if len(opened.rows) > 1 else opened.rows[0].path
         self._context.change_settings(recent=settings.opened(whole).recent)

@@ -39,9 +39,10 @@ class _Taking:
 class Proposal(QObject):
     """The result of a segmentation as a proposal: accepted, replaced, discarded by a person.
 
-    Once accepted, the mask follows the threshold until it is drawn on. Taking a result over takes
-    a moment on a large image; commands that have to come after it wait in one queue here, in the
-    order in which they were asked for, and are dropped where it is given up.
+    Once accepted, the mask follows the threshold, and the result where that is drawn anew, until it
+    is drawn on. Taking a result over takes a moment on a large image; commands that have to come
+    after it wait in one queue here, in the order in which they were asked for, and are dropped
+    where it is given up.
     """
 
     #: The result is another one, or None; or it was accepted, or is proposed again.
@@ -59,6 +60,9 @@ class Proposal(QObject):
         #: The document's states when the run began, and whenever its result was taken since.
         self._start: object = None
         self._takes: list[object] = []
+        #: The document's state from which the mask follows the run under way, which draws anew what
+        #: was taken; None where it does not.
+        self._follows_from: object = None
         self._was_proposed = self._is_whole = False
         self._taking: _Taking | None = None
         self._commands: deque[Callable[[], object]] = deque()
@@ -123,9 +127,7 @@ class Proposal(QObject):
         """
         if threshold == self.threshold:
             return
-        has_result = self._segmentation.result is not None
-        taken = has_result and not self.proposed and self._untouched
-        follows = taken or self._follows.isActive()
+        follows = self._is_taken or self._follows.isActive()
         self._context.change_settings(threshold=threshold)
         self.threshold_changed.emit(threshold)
         self._taken = []
@@ -193,14 +195,32 @@ class Proposal(QObject):
         states = self._takes or [self._start]
         return document is not None and any(document.state is state for state in states)
 
+    @property
+    def _is_taken(self) -> bool:
+        """Whether the mask is the result, and nothing was drawn since."""
+        has_result = self._segmentation.result is not None
+        return has_result and not self.proposed and self._untouched
+
     def _note_run(self) -> None:
         document = self._workspace.document
+        state = document.state if document is not None else None
+        follows_from = self._follows_from
+        if self._is_taken or self._follows.isActive():
+            follows_from = state
         self._forget()
-        self._is_whole, self._takes = False, []
-        self._start = document.state if document is not None else None
+        self._is_whole = False
+        run = self._segmentation.run
+        if run is not None and run.follows:
+            # What was drawn since the run that it follows is still the person's.
+            self._follows_from = follows_from
+        else:
+            self._takes, self._start = [], state
 
     def _note_end(self) -> None:
-        self._is_whole = True
+        document, follows_from = self._workspace.document, self._follows_from
+        self._is_whole, self._follows_from = True, None
+        if document is not None and document.state is follows_from:
+            self._follow()
 
     def _note_result(self) -> None:
         if self._segmentation.result is None:
@@ -210,7 +230,7 @@ class Proposal(QObject):
     def _forget(self) -> None:
         self._give_up()
         self._follows.stop()
-        self._taken = []
+        self._taken, self._follows_from = [], None
 
     def _note_history(self) -> None:
         """Look whether the result waits, after a step of the document was taken or undone."""
@@ -238,13 +258,13 @@ class Proposal(QObject):
 
     def _take(self, text: str, proposal: Callable[[], Mask]) -> None:
         """Compute the mask `proposal` gives in the lane, and make it the mask."""
-        self._segmentation.cancel()
         self._follows.stop()
         document, run, threshold = self._workspace.document, self._segmentation.run, self.threshold
         if run is None or document is None:
             return
         origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
         taking = self._taking = _Taking()
+        self._segmentation.cancel()
         # Computed once, though the edit is tried again where the mask is changed meanwhile.
         tried: list[Mask] = []
 

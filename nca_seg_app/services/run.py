@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 from engine.networks.library import ModelEntry
-from engine.types import Device, EnsembleResult, Image, SampleSettings
+from engine.types import (
+    Device,
+    EnsembleResult,
+    Image,
+    ModelSpec,
+    SampleSettings,
+    StyleChoice,
+    StyleName,
+)
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.state.film import Film
+
+
+def styles_offered(spec: ModelSpec) -> tuple[StyleName, ...]:
+    """The styles in which a model can be asked to draw; empty where it cannot be told any."""
+    return ("mixed", "unknown", *spec.styles) if spec.steerable else ()
+
+
+def style_for(spec: ModelSpec, wanted: StyleChoice) -> StyleChoice:
+    """The style in which a model draws where another may be wanted: as near to it as it can."""
+    offered = styles_offered(spec)
+    if not offered:
+        return StyleChoice()
+    return wanted if wanted.style in offered else replace(wanted, style="mixed")
 
 
 class Run:
@@ -27,14 +49,19 @@ class Run:
         self.settings = settings
         self.device = device
         self.film = Film(settings.members)
+        #: Whether it draws a result of before anew.
+        self.follows = False
         #: The model's fingerprint; "" until it is loaded.
         self.fingerprint = ""
 
     @classmethod
     def chosen(cls, context: Context, models: ModelLibrary) -> Run | None:
-        """A run with the chosen model and settings, or None if no model is installed."""
+        """A run with the chosen model, settings and style, or None if no model is installed."""
         entry, settings = models.chosen, context.settings
-        return cls(entry, settings.sample, settings.device) if entry is not None else None
+        if entry is None:
+            return None
+        style = style_for(entry.spec, context.workspace.style)
+        return cls(entry, style.applied(settings.sample), settings.device)
 
     @property
     def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:

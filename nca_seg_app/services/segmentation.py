@@ -32,6 +32,8 @@ class Segmentation(JobController):
         super().__init__(context.jobs, context)
         self._context, self._workspace, self._models = context, context.workspace, models
         self._run: Run | None = None
+        #: A run that takes the place of `run` with its first event, so that result and run match.
+        self._coming: Run | None = None
         self._no_film = Film()
         self._result: EnsembleResult | None = None
         models.removed.connect(self._forget_model)
@@ -61,18 +63,24 @@ class Segmentation(JobController):
         """The newest run on the open image, or None."""
         return self._run
 
-    def segment(self) -> None:
+    def segment(self, *, anew: bool = False) -> Run | None:
         """Segment the open image with the chosen model and settings.
 
-        Does nothing without an image or a model, or while another job runs.
+        Does nothing without an image or a model, or while another job runs. Where the result is
+        drawn `anew`, that of before stays until there is one in its place. Returns the run that
+        began, or None.
         """
         image, run = self._workspace.image, Run.chosen(self._context, self._models)
         if image is None or run is None or self._context.jobs.current is not None:
-            return
-        self._set_run(run)
-        self._set_result(None)
-        self.film_changed.emit()
+            return None
+        if anew:
+            run.follows, self._coming = True, run
+        else:
+            self._set_run(run)
+            self._set_result(None)
+            self.film_changed.emit()
         self._begin(lambda: run.stream(self._models, image))
+        return run
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
         """Show the result of a run that was made in advance, as if it had ended now."""
@@ -92,6 +100,10 @@ class Segmentation(JobController):
         """Stop the run; the ensemble so far stays as the result."""
         if self._job is not None:
             self._job.cancel()
+        if self._coming is not None:
+            # It has shown nothing yet, and what is shown is not to change any more.
+            self._coming = None
+            self._let_go()
 
     def drop(self) -> None:
         """Stop the run, and forget its result."""
@@ -109,8 +121,15 @@ class Segmentation(JobController):
     # Inside
 
     def _set_run(self, run: Run | None) -> None:
-        self._run = run
+        self._run, self._coming = run, None
         self.run_changed.emit()
+
+    def _take(self, result: EnsembleResult) -> None:
+        """Show an event of the job, as the result of the run that it belongs to."""
+        if self._coming is not None:
+            self._set_run(self._coming)
+        self._set_result(result)
+        self.film_changed.emit()
 
     def _set_result(self, result: EnsembleResult | None) -> None:
         self._result = result
@@ -130,10 +149,9 @@ class Segmentation(JobController):
         return result.first_member * steps + drawn * result.step.done, members * steps
 
     def _show(self, result: EnsembleResult) -> None:
-        if self._result is None:
+        if self._result is None or self._coming is not None:
             self._models.note_loaded()
-        self._set_result(result)
-        self.film_changed.emit()
+        self._take(result)
 
     def _complete(self, result: EnsembleResult | None) -> None:
         self._stopped(result)
@@ -141,8 +159,8 @@ class Segmentation(JobController):
 
     def _stopped(self, result: EnsembleResult | None) -> None:
         if result is not None and result is not self._result:
-            self._set_result(result)
-            self.film_changed.emit()
+            self._take(result)
 
     def _fail(self, error: BaseException) -> None:
+        self._coming = None
         self._context.fail(error)

@@ -12,6 +12,7 @@ from engine.images.listing import Listing, list_folder
 from engine.images.reading import read_image
 from engine.study.mask_files import image_version
 from engine.study.study import Study, Writer
+from engine.types import StyleChoice
 from nca_seg_app.services.annotation import OpenedImage, read_opened, with_annotation
 from nca_seg_app.state.workspace import ImageRow
 
@@ -28,6 +29,7 @@ class Opened:
     opened : that image.
     refused : the errors of images that could not be opened.
     whole : whether `rows` are all images of the folder.
+    style : the style that the study has kept.
     skipped : how many pictures of the folder have kinds that are not read, by kind.
     """
 
@@ -37,6 +39,7 @@ class Opened:
     opened: OpenedImage
     refused: tuple[EngineError, ...] = ()
     whole: bool = True
+    style: StyleChoice = StyleChoice()
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -74,7 +77,7 @@ def open_listed(
             raise UnreadableImage(first, f"there are no images in this folder{others}")
         order = sorted(range(len(rows)), key=lambda place: rows[place].status == "reviewed")
         found = _first_readable(study, rows, order, announce)
-        return dataclasses.replace(found, skipped=skipped)
+        return dataclasses.replace(found, skipped=skipped, style=study.style)
     # Read before a study is made, so that an unreadable file leaves no index in its folder.
     refused: list[EngineError] = []
     for path in paths:
@@ -104,7 +107,7 @@ def open_listed(
     ]
     base = dataclasses.replace(study.base(rows[0].path), image=version)
     opened = with_annotation(study, image, rows[0].path, base)
-    return Opened(study, rows, 0, opened, tuple(refused), whole=False)
+    return Opened(study, rows, 0, opened, tuple(refused), whole=False, style=study.style)
 
 
 def _first_readable(

@@ -11,11 +11,13 @@ class Has(Flag):
     NOTHING = 0
     IMAGE = auto()
     MODEL = auto()
+    STYLES = auto()  # the chosen model can be told a style
     OWN_MODEL = auto()  # the chosen model is a person's own, not a shipped one
     IDLE = auto()  # no job runs
     RUNNING = auto()  # a segmentation runs, paused or not
     PAUSED = auto()  # the running segmentation waits
     LEARNING = auto()  # a fine-tuning runs
+    FITTING = auto()  # a style is being fitted to the saved masks
     EXPORTING = auto()  # a data set is being written
     SURVEYING = auto()  # the expected errors of all new images are being found
     CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded

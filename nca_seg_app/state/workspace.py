@@ -11,7 +11,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from engine.study.study import Status, Study
-from engine.types import Image
+from engine.types import Image, StyleChoice
 from nca_seg_app.state.document import MaskDocument
 
 
@@ -44,12 +44,15 @@ class Workspace(QObject):
     images_listed = Signal()
     #: The list of images changed, or what it says of one, or which one is open.
     images_changed = Signal()
+    #: `style` is another one, of the same study.
+    style_changed = Signal()
     #: An edit of the document was made, undone or redone, or the mask was saved.
     history_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._study: Study | None = None
+        self._style = StyleChoice()
         self._is_whole_folder = False
         self._rows: tuple[ImageRow, ...] = ()
         self._index = -1
@@ -60,6 +63,17 @@ class Workspace(QObject):
     def study(self) -> Study | None:
         """The open folder as a study, or None."""
         return self._study
+
+    @property
+    def style(self) -> StyleChoice:
+        """In which style and width the study's outlines are drawn, where a model can be told."""
+        return self._style
+
+    @style.setter
+    def style(self, style: StyleChoice) -> None:
+        if style != self._style:
+            self._style = style
+            self.style_changed.emit()
 
     @property
     def is_whole_folder(self) -> bool:
@@ -101,7 +115,13 @@ class Workspace(QObject):
         return next((place for place, row in enumerate(self._rows) if row.path == path), None)
 
     def set_study(
-        self, study: Study, images: Sequence[ImageRow], index: int, *, whole_folder: bool
+        self,
+        study: Study,
+        images: Sequence[ImageRow],
+        index: int,
+        *,
+        whole_folder: bool,
+        style: StyleChoice | None = None,
     ) -> None:
         """Set the open study and its images; the one at `index` must be shown next.
 
@@ -111,8 +131,10 @@ class Workspace(QObject):
         images : the rows of its list.
         index : the place of the image that is opened; that of the image open before may not exist.
         whole_folder : whether `images` are all images of the folder.
+        style : the style that the study has kept; None for the usual one.
         """
         self._study, self._is_whole_folder = study, whole_folder
+        self._style = style or StyleChoice()
         self._rows, self._index = tuple(images), index
 
     def set_image(self, index: int, image: Image, document: MaskDocument) -> None:

@@ -23,6 +23,8 @@ from nca_seg_app.ui.widgets.agreement import AgreementWatch
 from nca_seg_app.ui.widgets.form import Form, finish_typing
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
+from nca_seg_app.ui.widgets.style_controls import StyleControls
+from nca_seg_app.ui.widgets.style_fit import StyleFitLabel
 from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
 
 SLIDER_STEPS = 100
@@ -58,6 +60,7 @@ class SegmentPanel(QWidget):
             "How sure the members must be on average. Drag: the outline follows. It holds for the "
             "next images, too; a double click on its number gives the usual one back.",
         )
+        self.style_controls = StyleControls(session)
         self.opacity, self.opacity_text = _slider(
             "Fill opacity", "How strongly the inside of the outline is tinted. Z hides the tint."
         )
@@ -85,6 +88,7 @@ class SegmentPanel(QWidget):
         layout.addLayout(controls)
         layout.addWidget(self.progress)
         layout.addWidget(self.summary)
+        layout.addWidget(self.style_controls)
         sliders = QGridLayout()
         rows = ((self.threshold, self.threshold_text), (self.opacity, self.opacity_text))
         for row, (slider, text) in enumerate(rows):
@@ -99,6 +103,8 @@ class SegmentPanel(QWidget):
             decision.addWidget(self._button(action_id, show_keys=True))
         layout.addLayout(decision)
         layout.addWidget(self._button("run.accept_and_next", show_keys=True))
+        # Last, so that nothing moves when it is told.
+        layout.addWidget(StyleFitLabel(self._session))
         layout.addStretch(1)
 
     def _button(self, action_id: str, *, show_keys: bool = False) -> QPushButton:
@@ -211,6 +217,8 @@ class SegmentPanel(QWidget):
             words = "No model is installed. You can draw by hand: press B for the brush."
         elif self._loading:
             words = "Loading the model…"
+        elif Has.FITTING in state:
+            words = "The style is being fitted to your masks. Segment waits for the end of that."
         elif Has.LEARNING in state:
             words = "The model is learning. Segment waits for the end of that: see Training."
         elif Has.IDLE in state and Has.RESULT not in state:

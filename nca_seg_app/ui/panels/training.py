@@ -23,10 +23,12 @@ from nca_seg_app.ui.panels.comparison import ComparisonView
 from nca_seg_app.ui.widgets.form import Form
 from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
+from nca_seg_app.ui.widgets.style_fit import StyleFitLabel, StyleFitRow
 from nca_seg_app.ui.widgets.wording import duration, leftover, offer
 
 #: Not the size of the grid: a child keeps its parent's.
 FIELDS = ("steps", "batch_size", "learning_rate", "validate_every")
+FITS = "First tell the model your style: it may draw as you do without any training."
 #: Losses of single steps jump; the mean over this share of the run shows where they go.
 SMOOTHED_SHARE = 0.05
 
@@ -79,6 +81,8 @@ class TrainingPanel(QWidget):
         buttons.addWidget(self._cancel, 3, 1)
         buttons.addWidget(self._keep, 4, 0, 1, 2)
         layout = QVBoxLayout(self)
+        layout.addWidget(StyleFitLabel(self._session, FITS))
+        layout.addWidget(StyleFitRow(self._session))
         layout.addWidget(self._source)
         layout.addWidget(self._form)
         layout.addLayout(buttons)
