@@ -146,6 +146,7 @@ def test_a_recipe_names_its_values_as_before_there_were_configs(tmp_path: Path) 
     of_spec = {
         "architecture", "channels", "hidden", "updates", "coarse_updates", "fire_probability",
         "factor", "predicts", "schedule", "timesteps", "mask_scale", "detail", "framing", "parent",
+        "steerable",
     }  # fmt: skip
     of_settings = {each.name for each in fields(BRIEF)} - {"steps", "validate_every"}
     assert set(recipe) == of_spec | of_settings
