@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What a random number is for: a part of its address. The last ones are training's alone."""
+    """What a random number is for: a part of its address. From ORDER on it is training's alone."""
 
     START = 1
     ANCESTRAL = 2
@@ -36,7 +36,7 @@ def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Ge
     Parameters
     ----------
     seed : seed of the run.
-    member : number of the member, or of the sample in training.
+    member : number of the member.
     purpose : what is drawn.
     place : up to three integers: the timestep, and two places within it.
 

@@ -16,8 +16,8 @@ from engine.types import ModelSpec, TrainSettings
 Tensors = tuple[Tensor, ...]
 
 #: Draws uniform random numbers: (place, place within it, (rows, columns)) → float32
-#: (n, 1, rows, columns) in [0, 1) on the CPU. In inference the same place of a diffusion step
-#: always draws the same numbers.
+#: (n, 1, rows, columns) in [0, 1), on the CPU in inference and on the network's device in training.
+#: The same place always draws the same numbers.
 Chance = Callable[[int, int, tuple[int, int]], Tensor]
 
 

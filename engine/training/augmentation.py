@@ -184,18 +184,24 @@ class Augmentation:
         outwards_n : by how many pixels of the picture each outline is moved outwards; the masks are
             then held as `engine.training.outline.coded` gives them.
         """
-        view_n4hw = self.seen(pictures_n4hw.float().div_(255), changes.placement)
+        view_n4hw = self.seen(pictures_n4hw.float().div_(255), changes.placement, outwards_n)
         image_n3hw, share_n1hw = view_n4hw[:, :3], view_n4hw[:, 3:]
-        if outwards_n is not None:
-            share_n1hw.copy_(outline.share_of(share_n1hw, self.picture, outwards_n))
         occlude(image_n3hw, share_n1hw, changes.occlusion, self._hairs)
         image_n3hw.copy_(recolour(image_n3hw, changes.colours, self._grain))
         return view_n4hw
 
-    def seen(self, pictures_n4hw: Tensor, placed: Placement) -> Tensor:
+    def seen(
+        self, pictures_n4hw: Tensor, placed: Placement, outwards_n: Tensor | None = None
+    ) -> Tensor:
         """What the views show of their pictures, float32 (n, 4, rows, columns).
 
         Beyond its border a picture is mirrored, as far as there is none of the lesion.
+
+        Parameters
+        ----------
+        pictures_n4hw : R, G, B and the mask, in [0, 1].
+        placed : where each view lies.
+        outwards_n : as for `views`.
         """
         place_n2hw = self.places(placed)
         least_n2, most_n2 = placed.least_n2, placed.most_n2
@@ -206,6 +212,10 @@ class Augmentation:
             padding_mode="reflection",
             align_corners=False,
         )
+        if outwards_n is not None:
+            # Before averaging: the mean of distances is no share.
+            share_n1hw = view_n4hw[:, 3:]
+            share_n1hw.copy_(outline.share_of(share_n1hw, self.picture, outwards_n))
         return pooled(view_n4hw, self.finer)
 
     def places(self, placed: Placement) -> Tensor:

@@ -55,7 +55,8 @@ def style(seed: int, sample_n: Tensor, tool_n: Tensor, shares_4: Tensor | None =
     told_n, own_n, width_n, drawn_n = numbers_n4.unbind(1)
     if shares_4 is not None:
         # The last bound is 1 up to rounding, and is left out so that none is beyond it.
-        tool_n = torch.bucketize(drawn_n, shares_4.cumsum(0)[:-1], right=True)
+        bounds_3 = shares_4.cumsum(0)[:-1]
+        tool_n = torch.bucketize(drawn_n.contiguous(), bounds_3, right=True)
     tools = torch.arange(len(get_args(Tool)), device=tool_n.device)
     known_n4 = (tool_n[:, None] == tools) & (told_n >= UNTOLD)[:, None]
     width_n = torch.where(own_n < OWN_WIDTH, torch.zeros_like(width_n), 2 * width_n - 1)
@@ -89,8 +90,8 @@ def strokes(
     for number in range(STROKES):
         whim = philox.uniform(seed, sample_n, Purpose.STROKES, (1, number), (1, rows, columns))
         around = F.avg_pool2d(left_n1hw, 5, 1, 2) * guessed_n111
-        # Off what is left every score is negative, so the first of all places is taken if nothing
-        # is, and then nothing is painted.
+        # Where nothing is left the score is 0, elsewhere at least 1. Without a place that is left
+        # the first of all is taken, and nothing is painted.
         score = (around + WHIM * whim + 1) * left_n1hw
         place_n = score.flatten(1).argmax(dim=1)
         paints_n = left_n1hw.flatten(1).gather(1, place_n[:, None])[:, 0] > 0

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.diffusion.noise import Purpose
-from engine.training import parallel
+from engine.training import augmentation, parallel
 from engine.training.batches import Batch, BatchSource, Choice, reference
 from engine.training.loop import train
 from engine.types import Dataset, ModelSpec, Sample, TrainSettings
@@ -175,6 +175,26 @@ def test_what_is_not_augmented_is_seen_as_inference_sees_it(
             assert np.mean((share_1hw[0].numpy() >= 0.5) == mask_hw) > 0.95
             met.add(number)
     assert met == set(range(len(every)))
+
+
+@pytest.mark.parametrize("detail", [1, 4])
+def test_a_mask_of_its_own_width_is_the_same_for_a_steerable_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detail: int
+) -> None:
+    monkeypatch.setattr(augmentation, "FRAMED", 1.0)
+    every = samples(tmp_path, [(64, 64)] * 4)
+    spec = tiny_spec(channels=64, detail=detail)
+    plain = BatchSource(every, spec, replace(BRIEF, batch_size=32)).draw(0)
+    told = BatchSource(every, replace(spec, steerable=True), replace(BRIEF, batch_size=32)).draw(0)
+    own = told.style_n5[:, -1] == 0
+    assert 8 < int(own.sum()) < 24
+    expected, found = (each.share_n1hw[own] for each in (plain, told))
+    assert float(((expected > 0.1) & (expected < 0.9)).float().mean()) > 0.01
+    # A distance is held in steps of about a tenth of a pixel.
+    assert float((found - expected).abs().max()) < 0.1
+    wider = told.style_n5[:, -1] > 0.3
+    assert bool((told.share_n1hw > plain.share_n1hw + 0.1)[wider].any())
+    assert not bool((told.share_n1hw < plain.share_n1hw - 0.1)[wider].any())
 
 
 @pytest.mark.parametrize("augment", [True, False])
