@@ -325,6 +325,48 @@ class StyleChoice:
         return replace(settings, style=self.style, width=self.width)
 
 
+#: On fewer masks no style is fitted: one odd one would decide.
+FEWEST_FITTED = 3
+
+
+@dataclass(frozen=True)
+class StyleFit:
+    """The style and width that fit a person's masks best, and what they bring.
+
+    Parameters
+    ----------
+    choice : mixed and 0 where there are too few images or nothing is likelier.
+    images : the number of masks.
+    likelihood_before, likelihood : the mean log-likelihood of the masks per cell, mixed and with
+        `choice`.
+    dice_before, dice : their mean Dice, mixed and with `choice`, which was chosen by them.
+    dice_left_out : the mean Dice where each image was judged by the choice that the others make:
+        what to expect on new images.
+    """
+
+    choice: StyleChoice
+    images: int
+    likelihood_before: float
+    likelihood: float
+    dice_before: float
+    dice: float
+    dice_left_out: float
+
+    @property
+    def is_nearer(self) -> bool:
+        """Whether the choice is expected to be nearer on new images, as Dice is printed."""
+        return round(self.dice_left_out, 3) > round(self.dice_before, 3)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One more ensemble of a fit: `done` of at most `total`. The last event has the `fit`."""
+
+    done: int
+    total: int
+    fit: StyleFit | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class DenoiseStep:
     """One diffusion step of the members of one batch, on the grid.
@@ -518,6 +560,11 @@ class Sample:
     origin: Origin | None = None
     style: Style | None = None
     kin: tuple[str, ...] = ()
+
+    @property
+    def is_by_a_person(self) -> bool:
+        """Whether the mask shows how a person draws: not one accepted of a model as it was."""
+        return self.origin is None or not self.origin.model or self.origin.pixels_changed > 0
 
 
 def evenly(samples: Sequence[Sample], count: int | None) -> tuple[Sample, ...]:

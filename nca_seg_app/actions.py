@@ -257,8 +257,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("study.fit_style", "Study", "Fit St&yle to My Masks",
            lambda session: session.style_fitting.fit(),
            needs=Has.STYLES | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,
-           tip="Find the style and width of the masks that you drew, changed or reviewed: it takes "
-           "seconds, and the model stays as it is.", group=1),
+           tip="Find the style and width of the masks that you drew or changed: it takes a moment, "
+           "and the model stays as it is.", group=1),
     Action("study.stop_fit", "Study", "Stop Fittin&g",
            lambda session: session.style_fitting.stop(), needs=Has.FITTING,
            tip="End the fit; style and width stay as they are.", group=1),

@@ -25,11 +25,13 @@ from engine.types import (
     DenoiseStep,
     Device,
     EnsembleResult,
+    Fitting,
     Float,
     Image,
     ModelSpec,
     SampleSettings,
     StyleChoice,
+    StyleFit,
     TrainSettings,
     TrainStep,
 )
@@ -61,27 +63,8 @@ def image_of(shape: tuple[int, int] = (48, 64)) -> Image:
     return Image(pixels_hwc)
 
 
-@dataclass(frozen=True)
-class FittedStyle:
-    """Stands in for `engine.evaluation.style_fit.StyleFit`, whose module loads torch."""
-
-    choice: StyleChoice
-    images: int
-    dice_before: float
-    dice_left_out: float
-
-
 #: Somebody who sets points by hand, close to the lesion.
-A_HAND = FittedStyle(StyleChoice("T1", -0.25), 0, 0.9, 0.92)
-
-
-@dataclass(frozen=True)
-class FitEvent:
-    """Stands in for `engine.evaluation.style_fit.Fitting`."""
-
-    done: int
-    total: int
-    fit: FittedStyle | None
+A_HAND = StyleFit(StyleChoice("T1", -0.25), 0, -0.1, -0.1, 0.9, 0.92, 0.92)
 
 
 @dataclass
@@ -99,7 +82,7 @@ class DiskModel:
     coarse_updates: int = 5
     updates: int = 3
     start_dice: float | None = None
-    fits: FittedStyle | None = None
+    fits: StyleFit | None = None
     asked: list[SampleSettings] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
@@ -173,9 +156,7 @@ class DiskModel:
         finally:
             self._leave()
 
-    def fit_style(
-        self, pairs: Sequence[tuple[Image, Mask]], threshold: float
-    ) -> Iterator[FitEvent]:
+    def fit_style(self, pairs: Sequence[tuple[Image, Mask]], threshold: float) -> Iterator[Fitting]:
         """Two events an image; the answer is `fits`."""
         assert self.fits is not None
         total, found = 2 * len(pairs), dataclasses.replace(self.fits, images=len(pairs))
@@ -183,7 +164,7 @@ class DiskModel:
         try:
             for done in range(1, total + 1):
                 self._obey(done - 1)
-                yield FitEvent(done, total, found if done == total else None)
+                yield Fitting(done, total, found if done == total else None)
         finally:
             self._leave()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +22,7 @@ from engine.cli.options import (
 )
 from engine.cli.progress import progress
 from engine.errors import StyleNotKnown, UnreadableImage, UnreadableMask
-from engine.types import Sample, evenly
-
-if TYPE_CHECKING:
-    from engine.evaluation.style_fit import StyleFit
+from engine.types import FEWEST_FITTED, Sample, StyleChoice, StyleFit, evenly
 
 
 @command()
@@ -52,13 +49,12 @@ def fit_style(
       nca-seg fit-style --data corrected --model lesion --json
     """
     from engine.evaluation.style_fit import fit_style as fitted
-    from engine.evaluation.style_fit import is_by_a_person
 
     entry = find_model(model)
     if not entry.spec.steerable:
         raise StyleNotKnown(entry.name, "style", ())
     samples = open_data(data).samples
-    drawn = [each for each in samples if is_by_a_person(each.origin)]
+    drawn = [each for each in samples if each.is_by_a_person]
     if not drawn:
         raise Refusal(f"{data} holds no masks that a person drew or changed.")
     if accepted := len(samples) - len(drawn):
@@ -106,15 +102,13 @@ def _read(samples: Sequence[Sample]) -> tuple[list[tuple[Any, Any]], int]:
 
 
 def _show(fit: StyleFit) -> None:
-    from engine.evaluation.style_fit import FEWEST_IMAGES
-
     print(f"--style {fit.choice.style} --width {fit.choice.width:g}")
     print(f"{'Masks':<28}{fit.images}")
     print(f"{'Dice before':<28}{fit.dice_before:.4f}")
     print(f"{'Dice with it':<28}{fit.dice:.4f}")
     print(f"{'Dice to expect':<28}{fit.dice_left_out:.4f}")
     print(f"{'Log-likelihood a cell':<28}{fit.likelihood:.4f}, before {fit.likelihood_before:.4f}")
-    if fit.images < FEWEST_IMAGES:
-        say(f"A style is chosen from {FEWEST_IMAGES} masks on.")
-    elif fit.dice_left_out < fit.dice_before:
+    if fit.images < FEWEST_FITTED:
+        say(f"A style is chosen from {FEWEST_FITTED} masks on.")
+    elif fit.choice != StyleChoice() and not fit.is_nearer:
         say("On images that it was not chosen by, it is no better than the mixed style.")

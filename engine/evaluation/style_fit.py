@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -13,14 +12,21 @@ from engine.diffusion.ensemble import segment
 from engine.diffusion.sampling import Denoises
 from engine.errors import StyleNotKnown
 from engine.metrics import dice
-from engine.types import Float, Image, Origin, SampleSettings, StyleChoice, Tool
+from engine.types import (
+    FEWEST_FITTED,
+    Fitting,
+    Float,
+    Image,
+    SampleSettings,
+    StyleChoice,
+    StyleFit,
+    Tool,
+)
 
 Mask = NDArray[np.bool_]
 
 #: The ensembles that are compared: few members are enough, for all choices share their noise.
 SETTINGS = SampleSettings(members=4, steps=2)
-#: On fewer images nothing is chosen: one odd mask would decide.
-FEWEST_IMAGES = 3
 #: In nats a pixel: what is less likely than another by less than this is as good, and what is
 #: asked first is taken.
 TIE = 1e-4
@@ -30,44 +36,6 @@ CUT = 0.01
 WIDTH_STEP = 0.5
 #: Of so many styles, the likeliest at width 0, are widths tried.
 STYLES_WIDENED = 2
-
-
-@dataclass(frozen=True)
-class StyleFit:
-    """The style and width that fit a person's masks best, and what they bring.
-
-    Parameters
-    ----------
-    choice : mixed and 0 where there are too few images or nothing is likelier.
-    images : the number of masks.
-    likelihood_before, likelihood : the mean log-likelihood of the masks per cell, mixed and with
-        `choice`.
-    dice_before, dice : their mean Dice, mixed and with `choice`, which was chosen by them.
-    dice_left_out : the mean Dice where each image was judged by the choice that the others make:
-        what to expect on new images.
-    """
-
-    choice: StyleChoice
-    images: int
-    likelihood_before: float
-    likelihood: float
-    dice_before: float
-    dice: float
-    dice_left_out: float
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """One more ensemble of a fit: `done` of at most `total`. The last event has the `fit`."""
-
-    done: int
-    total: int
-    fit: StyleFit | None = None
-
-
-def is_by_a_person(origin: Origin | None) -> bool:
-    """Whether a mask shows a person's style: not one that was accepted of a model as it was."""
-    return origin is None or not origin.fingerprint or origin.pixels_changed > 0
 
 
 def fit_style(
@@ -100,7 +68,7 @@ def fit_style(
     search = _Search(model, pairs, settings)
     at_zero = [StyleChoice(), *(StyleChoice(tool) for tool in get_args(Tool) if tool in search)]
     widened = min(STYLES_WIDENED, len(at_zero))
-    if len(pairs) < FEWEST_IMAGES:
+    if len(pairs) < FEWEST_FITTED:
         at_zero, widened = at_zero[:1], 0
     total = len(pairs) * (len(at_zero) + 2 * widened + (2 if widened else 0))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.files import write_atomic
 from engine.folders import home_folder
@@ -24,15 +24,13 @@ from engine.types import (
     Dataset,
     Device,
     EnsembleResult,
+    Fitting,
     Float,
     Image,
     SampleSettings,
     TrainSettings,
     TrainStep,
 )
-
-if TYPE_CHECKING:
-    from engine.evaluation.style_fit import Fitting
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,15 @@ class Proposal(QObject):
         self._give_up()
         self._segmentation.drop()
 
+    def leave_mask(self) -> None:
+        """Let the mask stay from now on, as one that a person drew; the result is proposed again.
+
+        Asked for while the result is becoming the mask, it ends that.
+        """
+        self._forget()
+        self._takes, self._start = [], object()
+        self._announce()
+
     # Inside
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -17,18 +16,15 @@ from engine.masks.arrays import Mask
 from engine.masks.outlines import shrunk
 from engine.masks.reading import read_mask
 from engine.study.study import Study
-from engine.types import Image, Sample, StyleChoice, evenly
+from engine.types import FEWEST_FITTED, Fitting, Image, Sample, StyleChoice, StyleFit, evenly
 from nca_seg_app.background.job_controller import JobController
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.services.style_words import drawn_like
 from nca_seg_app.services.styling import Styling
 
-if TYPE_CHECKING:
-    from engine.evaluation.style_fit import Fitting, StyleFit
-
-#: With fewer masks one odd one would decide; more would take longer than a person waits for.
-FEWEST, MOST = 3, 12
+#: More masks would take longer than a person waits for.
+MOST = 12
 #: The longer side of the pictures that are compared; models see far less.
 PICTURE_PX = 1024
 
@@ -42,7 +38,7 @@ class _Fitted:
 
 
 class StyleFitting(JobController):
-    """Fits style and width to the masks that a person decided on, in seconds, without training."""
+    """Fits style and width to the masks that a person drew or changed, without training."""
 
     #: `progress` changed.
     progressed = Signal()
@@ -83,12 +79,13 @@ class StyleFitting(JobController):
 
         def stream() -> Iterator[Fitting]:
             pairs = []
-            for sample in evenly(decided(study), MOST):
+            drawn = [sample for sample in study.saved_samples() if sample.is_by_a_person]
+            for sample in evenly(drawn, MOST):
                 # What cannot be read is reported where it is opened.
                 with suppress(UnreadableImage, UnreadableMask):
                     pairs.append(small_pair(sample))
             fitted.masks = len(pairs)
-            if len(pairs) >= FEWEST:
+            if len(pairs) >= FEWEST_FITTED:
                 events = engine.fit_style(cache.get(entry, device).handle, pairs, threshold)
                 with closing(events) as steps:  # type: ignore[type-var]
                     yield from steps
@@ -125,8 +122,8 @@ class StyleFitting(JobController):
             masks = self._fitted.masks if self._fitted is not None else 0
             self._tell(_too_few(masks))
             return
-        choice = found.choice if _is_nearer(found) else StyleChoice()
-        self._styling.choose(style=choice.style, width=choice.width)
+        choice = found.choice if found.is_nearer else StyleChoice()
+        self._styling.choose_fitted(choice)
         self._tell(_words(found))
 
     def _stopped(self, event: Fitting | None) -> None:
@@ -135,22 +132,6 @@ class StyleFitting(JobController):
     def _fail(self, error: BaseException) -> None:
         self._tell("")
         self._context.fail(error)
-
-
-def decided(study: Study) -> tuple[Sample, ...]:
-    """The saved masks that say how a person draws: drawn, changed or reviewed by one.
-
-    One that was accepted as the model drew it says how the model draws.
-    """
-    reviewed = {image.path for image in study.images() if image.status == "reviewed"}
-    return tuple(
-        sample
-        for sample in study.saved_samples()
-        if sample.image_path in reviewed
-        or sample.origin is None
-        or not sample.origin.model
-        or sample.origin.pixels_changed
-    )
 
 
 def small_pair(sample: Sample) -> tuple[Image, Mask]:
@@ -164,21 +145,16 @@ def small_pair(sample: Sample) -> tuple[Image, Mask]:
     return Image(np.asarray(picture)), shrunk(mask_hw, picture.size) >= 0.5
 
 
-def _is_nearer(found: StyleFit) -> bool:
-    # As they are printed, so that the words agree with the figures.
-    return round(found.dice_left_out, 3) > round(found.dice_before, 3)
-
-
 def _too_few(masks: int) -> str:
     there = {0: "There is no mask", 1: "There is 1 mask"}.get(masks, f"There are {masks} masks")
     return (
-        f"{there} in this folder that you drew, changed or reviewed. It takes {FEWEST} to fit a "
+        f"{there} in this folder that you drew or changed. It takes {FEWEST_FITTED} to fit a "
         "style to them."
     )
 
 
 def _words(found: StyleFit) -> str:
-    if not _is_nearer(found):
+    if not found.is_nearer:
         return (
             "Your masks are drawn as everybody draws: no style and no width comes nearer to all of "
             f"them. Dice on them {found.dice_before:.3f} ({found.images} images)."

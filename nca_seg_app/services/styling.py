@@ -91,6 +91,13 @@ class Styling(QObject):
         self._settles.start()
         self._workspace.style = choice
 
+    def choose_fitted(self, choice: StyleChoice) -> None:
+        """As `choose()`, but a mask that is saved stays: a fit to masks changes none of them."""
+        document = self._workspace.document
+        if choice != self._workspace.style and document is not None and not document.unsaved:
+            self._proposal.leave_mask()
+        self.choose(style=choice.style, width=choice.width)
+
     def keep(self) -> None:
         """Write what is not written yet: soon after a change, and before a folder is read."""
         self._keeps.stop()

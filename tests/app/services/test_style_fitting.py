@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.study.study import Study
 from engine.types import Origin, Sample, SampleSettings, StyleChoice
-from nca_seg_app.services.style_fitting import PICTURE_PX, decided, small_pair
+from nca_seg_app.services.style_fitting import PICTURE_PX, small_pair
 from nca_seg_app.services.style_words import drawn_like
 from nca_seg_app.session import Has
 from tests.app.desks import SHAPE, Desk, is_still, leave
@@ -82,19 +82,57 @@ def test_too_few_masks_are_told(styled: Desk) -> None:
     assert not styled.failures
 
 
-def test_a_mask_of_the_model_counts_once_it_is_changed_or_reviewed(tmp_path: Path) -> None:
-    study = Study.open(tmp_path)
-    origins = {
-        "accepted.png": (Origin("m", "f", SampleSettings(), 0.5, 0), False),
-        "changed.png": (Origin("m", "f", SampleSettings(), 0.5, 9), False),
-        "drawn.png": (Origin(pixels_changed=700), False),
-        "elsewhere.png": (None, False),
-        "reviewed.png": (Origin("m", "f", SampleSettings(), 0.5, 0), True),
-    }
-    for name, (origin, reviewed) in origins.items():
-        study.save(write_image(tmp_path / name, SHAPE), disk(SHAPE), origin, reviewed)
-    found = [sample.image_path.name for sample in decided(study)]
-    assert found == ["changed.png", "drawn.png", "elsewhere.png", "reviewed.png"]
+def test_a_mask_of_the_model_counts_once_it_is_changed(styled: Desk) -> None:
+    study = Study.open(styled.folder / "images")
+    accepted, path = Origin("m", "f", SampleSettings(), 0.5, 0), styled.folder / "images" / "c.png"
+    study.save(path, disk(SHAPE), accepted, True)
+    styled.session.style_fitting.fit()
+    rest(styled)
+    assert styled.session.style_fitting.told.startswith("There are 2 masks in this folder that you")
+    study.save(path, disk(SHAPE), replace(accepted, pixels_changed=9), True)
+    styled.session.style_fitting.fit()
+    rest(styled)
+    assert "(3 images" in styled.session.style_fitting.told
+
+
+def one_mask_more(desk: Desk) -> None:
+    """Save a mask for the last image, so that enough are left when the open one gets a model's."""
+    folder = desk.folder / "images"
+    Study.open(folder).save(folder / NAMES[-1], disk(SHAPE), Origin(pixels_changed=700))
+
+
+def test_a_saved_mask_stays_where_a_fit_is_chosen(styled: Desk) -> None:
+    session = styled.session
+    one_mask_more(styled)
+    styled.segment()
+    session.proposal.replace()
+    rest(styled)
+    session.save()
+    rest(styled)
+    document = session.workspace.document
+    assert document is not None
+    state = document.state
+    session.style_fitting.fit()
+    rest(styled)
+    assert session.segmentation.run is not None
+    assert session.segmentation.run.settings.style == "T1"
+    assert session.proposal.proposed
+    assert document.state is state
+    assert not document.unsaved
+
+
+def test_an_accepted_mask_that_is_not_saved_follows_a_fit(styled: Desk) -> None:
+    session = styled.session
+    one_mask_more(styled)
+    styled.segment()
+    session.proposal.replace()
+    rest(styled)
+    session.style_fitting.fit()
+    rest(styled)
+    assert not session.proposal.proposed
+    document = session.workspace.document
+    assert document is not None
+    assert document.note.origin.settings.style == "T1"
 
 
 def test_a_mask_that_cannot_be_read_is_left_out(styled: Desk) -> None:

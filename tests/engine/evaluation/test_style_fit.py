@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.errors import StyleNotKnown
-from engine.evaluation.style_fit import StyleFit, fit_style, is_by_a_person
+from engine.evaluation.style_fit import fit_style
 from engine.metrics import dice
-from engine.types import Image, Origin, SampleSettings, StyleChoice
+from engine.types import Image, Origin, Sample, SampleSettings, StyleChoice, StyleFit
 from tests.oracles import RADII, OracleModel, StyledModel, disk, lesion
 
 
@@ -90,8 +91,19 @@ def test_a_model_without_styles_and_no_masks_are_refused() -> None:
 
 def test_only_masks_that_a_person_made_show_a_style() -> None:
     accepted = Origin("lesion", "abc", SampleSettings(), 0.5, 0)
-    assert is_by_a_person(None)
-    assert is_by_a_person(Origin(pixels_changed=90))
-    assert is_by_a_person(replace(accepted, pixels_changed=1))
-    assert not is_by_a_person(accepted)
+    sample = Sample("a", Path("a.png"), Path("a_mask.png"), "train")
+    assert sample.is_by_a_person
+    assert replace(sample, origin=Origin(pixels_changed=90)).is_by_a_person
+    assert replace(sample, origin=replace(accepted, pixels_changed=1)).is_by_a_person
+    assert not replace(sample, origin=accepted).is_by_a_person
+
+
+def test_a_fit_can_be_written_as_json() -> None:
     assert asdict(fitted(RADII["T1"]))["choice"] == {"style": "T1", "width": 0.0}
+
+
+def test_a_fit_is_nearer_where_its_printed_dice_is_more() -> None:
+    fit = fitted(RADII["T1"])
+    assert fit.is_nearer
+    assert not replace(fit, dice_before=0.9, dice_left_out=0.9004).is_nearer
+    assert not replace(fit, dice_before=0.9, dice_left_out=0.89).is_nearer
