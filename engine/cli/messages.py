@@ -101,9 +101,9 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
 
 def _untaught(error: StyleNotKnown) -> str:
     if error.asked == "width":
-        return "was not trained to draw tighter or wider. Leave --width out, or choose another one."
+        return "was not trained to draw tighter or wider. Choose another model, or the usual width."
     if not error.known:
-        return "was not trained to draw in a style. Leave --style out, or choose another one."
+        return "was not trained to draw in a style. Choose another model, or ask for no style."
     known = ", ".join(error.known)
     return f"was not trained with masks of {error.asked}, only of {known}. Choose one of these."
 

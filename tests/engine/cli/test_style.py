@@ -48,7 +48,7 @@ def test_a_result_records_its_style(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ((*FAST, "--style", "T3"), "tiny was not trained to draw in a style. Leave --style out"),
+        ((*FAST, "--style", "T3"), "tiny was not trained to draw in a style. Choose another model"),
         ((*FAST, "--width", "0.5"), "tiny was not trained to draw tighter or wider"),
         ((*QUICK, "--style", "T2"), "taught was not trained with masks of T2, only of T1, T3"),
     ],
