@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from safetensors.numpy import save_file
 from engine.diffusion.model import load, save
 from engine.errors import UnreadableModel
 from engine.networks import checkpoint, tensor_file
-from engine.networks.automaton.config import AutomatonConfig
+from engine.types import Tool
 from tests.conftest import PROJECT
 from tests.oracles import lively_model
 
@@ -73,26 +74,20 @@ def test_the_readme_names_the_model_in_the_box() -> None:
     assert f"model {shipped.stem}, fingerprint {own}" in (project / "README.md").read_text("utf-8")
 
 
-def test_the_bundled_file_of_version_1_is_the_same_model_in_version_2(tmp_path: Path) -> None:
+def test_the_bundled_model_is_steerable_and_the_same_when_it_is_saved_anew(tmp_path: Path) -> None:
     (shipped,) = (PROJECT / "resources").glob("*.safetensors")
     told, _ = tensor_file.read(shipped, checkpoint.MOST_BYTES)
-    header = json.loads(told[checkpoint.SPEC])
-    assert header["version"] == 1
-    spec, arrays = checkpoint.read(shipped)
-    assert spec.flat == header["spec"]
-    assert isinstance(spec.config, AutomatonConfig)
-    assert spec.pixels_per_cell == spec.config.detail == header["spec"]["detail"]
-    # As README, model card and every record of this model have had it.
-    assert checkpoint.fingerprint(spec, arrays) == "37776a5605b9fae9"
-    anew = tmp_path / "anew.safetensors"
-    save(anew, load(shipped, "cpu"))
-    told, _ = tensor_file.read(anew, checkpoint.MOST_BYTES)
     header = json.loads(told[checkpoint.SPEC])
     assert header["version"] == 2
     assert header["spec"]["config"]["channels"] == 64
     assert "channels" not in header["spec"]
+    spec, arrays = checkpoint.read(shipped)
+    assert spec.steerable
+    assert set(spec.styles) == set(get_args(Tool))
+    anew = tmp_path / "anew.safetensors"
+    save(anew, load(shipped, "cpu"))
     assert checkpoint.read_spec(anew) == spec
-    assert load(anew, "cpu").fingerprint == "37776a5605b9fae9"
+    assert load(anew, "cpu").fingerprint == checkpoint.fingerprint(spec, arrays)
 
 
 #: Fingerprints that version 1 gave the tiny models, with ones as weights.
