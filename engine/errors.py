@@ -145,7 +145,7 @@ class StyleNotKnown(EngineError):
     Parameters
     ----------
     name : that of the model.
-    asked : the style, or "width" where only that was asked for.
+    asked : the style, "style" for any of them, or "width" where only that was asked for.
     known : the tools that the model can be told; none of a model that is not steerable.
     """
 

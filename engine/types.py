@@ -164,7 +164,7 @@ class ModelSpec:
         if not isinstance(self.config, NetworkConfig):
             raise ValueError(f"config is {self.config!r}, not that of a network")
         if self.steerable and not self.config.can_be_steered:
-            raise ValueError("steerable is true, but a network of its config cannot be")
+            raise ValueError("steerable is true, but a network of these sizes cannot be steered")
         if not self.mask_scale:
             raise ValueError("mask_scale must be more than 0")
         if self.size % 4:

@@ -58,7 +58,8 @@ def fit_style(
     if not drawn:
         raise Refusal(f"{data} holds no masks that a person drew or changed.")
     if accepted := len(samples) - len(drawn):
-        say(f"{accepted} masks are left out: a model drew them, and nobody changed them.")
+        masks, them = ("mask is", "it") if accepted == 1 else ("masks are", "them")
+        say(f"{accepted} {masks} left out: a model drew {them}, and nobody changed {them}.")
     loaded = load_model(entry, device)
     pairs, problems = _read(evenly(drawn, limit))
     if not pairs:

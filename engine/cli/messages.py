@@ -102,6 +102,8 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
 def _untaught(error: StyleNotKnown) -> str:
     if error.asked == "width":
         return "was not trained to draw tighter or wider. Choose another model, or the usual width."
+    if error.asked == "style":
+        return "was not trained to draw in a style. Choose another one."
     if not error.known:
         return "was not trained to draw in a style. Choose another model, or ask for no style."
     known = ", ".join(error.known)

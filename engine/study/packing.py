@@ -26,7 +26,6 @@ from engine.study.dataset_index import (
     as_cell,
     csv_rows,
     from_cell,
-    is_there,
     known_id,
     plain,
     reason_of,
@@ -167,9 +166,10 @@ def _style_rows(datasets: Sequence[Dataset]) -> Mapping[str, tuple[str, ...]]:
     """What the tables of styles say of each id, licence last; nothing for what they lack."""
     found: dict[str, tuple[str, ...]] = {}
     for dataset in datasets:
-        path, ids = dataset.root / STYLES, {sample.id for sample in dataset.samples}
-        if not is_there(path):
+        if not any(sample.style for sample in dataset.samples):
+            # A file of that name beside the pictures of a study is not ours.
             continue
+        path, ids = dataset.root / STYLES, {sample.id for sample in dataset.samples}
         licences: dict[str, str] = {}
         with suppress(OtherColumns):
             licences = {plain(from_cell(x)): y for _, (x, y) in csv_rows(path, ("id", _LICENCE))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_licences_and_tools_are_handed_on_as_they_were(drawn: Dataset, tmp_path:
     assert rows[:2] == ["id,tool,masks,agreement,licence", "drawn_0,T1+,2,0.75,CC-0"]
     assert len(rows) == 4
     assert read_dataset(tmp_path / "pack").samples[0].style == Style("T1", 2, 0.75)
+
+
+def test_a_table_of_styles_that_the_samples_do_not_come_from_is_not_read(
+    drawn: Dataset, tmp_path: Path
+) -> None:
+    # As of a folder under annotation, beside whose pictures lies a file of that name.
+    (drawn.root / "styles.csv").write_text("colour,weight\nred,3\n")
+    bare = replace(drawn, samples=tuple(replace(each, style=None) for each in drawn.samples))
+    list(pack([bare], tmp_path / "pack", 16, 1.0))
+    assert not (tmp_path / "pack/styles.csv").exists()
 
 
 def test_smaller_images_keep_their_size_and_longer_ones_their_shape(tmp_path: Path) -> None:

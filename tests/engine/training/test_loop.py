@@ -19,12 +19,12 @@ from engine.networks.device import DeviceChoice
 from engine.networks.losses import mask_loss
 from engine.networks.network import Outputs, Target
 from engine.networks.table import build
-from engine.training.batches import BatchSource
+from engine.training.batches import Batch, BatchSource
 from engine.training.loop import BEST, LAST, STATE, finetune, train
 from engine.training.loss import diffusion_loss, noise_loss
 from engine.training.optimizer import Muon, orthogonal
 from engine.training.trainer import Trainer
-from engine.types import Dataset, TrainSettings, TrainStep
+from engine.types import Dataset, Style, Tool, TrainSettings, TrainStep
 from tests.oracles import lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -33,6 +33,15 @@ BRIEF = TrainSettings(steps=6, batch_size=4, size=16, learning_rate=3e-3, valida
 
 def losses(steps: list[TrainStep]) -> list[float]:
     return [step.loss for step in steps]
+
+
+def in_styles(dataset: Dataset) -> Dataset:
+    """The data set with masks made by two tools in turn, as a `styles.csv` would tell."""
+    tools: tuple[Tool, ...] = ("T1", "T3")
+    samples = enumerate(dataset.samples)
+    return replace(
+        dataset, samples=tuple(replace(each, style=Style(tools[i % 2], 1)) for i, each in samples)
+    )
 
 
 def test_thirty_steps_halve_the_loss_on_drawn_disks(tmp_path: Path) -> None:
@@ -91,17 +100,20 @@ def test_a_model_with_details_trains_and_is_judged(tmp_path: Path) -> None:
     assert checkpoint.read_spec(last.best_path).pixels_per_cell == 4
 
 
-def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    dataset = drawn_dataset(tmp_path)
-    whole = list(train(tiny_spec(), dataset, BRIEF, tmp_path / "whole"))
-    stream = train(tiny_spec(), dataset, BRIEF, tmp_path / "parts")
+@pytest.mark.parametrize("steerable", [False, True])
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, steerable: bool) -> None:
+    dataset, spec = in_styles(drawn_dataset(tmp_path)), tiny_spec(steerable=steerable)
+    whole = list(train(spec, dataset, BRIEF, tmp_path / "whole"))
+    stream = train(spec, dataset, BRIEF, tmp_path / "parts")
     part = [next(stream) for _ in range(3)]
     stream.close()  # type: ignore[attr-defined]
-    rest = list(train(tiny_spec(), dataset, BRIEF, tmp_path / "parts", resume=True))
+    rest = list(train(spec, dataset, BRIEF, tmp_path / "parts", resume=True))
     assert [step.done for step in rest] == [4, 5, 6]
     np.testing.assert_allclose(losses(part + rest), losses(whole), rtol=1e-4)
-    _, mine = checkpoint.read(tmp_path / "parts" / BEST)
-    _, theirs = checkpoint.read(tmp_path / "whole" / BEST)
+    own, mine = checkpoint.read(tmp_path / "parts" / BEST)
+    other, theirs = checkpoint.read(tmp_path / "whole" / BEST)
+    assert own.styles == other.styles
+    assert set(own.styles) == ({"T1", "T3"} if steerable else set())
     for name in theirs:
         np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-3, atol=1e-5)
 
@@ -231,6 +243,29 @@ def test_a_fine_tuned_child_begins_at_its_parent_and_leaves_it_alone(tmp_path: P
     assert spec.parent == parent.fingerprint
     assert spec.size == parent.spec.size
     assert any(not np.array_equal(arrays[name], before[name].numpy()) for name in before)
+
+
+@pytest.mark.parametrize("steerable", [False, True])
+def test_masks_without_styles_leave_a_model_the_styles_it_knows(
+    tmp_path: Path, steerable: bool
+) -> None:
+    styles = {"T1": 0.75, "several": 0.25} if steerable else {}
+    parent = lively_model(steerable=steerable, styles=styles)
+    told = list[torch.Tensor]()
+    real = BatchSource.draw
+
+    def draw(own: BatchSource, step: int) -> Batch:
+        batch = real(own, step)
+        told.append(batch.style_n5)
+        return batch
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BatchSource, "draw", draw)
+        list(finetune(parent, drawn_dataset(tmp_path), BRIEF, tmp_path / "run"))
+    tools = torch.cat(told)[:, :4].sum(dim=0)
+    assert (tools > 0).tolist() == [steerable, False, False, steerable]
+    child = checkpoint.read_spec(tmp_path / "run" / BEST)
+    assert (child.steerable, child.styles) == (steerable, styles)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

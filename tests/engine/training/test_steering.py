@@ -92,6 +92,16 @@ def test_half_of_the_widths_are_0_and_the_others_between_minus_1_and_1() -> None
     assert 0.8 < float(width.max()) <= 1
 
 
+def test_tools_are_told_by_the_shares_that_are_given() -> None:
+    shares = torch.tensor([0.5, 0.0, 0.3, 0.2])
+    many = torch.arange(3000)
+    told = steering.style(7, many, torch.full_like(many, -1), shares)[:, :4]
+    assert not told[:, 1].any()
+    known = told[told.any(dim=1)]
+    assert 0.6 < len(known) / len(many) < 0.73
+    torch.testing.assert_close(known.mean(dim=0), shares, atol=0.04, rtol=0)
+
+
 def moved(mask: np.ndarray, width: float) -> np.ndarray:
     """The mask with its outline moved by a width, as a share."""
     code = outline.coded(mask.astype(np.float32))
