@@ -103,7 +103,7 @@ def _untaught(error: StyleNotKnown) -> str:
     if error.asked == "width":
         return "was not trained to draw tighter or wider. Choose another model, or the usual width."
     if error.asked == "style":
-        return "was not trained to draw in a style. Choose another one."
+        return "was not trained to draw in a style. Choose another model."
     if not error.known:
         return "was not trained to draw in a style. Choose another model, or ask for no style."
     known = ", ".join(error.known)

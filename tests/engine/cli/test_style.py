@@ -100,7 +100,7 @@ def test_images_of_tools_that_the_model_or_data_do_not_know_are_left_out(
 def test_styles_are_not_measured_where_there_are_none(dataset: Path) -> None:
     asked = ("evaluate", "--data", dataset, "--split", "train", "--given-style")
     told = run(*asked, *FAST, exit_code=4)
-    assert "tiny was not trained to draw in a style. Choose another one." in told.stderr
+    assert "tiny was not trained to draw in a style. Choose another model." in told.stderr
     (dataset / "styles.csv").unlink()
     told = run(*asked, *QUICK, exit_code=4)
     assert "No styles.csv" in told.stderr
@@ -118,7 +118,7 @@ def test_a_style_is_fitted_to_masks(dataset: Path) -> None:
     assert told.stdout.startswith("--style mixed --width 0\n")
     assert "from 3 masks on" in told.stderr
     told = run("fit-style", "--data", dataset, "--model", "tiny", exit_code=4)
-    assert "tiny was not trained to draw in a style. Choose another one." in told.stderr
+    assert "tiny was not trained to draw in a style. Choose another model." in told.stderr
 
 
 def trained(dataset: Path, out: Path, *flags: str) -> tuple[ModelSpec, str]:
