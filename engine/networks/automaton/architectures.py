@@ -5,12 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.networks.architecture import Architecture
+from engine.networks.architecture import Architecture, PaperProtocol
 from engine.networks.automaton.config import AutomatonConfig, cost, parameters
-from engine.types import ModelSpec
+from engine.types import PAPER, ModelSpec
 
 if TYPE_CHECKING:
     from engine.networks.automaton.levels import Automaton
+
+
+#: MedSegDiffNCA's, where it says how.
+PROTOCOL = PaperProtocol(
+    PAPER,
+    {"predicts": "noise", "mask_scale": 1.0, "framing": "square", "steerable": False},
+)
 
 
 def _build(spec: ModelSpec, *, levels: int, attention: bool) -> Automaton:
@@ -38,6 +45,7 @@ def _entry(
         build=partial(_build, levels=levels, attention=attention),
         parameters=partial(parameters, levels=levels, attention=attention),
         cost=partial(cost, levels=levels, attention=attention),
+        paper=PROTOCOL,
         inspectable=True,
         own_loss="L_RGB",
     )
