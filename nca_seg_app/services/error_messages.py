@@ -87,7 +87,7 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
         case MissingExtra():
             return (
                 f"The model {one_line(error.name, NAME)} needs packages that are not installed: "
-                f"pip install 'nca-seg[{error.extra}]' brings them. Until then choose another model."
+                f"pip install 'nca-seg[{error.extra}]' brings them. Or choose another model."
             )
         case NotFinite():
             return (
