@@ -205,7 +205,7 @@ def _evaluate(work: _Work, method: Method, seed: int, folder: Path, found: Train
     from engine.report.comparison.results import asked, measure, read_result, result_path
 
     path = result_path(folder, method)
-    wanted, before = asked(found.weights, method, work.split, work.samples), read_result(path)
+    wanted, before = asked(found, method, work.split, work.samples), read_result(path)
     if before is not None and before["asked"] == wanted:
         return
     model = load(found.weights, work.device)

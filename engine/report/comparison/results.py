@@ -39,11 +39,12 @@ def masks_folder(result: Path) -> Path:
     return result.with_name(result.stem.replace("result", "masks"))
 
 
-def asked(weights: Path, method: Method, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
+def asked(found: Trained, method: Method, split: str, samples: Sequence[Sample]) -> dict[str, Any]:
     """What decides a result: a result of the same is not measured again. Raises UnreadableModel."""
-    spec, arrays = read(weights)
+    spec, arrays = read(found.weights)
     return {
         "fingerprint": fingerprint(spec, arrays),
+        "trained": [found.steps, found.clock],
         "settings": asdict(method.kind.sampling),
         "images": images_asked(split, samples),
     }

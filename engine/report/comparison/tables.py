@@ -91,11 +91,11 @@ def rows(results: Iterable[Result], first: Sequence[str]) -> tuple[Row, ...]:
 
 
 def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
-    """All tables of rows of one regime; those of about 0.4M parameters come again by themselves."""
+    """All tables of rows of one regime; those of about 0.4M parameters come again, if not all are."""
     if not rows:
         return ()
     alike = [row for row in rows if ALIKE[0] <= row.parameters <= ALIKE[1]]
-    again = (_quality("Equal parameters, about 0.4M", alike),) if len(alike) > 1 else ()
+    again = (_quality("Equal parameters, about 0.4M", alike),) if 1 < len(alike) < len(rows) else ()
     return _quality("Masks", rows), _doubt(rows), _cost(rows), *again
 
 
