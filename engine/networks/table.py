@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from engine.errors import UnknownArchitecture
 from engine.networks.architecture import Architecture
 from engine.networks.automaton.architectures import AUTOMATA
+from engine.networks.medsegdiff.architectures import FAMILY
 from engine.types import ModelSpec, ProtocolName
 
 if TYPE_CHECKING:
     from engine.networks.network import Network
 
 #: Every architecture that model files, command line and window know.
-ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in AUTOMATA}
+ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in (*AUTOMATA, *FAMILY)}
 #: The one that is trained unless another is asked for.
 DEFAULT = "multicbam"
 
