@@ -15,12 +15,16 @@ VALIDATION_IMAGES, VALIDATIONS = 75, 12
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to train and to ask a preset; its name stands after a colon, as in "SegDiff:paper"."""
+    """A way to train and to ask a preset; its name stands after a colon, as in "SegDiff:paper".
+
+    With `anchor` the network's anchor is asked alone.
+    """
 
     name: str
     meaning: str
     protocol: ProtocolName = "own"
     sampling: SampleSettings = SampleSettings()
+    anchor: bool = False
 
 
 #: All steps of the diffusion, and no view mirrored, as the papers ask their models.
@@ -31,6 +35,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         each.name: each
         for each in (
             Kind("", "trained and asked as this program does by default"),
+            Kind("anchor", "the anchor of a MedSegDiff-V2 alone, in one step", anchor=True),
             Kind("ddpm", "asked in 100 DDPM steps, no view mirrored", "own", AS_PAPERS),
             Kind("paper", "trained and asked as its paper says", "paper", AS_PAPERS),
         )
@@ -104,11 +109,14 @@ def method(name: str, pixels: int | None = None) -> Method:
     pixels : the side in image pixels that the network is to see; None for the preset's own.
 
     Raises UnknownArchitecture for no preset, and ValueError for no kind, for a paper's training
-    where there is no paper, and for pixels that the preset's grid cannot have.
+    where there is no paper, an anchor where there is none, and for pixels that the preset's grid
+    cannot have.
     """
     preset, _, kind = name.partition(":")
     if kind not in KINDS:
         raise ValueError(f"{name!r}: {kind!r} is none of {', '.join(filter(None, KINDS))}")
     spec = trainable(preset, KINDS[kind].protocol)
+    if KINDS[kind].anchor and getattr(spec.config, "anchor", "none") == "none":
+        raise ValueError(f"{spec.name} has no anchor")
     found = Method(f"{spec.name}:{kind}" if kind else spec.name, KINDS[kind], spec)
     return found if pixels is None else found.at(pixels)

@@ -17,6 +17,7 @@ from engine.files import write_atomic
 from engine.masks.files import mask_name, write_mask
 from engine.networks.checkpoint import fingerprint, read
 from engine.report.commands import trained_by
+from engine.report.comparison.anchor import anchor_alone
 from engine.report.comparison.methods import Method
 from engine.report.comparison.runs import Regime, Trained
 from engine.report.content import finite
@@ -80,7 +81,7 @@ def measure(
 
     Parameters
     ----------
-    model : that of the weights.
+    model : that of the weights; a kind may ask a part of it alone.
     method, seed, found : what was trained, from which seed, and what came of it.
     regime : what was equal, where the run's own plan does not say.
     asked : as the function of that name gives it; it is written into the result.
@@ -89,6 +90,8 @@ def measure(
 
     Raises OutOfMemory.
     """
+    if method.kind.anchor:
+        model = anchor_alone(model)
     shown = {sample.id for sample in evenly(samples, SHOWN)}
     event: Examined | Unread | None = None
     for event in examine(model, samples, method.kind.sampling):

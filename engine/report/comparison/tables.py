@@ -91,7 +91,7 @@ def rows(results: Iterable[Result], first: Sequence[str]) -> tuple[Row, ...]:
 
 
 def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
-    """All tables of rows of one regime; those of about 0.4M parameters come again, if not all are."""
+    """All tables of rows of one regime; where some have about 0.4M parameters these come again."""
     if not rows:
         return ()
     alike = [row for row in rows if ALIKE[0] <= row.parameters <= ALIKE[1]]
