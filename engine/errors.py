@@ -131,6 +131,21 @@ class TooLarge(EngineError):
         )
 
 
+class MissingExtra(EngineError):
+    """A model needs packages that are installed with an extra only, and they are not there.
+
+    Parameters
+    ----------
+    extra : the name of the extra, as in "nca-seg[baselines]".
+    name : the model's name.
+    """
+
+    def __init__(self, extra: str, name: str) -> None:
+        self.extra = extra
+        self.name = name
+        super().__init__(f"{name!r} needs the packages of nca-seg[{extra}]")
+
+
 class NotFinite(EngineError):
     """The model of this name computed numbers that are not finite, so its answer is useless."""
 

@@ -128,7 +128,8 @@ class ModelSpec:
     predicts : what the network's prediction means: the noise (eq. 2), the clean mask as a logit, or
         the velocity.
     schedule : how noise grows with the timestep.
-    timesteps : the number of timesteps of the diffusion.
+    timesteps : the number of timesteps of the diffusion; 1 for a network that predicts the mask
+        from the image alone.
     mask_scale : diffusion sees the mask as −mask_scale outside the lesion and +mask_scale inside.
     size : the model's grid has an area of size² cells; a multiple of 4.
     framing : "proportional" where the grid has the image's proportions; "square" where it is size ×
@@ -150,7 +151,7 @@ class ModelSpec:
     config: NetworkConfig
     predicts: Prediction = bounded("noise", choices=get_args(Prediction))
     schedule: ScheduleName = bounded("cosine", choices=get_args(ScheduleName))
-    timesteps: int = bounded(100, low=2, high=10_000)
+    timesteps: int = bounded(100, low=1, high=10_000)
     mask_scale: float = bounded(1.0, low=0.0, high=1.0)
     size: int = bounded(256, low=8, high=4096)
     framing: Framing = bounded("proportional", choices=get_args(Framing))
@@ -174,6 +175,10 @@ class ModelSpec:
         object.__setattr__(self, "training", MappingProxyType(dict(self.training)))
         object.__setattr__(self, "styles", MappingProxyType(self._shares()))
 
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> ModelSpec:
+        """The spec itself, which never changes: a network is copied with it."""
+        return self
+
     def _shares(self) -> dict[Tool, float]:
         """`styles` in the order of `Tool`. Raises ValueError if no model can have them."""
         given = self.styles
@@ -193,6 +198,11 @@ class ModelSpec:
     def pixels_per_cell(self) -> int:
         """Side in pixels of the part of the image that each cell of the grid is given."""
         return self.config.pixels_per_cell
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether members of one view differ, for each begins from noise of its own."""
+        return self.timesteps > 1
 
     @property
     def decisive(self) -> dict[str, Any]:

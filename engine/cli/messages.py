@@ -13,6 +13,7 @@ from engine.errors import (
     Diverged,
     FolderInUse,
     MaskKept,
+    MissingExtra,
     NotFinite,
     OutOfMemory,
     StudyProblem,
@@ -65,6 +66,11 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             )
         case StyleNotKnown():
             return f"The model {one_line(error.name, NAME)} {_untaught(error)}"
+        case MissingExtra():
+            return (
+                f"The model {one_line(error.name, NAME)} needs packages that are not installed; "
+                f"pip install 'nca-seg[{error.extra}]' brings them."
+            )
         case NotFinite():
             return (
                 f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "

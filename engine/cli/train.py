@@ -16,9 +16,8 @@ from engine.cli.messages import Refusal, say, show
 from engine.cli.options import DeviceOption, MinutesOption, TrainingDataOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
-from engine.networks.table import ARCHITECTURES, DEFAULT, trainable
+from engine.networks.table import ARCHITECTURES, DEFAULT, paper_protocol, trainable
 from engine.types import (
-    PAPER,
     Framing,
     ModelSpec,
     Prediction,
@@ -131,7 +130,7 @@ def train(
             "--protocol paper begins with no model's weights; leave --from out"
         )
     if settings.protocol == "paper":
-        settings = replace(PAPER, **{name: getattr(settings, name) for name in told})
+        settings = replace(_paper(architecture), **{name: getattr(settings, name) for name in told})
     expect_device(device)
     dataset = open_training_data(data)
     if resume and not (out / "state.safetensors").exists():
@@ -180,6 +179,14 @@ def train(
                 say(f"Interrupted; --resume goes on from step {last.done}.")
             # Within the group, which then is left without waiting: the others were interrupted too.
             raise typer.Exit(INTERRUPTED)
+
+
+def _paper(architecture: str | None) -> TrainSettings:
+    """The settings of the architecture's paper. Raises BadParameter where it is of none."""
+    try:
+        return paper_protocol(trainable(architecture or DEFAULT)).settings
+    except (UnknownArchitecture, ValueError) as error:
+        raise typer.BadParameter(f"--architecture: {error}") from error
 
 
 def _beginning(

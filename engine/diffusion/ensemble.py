@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.diffusion.fusion import settled
-from engine.diffusion.model import Model
+from engine.diffusion.model import Model, most_members
 from engine.diffusion.sampling import Denoises, denoise
 from engine.framing import Frame
 from engine.networks.budget import expect_affordable
@@ -34,7 +34,8 @@ def segment(
 
     Every event is usable: unfinished members count with the mask they predict now. With 0 members
     (automatic) it draws until the last five changed the mask by less than 0.1 % (`fusion.settled`);
-    `total` is the most steps that this may take, and in the last event the number it took.
+    `total` is the most steps that this may take, and in the last event the number it took. A
+    network that sees no noise draws one member for each view and no more.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def segment(
     image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
     hint = None if hint_hw is None else _on_grid(frame, hint_hw)
     limit = settings.members or MOST_MEMBERS
+    limit = min(limit, most_members(model.spec, settings.views) or limit)
     batches = _batches(model, settings, limit)
     total = len(batches) * min(settings.steps, model.spec.timesteps)
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)

@@ -42,6 +42,16 @@ def views_of(members: Sequence[int], views: Views = "mirrored") -> list[int]:
     return [member % len(VIEWS) if views == "mirrored" else 0 for member in members]
 
 
+def most_members(spec: ModelSpec, views: Views = "mirrored") -> int | None:
+    """How many members of an ensemble can differ: one for each view if the network sees no noise.
+
+    None where there is no limit.
+    """
+    if spec.sees_noise:
+        return None
+    return len(set(views_of(range(len(VIEWS)), views)))
+
+
 def mirrored(pictures_nchw: Tensor, numbers: Sequence[int]) -> Tensor:
     """Each picture in the view of that number (`views_of`); twice is the picture itself."""
     axes = [VIEWS[number] for number in numbers]

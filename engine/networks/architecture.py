@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.types import ModelSpec, NetworkConfig
+from engine.types import ModelSpec, NetworkConfig, TrainSettings
 
 if TYPE_CHECKING:
     from engine.networks.network import Network
@@ -29,11 +29,31 @@ class Cost:
     updates: int = 1
 
 
+#: What held up best on val over an hour and less, for networks trained by Muon.
+FROM_NEW = TrainSettings(
+    batch_size=16, learning_rate=2.5e-3, cooldown=0.8, weight_decay=0.05, ema=0.995
+)
+
+
+@dataclass(frozen=True)
+class PaperProtocol:
+    """How a paper trains its models, which `nca-seg train --protocol paper` begins with.
+
+    Parameters
+    ----------
+    settings : those of the training.
+    spec : values of the spec and its config that are the paper's, by name.
+    """
+
+    settings: TrainSettings
+    spec: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One architecture as a row of the table `engine.networks.table.ARCHITECTURES`.
 
-    Only a call of `build` may load torch; everything else must work without it.
+    Only `build` and `parameters` may load torch; everything else must work without it.
 
     Parameters
     ----------
@@ -42,8 +62,12 @@ class Architecture:
         otherwise; all with configs of one class. The name of the architecture alone stands for the
         first.
     build : makes an untrained network for a spec.
-    parameters : gives the number of parameters of a spec's network, without building it.
+    parameters : gives the number of parameters of a spec's network. Both raise MissingExtra where
+        packages of an extra are needed that are not installed.
     cost : gives the cost of one diffusion step of a spec's network.
+    training : the settings with which a training from new weights begins where a person chooses
+        none; the size is that of the preset, the steps follow from the time there is.
+    paper : how the paper trains that the architecture is of; None where that is of no paper.
     inspectable : whether the network's `Network.inspect` shows what happens in a step.
     own_loss : what a report calls the network's own loss terms (`Network.losses`), if
         `TrainSettings.rgb_weight` scales them.
@@ -54,6 +78,8 @@ class Architecture:
     build: Callable[[ModelSpec], Network]
     parameters: Callable[[ModelSpec], int]
     cost: Callable[[ModelSpec], Cost]
+    training: TrainSettings = FROM_NEW
+    paper: PaperProtocol | None = None
     inspectable: bool = False
     own_loss: str = ""
 

@@ -24,8 +24,8 @@ FORMAT, VERSION = "nca-seg/model", 2
 SPEC = "nca-seg"
 #: The most characters of a file's own text that are shown in an error.
 LONGEST_SHOWN = 100
-#: The longest file that is read, in bytes: a hundred times as long as the bundled model.
-MOST_BYTES = 256 << 20
+#: The longest file that is read, in bytes: room for the largest preset, with 88 million parameters.
+MOST_BYTES = 512 << 20
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> None:

@@ -27,14 +27,15 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 class ModelEntry:
     """A model that can be loaded.
 
-    `name` is its file's name without suffix, unique in the list. `shipped` tells whether it is part
-    of the program.
+    `name` is its file's name without suffix, unique in the list. `parameters` counts its weights.
+    `shipped` tells whether it is part of the program.
     """
 
     name: str
     path: Path
     spec: ModelSpec
     fingerprint: str
+    parameters: int
     shipped: bool
 
     @property
@@ -206,4 +207,5 @@ def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:
     spec, arrays = read(path)
-    return ModelEntry(path.stem, path, spec, fingerprint(spec, arrays), shipped)
+    count = sum(array.size for array in arrays.values())
+    return ModelEntry(path.stem, path, spec, fingerprint(spec, arrays), count, shipped)

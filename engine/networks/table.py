@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import UnknownArchitecture
-from engine.networks.architecture import Architecture
+from engine.networks.architecture import Architecture, PaperProtocol
 from engine.networks.automaton.architectures import AUTOMATA
+from engine.networks.baselines.architectures import BASELINES
 from engine.networks.medsegdiff.architectures import FAMILY
 from engine.types import ModelSpec, ProtocolName
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from engine.networks.network import Network
 
 #: Every architecture that model files, command line and window know.
-ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in (*AUTOMATA, *FAMILY)}
+ARCHITECTURES: dict[str, Architecture] = {
+    each.name: each for each in (*AUTOMATA, *FAMILY, *BASELINES)
+}
 #: The one that is trained unless another is asked for.
 DEFAULT = "multicbam"
 
@@ -34,7 +36,7 @@ def build(spec: ModelSpec) -> Network:
 
 
 def parameter_count(spec: ModelSpec) -> int:
-    """How many parameters a spec's network has, without building it. Raises UnknownArchitecture."""
+    """How many parameters a spec's network has; may load torch. Raises UnknownArchitecture."""
     return architecture(spec.architecture).parameters(spec)
 
 
@@ -55,11 +57,17 @@ def preset(name: str) -> ModelSpec:
 
 
 def trainable(name: str, protocol: ProtocolName = "own") -> ModelSpec:
-    """A preset by name, as `nca-seg train` begins with it by its own or the paper's protocol.
+    """A preset by name, as `nca-seg train` begins with it by its own or its paper's protocol.
 
-    Raises UnknownArchitecture.
+    Raises UnknownArchitecture, and ValueError for the protocol of a paper where there is none.
     """
     own = preset(name)
-    if protocol == "paper":
-        return replace(own, predicts="noise", mask_scale=1.0, framing="square", steerable=False)
-    return own
+    return own if protocol == "own" else own.changed(**paper_protocol(own).spec)
+
+
+def paper_protocol(spec: ModelSpec) -> PaperProtocol:
+    """How the paper trains that a spec's architecture is of. Raises ValueError if there is none."""
+    found = architecture(spec.architecture).paper
+    if found is None:
+        raise ValueError(f"{spec.architecture} is of no paper whose protocol is known")
+    return found

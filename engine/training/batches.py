@@ -234,8 +234,14 @@ class BatchSource:
             number_n=torch.tensor(chosen),
             sample_n=step * size + torch.tensor(mine),
             # The same samples for every number of processes.
-            recycled=sum(place < int(self.settings.recycle * size + 0.5) for place in mine),
+            recycled=sum(place < self._recycled for place in mine),
         )
+
+    @property
+    def _recycled(self) -> int:
+        """How many samples of a step are recycled; none where the network sees no noise."""
+        share = self.settings.recycle if self.spec.sees_noise else 0.0
+        return int(share * self.settings.batch_size + 0.5)
 
     def batch(self, choice: Choice) -> Batch:
         """Draw the batch of a choice, whose numbers may be on the device already.

@@ -17,7 +17,7 @@ from engine.networks import tensor_file
 
 Arrays = tensor_file.Arrays
 #: The longest file that is read, in bytes: six times a model's longest.
-MOST_BYTES = 6 * 256 << 20
+MOST_BYTES = 6 * 512 << 20
 #: Prefixes of the array names of the two sets of weights.
 WEIGHTS, AVERAGE = "weights", "average"
 #: The header's keys for the progress of the run, and for what a resumed run may not change.

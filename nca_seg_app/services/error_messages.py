@@ -14,6 +14,7 @@ from engine.errors import (
     EngineError,
     FolderInUse,
     MaskKept,
+    MissingExtra,
     NotFinite,
     OutOfMemory,
     StudyProblem,
@@ -82,6 +83,11 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
                 f"The model asks for {error.size} × {error.size} cells with {error.updates} "
                 f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
                 "computed. Your mask is not affected; choose a smaller model."
+            )
+        case MissingExtra():
+            return (
+                f"The model {one_line(error.name, NAME)} needs packages that are not installed: "
+                f"pip install 'nca-seg[{error.extra}]' brings them. Or choose another model."
             )
         case NotFinite():
             return (

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from engine.masks.measurements import Measurements
 from engine.networks.library import ModelEntry
-from engine.networks.table import parameter_count
 from engine.plaintext import shown_name
 from engine.types import EnsembleResult, ModelSpec
 from nca_seg_app.ui.widgets.agreement import Agreement
@@ -20,7 +19,7 @@ SAME_DICE = 0.005
 def figures(entry: ModelEntry, device_text: str) -> str:
     """What is known about a model, as "48 × 48 cells · 412,236 parameters · Dice 0.87"."""
     size = entry.spec.size
-    known = [f"{size} × {size} cells", f"{parameter_count(entry.spec):,} parameters"]
+    known = [f"{size} × {size} cells", f"{entry.parameters:,} parameters"]
     dice = entry.spec.training.get("validation_dice")
     if isinstance(dice, float):
         known.append(f"Dice {dice:.3f} in validation")

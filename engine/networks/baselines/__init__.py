@@ -1,0 +1,1 @@
+"""Plain segmentation networks to hold the others against, built by MONAI."""

@@ -1,0 +1,69 @@
+"""The plain networks as rows of the table: U-Net, DynUNet, UNETR and Swin UNETR.
+
+They predict the clean mask from the image alone, in one step. Their members are the mirrored views.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.networks.architecture import Architecture
+from engine.networks.baselines.config import (
+    BasicUNetConfig,
+    DynUNetConfig,
+    SwinUNETRConfig,
+    UNETRConfig,
+    cost,
+)
+from engine.types import ModelSpec, NetworkConfig
+
+if TYPE_CHECKING:
+    from engine.networks.baselines.plain import PlainNetwork
+
+
+def _build(spec: ModelSpec) -> PlainNetwork:
+    from engine.networks.baselines.plain import PlainNetwork
+
+    return PlainNetwork(spec)
+
+
+def _parameters(spec: ModelSpec) -> int:
+    # MONAI reads numbers from tensors while it builds, which torch's meta device does not allow.
+    return sum(parameter.numel() for parameter in _build(spec).parameters())
+
+
+def _entry(name: str, label: str, presets: dict[str, NetworkConfig], size: int) -> Architecture:
+    return Architecture(
+        label=label,
+        presets=tuple(
+            ModelSpec(
+                called, name, config, predicts="clean", timesteps=1, mask_scale=0.2, size=size
+            )
+            for called, config in presets.items()
+        ),
+        build=_build,
+        parameters=_parameters,
+        cost=cost,
+    )
+
+
+BASELINES: tuple[Architecture, ...] = (
+    _entry(
+        "unet",
+        "U-Net",
+        {
+            "U-Net-0.4M": BasicUNetConfig(),
+            "U-Net-2M": BasicUNetConfig(first=32, width=32),
+            "U-Net-31M": BasicUNetConfig(first=64, width=128),
+        },
+        size=128,
+    ),
+    _entry("dynunet", "nnU-Net's network", {"DynUNet": DynUNetConfig()}, size=256),
+    _entry("unetr", "U-Net with a vision transformer", {"UNETR": UNETRConfig()}, size=256),
+    _entry(
+        "swinunetr",
+        "U-Net with a Swin transformer",
+        {"Swin-UNETR": SwinUNETRConfig(), "Swin-UNETR-48": SwinUNETRConfig(features=48)},
+        size=256,
+    ),
+)
