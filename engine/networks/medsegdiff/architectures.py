@@ -102,6 +102,7 @@ FAMILY: tuple[Architecture, ...] = (
         build=_build,
         parameters=parameters,
         cost=cost,
+        inspectable=True,
     ),
     Architecture(
         label="MedSegDiff",
