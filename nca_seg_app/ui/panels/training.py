@@ -40,13 +40,13 @@ class TrainingPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._lay_out()
-        fine_tuning = session.fine_tuning
-        self.start.clicked.connect(lambda: fine_tuning.finetune(self._form.value()))
-        self._pause.clicked.connect(fine_tuning.pause)
-        self._keep.clicked.connect(fine_tuning.stop_and_keep)
-        self._cancel.clicked.connect(fine_tuning.cancel)
-        self.accept.clicked.connect(fine_tuning.accept)
-        self._discard.clicked.connect(fine_tuning.discard)
+        training = session.training
+        self.start.clicked.connect(lambda: training.finetune(self._form.value()))
+        self._pause.clicked.connect(training.pause)
+        self._keep.clicked.connect(training.stop_and_keep)
+        self._cancel.clicked.connect(training.cancel)
+        self.accept.clicked.connect(training.accept)
+        self._discard.clicked.connect(training.discard)
         self._form.changed.connect(lambda value: session.context.change_settings(learn=value))
         session.context.settings_changed.connect(self._show_settings)
         for signal in (
@@ -55,9 +55,9 @@ class TrainingPanel(QWidget):
             session.model_library.chosen_changed,
         ):
             signal.connect(self._show_state)
-        fine_tuning.running_changed.connect(self._show_state)
-        fine_tuning.candidate_changed.connect(self._show_state)
-        fine_tuning.curve_changed.connect(self._show_curve)
+        training.running_changed.connect(self._show_state)
+        training.candidate_changed.connect(self._show_state)
+        training.curve_changed.connect(self._show_curve)
         self._show_state()
         self._show_curve()
 
@@ -108,7 +108,7 @@ class TrainingPanel(QWidget):
         return self.offer
 
     def _show_state(self) -> None:
-        session, fine_tuning = self._session, self._session.fine_tuning
+        session, training = self._session, self._session.fine_tuning
         state, rows = session.capabilities, session.workspace.images
         masks = sum(row.has_mask for row in rows)
         model = (
@@ -125,25 +125,25 @@ class TrainingPanel(QWidget):
             told = f"Learns from the saved masks of {masks} of {len(rows)} {images}."
             told += f" About one in {round(1 / VAL_SHARE)} is kept aside to judge what it learned."
             told += f" Starts from {model}, which stays as it is."
-        if not fine_tuning.running:
+        if not training.running:
             # A running one learns from what was saved when it began.
             self._source.setText(told)
         needs = Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE
         self.start.setEnabled(needs in state)
-        running = fine_tuning.running
+        running = training.running
         self._form.setEnabled(not running)
         for widget in (self._pause, self._keep, self._cancel, self._bar, self._left):
             widget.setVisible(running)
         self.start.setVisible(not running)
-        self._pause.setText("Go on" if fine_tuning.paused else "Pause")
-        self.offer.setVisible(fine_tuning.candidate is not None)
+        self._pause.setText("Go on" if training.paused else "Pause")
+        self.offer.setVisible(training.candidate is not None)
         self._show_offer()
 
     def _show_offer(self) -> None:
-        fine_tuning = self._session.fine_tuning
-        parent, curve = fine_tuning.parent_model, fine_tuning.curve
-        if parent is not None and fine_tuning.interrupted is not None:
-            self.offer_text.setText(leftover(parent.name, fine_tuning.interrupted))
+        training = self._session.fine_tuning
+        parent, curve = training.parent_model, training.curve
+        if parent is not None and training.interrupted is not None:
+            self.offer_text.setText(leftover(parent.name, training.interrupted))
             return
         last = curve[-1] if curve else None
         if parent is None or last is None or last.best_dice is None:
@@ -152,7 +152,7 @@ class TrainingPanel(QWidget):
             )
             return
         self.offer_text.setText(
-            offer(parent.name, last.best_dice, last.start_dice, fine_tuning.validation_images)
+            offer(parent.name, last.best_dice, last.start_dice, training.validation_images)
         )
 
     def _show_settings(self) -> None:
@@ -160,8 +160,8 @@ class TrainingPanel(QWidget):
             self._form.set_value(self._session.context.settings.learn)
 
     def _show_curve(self) -> None:
-        fine_tuning = self._session.fine_tuning
-        curve = fine_tuning.curve
+        training = self._session.fine_tuning
+        curve = training.curve
         self._loss.clear()
         self._dice.clear()
         self._loss.setVisible(bool(curve))
@@ -175,7 +175,7 @@ class TrainingPanel(QWidget):
         self._bar.setRange(0, last.total)
         self._bar.setValue(last.done)
         self._bar.setFormat(f"{last.done} of {last.total}")
-        left_s = fine_tuning.seconds_left
+        left_s = training.seconds_left
         self._left.setText(f"{duration(left_s)} left" if left_s is not None else "")
         self._draw_loss(curve)
         self._draw_dice(curve)

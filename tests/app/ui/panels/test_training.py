@@ -45,21 +45,21 @@ def test_the_offer_says_whether_the_new_model_is_better(
     assert verdict in told
     assert f"Validation Dice: new 0.857, oracle {start_dice:.3f}." in told
     assert "The comparison is rough: only 1 image was there to measure on." in told
-    desk.session.fine_tuning.discard()
+    desk.session.training.discard()
 
 
 def test_a_training_that_begins_shows_nothing_of_the_one_before(desk: PanelDesk) -> None:
     panel = learned(desk)
     bar = panel.findChild(QProgressBar)
     assert bar.text() == "6 of 6"
-    desk.session.fine_tuning.discard()
+    desk.session.training.discard()
     desk.model.holds_at = 0
     panel.start.click()
     assert bar.isVisible()
     assert (bar.value(), bar.text()) == (-1, "")
     desk.model.gate.set()
     desk.qtbot.waitUntil(lambda: Has.CANDIDATE | Has.IDLE in desk.session.capabilities)
-    desk.session.fine_tuning.discard()
+    desk.session.training.discard()
 
 
 def test_words_and_figures_of_an_offer_agree() -> None:

@@ -44,7 +44,7 @@ class Curve:
             return tuple(self._steps)
 
 
-class FineTuning(JobController):
+class Training(JobController):
     """Fine-tunes a model, and lets the person accept or discard the new model, the candidate.
 
     Weights that a killed fine-tuning left are offered in the same way when a window opens. While
