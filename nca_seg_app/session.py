@@ -10,7 +10,6 @@ from engine.types import EnsembleResult
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.services.export import Export
-from nca_seg_app.services.training import Training
 from nca_seg_app.services.folder_watch import FolderWatch
 from nca_seg_app.services.image_cache import ImageCache
 from nca_seg_app.services.lookahead import Lookahead
@@ -28,6 +27,7 @@ from nca_seg_app.services.segmentation import Segmentation
 from nca_seg_app.services.style_fitting import StyleFitting
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
+from nca_seg_app.services.training import Training
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.image_order import ImageOrder
 from nca_seg_app.state.settings import Settings

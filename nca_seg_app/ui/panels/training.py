@@ -108,7 +108,7 @@ class TrainingPanel(QWidget):
         return self.offer
 
     def _show_state(self) -> None:
-        session, training = self._session, self._session.fine_tuning
+        session, training = self._session, self._session.training
         state, rows = session.capabilities, session.workspace.images
         masks = sum(row.has_mask for row in rows)
         model = (
@@ -140,7 +140,7 @@ class TrainingPanel(QWidget):
         self._show_offer()
 
     def _show_offer(self) -> None:
-        training = self._session.fine_tuning
+        training = self._session.training
         parent, curve = training.parent_model, training.curve
         if parent is not None and training.interrupted is not None:
             self.offer_text.setText(leftover(parent.name, training.interrupted))
@@ -160,7 +160,7 @@ class TrainingPanel(QWidget):
             self._form.set_value(self._session.context.settings.learn)
 
     def _show_curve(self) -> None:
-        training = self._session.fine_tuning
+        training = self._session.training
         curve = training.curve
         self._loss.clear()
         self._dice.clear()
