@@ -8,13 +8,16 @@ from engine.errors import UnknownArchitecture
 from engine.networks.architecture import Architecture, PaperProtocol
 from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.baselines.architectures import BASELINES
+from engine.networks.medsegdiff.architectures import FAMILY
 from engine.types import ModelSpec, ProtocolName
 
 if TYPE_CHECKING:
     from engine.networks.network import Network
 
 #: Every architecture that model files, command line and window know.
-ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in (*AUTOMATA, *BASELINES)}
+ARCHITECTURES: dict[str, Architecture] = {
+    each.name: each for each in (*AUTOMATA, *FAMILY, *BASELINES)
+}
 #: The one that is trained unless another is asked for.
 DEFAULT = "multicbam"
 

@@ -26,8 +26,8 @@ def test_the_presets_have_the_papers_parameter_counts(architecture: str, count: 
 
 
 def test_an_unknown_architecture_is_refused_by_name() -> None:
-    with pytest.raises(UnknownArchitecture, match="'unet' is not one of"):
-        build(ModelSpec("x", "unet", AutomatonConfig()))
+    with pytest.raises(UnknownArchitecture, match="'perceptron' is not one of"):
+        build(ModelSpec("x", "perceptron", AutomatonConfig()))
 
 
 def test_every_channel_has_a_name_in_the_order_of_the_state() -> None:
