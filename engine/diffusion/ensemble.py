@@ -154,7 +154,7 @@ def replay(
     Raises
     ------
     TooLarge, OutOfMemory : as for `segment`.
-    ValueError : if the network has nothing to show (`Architecture.inspectable`).
+    ValueError : if the network has nothing to show (`Architecture.inspection`).
     """
     total = model.network.moments
     if not total:

@@ -148,7 +148,7 @@ class CellsPanel(QWidget):
     def _has_cells(self) -> bool:
         """Whether the run at hand, if there is one, can be replayed."""
         run = self._session.segmentation.run
-        return run is None or run.model.inspectable
+        return run is None or run.model.architecture.inspectable
 
     def _ask(self) -> None:
         segmentation = self._session.segmentation

@@ -60,7 +60,7 @@ class Dock:
 def _has_cells(session: Session) -> bool:
     """Whether the chosen model can be looked into; also where none is chosen."""
     model = session.model_library.chosen
-    return model is None or model.inspectable
+    return model is None or model.architecture.inspectable
 
 
 #: The tabs of the dock "Panels", from left to right.
