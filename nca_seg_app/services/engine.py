@@ -59,9 +59,7 @@ class Engine:
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
     #: Trains a new model: (minutes, spec, data set, settings, folder, device) → its steps.
-    train: Callable[
-        [float, ModelSpec, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]
-    ]
+    train: Callable[[float, ModelSpec, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]]
     #: Names a new folder for the training of a model that is made from one of this name.
     training_folder: Callable[[str], Path]
     #: Installs a fine-tuned model: (its file, its parent) → the installed model.

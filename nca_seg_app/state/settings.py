@@ -58,6 +58,10 @@ class NewModel:
         high=6000.0,
         unit="min",
     )
+    batch_size: int = setting(
+        0, "Batch", "Samples in a step; auto: as many as it learns best from.", low=0, high=1024,
+        word="auto",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_settings(self)

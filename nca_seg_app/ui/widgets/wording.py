@@ -88,18 +88,23 @@ def expected_error_text(agreement: Agreement | None) -> str:
 
 
 def leftover(parent: str, spec: ModelSpec) -> str:
-    """What a fine-tuning that was killed had learned, before the person decides about it."""
+    """What a training that was killed had learned, before the person decides about it.
+
+    `parent` is the name of the model that was fine-tuned, "" where a new one was trained.
+    """
     done, steps = spec.training.get("steps_done"), spec.training.get("steps")
     after = f" after step {done} of {steps}" if isinstance(done, int) else ""
     dice = spec.training.get("validation_dice")
     found = f" It came to a Dice of {dice:.3f} in validation." if isinstance(dice, float) else ""
-    return f"A fine-tuning of {parent} was interrupted; this is its best{after}.{found}"
+    of = f"A fine-tuning of {parent}" if parent else f"The training of a new {spec.name}"
+    return f"{of} was interrupted; this is its best{after}.{found}"
 
 
 def offer(parent: str, best_dice: float, start_dice: float | None, images: int) -> str:
-    """What the person should know of a fine-tuned model before it is added to the models.
+    """What the person should know of a trained model before it is added to the models.
 
-    `best_dice` is its Dice on `images` validation images, `start_dice` that of its parent.
+    `best_dice` is its Dice on `images` validation images, `start_dice` that of its parent, if it
+    has one that was measured.
     """
     if start_dice is None:
         told = f"A new model is ready. Validation Dice: {best_dice:.3f}."
@@ -148,15 +153,15 @@ def difference(dice: float, added_px: int, removed_px: int) -> str:
     )
 
 
-def compared_text(gains: Sequence[float], total: int) -> str:
-    """How much nearer to the saved masks a new model comes than its parent, in Dice.
+def compared_text(gains: Sequence[float], total: int, rival: str) -> str:
+    """How much nearer to the saved masks a new model comes than the model `rival`, in Dice.
 
     Of `total` images those of `gains` have been looked at.
     """
     if len(gains) < total:
-        return f"Comparing with its parent: {len(gains)} of {total} images …"
+        return f"Comparing with {rival}: {len(gains)} of {total} images …"
     nearer = sum(gain >= SAME_DICE for gain in gains)
     farther = sum(gain <= -SAME_DICE for gain in gains)
     alike = len(gains) - nearer - farther
     told = f"Nearer to your mask in {nearer}, farther in {farther}, alike in {alike}."
-    return f"{told} White: your mask, dashed: the parent, blue: the new model."
+    return f"{told} White: your mask, dashed: {rival}, blue: the new model."
