@@ -164,6 +164,21 @@ def reopened(qtbot: QtBot, desk: Desk, left: Leftover) -> Session:
     return session
 
 
+def test_what_a_killed_training_of_a_new_model_had_learned_has_no_parent(
+    qtbot: QtBot, desk: Desk
+) -> None:
+    left = killed(desk, "MultiCBAM-ours1")
+    session = reopened(qtbot, desk, dataclasses.replace(left, spec=left.spec.changed(parent="")))
+    assert session.training.candidate == left.weights
+    assert session.training.parent_model is None
+    assert "A new model's training was interrupted" in desk.messages[-1]
+    session.training.accept()
+    qtbot.waitUntil(lambda: not session.context.lane.pending)
+    assert session.training.candidate is None
+    assert not left.weights.parent.exists()
+    assert session.close()
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
     qtbot: QtBot, desk: Desk, taken: bool
