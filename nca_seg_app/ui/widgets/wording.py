@@ -16,13 +16,20 @@ FEW_IMAGES = 10
 SAME_DICE = 0.005
 
 
+def titled(entry: ModelEntry) -> str:
+    """A model's name and size, as "lesion · 48 cells"."""
+    return f"{shown_name(entry.name)} · {entry.spec.size} {entry.architecture.places}"
+
+
 def figures(entry: ModelEntry, device_text: str) -> str:
     """What is known about a model, as "48 × 48 cells · 412,236 parameters · Dice 0.87"."""
     size = entry.spec.size
-    known = [f"{size} × {size} cells", f"{entry.parameters:,} parameters"]
+    known = [f"{size} × {size} {entry.architecture.places}", f"{entry.parameters:,} parameters"]
     dice = entry.spec.training.get("validation_dice")
     if isinstance(dice, float):
         known.append(f"Dice {dice:.3f} in validation")
+    if not entry.spec.sees_noise:
+        known.append("draws in one step, once for each view")
     return " · ".join([*known, *([device_text] if device_text else [])])
 
 
