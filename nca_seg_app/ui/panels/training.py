@@ -82,6 +82,9 @@ class TrainingPanel(QWidget):
         self._about = offered()
         for name in self._about:
             self.origin.addItem(f"a new {name}", name)
+            self.origin.setItemData(
+                self.origin.count() - 1, self._about[name], Qt.ItemDataRole.ToolTipRole
+            )
         self.about = PlainLabel(wraps=True)
         self._form = Form(self._session.context.settings.learn, FIELDS)
         self._new = Form(self._session.context.settings.new_model)
@@ -166,17 +169,20 @@ class TrainingPanel(QWidget):
             else "Let the model learn from the saved masks (Ctrl+T)."
         )
         self.about.setText(self._about.get(self._preset, ""))
-        for widget, shown in (
-            (self.about, is_new),
-            (self._new, is_new),
-            (self._form, not is_new),
-            (self.start, not running),
-        ):
-            widget.setVisible(shown)
-        for widget in (self.origin, self._form, self._new):
-            widget.setEnabled(not running)
-        for widget in (self._pause, self._keep, self._cancel, self._bar, self._left):
-            widget.setVisible(running)
+        shown: dict[QWidget, bool] = {
+            self.about: is_new,
+            self._new: is_new,
+            self._form: not is_new,
+            self.start: not running,
+            **dict.fromkeys(
+                (self._pause, self._keep, self._cancel, self._bar, self._left), running
+            ),
+        }
+        for widget, whether in shown.items():
+            widget.setVisible(whether)
+        self.origin.setEnabled(not running)
+        for form in (self._form, self._new):
+            form.setEnabled(not running)
         self._pause.setText("Go on" if training.paused else "Pause")
         self.offer.setVisible(training.candidate is not None)
         self._show_offer()

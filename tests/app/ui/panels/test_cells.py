@@ -114,7 +114,7 @@ def test_a_network_without_cells_is_shown_in_its_own_words(
     panel = CellsPanel(desk.session)
     desk.show(panel, 340, 900)
     desk.qtbot.waitUntil(lambda: len(panel._steps) == 2)
-    assert panel.update_text.text() == "block 2 of 2\n16 × 12 points"
+    assert panel.update_text.text() == "block 2 of 2\n20 × 12 points"
     names = [panel.montage.name(place) for place in range(8)]
     assert names[-2:] == ["t", "colours"]
     desk.session.view_state.pick((24, 32))
