@@ -95,6 +95,7 @@ class FilmPanel(QWidget):
         members = film.members
         # Not taken away for the moment before a run's first step: all would be laid out twice.
         self._stack.setCurrentIndex(1 if members or run.running else 0)
+        self._bar.legend.setVisible(self._sees_noise)
         blocked = self.member.blockSignals(True)
         self.member.setRange(1, max(1, members))
         suffix = f" of {max(1, members, run.settings.members)}"

@@ -174,10 +174,9 @@ class TrainingPanel(QWidget):
             self._new: is_new,
             self._form: not is_new,
             self.start: not running,
-            **dict.fromkeys(
-                (self._pause, self._keep, self._cancel, self._bar, self._left), running
-            ),
         }
+        of_a_run = (self._pause, self._keep, self._cancel, self._bar, self._left)
+        shown.update(dict.fromkeys(of_a_run, running))
         for widget, whether in shown.items():
             widget.setVisible(whether)
         self.origin.setEnabled(not running)
