@@ -10,7 +10,6 @@ from engine.types import EnsembleResult
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.services.export import Export
-from nca_seg_app.services.fine_tuning import FineTuning
 from nca_seg_app.services.folder_watch import FolderWatch
 from nca_seg_app.services.image_cache import ImageCache
 from nca_seg_app.services.lookahead import Lookahead
@@ -28,6 +27,7 @@ from nca_seg_app.services.segmentation import Segmentation
 from nca_seg_app.services.style_fitting import StyleFitting
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
+from nca_seg_app.services.training import Training
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.image_order import ImageOrder
 from nca_seg_app.state.settings import Settings
@@ -99,7 +99,7 @@ class Session(QObject):
             self.survey,
         )
         self.model_comparison = ModelComparison(context)
-        self.fine_tuning = FineTuning(context, self.model_library, self.model_comparison)
+        self.training = Training(context, self.model_library, self.model_comparison)
         self.style_fitting = StyleFitting(context, self.model_library, self.styling)
         self.export = Export(context, self.saving)
         self._capabilities = Has.NOTHING
@@ -121,16 +121,16 @@ class Session(QObject):
 
     def close(self) -> bool:
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
-        if not all(each.may_close() for each in (self.fine_tuning, self.export, self.saving)):
+        if not all(each.may_close() for each in (self.training, self.export, self.saving)):
             return False
         self.folder_watch.close()
         self.styling.keep()
         self.lookahead.close()
         self.image_cache.close()
         self.proposal.discard()
-        self.fine_tuning.cancel()
+        self.training.cancel()
         self.context.jobs.close()
-        self.fine_tuning.discard()
+        self.training.discard()
         self.export.close()
         self.context.close()
         return True
@@ -156,8 +156,8 @@ class Session(QObject):
             self.segmentation.running_changed,
             self.proposal.changed,
             self.survey.changed,
-            self.fine_tuning.running_changed,
-            self.fine_tuning.candidate_changed,
+            self.training.running_changed,
+            self.training.candidate_changed,
             self.style_fitting.running_changed,
             self.export.running_changed,
         ):
@@ -196,11 +196,11 @@ class Session(QObject):
             Has.IDLE: self.context.jobs.current is None,
             Has.RUNNING: self.segmentation.running,
             Has.PAUSED: self.segmentation.paused,
-            Has.LEARNING: self.fine_tuning.running,
+            Has.LEARNING: self.training.running,
             Has.FITTING: self.style_fitting.running,
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
-            Has.CANDIDATE: self.fine_tuning.candidate is not None,
+            Has.CANDIDATE: self.training.candidate is not None,
             Has.RESULT: result is not None,
             Has.MASK: document is not None and not document.is_empty,
             Has.UNSAVED: document is not None and document.unsaved,

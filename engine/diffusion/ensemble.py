@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.diffusion.fusion import settled
-from engine.diffusion.model import Model, most_members
+from engine.diffusion.model import Model
 from engine.diffusion.sampling import Denoises, denoise
+from engine.diffusion.views import most_members
 from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
@@ -154,7 +155,7 @@ def replay(
     Raises
     ------
     TooLarge, OutOfMemory : as for `segment`.
-    ValueError : if the network has nothing to show (`Architecture.inspectable`).
+    ValueError : if the network has nothing to show (`Architecture.inspection`).
     """
     total = model.network.moments
     if not total:

@@ -14,7 +14,9 @@ from pathlib import Path
 from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.files import sweep_parts, write_new
 from engine.folders import home_folder
-from engine.networks.checkpoint import content, fingerprint, read
+from engine.networks.architecture import Architecture
+from engine.networks.checkpoint import content, read
+from engine.networks.model_facts import facts
 from engine.networks.table import architecture
 from engine.types import ModelSpec
 
@@ -39,9 +41,9 @@ class ModelEntry:
     shipped: bool
 
     @property
-    def inspectable(self) -> bool:
-        """Whether it can be shown what the network does within a diffusion step."""
-        return architecture(self.spec.architecture).inspectable
+    def architecture(self) -> Architecture:
+        """What its network is: its words, and whether it can be looked into."""
+        return architecture(self.spec.architecture)
 
 
 def models_folder() -> Path:
@@ -206,6 +208,5 @@ def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
 
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:
-    spec, arrays = read(path)
-    count = sum(array.size for array in arrays.values())
-    return ModelEntry(path.stem, path, spec, fingerprint(spec, arrays), count, shipped)
+    known = facts(path)
+    return ModelEntry(path.stem, path, known.spec, known.fingerprint, known.parameters, shipped)

@@ -45,6 +45,19 @@ def presets() -> tuple[ModelSpec, ...]:
     return tuple(spec for each in ARCHITECTURES.values() for spec in each.presets)
 
 
+def offered() -> dict[str, str]:
+    """What a person may train here, by name: one sentence about each preset.
+
+    Those are left out whose packages are not installed, and those of which nothing is said.
+    """
+    return {
+        name: sentence
+        for each in ARCHITECTURES.values()
+        if each.is_installed
+        for name, sentence in each.about.items()
+    }
+
+
 def preset(name: str) -> ModelSpec:
     """A preset by its own name, or the first one of the architecture of that name ("multicbam").
 

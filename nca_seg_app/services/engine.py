@@ -27,6 +27,7 @@ from engine.types import (
     Fitting,
     Float,
     Image,
+    ModelSpec,
     SampleSettings,
     TrainSettings,
     TrainStep,
@@ -57,8 +58,10 @@ class Engine:
     fit_style: Callable[[Any, Sequence[tuple[Image, Mask]], float], Iterator[Fitting]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
-    #: Names a new folder for a fine-tuning of a model.
-    training_folder: Callable[[ModelEntry], Path]
+    #: Trains a new model: (minutes, spec, data set, settings, folder, device) → its steps.
+    train: Callable[[float, ModelSpec, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]]
+    #: Names a new folder for the training of a model that is made from one of this name.
+    training_folder: Callable[[str], Path]
     #: Installs a fine-tuned model: (its file, its parent) → the installed model.
     install: Callable[[Path, ModelEntry], ModelEntry]
     #: Installs a model from a file.
@@ -82,6 +85,7 @@ def real_engine() -> Engine:
         replay=_replay,
         fit_style=_fit_style,
         finetune=_finetune,
+        train=_train,
         training_folder=_training_folder,
         install=library.adopt,
         add_model=library.add,
@@ -155,9 +159,24 @@ def _finetune(
     return finetune(model, dataset, settings, folder)
 
 
-def _training_folder(parent: ModelEntry) -> Path:
+def _train(
+    minutes: float,
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    device: Device,
+) -> Iterator[TrainStep]:
+    _load_torch()
+    _load_training()
+    from engine.training.loop import train_for
+
+    return train_for(minutes, spec, dataset, settings, folder, device=device)
+
+
+def _training_folder(base: str) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    return home_folder() / "training" / f"{library.unused_name(parent.name)}-{moment}"
+    return home_folder() / "training" / f"{library.unused_name(base)}-{moment}"
 
 
 def _sample_folder() -> Path:

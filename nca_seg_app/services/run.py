@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
+from engine.diffusion.views import most_members
 from engine.networks.library import ModelEntry
 from engine.types import (
     Device,
@@ -24,6 +25,16 @@ from nca_seg_app.state.film import Film
 def styles_offered(spec: ModelSpec) -> tuple[StyleName, ...]:
     """The styles in which a model can be asked to draw; empty where it cannot be told any."""
     return ("mixed", "unknown", *spec.styles) if spec.steerable else ()
+
+
+def drawn_by(spec: ModelSpec, settings: SampleSettings) -> SampleSettings:
+    """The settings as a model follows them, so that what is told of a run holds.
+
+    A network that predicts the mask from the image alone draws one member for each view in one
+    step, whatever is asked for.
+    """
+    most = most_members(spec, settings.views)
+    return settings if most is None else replace(settings, steps=1, members=most)
 
 
 def style_for(spec: ModelSpec, wanted: StyleChoice) -> StyleChoice:
@@ -61,7 +72,8 @@ class Run:
         if entry is None:
             return None
         style = style_for(entry.spec, context.workspace.style)
-        return cls(entry, style.applied(settings.sample), settings.device)
+        drawn = drawn_by(entry.spec, style.applied(settings.sample))
+        return cls(entry, drawn, settings.device)
 
     @property
     def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:

@@ -290,7 +290,7 @@ TOOLS: tuple[Tool, ...] = (
         "&Pan",
         "H",
         "Move the image.",
-        gestures=(("Click with pan", "while Cells is open: the curves of that cell"),),
+        gestures=(("Click with pan", "while Cells (or Blocks) is open: the curves of that place"),),
     ),
     Tool(
         "brush",
