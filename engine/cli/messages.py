@@ -15,6 +15,8 @@ from engine.errors import (
     MaskKept,
     MissingExtra,
     NotFinite,
+    NotRun,
+    NotTrainable,
     OutOfMemory,
     StudyProblem,
     StyleNotKnown,
@@ -71,6 +73,13 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
                 f"The model {one_line(error.name, NAME)} needs packages that are not installed; "
                 f"pip install 'nca-seg[{error.extra}]' brings them."
             )
+        case NotTrainable():
+            return (
+                f"{one_line(error.name, NAME)} cannot be trained: a network from an ONNX file is "
+                "run as it is. Choose another model."
+            )
+        case NotRun():
+            return f"The model {one_line(error.name, NAME)} could not be run: {why}."
         case NotFinite():
             return (
                 f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "

@@ -71,6 +71,9 @@ class Architecture:
     inspectable : whether the network's `Network.inspect` shows what happens in a step.
     own_loss : what a report calls the network's own loss terms (`Network.losses`), if
         `TrainSettings.rgb_weight` scales them.
+    stored : gives how many numbers a file of it holds, where those are not the parameters.
+    name, config : its name in files and on the command line, and the class of its specs' configs;
+        those of the presets, where it has any. Without presets it cannot be trained.
     """
 
     label: str
@@ -82,13 +85,11 @@ class Architecture:
     paper: PaperProtocol | None = None
     inspectable: bool = False
     own_loss: str = ""
+    stored: Callable[[ModelSpec], int] | None = None
+    name: str = ""
+    config: type[NetworkConfig] = NetworkConfig
 
-    @property
-    def name(self) -> str:
-        """The architecture's name in files and on the command line."""
-        return self.presets[0].architecture
-
-    @property
-    def config(self) -> type[NetworkConfig]:
-        """The class of the configs of its specs."""
-        return type(self.presets[0].config)
+    def __post_init__(self) -> None:
+        for spec in self.presets[:1]:
+            object.__setattr__(self, "name", spec.architecture)
+            object.__setattr__(self, "config", type(spec.config))
