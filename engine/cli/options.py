@@ -164,9 +164,11 @@ def _config_flags() -> dict[str, inspect.Parameter]:
         hints = get_type_hints(config)
         for field in config.flagged():
             flag: Flag = field.metadata["flag"]
-            usual = flag.usual or field.default
+            kind, usual = hints[field.name], flag.usual or field.default
+            if kind is bool:
+                usual = _word(field.name, kind).split("/")[not field.default]
             option = typer.Option(
-                _word(field.name, hints[field.name]),
+                _word(field.name, kind),
                 min=flag.low,
                 max=flag.high,
                 help=f"{flag.help}  [default: {usual}, or as --from]",
@@ -177,7 +179,7 @@ def _config_flags() -> dict[str, inspect.Parameter]:
                     field.name,
                     inspect.Parameter.POSITIONAL_OR_KEYWORD,
                     default=None,
-                    annotation=Annotated[hints[field.name] | None, option],
+                    annotation=Annotated[kind | None, option],
                 ),
             )
     return found

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from threading import Barrier, Event, Lock, local
@@ -140,6 +140,12 @@ def _without_tf32() -> None:
     """
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
+def without_autocast(place: str) -> AbstractContextManager[object]:
+    """Lets float32 be float32 on a torch device, named without its number; "meta" has no other."""
+    known = torch.amp.is_autocast_available(place)
+    return torch.autocast(place, enabled=False) if known else nullcontext()
 
 
 def multiplies_bfloat16() -> bool:

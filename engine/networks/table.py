@@ -8,6 +8,7 @@ from engine.errors import NotTrainable, UnknownArchitecture
 from engine.networks.architecture import Architecture, PaperProtocol
 from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.baselines.architectures import BASELINES
+from engine.networks.medsegdiff.architectures import FAMILY
 from engine.networks.onnx.architectures import ONNX
 from engine.types import ModelSpec, ProtocolName
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from engine.networks.network import Network
 
 #: Every architecture that model files, command line and window know.
-ARCHITECTURES: dict[str, Architecture] = {each.name: each for each in (*AUTOMATA, *BASELINES, ONNX)}
+ARCHITECTURES: dict[str, Architecture] = {
+    each.name: each for each in (*AUTOMATA, *FAMILY, *BASELINES, ONNX)
+}
 #: The one that is trained unless another is asked for.
 DEFAULT = "multicbam"
 

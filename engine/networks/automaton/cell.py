@@ -6,14 +6,13 @@ cells that fire.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from engine.networks.automaton.borders import reflected
 from engine.networks.automaton.cbam import CBAM
+from engine.networks.device import without_autocast
 
 
 class Cell(nn.Module):
@@ -79,7 +78,7 @@ class Cell(nn.Module):
         operations follow each other in every update. Attention sums over the whole grid, so it is
         computed in float32 in any case.
         """
-        with _without_autocast(state_nchw.device.type):
+        with without_autocast(state_nchw.device.type):
             attended = self._attended(state_nchw)
             if self.exact:
                 return self._dense(state_nchw, attended, fires_n1hw)
@@ -98,12 +97,6 @@ class Cell(nn.Module):
         """The change that cells, whose numbers lie in the last dimension, make of themselves."""
         change: Tensor = self.act(F.leaky_relu_(self.think(perceived)))
         return change
-
-
-def _without_autocast(device: str) -> AbstractContextManager[object]:
-    """Lets float32 be float32; "meta" knows no autocast."""
-    known = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if known else nullcontext()
 
 
 def filled(firing: Tensor) -> Tensor:

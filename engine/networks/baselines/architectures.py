@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from engine.networks.architecture import Architecture
 from engine.networks.baselines.config import (
+    BasicUNetConfig,
     DynUNetConfig,
     SwinUNETRConfig,
-    UNetConfig,
     UNETRConfig,
     cost,
 )
@@ -52,9 +52,9 @@ BASELINES: tuple[Architecture, ...] = (
         "unet",
         "U-Net",
         {
-            "U-Net-0.4M": UNetConfig(),
-            "U-Net-2M": UNetConfig(first=32, width=32),
-            "U-Net-31M": UNetConfig(first=64, width=128),
+            "U-Net-0.4M": BasicUNetConfig(),
+            "U-Net-2M": BasicUNetConfig(first=32, width=32),
+            "U-Net-31M": BasicUNetConfig(first=64, width=128),
         },
         size=128,
     ),

@@ -10,7 +10,7 @@ from engine.types import ModelSpec, NetworkConfig
 
 
 @dataclass(frozen=True)
-class UNetConfig(NetworkConfig):
+class BasicUNetConfig(NetworkConfig):
     """The sizes of MONAI's BasicUNet, with five levels.
 
     Parameters
@@ -86,7 +86,7 @@ def cost(spec: ModelSpec) -> Cost:
     Both grow with the pixels and the features; the constants were counted with the presets.
     """
     config, pixels = spec.config, spec.size**2
-    if isinstance(config, UNetConfig):
+    if isinstance(config, BasicUNetConfig):
         first, width = config.first, config.width
         work = 9 * (2 * first**2 + 2.5 * first * width + 4 * width**2)
         return Cost(pixels * 40 * (first + width), pixels * work)

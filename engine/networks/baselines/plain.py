@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from engine.errors import MissingExtra
 from engine.networks.baselines.config import (
+    BasicUNetConfig,
     DynUNetConfig,
     SwinUNETRConfig,
-    UNetConfig,
     UNETRConfig,
 )
 from engine.networks.device import DeviceChoice
@@ -86,7 +86,7 @@ def _inner(spec: ModelSpec) -> tuple[nn.Module, int]:
     from monai.networks import nets
 
     config = spec.config
-    if isinstance(config, UNetConfig):
+    if isinstance(config, BasicUNetConfig):
         return nets.BasicUNet(2, 3, 1, config.features), 16
     if isinstance(config, DynUNetConfig):
         kernels, strides = [3] * config.stages, [1] + [2] * (config.stages - 1)

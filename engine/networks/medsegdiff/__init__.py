@@ -1,0 +1,1 @@
+"""MedSegDiff-V2 and its family: diffusion U-Nets that are conditioned on the image."""
