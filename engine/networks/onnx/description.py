@@ -16,7 +16,7 @@ from engine.files import read_regular
 from engine.framing import GRID_MINIMUM, GRID_MULTIPLE
 from engine.networks.onnx.config import OnnxConfig, config_of
 from engine.networks.onnx.protobuf import parameter_count
-from engine.networks.onnx.session import Session, opened, picture_input
+from engine.networks.onnx.runner import Runner, opened, picture_input
 from engine.networks.tensor_file import without_repeats
 from engine.types import ModelSpec
 
@@ -61,7 +61,7 @@ def read(path: Path) -> tuple[ModelSpec, dict[str, NDArray[Any]]]:
             spec = _spec(name, described, shape, facts)
         except ValueError as error:
             raise UnreadableModel(beside, str(error)) from error
-        _try(Session(runtime, config_of(spec)), spec)
+        _try(Runner(runtime, config_of(spec)), spec)
     except ValueError as error:
         raise UnreadableModel(path, str(error)) from error
     return spec, {"content": np.frombuffer(content, dtype=np.uint8)}
@@ -149,8 +149,8 @@ def _size(value: Any) -> tuple[int, int, int]:
     return rows, columns, area
 
 
-def _try(session: Session, spec: ModelSpec) -> None:
+def _try(runner: Runner, spec: ModelSpec) -> None:
     """Run a network once on a grey image. Raises ValueError if its answer is not that of one."""
     grey = np.full((3, *spec.frame(*TRIED).grid_shape), 0.5, dtype=np.float32)
-    if not np.isfinite(session(grey)).all():
+    if not np.isfinite(runner(grey)).all():
         raise ValueError("it computes numbers that are not finite from a grey image")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.errors import NotRun
 from engine.networks.network import Chance, Network, Outputs, Steering, Tensors
 from engine.networks.onnx.config import config_of
-from engine.networks.onnx.session import Session, opened
+from engine.networks.onnx.runner import Runner, opened
 from engine.types import ModelSpec
 
 
@@ -30,7 +30,7 @@ class OnnxNetwork(Network):
         super().__init__(spec)
         content = torch.zeros(config_of(spec).file_bytes, dtype=torch.uint8)
         self.content = nn.Parameter(content, requires_grad=False)
-        self._session: Session | None = None
+        self._runner: Runner | None = None
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Load the file's bytes, and make them ready to run.
@@ -40,7 +40,7 @@ class OnnxNetwork(Network):
         """
         result = super().load_state_dict(state_dict, *args, **kwargs)
         content = self.content.cpu().numpy().tobytes()
-        self._session = Session(opened(content, self.spec.name), config_of(self.spec))
+        self._runner = Runner(opened(content, self.spec.name), config_of(self.spec))
         return result
 
     def predict(
@@ -52,12 +52,12 @@ class OnnxNetwork(Network):
         steering: Steering | None = None,
     ) -> Outputs:
         """The logit of lesion for each image. Raises NotRun, MemoryError."""
-        if self._session is None:
+        if self._runner is None:
             raise NotRun(self.spec.name, "its file was not loaded")
         (image_n3hw,) = image_given
         pixels_n3hw = ((image_n3hw + 1) / 2).cpu().numpy()
         try:
-            logits = [torch.from_numpy(self._session(image).copy()) for image in pixels_n3hw]
+            logits = [torch.from_numpy(self._runner(image).copy()) for image in pixels_n3hw]
         except ValueError as error:
             raise NotRun(self.spec.name, str(error)) from error
         return Outputs(torch.stack(logits)[:, None].to(image_n3hw.device))

@@ -52,10 +52,10 @@ def opened(content: bytes, name: str) -> InferenceSession:
     )
 
 
-class Session:
+class Runner:
     """A network that is ready to run: picture → logit of lesion. Several threads may call it.
 
-    A copy of a network has the same session, for it never changes.
+    A copy of a network has the same runner, for it never changes.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Session:
         if self._output not in names:
             raise ValueError(f"it has no output {self._output!r}, only {', '.join(names)}")
 
-    def __deepcopy__(self, memo: Mapping[int, Any]) -> Session:
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Runner:
         return self
 
     def __call__(self, image_3hw: Float) -> Float:
