@@ -9,6 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from engine.diffusion.ensemble import segment
+from engine.diffusion.model import Model, load
+from engine.networks import library
+from engine.types import Image, SampleSettings
+from tests.oracles import disk, lesion
 
 onnx = pytest.importorskip("onnx", reason="writes networks with the package onnx")
 pytest.importorskip("onnxruntime", reason="needs the packages of nca-seg[onnx]")
@@ -78,3 +85,24 @@ def write(
     kept = {key: value for key, value in whole.items() if value is not None}
     path.with_suffix(".json").write_text(json.dumps(kept), encoding="utf-8")
     return path
+
+
+def node(kind: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
+    """A node of a graph; `inputs` are names with spaces between them."""
+    return helper.make_node(kind, inputs.split(), [output], **attributes)
+
+
+def number(name: str, *values: float, kind: type = np.float32) -> TensorProto:
+    """A weight of one dimension."""
+    return numpy_helper.from_array(np.array(values, kind), name)
+
+
+def added(path: Path) -> Model:
+    """The model that a network becomes which is added to the list."""
+    return load(library.add(path).path, "cpu")
+
+
+def answer(model: Model, image: Image | None = None) -> NDArray[np.float32]:
+    """The members for an image, float32 (members, rows, columns)."""
+    *_, result = segment(model, image or lesion(disk(24)), SampleSettings(steps=2))
+    return result.members_nhw
