@@ -56,7 +56,7 @@ def _weights(tensor: memoryview) -> int:
     kind = 0
     for number, value in _fields(tensor):
         if number == 13 or (number == 14 and value == EXTERNAL):
-            raise ValueError("weights of it lie in other files; export it as a single file")
+            raise ValueError("weights of it lie in other files; export it with external_data=False")
         if number == 1 and isinstance(value, int):
             sides.append(value)
         elif number == 1 and isinstance(value, memoryview):
