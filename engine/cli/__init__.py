@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli import (
+    compare,
     doctor,
     evaluate,
     export,
@@ -35,6 +36,7 @@ Examples:
   nca-seg evaluate --data isic2018 --split val --json figures.json
   nca-seg report isic2018 --out report
   nca-seg train --data isic2018 --out runs/first --minutes 90
+  nca-seg compare --data isic2018 --out runs/hour --minutes 60 --models U-Net-0.4M,MultiCBAM-ours
   nca-seg export pictures/ --out corrected
   nca-seg finetune --data corrected --minutes 2
   nca-seg fit-style --data pictures/
@@ -82,6 +84,7 @@ def _program(
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("fit-style")(fit_style.fit_style)

@@ -56,8 +56,8 @@ def as_json(report: Report, written: str = "") -> dict[str, Any]:
         },
         "worst": [{"id": one.id, **asdict(one.scores)} for one in report.worst],
     }
-    finite: dict[str, Any] = _finite(whole)
-    return finite
+    written_down: dict[str, Any] = finite(whole)
+    return written_down
 
 
 def _subject(subject: Subject) -> dict[str, Any]:
@@ -151,12 +151,12 @@ def _point(point: Point) -> dict[str, Any]:
     return {**asdict(point), "cost": point.cost}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with null for every number that JSON has not."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

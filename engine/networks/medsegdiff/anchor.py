@@ -28,9 +28,10 @@ class Gaussian(nn.Module):
         away = torch.arange(-border, border + 1, device=feature_nchw.device)
         heights = -0.5 * (away / self.log_width.float().exp()[:, None]).square()
         kernel_ck = torch.softmax(heights, dim=1).to(feature_nchw.dtype)
-        padded = F.pad(feature_nchw, (border,) * 4, mode="replicate")
-        blurred = F.conv2d(padded, kernel_ck[:, None, :, None], groups=channels)
-        return F.conv2d(blurred, kernel_ck[:, None, None, :], groups=channels)
+        tall = _repeated(feature_nchw, border, 2)
+        blurred = F.conv2d(tall, kernel_ck[:, None, :, None], groups=channels)
+        wide = _repeated(blurred, border, 3)
+        return F.conv2d(wide, kernel_ck[:, None, None, :], groups=channels)
 
 
 class AnchorGate(nn.Module):
@@ -52,6 +53,16 @@ class AnchorGate(nn.Module):
         if self.blur is not None:
             feature_nchw = torch.maximum(self.blur(feature_nchw), feature_nchw)
         return torch.sigmoid(self.weigh(feature_nchw))
+
+
+def _repeated(feature_nchw: Tensor, border: int, axis: int) -> Tensor:
+    """The feature with its first and last row (axis 2) or column (axis 3) repeated outwards.
+
+    The gradient of torch's own padding is added up in another order in every run on CUDA.
+    """
+    first = feature_nchw.narrow(axis, 0, 1)
+    last = feature_nchw.narrow(axis, feature_nchw.shape[axis] - 1, 1)
+    return torch.cat([*[first] * border, feature_nchw, *[last] * border], dim=axis)
 
 
 def anchored(first_nchw: Tensor, gate_n1hw: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from engine.networks.architecture import Architecture, Cost
+from engine.networks.architecture import Architecture, Cost, PaperProtocol
 from engine.networks.medsegdiff.config import MedSegDiffConfig, MedSegDiffV2Config, UNetConfig
-from engine.types import ModelSpec, NetworkConfig
+from engine.types import PAPER, ModelSpec, NetworkConfig
 
 if TYPE_CHECKING:
     from engine.networks.medsegdiff.networks import DiffusionUNet
@@ -72,13 +73,21 @@ def _convolutions(widths: Sequence[int], blocks: int) -> Iterator[float]:
         yield 9 * width**2 * squares / 4**level
 
 
+#: What a published spec has beside its config.
+_PUBLISHED = {"predicts": "noise", "schedule": "linear", "mask_scale": 1.0, "framing": "square"}
+#: MedSegDiff-V2's, where it says how; its relatives are held against it under the same.
+PROTOCOL = PaperProtocol(replace(PAPER, batch_size=32, rgb_weight=0.0), _PUBLISHED)
+PROTOCOL_V2 = replace(PROTOCOL, spec={**_PUBLISHED, "sees": "noisy"})
+
+
 def _v2(name: str, config: MedSegDiffV2Config) -> ModelSpec:
-    return ModelSpec(name, "medsegdiff-v2", config, predicts="clean", mask_scale=0.2)
+    size = 64 if config.base < 64 else 256
+    return ModelSpec(name, "medsegdiff-v2", config, predicts="clean", mask_scale=0.2, size=size)
 
 
 def _published(name: str, architecture: str, config: UNetConfig) -> ModelSpec:
     """As the papers train it."""
-    return ModelSpec(name, architecture, config, "noise", "linear", framing="square")
+    return ModelSpec(name, architecture, config).changed(**_PUBLISHED)
 
 
 FAMILY: tuple[Architecture, ...] = (
@@ -102,6 +111,8 @@ FAMILY: tuple[Architecture, ...] = (
         build=_build,
         parameters=parameters,
         cost=cost,
+        paper=PROTOCOL_V2,
+        inspectable=True,
     ),
     Architecture(
         label="MedSegDiff",
@@ -119,11 +130,13 @@ FAMILY: tuple[Architecture, ...] = (
                 ),
                 predicts="clean",
                 mask_scale=0.2,
+                size=64,
             ),
         ),
         build=_build,
         parameters=parameters,
         cost=cost,
+        paper=PROTOCOL,
     ),
     Architecture(
         label="SegDiff",
@@ -131,6 +144,7 @@ FAMILY: tuple[Architecture, ...] = (
         build=_build,
         parameters=parameters,
         cost=cost,
+        paper=PROTOCOL,
     ),
     Architecture(
         label="EnsemDiff",
@@ -138,5 +152,6 @@ FAMILY: tuple[Architecture, ...] = (
         build=_build,
         parameters=parameters,
         cost=cost,
+        paper=PROTOCOL,
     ),
 )

@@ -39,13 +39,13 @@ class Block(nn.Module):
 
     def forward(self, feature_nchw: Tensor, time_nt: Tensor | None = None) -> Tensor:
         """The feature after the block; `time_nt` is the embedding of t if the block knows t."""
-        inner = self.convolve(F.silu(self.norm(feature_nchw)))
-        inner = self.norm_again(inner)
+        inner: Tensor = self.norm_again(self.convolve(F.silu(self.norm(feature_nchw))))
         if self.modulate is not None:
             scale, shift = self.modulate(time_nt)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift
-        inner = self.convolve_again(F.silu(inner))
-        return inner + (feature_nchw if self.skip is None else self.skip(feature_nchw))
+        skipped: Tensor = feature_nchw if self.skip is None else self.skip(feature_nchw)
+        changed: Tensor = self.convolve_again(F.silu(inner))
+        return skipped + changed
 
 
 class SelfAttention(nn.Module):
@@ -59,11 +59,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, feature_nchw: Tensor) -> Tensor:
         n, channels, rows, columns = feature_nchw.shape
-        asked = self.ask(self.norm(feature_nchw)).flatten(2).unflatten(1, (3 * HEADS, -1))
+        asked = self.ask(self.norm(feature_nchw)).reshape(n, 3 * HEADS, -1, rows * columns)
         query, key, value = asked.transpose(2, 3).chunk(3, dim=1)
         affinity = query @ key.mT * (channels // HEADS) ** -0.5
         told = torch.softmax(affinity.float(), dim=-1).to(value.dtype) @ value
-        return feature_nchw + self.tell(told.mT.reshape(n, channels, rows, columns))
+        attended: Tensor = self.tell(told.mT.reshape(n, channels, rows, columns))
+        return feature_nchw + attended
 
 
 class Up(nn.Module):

@@ -34,7 +34,8 @@ class FFParser(nn.Module):
         with without_autocast(feature_nchw.device.type):
             factors = self.resized(size)
             spectrum = torch.fft.rfft2(feature_nchw.float()) * factors
-            return torch.fft.irfft2(spectrum, s=size).to(feature_nchw.dtype)
+            parsed: Tensor = torch.fft.irfft2(spectrum, s=size)
+        return parsed.to(feature_nchw.dtype)
 
     def resized(self, size: tuple[int, int]) -> Tensor:
         """The factors for a feature of that size, complex64, in the order of `torch.fft.rfft2`."""

@@ -21,7 +21,7 @@ from engine.networks.medsegdiff.config import MedSegDiffConfig, MedSegDiffV2Conf
 from engine.networks.medsegdiff.ff_parser import FFParser
 from engine.networks.medsegdiff.ss_former import SSFormer
 from engine.networks.medsegdiff.u_net import Decoder, Encoder, Middle
-from engine.networks.network import Chance, Network, Outputs, Steering, Target, Tensors
+from engine.networks.network import Chance, Moment, Network, Outputs, Steering, Target, Tensors
 from engine.types import ModelSpec, TrainSettings
 
 #: Parameters that have two dimensions and are no matrices: vectors by t, factors by frequency.
@@ -39,7 +39,7 @@ class DiffusionUNet(Network):
     inputs : channels of what the first layer sees.
     """
 
-    def __init__(self, spec: ModelSpec, inputs: int) -> None:
+    def __init__(self, spec: ModelSpec, inputs: int = 1) -> None:
         super().__init__(spec)
         config = config_of(spec, UNetConfig)
         self.reduction = config.reduction
@@ -69,17 +69,28 @@ class DiffusionUNet(Network):
     ) -> Outputs:
         """What D predicts; it draws no random numbers and cannot be steered."""
         rows, columns = noisy_n1hw.shape[2:]
-        time = time_given[0].to(self.stem.weight.dtype)
+        deepest, levels = self._encoded(image_given, time_given, noisy_n1hw)
+        deepest = self._conditioned(deepest, levels, image_given, time_given)
+        whole = self.head(self.decoder(deepest, levels, self._time(time_given)))
+        return Outputs(whole[:, :, :rows, :columns])
+
+    def _time(self, time_given: Tensors) -> Tensor:
+        """The embedding of t in the precision of D."""
+        return time_given[0].to(self.stem.weight.dtype)
+
+    def _encoded(
+        self, image_given: Tensors, time_given: Tensors, noisy_n1hw: Tensor
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """D's deepest feature, and those of its encoder."""
+        time = self._time(time_given)
         first = self._first(image_given, self._padded(noisy_n1hw))
         levels = self.encoder(first, time)
-        deepest = self.middle(levels[-1][-1], time)
-        deepest = self._conditioned(deepest, levels, image_given, time_given)
-        whole = self.head(self.decoder(deepest, levels, time))
-        return Outputs(whole[:, :, :rows, :columns])
+        return self.middle(levels[-1][-1], time), levels
 
     def _first(self, image_given: Tensors, noisy_n1hw: Tensor) -> Tensor:
         """The first feature of D, at full size, from the padded x_t."""
-        return self.stem(noisy_n1hw)
+        first: Tensor = self.stem(noisy_n1hw)
+        return first
 
     def _conditioned(
         self,
@@ -116,7 +127,7 @@ class DiffusionUNet(Network):
         copies = {name: weight.clone() for name, weight in self.state_dict().items()}
         fast.load_state_dict(copies, assign=True)
         for part in fast._in_low_precision():
-            part.to(dtype=device.dtype, memory_format=torch.channels_last)
+            part.to(device.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return fast.eval().requires_grad_(False)
 
     def _in_low_precision(self) -> Iterator[nn.Module]:
@@ -131,14 +142,15 @@ class EnsemDiff(DiffusionUNet):
         super().__init__(spec, inputs=4)
 
     def _first(self, image_given: Tensors, noisy_n1hw: Tensor) -> Tensor:
-        return self.stem(torch.cat([*image_given, noisy_n1hw], dim=1))
+        first: Tensor = self.stem(torch.cat([*image_given, noisy_n1hw], dim=1))
+        return first
 
 
 class SegDiff(DiffusionUNet):
     """D, to whose first feature that of the image is added (Amit 2021)."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(spec, inputs=1)
+        super().__init__(spec)
         width = config_of(spec, UNetConfig).base
         blocks = (Block(width, width) for _ in range(3))
         self.see = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), *blocks)
@@ -148,7 +160,7 @@ class SegDiff(DiffusionUNet):
         return (self.see(self._padded(image_n3hw)),)
 
     def _first(self, image_given: Tensors, noisy_n1hw: Tensor) -> Tensor:
-        return self.stem(noisy_n1hw) + image_given[0]
+        return super()._first(image_given, noisy_n1hw) + image_given[0]
 
     def _in_low_precision(self) -> Iterator[nn.Module]:
         yield from (*super()._in_low_precision(), self.see)
@@ -179,12 +191,12 @@ class MedSegDiff(DiffusionUNet):
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(spec, inputs=1)
+        super().__init__(spec)
         config = config_of(spec, MedSegDiffConfig)
         widths, own = config.widths, config.condition_widths
         self.see = nn.Conv2d(3, own[0], 3, padding=1)
         self.condition_encoder = Encoder(own, 1, config.time_width)
-        self.meetings = nn.ModuleList(
+        self.meetings: Sequence[Meeting] = nn.ModuleList(  # type: ignore[assignment]
             Meeting(noise, condition, config.spectrum >> level)
             for level, (noise, condition) in enumerate(zip(widths, own, strict=True))
             if level
@@ -208,9 +220,9 @@ class MedSegDiff(DiffusionUNet):
             met: Tensor = self.meetings[level - 1](feature_nchw, levels[level][-1])
             return met
 
-        time = time_given[0].to(self.stem.weight.dtype)
-        seen = self.condition_encoder(image_given[0], time, meet)
-        return deepest_nchw + self.tell(seen[-1][-1])
+        seen = self.condition_encoder(image_given[0], self._time(time_given), meet)
+        told: Tensor = self.tell(seen[-1][-1])
+        return deepest_nchw + told
 
     def _in_low_precision(self) -> Iterator[nn.Module]:
         yield from super()._in_low_precision()
@@ -301,6 +313,96 @@ class MedSegDiffV2(DiffusionUNet):
         if "anchor" not in given:
             return ()
         return (anchor_loss(given["anchor"].float(), target.share_n1hw, target.timestep_n),)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Maps of what the parts decide; those of parts that are switched off are missing.
+
+        The anchor's probability, its gate, how long the tokens are, and the share of the affinity
+        that the block's two filters let pass, by the frequency of the token that asks: the lowest
+        in the middle.
+        """
+        filtered = self.former is not None and self.former.filters
+        anchor = ("anchor", "gate") if "gate" in self.given else ()
+        return (*anchor, "tokens", *(("filter 1", "filter 2") if filtered else ()))
+
+    @property
+    def moments(self) -> int:
+        """One for the anchor and the tokens at first, and one for each block of the SS-Former."""
+        return 1 + (len(self.former.blocks) if self.former is not None else 0)
+
+    def inspect(
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        chance: Chance,
+        steering: Steering | None = None,
+    ) -> Iterator[Moment]:
+        """What the parts decide, as `channels` names it, at first and after each block.
+
+        A map of tokens is enlarged to the grid. Before the first block the filters are 0.
+        """
+        n, _, rows, columns = noisy_n1hw.shape
+        fires = noisy_n1hw.new_ones(n, 1, rows, columns, dtype=torch.bool)
+        given = self._named(image_given)
+        anchor = []
+        if "gate" in given:
+            gate = given["gate"][:, :, :rows, :columns]
+            anchor = [given["anchor"].float().sigmoid(), gate.float()]
+        deepest, _ = self._encoded(image_given, time_given, noisy_n1hw)
+        grid = (deepest.shape[2], deepest.shape[3])
+        passing = time_given[1] if len(time_given) > 1 else None
+        lengths: Iterator[Tensor]
+        if self.former is None:
+            lengths = iter([deepest.float().flatten(2).norm(dim=1)])
+        else:
+            states = self.former.states(deepest, given["semantics"], passing)
+            lengths = (mixed.condition_ntd.norm(dim=2) for mixed in states)
+        for update, length_nt in enumerate(lengths):
+            maps = [length_nt.view(n, *grid)]
+            if passing is not None:
+                pair = passing[:, 2 * update - 2 : 2 * update] if update else 0 * passing[:, :2]
+                shares = pair.mean(dim=3).view(n, 2, *grid)
+                maps += torch.fft.fftshift(shares, dim=(2, 3)).unbind(1)
+            whole = self._on_grid(torch.stack(maps, dim=1), rows, columns)
+            yield Moment(1, update, torch.cat([*anchor, whole], dim=1), fires)
+
+    def attention(
+        self,
+        image_given: Tensors,
+        time_given: Tensors,
+        noisy_n1hw: Tensor,
+        place: tuple[int, int],
+    ) -> Tensor:
+        """What one of D's tokens takes of the image, (n, blocks, rows, columns) on the grid.
+
+        The numbers are affinities without a softmax: they may be negative and have no common sum.
+
+        Parameters
+        ----------
+        image_given, time_given, noisy_n1hw : as for `predict`.
+        place : row and column of the grid, in which the token lies.
+
+        Raises
+        ------
+        ValueError : if the network has no SS-Former.
+        """
+        if self.former is None:
+            raise ValueError("the network has no SS-Former")
+        rows, columns = noisy_n1hw.shape[2:]
+        deepest, _ = self._encoded(image_given, time_given, noisy_n1hw)
+        grid = (deepest.shape[2], deepest.shape[3])
+        token = place[0] // self.reduction * grid[1] + place[1] // self.reduction
+        passing = time_given[1] if len(time_given) > 1 else None
+        _, *states = self.former.states(deepest, self._named(image_given)["semantics"], passing)
+        taken = torch.stack([mixed.affinity_ntt[:, token] for mixed in states], dim=1)
+        return self._on_grid(taken.view(*taken.shape[:2], *grid), rows, columns)
+
+    def _on_grid(self, maps_nchw: Tensor, rows: int, columns: int) -> Tensor:
+        """Maps of the tokens, enlarged and cut to the grid."""
+        whole = maps_nchw.repeat_interleave(self.reduction, dim=2)
+        return whole.repeat_interleave(self.reduction, dim=3)[:, :, :rows, :columns]
 
     def _named(self, image_given: Tensors) -> dict[str, Tensor]:
         return dict(zip(self.given, image_given, strict=True))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from engine.networks.device import without_autocast
 from engine.networks.medsegdiff.blocks import sinusoids
@@ -49,8 +52,8 @@ class SpectralAttention(nn.Module):
 
     def forward(
         self, query_ntd: Tensor, key_ntd: Tensor, grid: tuple[int, int], passing: Tensor | None
-    ) -> Tensor:
-        """The query's tokens afterwards, (n, tokens, width).
+    ) -> tuple[Tensor, Tensor]:
+        """The query's tokens afterwards, (n, tokens, width), and the affinity.
 
         Parameters
         ----------
@@ -59,10 +62,9 @@ class SpectralAttention(nn.Module):
         passing : the filter, (n, tokens, tokens), or None for ones.
         """
         query, key = self.query_norm(query_ntd), self.key_norm(key_ntd)
-        told = self.affinity(query, key, grid, passing) @ self.value(key)
-        mixed = query_ntd + self.tell(told)
-        changed: Tensor = mixed + self.think(self.norm(mixed))
-        return changed
+        affinity = self.affinity(query, key, grid, passing)
+        mixed = query_ntd + self.tell(affinity @ self.value(key))
+        return mixed + self.think(self.norm(mixed)), affinity
 
     def affinity(
         self, query_ntd: Tensor, key_ntd: Tensor, grid: tuple[int, int], passing: Tensor | None
@@ -76,12 +78,23 @@ class SpectralAttention(nn.Module):
         affinity = query @ key.mT
         if passing is not None:
             affinity = affinity * passing
-        pairs = torch.fft.ifftn(affinity.view(n, *grid, *grid), dim=(1, 2, 3, 4))
-        return pairs.real.reshape(n, tokens, tokens) * (width * tokens) ** -0.5
+        pairs: Tensor = torch.fft.ifftn(affinity.view(n, *grid, *grid), dim=(1, 2, 3, 4))
+        return pairs.real.reshape(n, tokens, tokens) / math.sqrt(width * tokens)
+
+
+class Mixed(NamedTuple):
+    """What a block gives.
+
+    `condition_ntd` are the condition's tokens for the next block. `affinity_ntt` says how much of
+    each of the condition's tokens each of D's tokens took in it; empty before the first block.
+    """
+
+    condition_ntd: Tensor
+    affinity_ntt: Tensor
 
 
 class FormerBlock(nn.Module):
-    """Two attentions: the condition asks by D's tokens, then the answer asks D's tokens back."""
+    """Two attentions: D's tokens ask the condition's, and what they learned asks D's tokens."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -92,12 +105,12 @@ class FormerBlock(nn.Module):
         condition_ntd: Tensor,
         noise_ntd: Tensor,
         grid: tuple[int, int],
-        filters: tuple[Tensor, Tensor] | tuple[None, None],
-    ) -> Tensor:
-        """The condition for the next block."""
-        met = self.meet(noise_ntd, condition_ntd, grid, filters[0])
-        answer: Tensor = self.answer(met, noise_ntd, grid, filters[1])
-        return answer
+        filters: Sequence[Tensor | None],
+    ) -> Mixed:
+        """What the next block is given."""
+        met, affinity = self.meet(noise_ntd, condition_ntd, grid, filters[0])
+        answer, _ = self.answer(met, noise_ntd, grid, filters[1])
+        return Mixed(answer, affinity)
 
 
 class SSFormer(nn.Module):
@@ -145,7 +158,14 @@ class SSFormer(nn.Module):
         with without_autocast(time_nt.device.type):
             pairs = frequency_pairs(grid, time_nt.device)
             time = time_nt.float()
-            return torch.stack([each(pairs, time) for each in self.filters], dim=1)
+            if not torch.is_grad_enabled():
+                return torch.stack([each(pairs, time) for each in self.filters], dim=1)
+            # A filter's layers hold a hundred times what it gives: computed again for the gradient.
+            kept = (
+                checkpoint(each, pairs, time, use_reentrant=False, preserve_rng_state=False)
+                for each in self.filters
+            )
+            return torch.stack(list(kept), dim=1)
 
     def forward(self, noise_nchw: Tensor, condition_nchw: Tensor, passing: Tensor | None) -> Tensor:
         """D's deepest feature afterwards.
@@ -155,29 +175,28 @@ class SSFormer(nn.Module):
         noise_nchw, condition_nchw : the deepest features of D and C.
         passing : what `passing` gives, or None without filters.
         """
-        for tokens in self.states(noise_nchw, condition_nchw, passing):
-            last = tokens
+        for mixed in self.states(noise_nchw, condition_nchw, passing):
+            last = mixed.condition_ntd
         with without_autocast(last.device.type):
-            added = _on_grid(self.tell(last), noise_nchw)
+            added: Tensor = self.tell(last).mT.reshape(noise_nchw.shape)
         return noise_nchw + added.to(noise_nchw.dtype)
 
     def states(
         self, noise_nchw: Tensor, condition_nchw: Tensor, passing: Tensor | None
-    ) -> Iterator[Tensor]:
-        """Yields the condition's tokens, (n, tokens, width): at first, and after each block."""
+    ) -> Iterator[Mixed]:
+        """Yields what the first block is given, and what each block gives; takes as `forward`."""
         grid = (noise_nchw.shape[2], noise_nchw.shape[3])
         with without_autocast(noise_nchw.device.type):
             place = self._places(grid, noise_nchw.device)
             noise = self.from_noise(_tokens(noise_nchw)) + place
             condition = self.from_condition(_tokens(condition_nchw)) + place
-        yield condition
+        mixed = Mixed(condition, condition.new_zeros(0))
+        yield mixed
         for number, block in enumerate(self.blocks):
-            filters = (None, None)
-            if passing is not None:
-                filters = passing[:, 2 * number], passing[:, 2 * number + 1]
+            filters = (None, None) if passing is None else passing[:, 2 * number :][:, :2].unbind(1)
             with without_autocast(noise.device.type):
-                condition = block(condition, noise, grid, filters)
-            yield condition
+                mixed = block(mixed.condition_ntd, noise, grid, filters)
+            yield mixed
 
     def _places(self, grid: tuple[int, int], device: torch.device) -> Tensor:
         """The tokens' places as sinusoids, (tokens, width): half for the row, half for the column.
@@ -195,13 +214,10 @@ class SSFormer(nn.Module):
 
 def _spectrum(tokens_ntd: Tensor, grid: tuple[int, int]) -> Tensor:
     """The discrete Fourier transform of tokens over their grid, complex64 (n, tokens, width)."""
-    return torch.fft.fft2(tokens_ntd.unflatten(1, grid), dim=(1, 2)).flatten(1, 2)
+    spectrum: Tensor = torch.fft.fft2(tokens_ntd.view(len(tokens_ntd), *grid, -1), dim=(1, 2))
+    return spectrum.flatten(1, 2)
 
 
 def _tokens(feature_nchw: Tensor) -> Tensor:
     """A feature's places as tokens, float32 (n, rows × columns, channels)."""
     return feature_nchw.float().flatten(2).mT
-
-
-def _on_grid(tokens_ntd: Tensor, like_nchw: Tensor) -> Tensor:
-    return tokens_ntd.mT.unflatten(2, like_nchw.shape[2:])

@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         super().__init__()
         last = len(widths) - 1
         befores = [widths[0], *widths[:-1]]
-        self.stages = nn.ModuleList(
+        self.stages: Sequence[Stage] = nn.ModuleList(  # type: ignore[assignment]
             Stage(
                 [before, *[width] * (blocks - 1)],
                 width,
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         last = len(widths) - 1
         befores = [widths[0], *widths[:-1]]
         belows = [*widths[1:], widths[-1]]
-        self.stages = nn.ModuleList(
+        self.stages: Sequence[Stage] = nn.ModuleList(  # type: ignore[assignment]
             Stage(
                 # The encoder's features are taken newest first, and its oldest has other channels.
                 [below + width, *[2 * width] * (blocks - 1), width + before],
