@@ -17,11 +17,11 @@ from torch import Tensor
 from engine.diffusion import noise
 from engine.diffusion.schedule import alpha_bars, clean_from, network_input
 from engine.diffusion.views import VIEWS, views_of
-from engine.errors import EngineError, UnreadableModel
+from engine.errors import EngineError, MissingExtra, UnreadableModel
 from engine.networks import checkpoint
 from engine.networks.device import DeviceChoice, alone, choose, share_out, worker_count
 from engine.networks.network import Chance, Moment, Network, Steering, Tensors
-from engine.networks.table import build, parameter_count
+from engine.networks.table import build, stored_count
 from engine.types import Device, Float, ModelSpec, SampleSettings, StyleName, Tool
 
 #: x_t (n, 1, rows, columns) and t → the predicted clean mask, in [−mask_scale, mask_scale].
@@ -308,16 +308,22 @@ def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
     Raises
     ------
     UnreadableModel : if the file cannot be used.
+    MissingExtra : if the network needs packages that are not installed.
     ValueError : if "cuda" is asked for and cannot be used.
     """
     chosen = choose(device, precision)
     spec, arrays = checkpoint.read(path)
     try:
         # Checked before the network is built: a false description could ask for gigabytes.
-        if sum(array.size for array in arrays.values()) != parameter_count(spec):
+        if sum(array.size for array in arrays.values()) != stored_count(spec):
             raise TypeError("other parameters than described")
         network = build(spec)
         network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+    except MissingExtra:
+        raise
+    except ValueError as error:
+        # Of a network that another program runs.
+        raise UnreadableModel(path, str(error)) from error
     except (EngineError, RuntimeError, TypeError) as error:
         raise UnreadableModel(path, "its weights do not fit its description") from error
     return Model(network, chosen, checkpoint.fingerprint(spec, arrays))

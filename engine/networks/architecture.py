@@ -96,6 +96,9 @@ class Architecture:
     places : what the places of the network's grid are called.
     own_loss : what a report calls the network's own loss terms (`Network.losses`), if
         `TrainSettings.rgb_weight` scales them.
+    stored : gives how many numbers a file of it holds, where those are not the parameters.
+    name, config : its name in files and on the command line, and the class of its specs' configs;
+        those of the presets, where it has any. Without presets it cannot be trained.
     """
 
     label: str
@@ -110,11 +113,14 @@ class Architecture:
     packages: tuple[str, ...] = ()
     places: str = "points"
     own_loss: str = ""
+    stored: Callable[[ModelSpec], int] | None = None
+    name: str = ""
+    config: type[NetworkConfig] = NetworkConfig
 
-    @property
-    def name(self) -> str:
-        """The architecture's name in files and on the command line."""
-        return self.presets[0].architecture
+    def __post_init__(self) -> None:
+        for spec in self.presets[:1]:
+            object.__setattr__(self, "name", spec.architecture)
+            object.__setattr__(self, "config", type(spec.config))
 
     @property
     def inspectable(self) -> bool:
@@ -125,8 +131,3 @@ class Architecture:
     def is_installed(self) -> bool:
         """Whether all packages are there that its networks need."""
         return all(find_spec(package) is not None for package in self.packages)
-
-    @property
-    def config(self) -> type[NetworkConfig]:
-        """The class of the configs of its specs."""
-        return type(self.presets[0].config)

@@ -19,6 +19,7 @@ from engine.errors import UnreadableModel
 from engine.files import Stamp, read_regular, stamp, write_atomic
 from engine.folders import home_folder
 from engine.networks import checkpoint
+from engine.networks.table import architecture
 from engine.types import ModelSpec
 
 #: Files from this size on are remembered beyond the process.
@@ -55,7 +56,8 @@ def facts(path: Path) -> ModelFacts:
     found = _stored().get(key) if key is not None and is_large else None
     if found is None:
         spec, arrays = checkpoint.read(path)
-        count = sum(array.size for array in arrays.values())
+        row = architecture(spec.architecture)
+        count = row.parameters(spec) if row.stored else sum(a.size for a in arrays.values())
         found = ModelFacts(spec, checkpoint.fingerprint(spec, arrays), count)
         # Not where it was changed meanwhile: it is not known what of it was read.
         if key is not None and is_large and stamp(path) == at:

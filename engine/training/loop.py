@@ -21,7 +21,7 @@ from engine.files import sweep_parts
 from engine.networks import checkpoint
 from engine.networks.budget import expect_affordable
 from engine.networks.device import DeviceChoice, choose, in_memory
-from engine.networks.table import build
+from engine.networks.table import build, expect_trainable
 from engine.study.styles import style_shares
 from engine.training import parallel, training_state
 from engine.training.batches import BatchSource, reference
@@ -93,11 +93,12 @@ def train(
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
     FolderInUse : before the first step, if another run writes to `folder`.
     UnreadableModel : if `resume` finds no state that fits.
-    TooLarge : before the first step.
+    TooLarge, NotTrainable : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
     Diverged : at the last of `MOST_SKIPPED_IN_A_ROW` steps to be skipped, or if the averaged
         weights give no finite mask. The state file holds the weights from before it.
     """
+    expect_trainable(spec)
     with _own(folder):
         last = min(settings.steps, stop_at or settings.steps)
         yield from _train(
@@ -141,6 +142,7 @@ def train_for(
     ------
     EngineError : as `train` does.
     """
+    expect_trainable(spec)
     with _own(folder):
         chosen = choose(device, precision)
         yield from _train(

@@ -128,7 +128,9 @@ class Form(QWidget):
         layout = self.layout()
         assert isinstance(layout, QFormLayout)
         for name in self._setters:
-            layout.setRowVisible(self.findChild(QWidget, name), name in names)
+            field = self.findChild(QWidget, name)
+            assert field is not None
+            layout.setRowVisible(field, name in names)
 
     def problem(self) -> str:
         """Why what is shown does not hold, or ""."""
