@@ -509,8 +509,16 @@ class EnsembleResult:
         return variance
 
     def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
-        """The mask at the image's size: where the mean probability is at least `threshold`."""
-        return self.frame.restore(self.mean_hw) >= threshold
+        """The mask at the image's size: where the mean probability is at least `threshold`.
+
+        Outside the box of a prompt there is nothing, whatever the threshold is.
+        """
+        found_hw: NDArray[np.bool_] = self.frame.restore(self.mean_hw) >= threshold
+        if self.frame.box is not None:
+            inside_hw = np.zeros_like(found_hw)
+            inside_hw[self.frame.box.window] = found_hw[self.frame.box.window]
+            return inside_hw
+        return found_hw
 
     @property
     def expected_error(self) -> float:
@@ -520,6 +528,28 @@ class EnsembleResult:
         their true error on val (docs/decisions/0013-report-uncertainty-as-expected-error.md).
         """
         return expected_error(self.members_nhw)
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The outline of an image in one style: the mean of the ensemble `result`."""
+
+    choice: StyleChoice
+    result: EnsembleResult
+
+    @property
+    def area(self) -> float:
+        """The area of the mask, as a share of the grid."""
+        return float((self.result.mean_hw >= 0.5).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """The outlines so far, after `done` of `total` styles: all differ, the tightest is first."""
+
+    done: int
+    total: int
+    found: tuple[Outline, ...]
 
 
 @dataclass(frozen=True, eq=False)

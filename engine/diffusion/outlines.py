@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.diffusion.ensemble import segment
 from engine.diffusion.sampling import Denoises
 from engine.metrics import dice
-from engine.types import EnsembleResult, Image, ModelSpec, Prompt, SampleSettings, StyleChoice
+from engine.types import Image, ModelSpec, Outline, Outlines, Prompt, SampleSettings, StyleChoice
 
 #: Members of each outline at most: one for each view of the image.
 MEMBERS = 4
@@ -16,28 +16,6 @@ MEMBERS = 4
 WIDTHS = (-1.0, 1.0)
 #: Two outlines with a Dice from this on, on the grid, look alike: the later one is left out.
 ALIKE = 0.985
-
-
-@dataclass(frozen=True)
-class Outline:
-    """The outline in one style: the style, and the ensemble of which it is the mean."""
-
-    choice: StyleChoice
-    result: EnsembleResult
-
-    @property
-    def area(self) -> float:
-        """The area of the mask, as a share of the grid."""
-        return float((self.result.mean_hw >= 0.5).mean())
-
-
-@dataclass(frozen=True)
-class Outlines:
-    """The outlines so far, after `done` of `total` styles: each differs, the tightest is first."""
-
-    done: int
-    total: int
-    found: tuple[Outline, ...]
 
 
 def outlines(
