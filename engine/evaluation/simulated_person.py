@@ -94,10 +94,12 @@ def stroke(mask_hw: Mask, truth_hw: Mask, hint_hw: Hint) -> Hint | None:
     if not depth_hw.any():
         return None
     numbered_hw, _ = ndimage.label(depth_hw > 0)
-    deepest = np.unravel_index(depth_hw.argmax(), depth_hw.shape)
-    region_hw = numbered_hw == numbered_hw[deepest]
+    region_hw = numbered_hw == numbered_hw.flat[depth_hw.argmax()]
+    # Where several pixels are as deep, as in a long band, the one in their middle.
+    deepest_rc = np.argwhere(region_hw & (depth_hw == depth_hw.max()))
+    off_n = np.abs(deepest_rc - deepest_rc.mean(axis=0)).sum(axis=1)
+    deepest = tuple(deepest_rc[off_n.argmin()])
     axis_hw = medial_axis(region_hw, rng=0)
-    axis_hw[deepest] = True
     radius_px = max(1.0, min(RADIUS * depth_hw[deepest], THICKEST * root_px))
     rows, columns = np.indices(mask_hw.shape, sparse=True)
     near_hw = np.hypot(rows - deepest[0], columns - deepest[1]) <= LONGEST / 2 * root_px
