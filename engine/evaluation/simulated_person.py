@@ -8,6 +8,7 @@ outline. They stop when the Dice is high enough or they have painted all their s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from engine.diffusion.outlines import outlines
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.images.reading import read_image
+from engine.masks.arrays import bounding_window
 from engine.masks.reading import read_mask
 from engine.metrics import dice
 from engine.types import Float, Image, Prompt, Sample, SampleSettings, StyleChoice
@@ -87,28 +89,32 @@ def stroke(mask_hw: Mask, truth_hw: Mask, hint_hw: Hint) -> Hint | None:
     from scipy import ndimage  # type: ignore[import-untyped]
     from skimage.morphology import medial_axis  # type: ignore[import-untyped]
 
+    root_px = math.sqrt(mask_hw.size)
     wrong_hw = (mask_hw != truth_hw) & (hint_hw == 0)
-    depths = {value: _depth(wrong_hw & (truth_hw == (value > 0))) for value in (1, -1)}
-    value = max(depths, key=lambda each: depths[each].max())
-    depth_hw, root_px = depths[value], float(np.sqrt(mask_hw.size))
-    if not depth_hw.any():
+    around = bounding_window(wrong_hw, margin_px=math.ceil(THICKEST * root_px) + 1)
+    if around is None:
         return None
+    wrong_hw, lesion_hw = wrong_hw[around], truth_hw[around]
+    depths = {value: _depth(wrong_hw & (lesion_hw == (value > 0))) for value in (1, -1)}
+    value = max(depths, key=lambda each: depths[each].max())
+    depth_hw = depths[value]
     numbered_hw, _ = ndimage.label(depth_hw > 0)
     region_hw = numbered_hw == numbered_hw.flat[depth_hw.argmax()]
     # Where several pixels are as deep, as in a long band, the one in their middle.
     deepest_rc = np.argwhere(region_hw & (depth_hw == depth_hw.max()))
     off_n = np.abs(deepest_rc - deepest_rc.mean(axis=0)).sum(axis=1)
     deepest = tuple(deepest_rc[off_n.argmin()])
-    axis_hw = medial_axis(region_hw, rng=0)
     radius_px = max(1.0, min(RADIUS * depth_hw[deepest], THICKEST * root_px))
-    rows, columns = np.indices(mask_hw.shape, sparse=True)
+    rows, columns = np.indices(depth_hw.shape, sparse=True)
     near_hw = np.hypot(rows - deepest[0], columns - deepest[1]) <= LONGEST / 2 * root_px
-    axis_hw &= near_hw & (depth_hw >= radius_px)
+    axis_hw = medial_axis(region_hw, rng=0) & near_hw & (depth_hw >= radius_px)
     axis_hw[deepest] = True
     numbered_hw, _ = ndimage.label(axis_hw, np.ones((3, 3)))
     line_hw = numbered_hw == numbered_hw[deepest]
-    painted_hw = (ndimage.distance_transform_edt(~line_hw) <= radius_px) & (truth_hw == (value > 0))
-    return np.where(painted_hw, np.int8(value), np.int8(0))
+    near_line_hw = ndimage.distance_transform_edt(~line_hw) <= radius_px
+    drawn_hw = np.zeros_like(hint_hw)
+    drawn_hw[around][near_line_hw & (lesion_hw == (value > 0))] = value
+    return drawn_hw
 
 
 def _depth(region_hw: Mask) -> NDArray[np.float64]:
