@@ -87,7 +87,7 @@ def stroke(mask_hw: Mask, truth_hw: Mask, hint_hw: Hint) -> Hint | None:
     """
     # Loaded here, as elsewhere: whoever only evaluates does not wait for them.
     from scipy import ndimage  # type: ignore[import-untyped]
-    from skimage.morphology import medial_axis  # type: ignore[import-untyped]
+    from skimage.morphology import medial_axis
 
     root_px = math.sqrt(mask_hw.size)
     wrong_hw = (mask_hw != truth_hw) & (hint_hw == 0)
@@ -103,14 +103,15 @@ def stroke(mask_hw: Mask, truth_hw: Mask, hint_hw: Hint) -> Hint | None:
     # Where several pixels are as deep, as in a long band, the one in their middle.
     deepest_rc = np.argwhere(region_hw & (depth_hw == depth_hw.max()))
     off_n = np.abs(deepest_rc - deepest_rc.mean(axis=0)).sum(axis=1)
-    deepest = tuple(deepest_rc[off_n.argmin()])
-    radius_px = max(1.0, min(RADIUS * depth_hw[deepest], THICKEST * root_px))
+    row, column = deepest_rc[off_n.argmin()]
+    radius_px = max(1.0, min(RADIUS * depth_hw[row, column], THICKEST * root_px))
     rows, columns = np.indices(depth_hw.shape, sparse=True)
-    near_hw = np.hypot(rows - deepest[0], columns - deepest[1]) <= LONGEST / 2 * root_px
-    axis_hw = medial_axis(region_hw, rng=0) & near_hw & (depth_hw >= radius_px)
-    axis_hw[deepest] = True
+    near_hw = np.hypot(rows - row, columns - column) <= LONGEST / 2 * root_px
+    axis_hw: Mask = medial_axis(region_hw, rng=0)  # type: ignore[no-untyped-call]
+    axis_hw &= near_hw & (depth_hw >= radius_px)
+    axis_hw[row, column] = True
     numbered_hw, _ = ndimage.label(axis_hw, np.ones((3, 3)))
-    line_hw = numbered_hw == numbered_hw[deepest]
+    line_hw = numbered_hw == numbered_hw[row, column]
     near_line_hw = ndimage.distance_transform_edt(~line_hw) <= radius_px
     drawn_hw = np.zeros_like(hint_hw)
     drawn_hw[around][near_line_hw & (lesion_hw == (value > 0))] = value
