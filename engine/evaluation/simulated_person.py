@@ -24,7 +24,7 @@ from engine.diffusion.outlines import outlines
 from engine.diffusion.sampling import Denoises
 from engine.errors import UnreadableImage, UnreadableMask
 from engine.images.reading import read_image
-from engine.masks.arrays import bounding_window
+from engine.masks.arrays import EIGHT_NEIGHBOURS, bounding_window
 from engine.masks.reading import read_mask
 from engine.metrics import dice
 from engine.types import Float, Image, Prompt, Sample, SampleSettings, StyleChoice
@@ -103,14 +103,14 @@ def stroke(mask_hw: Mask, truth_hw: Mask, hint_hw: Hint) -> Hint | None:
     # Where several pixels are as deep, as in a long band, the one in their middle.
     deepest_rc = np.argwhere(region_hw & (depth_hw == depth_hw.max()))
     off_n = np.abs(deepest_rc - deepest_rc.mean(axis=0)).sum(axis=1)
-    row, column = deepest_rc[off_n.argmin()]
+    row, column = map(int, deepest_rc[off_n.argmin()])
     radius_px = max(1.0, min(RADIUS * depth_hw[row, column], THICKEST * root_px))
-    rows, columns = np.indices(depth_hw.shape, sparse=True)
+    rows, columns = np.ogrid[: depth_hw.shape[0], : depth_hw.shape[1]]
     near_hw = np.hypot(rows - row, columns - column) <= LONGEST / 2 * root_px
     axis_hw: Mask = medial_axis(region_hw, rng=0)  # type: ignore[no-untyped-call]
     axis_hw &= near_hw & (depth_hw >= radius_px)
     axis_hw[row, column] = True
-    numbered_hw, _ = ndimage.label(axis_hw, np.ones((3, 3)))
+    numbered_hw, _ = ndimage.label(axis_hw, EIGHT_NEIGHBOURS)
     line_hw = numbered_hw == numbered_hw[row, column]
     near_line_hw = ndimage.distance_transform_edt(~line_hw) <= radius_px
     drawn_hw = np.zeros_like(hint_hw)
@@ -155,7 +155,8 @@ class Correction:
 class Corrected:
     """How one image was corrected in each way, by the name of the arm.
 
-    `choice` is the style that the person took first where the best style comes first.
+    `choice` is the style that the person took first where the best style comes first; None where
+    they were content at once, or the model is not steerable.
     """
 
     id: str
@@ -288,9 +289,10 @@ def _corrected(
     image = read_image(sample.image_path)
     truth_hw = read_mask(sample.mask_path, (image.height, image.width))
     *_, result = segment(model, image, settings)
-    own_hw, styled, styled_hw = result.mask(), settings, result.mask()
-    choice = None
-    if model.spec.steerable:
+    own_hw = styled_hw = result.mask()
+    styled, choice = settings, None
+    # Who is content looks at no other styles.
+    if model.spec.steerable and dice(own_hw, truth_hw) < ENOUGH:
         choice = best_style(model, image, truth_hw, settings)
         styled = choice.applied(settings)
         *_, result = segment(model, image, styled)
