@@ -150,7 +150,7 @@ class Frame:
         if self.box is None:
             return np.asarray(scaled, dtype=np.float32)
         around_hw, whole_hw = np.zeros((2, *self.image_shape), dtype=np.float32)
-        around_hw[crop.window] = scaled
+        around_hw[crop.window] = np.asarray(scaled)
         whole_hw[self.box.window] = around_hw[self.box.window]
         return whole_hw
 

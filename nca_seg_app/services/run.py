@@ -12,6 +12,7 @@ from engine.types import (
     EnsembleResult,
     Image,
     ModelSpec,
+    Prompt,
     SampleSettings,
     StyleChoice,
     StyleName,
@@ -19,6 +20,7 @@ from engine.types import (
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.state.film import Film
+from nca_seg_app.state.guidance import NO_GUIDANCE, Guidance
 
 
 def styles_offered(spec: ModelSpec) -> tuple[StyleName, ...]:
@@ -42,12 +44,22 @@ class Run:
     model : the model's entry in the library.
     settings : how the ensemble is drawn.
     device : where the model runs.
+    guidance : what the model is told beside the image.
     """
 
-    def __init__(self, model: ModelEntry, settings: SampleSettings, device: Device) -> None:
+    def __init__(
+        self,
+        model: ModelEntry,
+        settings: SampleSettings,
+        device: Device,
+        guidance: Guidance = NO_GUIDANCE,
+    ) -> None:
         self.model = model
         self.settings = settings
         self.device = device
+        self.guidance = guidance
+        #: What the engine was told of the guidance; None until the run begins, or for nothing.
+        self.prompt: Prompt | None = None
         self.film = Film(settings.members)
         #: Whether it draws a result of before anew.
         self.follows = False
@@ -55,13 +67,15 @@ class Run:
         self.fingerprint = ""
 
     @classmethod
-    def chosen(cls, context: Context, models: ModelLibrary) -> Run | None:
+    def chosen(
+        cls, context: Context, models: ModelLibrary, guidance: Guidance = NO_GUIDANCE
+    ) -> Run | None:
         """A run with the chosen model, settings and style, or None if no model is installed."""
         entry, settings = models.chosen, context.settings
         if entry is None:
             return None
         style = style_for(entry.spec, context.workspace.style)
-        return cls(entry, style.applied(settings.sample), settings.device)
+        return cls(entry, style.applied(settings.sample), settings.device, guidance)
 
     @property
     def terms(self) -> tuple[ModelEntry, SampleSettings, Device]:
@@ -75,7 +89,8 @@ class Run:
         """
         loaded = models.cache.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
-        events = models.engine.segment(loaded.handle, image, self.settings)
+        self.prompt = self.guidance.prompt((image.height, image.width))
+        events = models.engine.segment(loaded.handle, image, self.settings, self.prompt)
         with closing(events) as steps:  # type: ignore[type-var]
             for event in steps:
                 self.film.record(event)

@@ -70,17 +70,28 @@ class Segmentation(JobController):
         drawn `anew`, that of before stays until there is one in its place. Returns the run that
         began, or None.
         """
-        image, run = self._workspace.image, Run.chosen(self._context, self._models)
-        if image is None or run is None or self._context.jobs.current is not None:
+        run = Run.chosen(self._context, self._models)
+        if run is None or not self.begin(run, shows_before=anew):
             return None
-        if anew:
-            run.follows, self._coming = True, run
+        run.follows = anew
+        return run
+
+    def begin(self, run: Run, *, shows_before: bool) -> bool:
+        """Begin `run` on the open image; where `shows_before`, what is shown stays meanwhile.
+
+        False without an image, or while another job runs.
+        """
+        image = self._workspace.image
+        if image is None or self._context.jobs.current is not None:
+            return False
+        if shows_before:
+            self._coming = run
         else:
             self._set_run(run)
             self._set_result(None)
             self.film_changed.emit()
         self._begin(lambda: run.stream(self._models, image))
-        return run
+        return True
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
         """Show the result of a run that was made in advance, as if it had ended now."""

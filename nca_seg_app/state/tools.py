@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.framing import Box
 from engine.masks import edits
+from engine.masks.arrays import Mask, Window
 from engine.masks.region_growing import Similar
 from engine.types import Patch
 from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.state.guidance import Stroke
 
 Point = tuple[float, float]
 #: The wand's tolerance before it is dragged: how far colours may differ, 0 to 255.
@@ -26,6 +29,23 @@ TOLERANCE = 24.0
 DOUBLING_DISTANCE = 100.0
 #: A corner set within so many screen pixels of the first one closes a polygon.
 CLOSING_DISTANCE = 9.0
+
+
+#: A box smaller than so many screen pixels is a slip of the hand.
+SMALLEST_BOX = 6.0
+
+
+class Guide(Protocol):
+    """What tools tell the model instead of drawing, and ask of its result."""
+
+    def add_stroke(self, stroke: Stroke) -> None:
+        """Have the model hear a stroke."""
+
+    def add_box(self, box: Box) -> None:
+        """Have the model outline the lesion in a box."""
+
+    def doubtful(self, window: Window) -> Mask | None:
+        """Where in a window (rows, columns) the members disagree; None without a result."""
 
 
 class DrawingTool:
@@ -43,6 +63,8 @@ class DrawingTool:
         change between strokes.
     pixels_hwc
         The picture, uint8 (height, width, 3) sRGB.
+    guide
+        Takes what is told to the model; None where there is none to tell.
     """
 
     #: The name of the tool's row in `TOOLS`.
@@ -53,14 +75,18 @@ class DrawingTool:
     follows_pointer = True
     #: Whether corners are set one by one until a double click.
     sets_corners = False
+    #: Whether it edits the mask, so that a proposal is accepted before it is drawn on.
+    draws = True
 
     def __init__(
         self,
         document: MaskDocument,
         radius_px: Callable[[], float],
         pixels_hwc: NDArray[np.uint8],
+        guide: Guide | None = None,
     ) -> None:
         self._document = document
+        self._guide = guide
         self._radius_px = radius_px
         self._pixels_hwc = pixels_hwc
         self._adds = True
@@ -255,6 +281,72 @@ class Wand(DrawingTool):
         self._points = [(row, column) for row, column in border_rc.tolist()]
 
 
+class Steer(DrawingTool):
+    """Tells the model by a stroke what is lesion, or what is skin; the mask stays as it is."""
+
+    name = "steer"
+    has_footprint = True
+    follows_pointer = False
+    draws = False
+
+    @property
+    def stroke(self) -> Stroke:
+        """The stroke under way."""
+        return Stroke(tuple(self._points), self._radius_px(), self._adds)
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._adds, self._points = self.value(erase), [point]
+
+    def drag(self, point: Point) -> None:
+        if self.active and point != self._points[-1]:
+            self._points.append(point)
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if self.active:
+            stroke, self._points = self.stroke, []
+            if self._guide is not None:
+                self._guide.add_stroke(stroke)
+
+
+class BoxTool(DrawingTool):
+    """Has the model outline the lesion in the rectangle that is dragged."""
+
+    name = "box"
+    follows_pointer = False
+    draws = False
+
+    @property
+    def sketch(self) -> tuple[Point, ...]:
+        if not self.active:
+            return ()
+        (top, left), (bottom, right) = self._points
+        return (top, left), (top, right), (bottom, right), (bottom, left), (top, left)
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._points, self._pixel = [point, point], pixel
+
+    def drag(self, point: Point) -> None:
+        if self.active:
+            self._points[1] = point
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if not self.active:
+            return
+        points_rc, self._points = np.array(self._points), []
+        low = np.clip(np.floor(points_rc.min(axis=0)), 0, self._document.shape).astype(int)
+        high = np.clip(np.ceil(points_rc.max(axis=0)), 0, self._document.shape).astype(int)
+        height, width = (high - low).tolist()
+        wide_enough = min(height, width) >= max(2, SMALLEST_BOX * self._pixel)
+        if wide_enough and self._guide is not None:
+            self._guide.add_box(Box(int(low[0]), int(low[1]), height, width))
+
+
 @dataclass(frozen=True)
 class Tool:
     """A row of `TOOLS`: what the window says about a tool, and the class that draws with it.
@@ -322,6 +414,25 @@ TOOLS: tuple[Tool, ...] = (
                 "to the right a larger area of like colour, to the left a smaller",
             ),
         ),
+    ),
+    Tool(
+        "steer",
+        "S&teer",
+        "S",
+        "Show the model what is lesion; Shift or right button: what is skin. Return accepts.",
+        Steer,
+        (
+            ("Stroke with steer", "the model hears that this is lesion, and outlines anew"),
+            ("Shift or right button with steer", "this is skin; Esc takes the last stroke back"),
+        ),
+    ),
+    Tool(
+        "box",
+        "Bo&x",
+        "R",
+        "Drag a box around a lesion: the model outlines what is in it. Another box, another one.",
+        BoxTool,
+        (("Drag with box", "the model outlines the lesion in the box"),),
     ),
 )
 TOOLS_BY_NAME: Mapping[str, Tool] = {tool.name: tool for tool in TOOLS}

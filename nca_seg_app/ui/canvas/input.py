@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Session
-from nca_seg_app.state.tools import DrawingTool, Point
+from nca_seg_app.state.tools import DrawingTool, Point, Steer
 from nca_seg_app.ui.canvas.coordinates import to_rc
 from nca_seg_app.ui.canvas.layers import Layers
 from nca_seg_app.ui.canvas.sketch import Footprint, Sketch
@@ -113,7 +113,8 @@ class CanvasInput(QObject):
         if tool.has_footprint and pointer is not None and self._panned_from is None:
             adds = tool.adds if tool.active else tool.value(self._shift)
             footprint = Footprint(pointer, self._footprint_radius, adds)
-        return Sketch(tool.sketch, end, tool.sets_corners, footprint)
+        stroke = tool.stroke if isinstance(tool, Steer) and tool.active else None
+        return Sketch(tool.sketch, end, tool.sets_corners, footprint, stroke)
 
     def hold_bare(self) -> None:
         """Show the bare image while Space, pressed wherever the keyboard is, is held."""
@@ -138,7 +139,7 @@ class CanvasInput(QObject):
             self.pointed.emit("")
             return
         row, column = pixel
-        maps = self._layers.readout(((row + 0.5) / size[1], (column + 0.5) / size[0]))
+        maps = self._layers.readout((row + 0.5, column + 0.5))
         self.pointed.emit(f"({column}, {row})" + (f" · {maps}" if maps else ""))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -366,7 +367,7 @@ class CanvasInput(QObject):
         tool = self._hand.tool
         if self._pointer is None or tool is None:
             return
-        if tool.sketch:
+        if tool.sketch or (tool.active and not tool.draws):
             self._view.update()
         elif tool.has_footprint:
             reach = self._footprint_radius + FOOTPRINT_MARGIN

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtGui import QImage
 
+from engine.framing import Box, Frame
 from engine.types import Float
 from nca_seg_app.session import Session
+from nca_seg_app.state.guidance import NO_GUIDANCE
 from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid
 from nca_seg_app.ui.canvas.overlay import (
     FINE_SIDE,
@@ -120,7 +122,7 @@ class Layers:
             return ()
         if self._borders_of != (result, threshold):
             self._borders_of = (result, threshold)
-            self._borders = tuple(borders_of(result, threshold, (image.height, image.width)))
+            self._borders = tuple(borders_of(result, threshold))
         return self._borders
 
     @property
@@ -131,9 +133,22 @@ class Layers:
             shown is not None and shown.kind == "probability"
         )
 
-    def readout(self, share: tuple[float, float]) -> str:
-        """The maps' values at a place given as shares (of the rows, of the columns), as words."""
-        parts = []
+    @property
+    def crop(self) -> Box | None:
+        """The part of the image that the newest run's maps lie over; None without an image."""
+        image, result = self._session.workspace.image, self._session.segmentation.result
+        if image is None:
+            return None
+        return result.frame.crop if result is not None else Box(0, 0, image.height, image.width)
+
+    def readout(self, place: tuple[float, float]) -> str:
+        """The maps' values at a place (row, column) in the image, as words."""
+        parts, crop = [], self.crop
+        if crop is None:
+            return ""
+        share = (place[0] - crop.top) / crop.height, (place[1] - crop.left) / crop.width
+        if not (0 <= share[0] < 1 and 0 <= share[1] < 1):
+            return ""
         if self.mean_hw is not None and self.variance_hw is not None:
             disagreement = 2 * value_at(self.variance_hw, share) ** 0.5
             parts = [f"p {value_at(self.mean_hw, share):.2f}", f"disagreement {disagreement:.2f}"]
@@ -145,19 +160,27 @@ class Layers:
     def _newest_proposal(self) -> ProposalOverlay | None:
         session, shown = self._session, self._session.view_state.shown
         result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
-        if session.workspace.image is None:
+        run, image = session.segmentation.run, session.workspace.image
+        if image is None:
             return None
-        shape, threshold = (
-            (session.workspace.image.height, session.workspace.image.width),
-            session.context.settings.threshold,
-        )
+        threshold = session.context.settings.threshold
+        frame = result.frame if result is not None else Frame(image.height, image.width, 64)
         if shown is not None and shown.kind == "probability":
             calm_hw = shown.map_hw * 0 if variance_hw is None else variance_hw
-            return proposal_of(shown.map_hw, calm_hw, threshold, shape, 1.0)
+            return proposal_of(shown.map_hw, calm_hw, threshold, frame, NO_GUIDANCE, 1.0)
         if result is None or mean_hw is None or variance_hw is None:
             return None
-        sharpness = sharpness_of(result)
-        return proposal_of(mean_hw, variance_hw, threshold, shape, sharpness, self._side)
+        guidance = run.guidance if run is not None else NO_GUIDANCE
+        newest = proposal_of(
+            mean_hw, variance_hw, threshold, frame, guidance, sharpness_of(result), self._side
+        )
+        for part in guidance.parts:
+            newest = newest.joined(
+                proposal_of(
+                    part.mean_hw, part.variance_hw, threshold, part.frame, guidance, 1.0, self._side
+                )
+            )
+        return newest
 
     @property
     def _side(self) -> int:

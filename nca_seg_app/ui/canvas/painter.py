@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from nca_seg_app.session import Session
 from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.state.guidance import Stroke
 from nca_seg_app.ui.canvas import painting
 from nca_seg_app.ui.canvas.contour_index import ContourIndex
 from nca_seg_app.ui.canvas.coordinates import to_path, to_point, to_window
@@ -57,6 +58,7 @@ class CanvasPainter(QObject):
         session.proposal.changed.connect(self._adopt_result)
         session.proposal.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
+        session.steering.changed.connect(view.update)
         view_state.shown_changed.connect(self._adopt_maps)
         view_state.picked_changed.connect(view.update)
 
@@ -174,6 +176,7 @@ class CanvasPainter(QObject):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._layers.picture is not None and sketch is not None:
             self._paint_layers(painter, self._layers.picture, dirty)
+            self._paint_guidance(painter, sketch.stroke)
             self._paint_sketch(painter, sketch)
 
     def _paint_preview(self, painter: QPainter, preview: ImagePyramid) -> None:
@@ -190,7 +193,7 @@ class CanvasPainter(QObject):
         target = transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(target, heat)
+            painter.drawImage(self._heat_area(target), heat)
         # A tint would mix with the colours of a map that is to be read.
         tints = settings.show_fill and settings.fill_opacity > 0 and view_state.shown is None
         if tints and layers.tint is not None and not layers.tint.blank:
@@ -211,6 +214,24 @@ class CanvasPainter(QObject):
         if view_state.picking and view_state.picked is not None:
             row, column = view_state.picked
             painting.draw_mark(painter, transform.map(to_point(row + 0.5, column + 0.5)))
+
+    def _heat_area(self, picture: QRectF) -> QRectF:
+        crop = self._layers.crop
+        if crop is None:
+            return picture
+        area = QRectF(crop.left, crop.top, crop.width, crop.height)
+        return self._viewport.transform.mapRect(area)
+
+    def _paint_guidance(self, painter: QPainter, under_way: Stroke | None) -> None:
+        guidance, transform = self._session.steering.shown, self._viewport.transform
+        for box in guidance.boxes:
+            area = QRectF(box.left, box.top, box.width, box.height)
+            painting.stroke_box(painter, transform.mapRect(area))
+        strokes = guidance.strokes if under_way is None else (*guidance.strokes, under_way)
+        for stroke in strokes:
+            points = [transform.map(to_point(*each)) for each in stroke.points]
+            radius = stroke.radius_px * self._viewport.placement.scale
+            painting.draw_hint(painter, points, radius, stroke.lesion)
 
     def _paint_sketch(self, painter: QPainter, sketch: Sketch) -> None:
         transform = self._viewport.transform

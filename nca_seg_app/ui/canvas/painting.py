@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QPainter,
+    QPainterPath,
+    QPainterPathStroker,
+    QPen,
+)
 
-from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL
+from nca_seg_app.ui.widgets.theme import ANNOTATION, LESION, PROPOSAL, SKIN
 
 CASING = QColor(0, 0, 0, 165)
 LINE_WIDTH = 2.0
@@ -66,6 +74,38 @@ def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPoin
         radius = 4.5 if place == 0 else 3.0
         painter.drawEllipse(corner, radius, radius)
     painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def stroke_box(painter: QPainter, box: QRectF) -> None:
+    """Draw a box that the model outlines a lesion in."""
+    for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
+        painter.setPen(_pen(colour, width, Qt.PenStyle.DashLine))
+        painter.drawRect(box)
+
+
+def draw_hint(painter: QPainter, points: Sequence[QPointF], radius: float, lesion: bool) -> None:
+    """Draw a stroke for the model to hear, with a plus for lesion or a minus for skin in it."""
+    colour = LESION if lesion else SKIN
+    path = QPainterPath(points[0])
+    for point in points[1:]:
+        path.lineTo(point)
+    if len(points) == 1:
+        # A line of no length would not be painted.
+        path.lineTo(points[0] + QPointF(0.01, 0))
+    stroker = QPainterPathStroker()
+    stroker.setWidth(max(4.0, 2 * radius))
+    stroker.setCapStyle(Qt.PenCapStyle.RoundCap)
+    stroker.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    area = stroker.createStroke(path).simplified()
+    painter.fillPath(area, _faint(colour, 0.3))
+    for pen in (_pen(CASING, 3.0), _pen(colour, 1.5)):
+        painter.strokePath(area, pen)
+    place, arm = points[len(points) // 2], 4.0
+    for pen in (_pen(CASING, 4.0), _pen(QColor("white"), 1.8)):
+        painter.setPen(pen)
+        painter.drawLine(place - QPointF(arm, 0), place + QPointF(arm, 0))
+        if lesion:
+            painter.drawLine(place - QPointF(0, arm), place + QPointF(0, arm))
 
 
 def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool) -> None:
