@@ -27,6 +27,7 @@ from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
 from nca_seg_app.services.steering import Steering
 from nca_seg_app.services.style_fitting import StyleFitting
+from nca_seg_app.services.style_outlines import StyleOutlines
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
 from nca_seg_app.state.capabilities import Has
@@ -75,6 +76,9 @@ class Session(QObject):
         self.replay = Replay(context, self.model_library, self.segmentation)
         self.proposal = Proposal(context, self.segmentation, self.view_state)
         self.styling = Styling(context, self.model_library, self.segmentation, self.proposal)
+        self.style_outlines = StyleOutlines(
+            context, self.model_library, self.segmentation, self.styling
+        )
         self.steering = Steering(context, self.model_library, self.segmentation, self.proposal)
         questions = Questions(context)
         self.saving = Saving(context, questions)
@@ -118,8 +122,19 @@ class Session(QObject):
         self.proposal.after_taking(self.steering.segment)
 
     def accept(self) -> None:
-        """Make the result the mask, once the model has answered what it was shown last."""
-        self.steering.when_answered(self.proposal.accept)
+        """Make the result the mask, once the model has answered what it was shown last.
+
+        Where outlines are shown to choose from, the current one becomes the result instead.
+        """
+        if self.style_outlines.shown:
+            self.style_outlines.take()
+        else:
+            self.steering.when_answered(self.proposal.accept)
+
+    def accept_and_next(self) -> None:
+        """Accept what is shown, save it as reviewed, and open the next image."""
+        self.style_outlines.take()
+        self.steering.when_answered(self.review.accept_and_next)
 
     def undo(self) -> None:
         """Take back what the model was shown last, or else the last change of the mask."""
@@ -171,6 +186,7 @@ class Session(QObject):
             self.segmentation.running_changed,
             self.proposal.changed,
             self.steering.changed,
+            self.style_outlines.changed,
             self.survey.changed,
             self.fine_tuning.running_changed,
             self.fine_tuning.candidate_changed,
@@ -217,8 +233,10 @@ class Session(QObject):
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
             Has.CANDIDATE: self.fine_tuning.candidate is not None,
-            Has.RESULT: result is not None,
-            Has.TO_DISCARD: result is not None or not self.steering.shown.is_empty,
+            Has.RESULT: result is not None or bool(image and self.style_outlines.shown),
+            Has.TO_DISCARD: result is not None
+            or not self.steering.shown.is_empty
+            or bool(self.style_outlines.shown),
             Has.MASK: document is not None and not document.is_empty,
             Has.UNSAVED: document is not None and document.unsaved,
             Has.STUDY: workspace.study is not None,

@@ -151,11 +151,12 @@ class DiskModel:
     def outlines(
         self, image: Image, settings: SampleSettings, prompt: Prompt | None = None
     ) -> Iterator[Outlines]:
-        """Three outlines: as asked, tighter and wider."""
+        """Three outlines, of two members each: as asked, tighter and wider."""
         found: list[Outline] = []
+        few = dataclasses.replace(settings, members=2)
         for done, width in enumerate((settings.width, -1.0, 1.0), start=1):
             choice = StyleChoice(settings.style, width)
-            *_, result = self.segment(image, choice.applied(settings), prompt)
+            *_, result = self.segment(image, choice.applied(few), prompt)
             found = sorted([*found, Outline(choice, result)], key=lambda each: each.area)
             yield Outlines(done, 3, tuple(found))
 

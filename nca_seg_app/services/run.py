@@ -12,6 +12,7 @@ from engine.types import (
     EnsembleResult,
     Image,
     ModelSpec,
+    Outlines,
     Prompt,
     SampleSettings,
     StyleChoice,
@@ -95,3 +96,13 @@ class Run:
             for event in steps:
                 self.film.record(event)
                 yield event
+
+    def outlines(self, models: ModelLibrary, image: Image) -> Iterator[Outlines]:
+        """Yields the outlines of `image` in all styles, as far as they are drawn.
+
+        May be called in any thread; loads the model first if need be.
+        """
+        loaded = models.cache.get(self.model, self.device)
+        self.fingerprint = loaded.fingerprint
+        self.prompt = self.guidance.prompt((image.height, image.width))
+        yield from models.engine.outlines(loaded.handle, image, self.settings, self.prompt)

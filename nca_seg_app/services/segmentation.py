@@ -11,6 +11,7 @@ from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.services.run import Run
 from nca_seg_app.state.film import Film
+from nca_seg_app.state.guidance import NO_GUIDANCE
 
 
 class Segmentation(JobController):
@@ -67,10 +68,13 @@ class Segmentation(JobController):
         """Segment the open image with the chosen model and settings.
 
         Does nothing without an image or a model, or while another job runs. Where the result is
-        drawn `anew`, that of before stays until there is one in its place. Returns the run that
+        drawn `anew`, with what the model was shown, that of before stays until there is one in
+        its place. Returns the run that
         began, or None.
         """
-        run = Run.chosen(self._context, self._models)
+        before = self._run
+        guidance = before.guidance if anew and before is not None else NO_GUIDANCE
+        run = Run.chosen(self._context, self._models, guidance)
         if run is None or not self.begin(run, shows_before=anew):
             return None
         run.follows = anew

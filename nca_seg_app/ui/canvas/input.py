@@ -22,6 +22,7 @@ from nca_seg_app.session import Session
 from nca_seg_app.state.tools import DrawingTool, Point, Steer
 from nca_seg_app.ui.canvas.coordinates import to_rc
 from nca_seg_app.ui.canvas.layers import Layers
+from nca_seg_app.ui.canvas.overlay import nearest
 from nca_seg_app.ui.canvas.sketch import Footprint, Sketch
 from nca_seg_app.ui.canvas.tool_in_hand import ToolInHand
 from nca_seg_app.ui.canvas.viewport import Viewport
@@ -32,6 +33,8 @@ WHEEL_DOUBLES = 420.0
 WHEEL_NOTCH = 120
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
+#: An outline this near to the pointer, in view units, is pointed at.
+POINTING_DISTANCE = 7.0
 #: Radius in view units from which a footprint can be seen, and needs no cursor.
 SEEN_FOOTPRINT = 3.0
 #: How far a footprint's sign and line reach beyond it, in view units.
@@ -168,7 +171,10 @@ class CanvasInput(QObject):
         if not self._shows_image or previews or self._held != Button.NoButton:
             return True
         self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        if self._draws(button):
+        if button == Button.LeftButton and self._style_at(place) is not None:
+            self._session.style_outlines.take()
+        elif self._draws(button):
+            self._session.style_outlines.hide()
             self._held = button
             erases = self._shift or button == Button.RightButton
             pixel = 1 / self._viewport.placement.scale
@@ -193,6 +199,8 @@ class CanvasInput(QObject):
             self._viewport.place(self._viewport.placement.moved(by.x(), by.y()))
         elif self._held != Button.NoButton:
             self._hand.drag(self._image_point(place))
+        elif (pointed := self._style_at(place)) is not None:
+            self._session.style_outlines.point_at(pointed)
         self._point_at(place)
         return True
 
@@ -348,6 +356,11 @@ class CanvasInput(QObject):
         self._pointer = place
         self._update_around_pointer()
         self.tell_pointed()
+
+    def _style_at(self, place: QPointF) -> int | None:
+        """Which of the outlines to choose from lies at a place in the view, or None."""
+        within_px = POINTING_DISTANCE / self._viewport.placement.scale
+        return nearest(self._layers.style_outlines, self._image_point(place), within_px)
 
     def _image_point(self, place: QPointF) -> Point:
         return to_rc(*self._viewport.placement.to_image(place.x(), place.y()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from PySide6.QtGui import QImage
 
 from engine.framing import Box, Frame
-from engine.types import Float
+from engine.types import Float, Outline
 from nca_seg_app.session import Session
 from nca_seg_app.state.guidance import NO_GUIDANCE
 from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid
 from nca_seg_app.ui.canvas.overlay import (
     FINE_SIDE,
     FORMING_SIDE,
+    STYLE_SIDE,
     Contour,
     ProposalOverlay,
     Tint,
@@ -19,8 +20,8 @@ from nca_seg_app.ui.canvas.overlay import (
     annotation_contours,
     borders_of,
     heat_image,
+    outline_of,
     proposal_of,
-    sharpness_of,
     value_at,
 )
 
@@ -39,6 +40,7 @@ class Layers:
         self._borders: tuple[Contour, ...] = ()
         self._borders_of: tuple[object, ...] = ()
         self._proposal: ProposalOverlay | None = None
+        self._styles: dict[tuple[Outline, float], tuple[Contour, ...]] = {}
         self._proposal_is_stale = True
 
     def adopt_image(self) -> None:
@@ -126,6 +128,18 @@ class Layers:
         return self._borders
 
     @property
+    def style_outlines(self) -> tuple[tuple[Contour, ...], ...]:
+        """The outlines in all styles, in the order of the session's, while they are shown."""
+        shown, threshold = self._session.style_outlines.shown, self._session.proposal.threshold
+        for outline in shown:
+            if (outline, threshold) not in self._styles:
+                drawn = outline_of(outline.result, threshold, NO_GUIDANCE, STYLE_SIDE)
+                self._styles[outline, threshold] = drawn.contours
+        if not shown:
+            self._styles.clear()
+        return tuple(self._styles[outline, threshold] for outline in shown)
+
+    @property
     def proposal_waits(self) -> bool:
         """Whether the proposal is to be drawn: not accepted, or a panel shows its map."""
         shown = self._session.view_state.shown
@@ -171,15 +185,9 @@ class Layers:
         if result is None or mean_hw is None or variance_hw is None:
             return None
         guidance = run.guidance if run is not None else NO_GUIDANCE
-        newest = proposal_of(
-            mean_hw, variance_hw, threshold, frame, guidance, sharpness_of(result), self._side
-        )
+        newest = outline_of(result, threshold, guidance, self._side)
         for part in guidance.parts:
-            newest = newest.joined(
-                proposal_of(
-                    part.mean_hw, part.variance_hw, threshold, part.frame, guidance, 1.0, self._side
-                )
-            )
+            newest = newest.joined(outline_of(part, threshold, guidance, self._side))
         return newest
 
     @property

@@ -29,6 +29,8 @@ FINE_SIDE = 384
 FORMING_SIDE = 96
 #: The same for the members' borders, of which there are many.
 MEMBER_SIDE = 128
+#: The same for outlines to choose from.
+STYLE_SIDE = 192
 MOST_BORDERS = 20
 #: A contour of fewer points is a dot that keeps them all.
 FEWEST_POINTS = 16
@@ -222,6 +224,36 @@ def proposal_of(
         disagreements.append(disagreement_hw[cells[:, 0], cells[:, 1]] * inside)
         contours.append(_in_image(contour_rc, (rows, columns), crop))
     return ProposalOverlay(tuple(contours), tuple(disagreements), sharpness)
+
+
+def outline_of(
+    result: EnsembleResult, threshold: float, guidance: Guidance, side: int
+) -> ProposalOverlay:
+    """The border of an ensemble's result, as `proposal_of` draws it."""
+    return proposal_of(
+        result.mean_hw,
+        result.variance_hw,
+        threshold,
+        result.frame,
+        guidance,
+        sharpness_of(result),
+        side,
+    )
+
+
+def nearest(
+    contours: Sequence[Sequence[Contour]], place: tuple[float, float], within_px: float
+) -> int | None:
+    """Which of several outlines passes nearest to a place (row, column) in the image.
+
+    None where none is as near as `within_px`.
+    """
+    distances = [
+        min((float(np.hypot(*(each - place).T).min()) for each in outline), default=math.inf)
+        for outline in contours
+    ]
+    place_of = int(np.argmin(distances)) if distances else -1
+    return place_of if distances and distances[place_of] <= within_px else None
 
 
 def borders_of(result: EnsembleResult, threshold: float) -> list[Contour]:

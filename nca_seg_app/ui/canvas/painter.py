@@ -59,6 +59,7 @@ class CanvasPainter(QObject):
         session.proposal.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
         session.steering.changed.connect(view.update)
+        session.style_outlines.changed.connect(view.update)
         view_state.shown_changed.connect(self._adopt_maps)
         view_state.picked_changed.connect(view.update)
 
@@ -175,8 +176,7 @@ class CanvasPainter(QObject):
         painter.drawPixmap(0, 0, self._painted_backdrop())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._layers.picture is not None and sketch is not None:
-            self._paint_layers(painter, self._layers.picture, dirty)
-            self._paint_guidance(painter, sketch.stroke)
+            self._paint_layers(painter, self._layers.picture, dirty, sketch.stroke)
             self._paint_sketch(painter, sketch)
 
     def _paint_preview(self, painter: QPainter, preview: ImagePyramid) -> None:
@@ -187,7 +187,9 @@ class CanvasPainter(QObject):
         preview.paint(painter, target, self._view.devicePixelRatioF())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
-    def _paint_layers(self, painter: QPainter, picture: ImagePyramid, dirty: QRect) -> None:
+    def _paint_layers(
+        self, painter: QPainter, picture: ImagePyramid, dirty: QRect, stroke: Stroke | None
+    ) -> None:
         layers, transform = self._layers, self._viewport.transform
         settings, view_state = self._session.context.settings, self._session.view_state
         target = transform.mapRect(QRectF(0, 0, picture.width, picture.height))
@@ -199,17 +201,25 @@ class CanvasPainter(QObject):
         if tints and layers.tint is not None and not layers.tint.blank:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             painter.drawImage(target, layers.tint.image)
+        # Under the outlines, which they change.
+        self._paint_guidance(painter, stroke)
         if settings.show_outline:
             # A casing reaches this far over what is dirty.
             near = transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
             pieces = self._annotation.within(near)
             self._adopt_proposal()
+            chooses = bool(layers.style_outlines)
             # Beside the members' own borders it would say the same twice.
-            if not layers.borders:
+            if not layers.borders and not chooses:
                 self._paint_glow(painter, dirty)
             painting.stroke_annotation(painter, [transform.map(each) for each in pieces])
-            self._paint_proposal(painter)
-        if view_state.shown is not None:
+            if chooses:
+                self._paint_style_outlines(painter)
+            else:
+                self._paint_proposal(painter)
+        if layers.style_outlines:
+            painting.draw_caption(painter, self._session.style_outlines.caption, self._view.font())
+        elif view_state.shown is not None:
             painting.draw_caption(painter, view_state.shown.title, self._view.font())
         if view_state.picking and view_state.picked is not None:
             row, column = view_state.picked
@@ -276,6 +286,21 @@ class CanvasPainter(QObject):
                 painting.stroke_member(painter, path, transform.map(self._borders[1]))
             else:
                 painting.stroke_proposal(painter, path, proposal.sharpness)
+
+    def _paint_style_outlines(self, painter: QPainter) -> None:
+        transform, outlines = self._viewport.transform, self._layers.style_outlines
+        current, others, strong = (
+            self._session.style_outlines.current,
+            QPainterPath(),
+            QPainterPath(),
+        )
+        for place, contours in enumerate(outlines):
+            path = transform.map(to_path(contours))
+            if place == current:
+                strong = path
+            else:
+                others.addPath(path)
+        painting.stroke_member(painter, strong, others)
 
     def _painted_backdrop(self) -> QPixmap:
         ratio = self._view.devicePixelRatioF()

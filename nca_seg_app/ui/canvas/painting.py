@@ -97,9 +97,8 @@ def draw_hint(painter: QPainter, points: Sequence[QPointF], radius: float, lesio
     stroker.setCapStyle(Qt.PenCapStyle.RoundCap)
     stroker.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     area = stroker.createStroke(path).simplified()
-    painter.fillPath(area, _faint(colour, 0.3))
-    for pen in (_pen(CASING, 3.0), _pen(colour, 1.5)):
-        painter.strokePath(area, pen)
+    painter.fillPath(area, _faint(colour, 0.4))
+    painter.strokePath(area, _pen(_faint(colour, 0.9), 1.0))
     place, arm = points[len(points) // 2], 4.0
     for pen in (_pen(CASING, 4.0), _pen(QColor("white"), 1.8)):
         painter.setPen(pen)

@@ -1,4 +1,4 @@
-"""A person shows the model what they mean, on the canvas: strokes and boxes, and taking them back."""
+"""A person shows the model on the canvas what they mean: strokes and boxes, and taking back."""
 
 from __future__ import annotations
 
