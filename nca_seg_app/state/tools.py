@@ -7,8 +7,10 @@ Mouse, keys and widgets are left to the canvas.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from engine.framing import Box
 from engine.masks import edits
 from engine.masks.arrays import Mask, Window
-from engine.masks.region_growing import Similar
+from engine.masks.pushing import Push
+from engine.masks.region_growing import Similar, up_to_edge
 from engine.types import Patch
 from nca_seg_app.state.document import MaskDocument
 from nca_seg_app.state.guidance import Stroke
@@ -31,6 +34,8 @@ DOUBLING_DISTANCE = 100.0
 CLOSING_DISTANCE = 9.0
 
 
+#: An edge is looked for every so many radii along a stroke.
+DAB_SHARE = 0.5
 #: A box smaller than so many screen pixels is a slip of the hand.
 SMALLEST_BOX = 6.0
 
@@ -71,6 +76,8 @@ class DrawingTool:
     name = ""
     #: Whether a disk of the brush's radius is drawn around the pointer.
     has_footprint = False
+    #: Whether that disk says by a sign whether it adds or takes away.
+    has_sign = True
     #: Whether the sketch is drawn on to the pointer's place.
     follows_pointer = True
     #: Whether corners are set one by one until a double click.
@@ -195,6 +202,84 @@ class Eraser(Brush):
 
     def value(self, erase: bool) -> bool:
         return False
+
+
+class EdgeBrush(Brush):
+    """Paints as a brush, but not over a clear edge between the brush's middle and its rim."""
+
+    name = "edge_brush"
+
+    def _painted(
+        self, points_rc: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.bool_]], Patch | None]:
+        radius_px, adds = self._radius_px(), self._adds
+        dabs = _along(points_rc, DAB_SHARE * radius_px)
+        found = [up_to_edge(self._pixels_hwc, dab, radius_px) for dab in dabs]
+
+        def allowed(window: Window) -> Mask:
+            rows, columns = window
+            allowed_hw = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+            for (dab_rows, dab_columns), part_hw in found:
+                top, left = dab_rows.start - rows.start, dab_columns.start - columns.start
+                height, width = part_hw.shape
+                allowed_hw[top : top + height, left : left + width] |= part_hw
+            return allowed_hw
+
+        return lambda mask_hw: edits.stroke(mask_hw, points_rc, radius_px, adds, allowed)
+
+
+class DoubtBrush(Brush):
+    """Paints as a brush, but only where the members of the result disagree."""
+
+    name = "doubt_brush"
+
+    def _painted(
+        self, points_rc: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.bool_]], Patch | None]:
+        radius_px, adds, guide = self._radius_px(), self._adds, self._guide
+
+        def allowed(window: Window) -> Mask:
+            doubtful_hw = guide.doubtful(window) if guide is not None else None
+            if doubtful_hw is None:
+                return np.zeros([side.stop - side.start for side in window], np.bool_)
+            return doubtful_hw
+
+        return lambda mask_hw: edits.stroke(mask_hw, points_rc, radius_px, adds, allowed)
+
+
+class PushTool(DrawingTool):
+    """Moves the border of the mask with the pointer; each drag is one step."""
+
+    name = "push"
+    has_footprint = True
+    has_sign = False
+    _push: Push | None = None
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._document.begin(self.name)
+        self._points, self._push = [point], Push(self._radius_px())
+
+    def drag(self, point: Point) -> None:
+        # Undo or a new result may have taken back the stroke under way; its rest moves nothing.
+        if self.active and not self._document.drawing:
+            self._points = []
+        if self.active and self._push is not None:
+            push, start = self._push, self._points[-1]
+            self._points = [point]
+            self._document.draw(lambda mask_hw: push.move(mask_hw, start, point))
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if self.active and self._document.drawing:
+            self._document.commit("Push")
+        self._points, self._push = [], None
+
+    def cancel(self) -> None:
+        if self.active and self._document.drawing:
+            self._document.rollback()
+        self._points, self._push = [], None
 
 
 class Polygon(DrawingTool):
@@ -394,6 +479,30 @@ TOOLS: tuple[Tool, ...] = (
     ),
     Tool("eraser", "&Eraser", "E", "Take paint away.", Eraser),
     Tool(
+        "edge_brush",
+        "Ed&ge Brush",
+        "Q",
+        "Paint up to the next clear edge; Shift or right button erases.",
+        EdgeBrush,
+        (("Drag with edge brush", "as the brush, but not over a clear edge"),),
+    ),
+    Tool(
+        "doubt_brush",
+        "&Doubt Brush",
+        "J",
+        "Paint only where the members disagree; Shift or right button erases.",
+        DoubtBrush,
+        (("Drag with doubt brush", "as the brush, but only where the members disagree"),),
+    ),
+    Tool(
+        "push",
+        "P&ush",
+        "U",
+        "Take hold of the border and push it; [ and ] change how much of it moves.",
+        PushTool,
+        (("Drag with push", "the border under the circle moves with the pointer"),),
+    ),
+    Tool(
         "polygon",
         "P&olygon",
         "P",
@@ -436,6 +545,17 @@ TOOLS: tuple[Tool, ...] = (
     ),
 )
 TOOLS_BY_NAME: Mapping[str, Tool] = {tool.name: tool for tool in TOOLS}
+
+
+def _along(points_rc: NDArray[np.float64], apart_px: float) -> list[Point]:
+    """Places along a line, at most so far apart; its first and last corner are among them."""
+    places: list[Point] = [(float(points_rc[0][0]), float(points_rc[0][1]))]
+    for start_rc, end_rc in pairwise(points_rc):
+        count = max(1, math.ceil(float(np.hypot(*(end_rc - start_rc))) / apart_px))
+        for share in np.arange(1, count + 1) / count:
+            row, column = start_rc + share * (end_rc - start_rc)
+            places.append((float(row), float(column)))
+    return places
 
 
 def _distance(a: Point, b: Point) -> float:

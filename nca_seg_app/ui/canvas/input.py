@@ -115,7 +115,8 @@ class CanvasInput(QObject):
         footprint = None
         if tool.has_footprint and pointer is not None and self._panned_from is None:
             adds = tool.adds if tool.active else tool.value(self._shift)
-            footprint = Footprint(pointer, self._footprint_radius, adds)
+            signed = adds if tool.has_sign else None
+            footprint = Footprint(pointer, self._footprint_radius, signed)
         stroke = tool.stroke if isinstance(tool, Steer) and tool.active else None
         return Sketch(tool.sketch, end, tool.sets_corners, footprint, stroke)
 

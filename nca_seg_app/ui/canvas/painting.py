@@ -107,11 +107,13 @@ def draw_hint(painter: QPainter, points: Sequence[QPointF], radius: float, lesio
             painter.drawLine(place - QPointF(0, arm), place + QPointF(0, arm))
 
 
-def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool) -> None:
-    """Draw the exact footprint of brush or eraser, with a plus or a minus in its middle."""
+def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool | None) -> None:
+    """Draw the exact footprint of a tool, with a plus or a minus in its middle (None: neither)."""
     for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
         painter.setPen(_pen(colour, width))
         painter.drawEllipse(centre, radius, radius)
+        if adds is None:
+            continue
         arm = 3.5
         # A sign inside a very small footprint would hide what is painted.
         place = centre if radius > 9 else centre + QPointF(radius + 8, radius + 8)

@@ -12,11 +12,14 @@ from nca_seg_app.state.tools import Point
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
-    """The disk that brush or eraser covers: its centre and radius in the view, what it does."""
+    """The disk that a tool covers: its centre and radius in the view, whether it adds.
+
+    `adds` is None where it neither adds nor takes away.
+    """
 
     centre: QPointF
     radius: float
-    adds: bool
+    adds: bool | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -243,3 +243,53 @@ def test_what_is_painted_is_seen(qtbot: QtBot, canvas: Canvas, session: Session)
     user.settle()
     assert session.steering.shown.strokes
     assert session.workspace.document.shape == SHAPE  # type: ignore[union-attr]
+
+
+def test_push_moves_the_border_as_one_step(qtbot: QtBot, canvas: Canvas, session: Session) -> None:
+    user = Guided(qtbot, canvas, session, "push")
+    session.segment()
+    user.settle()
+    user.do("run.accept")
+    user.settle()
+    session.context.change_settings(brush_radius_px=8.0)
+    document, before_hw = session.workspace.document, user.mask_hw.copy()
+    assert document is not None
+    column = int(np.flatnonzero(before_hw[24])[-1])
+    user.stroke(*((24.5, column + 1.0 + step) for step in range(7)))
+    grown_hw = user.mask_hw
+    assert int(np.flatnonzero(grown_hw[24])[-1]) >= column + 5
+    assert np.array_equal(grown_hw[:, :20], before_hw[:, :20])
+    assert document.undo_text == "Push"
+    user.do("edit.undo")
+    assert np.array_equal(user.mask_hw, before_hw)
+
+
+def test_the_edge_brush_stops_at_the_edge(qtbot: QtBot, canvas: Canvas, session: Session) -> None:
+    # The picture is a dark disk of radius 14.4 about (23.5, 31.5) on pale skin.
+    user = Guided(qtbot, canvas, session, "edge_brush")
+    user.stroke((23.5, 39.0), (24.5, 40.0))
+    rows, columns = np.nonzero(user.mask_hw)
+    assert len(rows) > 40
+    assert np.hypot(rows - 23.5, columns - 31.5).max() <= 15
+    assert columns.max() < 47
+
+
+def test_the_doubt_brush_changes_only_where_members_disagree(
+    qtbot: QtBot, canvas: Canvas, session: Session
+) -> None:
+    user = Guided(qtbot, canvas, session, "doubt_brush")
+    user.stroke((24, 32), (24, 60))
+    assert not user.mask_hw.any(), "without a result nobody disagrees"
+    session.segment()
+    user.settle()
+    user.do("run.accept")
+    user.settle()
+    before_hw = user.mask_hw.copy()
+    window = slice(0, 48), slice(0, 64)
+    doubtful_hw = session.steering.doubtful(window)
+    assert doubtful_hw is not None
+    assert doubtful_hw.any()
+    user.stroke((24, 4), (24, 60), button=RIGHT)
+    changed_hw = user.mask_hw != before_hw
+    assert changed_hw.any()
+    assert not (changed_hw & ~doubtful_hw).any()
