@@ -17,6 +17,7 @@ from engine.cli import (
     pack,
     report,
     segment,
+    simulate,
     train,
 )
 from engine.cli.console import end_output, prepare_streams
@@ -38,6 +39,7 @@ Examples:
   nca-seg export pictures/ --out corrected
   nca-seg finetune --data corrected --minutes 2
   nca-seg fit-style --data pictures/
+  nca-seg simulate --data isic2018 --split test --plot strokes.png
   nca-seg pack isic2018 --out pack
   nca-seg models
   nca-seg doctor
@@ -85,6 +87,7 @@ app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("fit-style")(fit_style.fit_style)
+app.command("simulate")(simulate.simulate)
 app.command("export")(export.export)
 app.command("pack")(pack.pack)
 app.command("models")(models.models)
