@@ -18,6 +18,9 @@ MOST_CELLS = 48
 TILE = 64
 #: Distances from the border are known up to here, in cells.
 REACH = 12
+#: Share of the radius over which less and less moves; what is further in moves as the cursor does,
+#: so that a far push leaves a round nose and no spike.
+RIM = 0.65
 #: The longest step, as a share of the radius, that folds nothing.
 LONGEST_STEP = 0.25
 
@@ -25,7 +28,7 @@ LONGEST_STEP = 0.25
 class Push:
     """One pull at the border of a mask: what lies in a circle around the cursor moves with it.
 
-    Most in the middle, less and less towards the rim, and not at all beyond. The border is carried
+    All of it in the middle, less and less towards the rim, and nothing beyond. The border is carried
     as its signed distance, which is kept from one move to the next, so that many short moves
     are as good as a long one. A move costs what its circle does, however large the mask is.
 
@@ -86,7 +89,9 @@ class Push:
     ) -> Float:
         rows, columns = (np.arange(side) + 0.5 for side in level_hw.shape)
         from_r, from_c = rows[:, None] - centre[0], columns[None, :] - centre[1]
-        nearness_hw = np.clip(1 - (from_r**2 + from_c**2) / self._radius**2, 0, None) ** 2
+        away_hw = np.sqrt(from_r**2 + from_c**2) / self._radius
+        ramp_hw = np.clip((1 - away_hw) / RIM, 0, 1)
+        nearness_hw = ramp_hw**2 * (3 - 2 * ramp_hw)
         places = [
             rows[:, None] - 0.5 - by[0] * nearness_hw,
             columns[None, :] - 0.5 - by[1] * nearness_hw,

@@ -92,6 +92,7 @@ class CanvasInput(QObject):
         viewport.changed.connect(self.tell_pointed)
         viewport.changed.connect(self._adopt_cursor)
         session.view_state.tool_changed.connect(self._adopt_tool)
+        session.view_state.tool_changed.connect(self._tell_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.context.settings_changed.connect(self._adopt_cursor)
 
@@ -158,6 +159,9 @@ class CanvasInput(QObject):
         self._hand.adopt_tool()
         self._adopt_cursor()
         self._view.update()
+
+    def _tell_tool(self) -> None:
+        self._session.context.message.emit(self._session.view_state.tool.tip)
 
     # The mouse
 
