@@ -21,6 +21,8 @@ REACH = 12
 #: Share of the radius over which less and less moves; what is further in moves as the cursor does,
 #: so that a far push leaves a round nose and no spike.
 RIM = 0.65
+#: Cells nearer to the border than this may hold pixels on both sides of it.
+NEAR = 1.5
 #: The longest step, as a share of the radius, that folds nothing.
 LONGEST_STEP = 0.25
 
@@ -28,9 +30,9 @@ LONGEST_STEP = 0.25
 class Push:
     """One pull at the border of a mask: what lies in a circle around the cursor moves with it.
 
-    All of it in the middle, less and less towards the rim, and nothing beyond. The border is carried
-    as its signed distance, which is kept from one move to the next, so that many short moves
-    are as good as a long one. A move costs what its circle does, however large the mask is.
+    All of it in the middle, less and less towards the rim, and nothing beyond. The border is
+    carried as its signed distance, which is kept from one move to the next, so that many short
+    moves are as good as a long one. A move costs what its circle does, however large the mask is.
 
     Parameters
     ----------
@@ -142,7 +144,9 @@ class Push:
         self, mask_hw: Mask, window: Window, before_hw: Float, after_hw: Float
     ) -> Patch | None:
         """The pixels in which two levels differ, put into the mask."""
-        changed = bounding_window((before_hw > 0) != (after_hw > 0), margin_px=1)
+        # The border may move within a cell, which changes pixels and turns no cell over.
+        near_hw = np.minimum(np.abs(before_hw), np.abs(after_hw)) < NEAR
+        changed = bounding_window((before_hw != after_hw) & near_hw, margin_px=2)
         if changed is None:
             return None
         cell = self._cell

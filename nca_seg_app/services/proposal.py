@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.masks import edits
@@ -274,9 +273,7 @@ class Proposal(QObject):
             return
         guidance, prompt = run.guidance, run.prompt
         # A person vouches for what they painted, so that the model may learn from it.
-        hint_hw = prompt.hint_hw if prompt is not None else None
-        painted_px = int(np.count_nonzero(hint_hw)) if hint_hw is not None else 0
-        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold, painted_px)
+        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold, run.painted_px)
         taking = self._taking = _Taking()
         self._segmentation.cancel()
         # Computed once, though the edit is tried again where the mask is changed meanwhile.

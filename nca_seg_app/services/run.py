@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
+
 from engine.networks.library import ModelEntry
 from engine.types import (
     Device,
@@ -61,6 +63,8 @@ class Run:
         self.guidance = guidance
         #: What the engine was told of the guidance; None until the run begins, or for nothing.
         self.prompt: Prompt | None = None
+        #: How many pixels were painted for the model to hear.
+        self.painted_px = 0
         self.film = Film(settings.members)
         #: Whether it draws a result of before anew.
         self.follows = False
@@ -90,12 +94,18 @@ class Run:
         """
         loaded = models.cache.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
-        self.prompt = self.guidance.prompt((image.height, image.width))
+        self._tell(image)
         events = models.engine.segment(loaded.handle, image, self.settings, self.prompt)
         with closing(events) as steps:  # type: ignore[type-var]
             for event in steps:
                 self.film.record(event)
                 yield event
+
+    def _tell(self, image: Image) -> None:
+        """Put what the model is told into the engine's terms."""
+        self.prompt = self.guidance.prompt((image.height, image.width))
+        hint_hw = self.prompt.hint_hw if self.prompt is not None else None
+        self.painted_px = int(np.count_nonzero(hint_hw)) if hint_hw is not None else 0
 
     def outlines(self, models: ModelLibrary, image: Image) -> Iterator[Outlines]:
         """Yields the outlines of `image` in all styles, as far as they are drawn.
@@ -104,5 +114,5 @@ class Run:
         """
         loaded = models.cache.get(self.model, self.device)
         self.fingerprint = loaded.fingerprint
-        self.prompt = self.guidance.prompt((image.height, image.width))
+        self._tell(image)
         yield from models.engine.outlines(loaded.handle, image, self.settings, self.prompt)

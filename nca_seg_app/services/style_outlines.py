@@ -97,7 +97,8 @@ class StyleOutlines(JobController):
         outline = self.shown[place]
         drawn = replace(run.settings, members=len(outline.result.members_nhw))
         taken = Run(run.model, outline.choice.applied(drawn), run.device, run.guidance)
-        taken.prompt, taken.fingerprint = run.prompt, run.fingerprint
+        taken.prompt, taken.painted_px = run.prompt, run.painted_px
+        taken.fingerprint = run.fingerprint
         self.hide()
         self._segmentation.put_up(taken, outline.result)
         self._styling.choose(style=outline.choice.style, width=outline.choice.width)
