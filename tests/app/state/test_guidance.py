@@ -1,4 +1,4 @@
-"""Laws: what was painted holds, a box changes nothing outside of it, and each gesture leads back."""
+"""Laws: painted pixels hold, a box changes nothing outside it, each gesture leads back."""
 
 from __future__ import annotations
 
