@@ -24,7 +24,9 @@ from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.review import Review
 from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.steering import Steering
 from nca_seg_app.services.style_fitting import StyleFitting
+from nca_seg_app.services.style_outlines import StyleOutlines
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
 from nca_seg_app.services.training import Training
@@ -74,6 +76,10 @@ class Session(QObject):
         self.replay = Replay(context, self.model_library, self.segmentation)
         self.proposal = Proposal(context, self.segmentation, self.view_state)
         self.styling = Styling(context, self.model_library, self.segmentation, self.proposal)
+        self.style_outlines = StyleOutlines(
+            context, self.model_library, self.segmentation, self.styling
+        )
+        self.steering = Steering(context, self.model_library, self.segmentation, self.proposal)
         questions = Questions(context)
         self.saving = Saving(context, questions)
         self.opening = Opening(
@@ -113,7 +119,31 @@ class Session(QObject):
 
     def segment(self) -> None:
         """Draw an ensemble for the open image, once a result under way has become the mask."""
-        self.proposal.after_taking(self.segmentation.segment)
+        self.proposal.after_taking(self.steering.segment)
+
+    def accept(self) -> None:
+        """Make the result the mask, once the model has answered what it was shown last.
+
+        Where outlines are shown to choose from, the current one becomes the result instead.
+        """
+        if self.style_outlines.shown:
+            self.style_outlines.take()
+        else:
+            self.steering.when_answered(self.proposal.accept)
+
+    def accept_and_next(self) -> None:
+        """Accept what is shown, save it as reviewed, and open the next image."""
+        self.style_outlines.take()
+        self.steering.when_answered(self.review.accept_and_next)
+
+    def undo(self) -> None:
+        """Take back what the model was shown last, or else the last change of the mask."""
+        document = self.workspace.document
+        drawing = document is not None and document.drawing
+        if self.steering.shown.is_empty or drawing:
+            self.mask_edits.undo()
+        else:
+            self.steering.take_back()
 
     def save(self) -> None:
         """Write the mask, once it is what it is about to be; `saving.saved` follows."""
@@ -155,6 +185,8 @@ class Session(QObject):
             self.opening.preview_changed,
             self.segmentation.running_changed,
             self.proposal.changed,
+            self.steering.changed,
+            self.style_outlines.changed,
             self.survey.changed,
             self.training.running_changed,
             self.training.candidate_changed,
@@ -201,12 +233,16 @@ class Session(QObject):
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
             Has.CANDIDATE: self.training.candidate is not None,
-            Has.RESULT: result is not None,
+            Has.RESULT: result is not None or bool(image and self.style_outlines.shown),
+            Has.TO_DISCARD: result is not None
+            or not self.steering.shown.is_empty
+            or bool(self.style_outlines.shown),
             Has.MASK: document is not None and not document.is_empty,
             Has.UNSAVED: document is not None and document.unsaved,
             Has.STUDY: workspace.study is not None,
             Has.SAVED_MASKS: any(row.has_mask for row in workspace.images),
-            Has.CAN_UNDO: document is not None and document.can_undo,
+            Has.CAN_UNDO: (document is not None and document.can_undo)
+            or not self.steering.shown.is_empty,
             Has.CAN_REDO: document is not None and document.can_redo,
             Has.NEXT: self.image_order.neighbour(1) is not None,
             Has.PREVIOUS: self.image_order.neighbour(-1) is not None,

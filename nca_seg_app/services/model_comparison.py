@@ -167,7 +167,7 @@ def compare(
     saved_hw = read_mask(sample.mask_path, (image.height, image.width))
     found = []
     for model in models:
-        for result in engine.segment(model, image, SETTINGS):  # noqa: B007 - the last one counts
+        for result in engine.segment(model, image, SETTINGS, None):  # noqa: B007 - the last one counts
             if not wanted():
                 return None
         found.append(result.mask())

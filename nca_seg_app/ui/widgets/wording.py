@@ -67,8 +67,9 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
     `threshold` is the probability, 0 to 1, from which a cell is outlined; `spacing_mm` the side of
     a pixel, or None where it is not known.
     """
-    share, members = agreement.outlined(threshold), len(agreement.result.members_nhw)
-    frame = agreement.result.frame
+    frame, members = agreement.result.frame, len(agreement.result.members_nhw)
+    crop = frame.crop
+    share = agreement.outlined(threshold) * crop.height * crop.width / frame.height / frame.width
     area = f"Outlined: {100 * share:.1f} % of the image"
     if spacing_mm is not None:
         area += f", {share * frame.height * frame.width * spacing_mm**2:.1f} mm²"
