@@ -229,7 +229,7 @@ def test_a_folder_without_masks_cannot_teach(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "told"),
-    [("--architecture unet", "multicbam"), ("--from tiny --detail 4", "too much for")],
+    [("--architecture nothing", "multicbam"), ("--from tiny --detail 4", "too much for")],
 )
 def test_a_network_that_cannot_be_is_a_usage_error(
     flags: str, told: str, tmp_path: Path, dataset: Path

@@ -40,7 +40,7 @@ def test_it_becomes_one_file_that_is_a_model_like_all_others(tmp_path: Path) -> 
     assert entry.parameters == parameter_count(entry.spec) == 4
     assert entry in library.installed()
     assert not library.broken()
-    assert not entry.inspectable
+    assert not entry.architecture.inspectable
     spec, arrays = checkpoint.read(entry.path)
     assert arrays["content"].tobytes() == path.read_bytes()
     assert checkpoint.fingerprint(spec, arrays) == entry.fingerprint
@@ -71,11 +71,14 @@ def test_what_it_finds_is_the_dark_disk(tmp_path: Path) -> None:
     assert not model.spec.sees_noise
 
 
-def test_commands_take_it(tmp_path: Path) -> None:
+def test_commands_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # `models` counts the parameters of every preset, and builds large networks for that.
+    for name in ARCHITECTURES.keys() - {"multicbam", "onnx"}:
+        monkeypatch.delitem(ARCHITECTURES, name)
     data, shot = write_dataset(tmp_path / "data"), picture(tmp_path / "shot.png")
-    told = run("models", "--add", write(tmp_path / "mine.onnx"))
+    told = run("models", "--add", write(tmp_path / "mine.onnx"), "--json")
     assert "in the list as mine" in told.stderr
-    listed = json.loads(run("models", "--json").stdout)["installed"][-1]
+    listed = json.loads(told.stdout)["installed"][-1]
     assert (listed["architecture"], listed["parameters"], listed["size"]) == ("onnx", 4, 16)
     flags = ("--model", "mine", "--device", "cpu")
     run("segment", shot, "--out", tmp_path / "masks", *flags)
@@ -84,17 +87,21 @@ def test_commands_take_it(tmp_path: Path) -> None:
     run("evaluate", "--data", data, "--split", "val", *flags, "--json", scored)
     assert json.loads(scored.read_text(encoding="utf-8"))["total"] == 2
     run("report", data, "--out", tmp_path / "report", *flags, "--sweep-images", "1")
-    for refused in (
-        run("finetune", "--data", data, "--steps", "1", *flags, exit_code=4),
-        run("train", "--data", data, "--out", tmp_path / "a", "--architecture", "onnx",
-            exit_code=4),
-        run("train", "--data", data, "--out", tmp_path / "b", "--from", "mine", exit_code=4),
-    ):  # fmt: skip
-        assert "run as it is" in refused.stderr
-    assert "onnx" not in run("train", "--data", data, "--out", tmp_path / "c",
-                             "--architecture", "none", exit_code=2).stderr  # fmt: skip
-    run("models", "--remove", "mine")
+    library.remove("mine")
     assert "mine" not in [entry.name for entry in library.installed()]
+
+
+def test_commands_that_train_refuse_it(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    library.add(write(tmp_path / "mine.onnx"))
+    for command in (
+        ("finetune", "--model", "mine", "--steps", "1"),
+        ("train", "--out", tmp_path / "a", "--architecture", "onnx"),
+        ("train", "--out", tmp_path / "b", "--from", "mine"),
+    ):
+        assert "run as it is" in run(*command, "--data", data, exit_code=4).stderr
+    unknown = ("train", "--out", tmp_path / "c", "--architecture", "none", "--data", data)
+    assert "onnx" not in run(*unknown, exit_code=2).stderr
 
 
 def test_nothing_is_learned_of_it(tmp_path: Path) -> None:
@@ -128,7 +135,7 @@ def test_without_onnxruntime_it_is_said_what_brings_it(
         with pytest.raises(MissingExtra) as raised:
             act()
         assert (raised.value.extra, raised.value.name) == ("onnx", "mine")
-    assert "mine " in run("models").stdout, "it is listed all the same"
+    assert kept in library.installed(), "it is listed all the same"
 
 
 def test_a_model_file_whose_network_does_not_run_is_told_when_it_is_loaded(tmp_path: Path) -> None:
