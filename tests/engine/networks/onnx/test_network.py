@@ -17,7 +17,7 @@ from engine.errors import MissingExtra, NotTrainable, UnreadableModel
 from engine.evaluation.scoring import evaluate
 from engine.networks import checkpoint, library
 from engine.networks.onnx import description
-from engine.networks.table import parameter_count, trainable
+from engine.networks.table import ARCHITECTURES, parameter_count, trainable
 from engine.training.loop import finetune, train
 from engine.types import SampleSettings, TrainSettings
 from tests.engine.commands import picture, run, write_dataset
