@@ -78,8 +78,7 @@ class DiskModel:
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
     With `fits`, which a fit of a style finds, it can be told a style, and draws wider disks for a
     greater width. It holds to what was painted. `asked` are the settings of its ensembles,
-    `prompts` what else they were told, `trained` the specs of models that it trained anew.
-    `coarse_updates` and `updates` are the
+    `prompts` what else they were told. `coarse_updates` and `updates` are the
     cell updates of its two levels, `start_dice` its own Dice before a fine-tuning.
     """
 
@@ -89,7 +88,6 @@ class DiskModel:
     start_dice: float | None = None
     fits: StyleFit | None = None
     asked: list[SampleSettings] = field(default_factory=list)
-    trained: list[ModelSpec] = field(default_factory=list)
     prompts: list[Prompt | None] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
@@ -231,15 +229,6 @@ class DiskModel:
         finally:
             self._leave()
 
-    def train(
-        self, minutes: float, spec: ModelSpec, dataset: Dataset, folder: Path
-    ) -> Iterator[TrainStep]:
-        """Two steps a minute, as `finetune` takes them, of a model that has no parent."""
-        self.trained.append(spec)
-        settings = TrainSettings(steps=round(2 * minutes), validate_every=2)
-        for step in self.finetune(dataset, settings, folder):
-            yield dataclasses.replace(step, start_dice=None)
-
     def _enter(self) -> None:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -314,6 +303,18 @@ def fake_engine(
     def load_model(path: Path, device: Device) -> Any:
         return load(path) if load is not None else held
 
+    def train(
+        minutes: float,
+        spec: ModelSpec,
+        dataset: Dataset,
+        settings: TrainSettings,
+        where: Path,
+        device: Device,
+    ) -> Iterator[TrainStep]:
+        brief = dataclasses.replace(settings, steps=round(2 * minutes), validate_every=2)
+        for step in held.finetune(dataset, brief, where):
+            yield dataclasses.replace(step, start_dice=None)
+
     def install(weights: Path, parent: ModelEntry) -> ModelEntry:
         name = f"{parent.name}+1"
         path = folder / "models" / f"{name}.safetensors"
@@ -337,9 +338,7 @@ def fake_engine(
         replay=lambda handle, *rest: handle.replay(*rest),
         fit_style=lambda handle, *rest: handle.fit_style(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),
-        train=lambda minutes, spec, dataset, settings, where, device: held.train(
-            minutes, spec, dataset, where
-        ),
+        train=train,
         training_folder=lambda base: folder / "training" / f"{base}{next(runs)}",
         install=install,
         add_model=add_model,

@@ -68,7 +68,7 @@ BASELINES: tuple[Architecture, ...] = (
         size=128,
         about={
             "U-Net-0.4M": "A plain U-Net as small as our automaton, 0.4 million parameters: "
-            "draws in one step and learns fastest, a step takes under a second.",
+            "draws in one step and learns fastest; a step of training takes about a second.",
             "U-Net-2M": "A plain U-Net, 2 million parameters: draws in one step; a step of "
             "training takes about a second.",
             "U-Net-31M": "A plain U-Net of the usual size, 31 million parameters: draws in one "

@@ -126,7 +126,7 @@ FAMILY: tuple[Architecture, ...] = (
             "MedSegDiff-V2-ours": "The second paper's network, 46 million parameters, with our "
             "way to train it: wants a GPU; a step takes a minute on a CPU.",
             "MedSegDiff-V2-small": "The second paper's network made small, 8 million parameters, "
-            "with our way to train it: a step takes some ten seconds on a CPU.",
+            "with our way to train it: a step takes a few seconds on a CPU.",
         },
     ),
     Architecture(
@@ -156,7 +156,7 @@ FAMILY: tuple[Architecture, ...] = (
             "MedSegDiff": "What came before MedSegDiff-V2, 25 million parameters, as published: "
             "wants a GPU; a step takes a minute on a CPU.",
             "MedSegDiff-small": "What came before MedSegDiff-V2, made small, 3.5 million "
-            "parameters: a step takes some ten seconds on a CPU.",
+            "parameters: a step takes a few seconds on a CPU.",
         },
     ),
     Architecture(

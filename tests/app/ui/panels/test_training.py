@@ -67,7 +67,8 @@ def test_a_new_model_is_trained_compared_and_added(desk: PanelDesk) -> None:
     session.context.change_settings(new_model=NewModel("MultiCBAM-ours", minutes=3))
     until_learned(desk, panel)
     training = session.training
-    assert [spec.name for spec in desk.model.trained] == ["MultiCBAM-ours"]
+    assert training.candidate is not None
+    assert training.candidate.parent.name == "MultiCBAM-ours1"
     assert [step.done for step in training.curve] == [1, 2, 3, 4, 5, 6]
     assert training.parent_model is None
     assert "A new model is ready. Validation Dice: 0.857." in panel.offer_text.text()
@@ -86,7 +87,8 @@ def test_too_few_masks_for_a_new_model_are_said_to_be_too_few(desk: PanelDesk) -
     assert not panel.start.isEnabled()
     assert f"at least {FEWEST_FOR_NEW} saved masks; there are 3" in panel._source.text()
     desk.session.training.train_new()
-    assert desk.model.trained == []
+    assert not desk.session.training.running
+    assert desk.session.training.curve == ()
     choose(panel, "")
     assert panel.start.isEnabled()
 
