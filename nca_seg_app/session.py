@@ -86,23 +86,12 @@ class Session(QObject):
             context, self.image_order, self.image_cache, questions, self.proposal, self.saving
         )
         self.folder_watch = FolderWatch(context, self.saving)
-        self.review = Review(
-            context,
-            self.image_order,
-            self.proposal,
-            self.saving,
-            self.opening,
-            self.folder_watch,
-        )
+        order, cache, proposal = self.image_order, self.image_cache, self.proposal
+        self.review = Review(context, order, proposal, self.saving, self.opening, self.folder_watch)
         self.survey = Survey(context)
+        models, segmentation = self.model_library, self.segmentation
         self.lookahead = Lookahead(
-            context,
-            self.model_library,
-            self.image_order,
-            self.image_cache,
-            self.segmentation,
-            self.proposal,
-            self.survey,
+            context, models, order, cache, segmentation, proposal, self.survey
         )
         self.model_comparison = ModelComparison(context)
         self.training = Training(context, self.model_library, self.model_comparison)

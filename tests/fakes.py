@@ -75,9 +75,9 @@ class DiskModel:
     """A loaded model that answers every image with a disk, of another radius for each member.
 
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
-    `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
+    `most_at_once` counts its streams that were open at the same time.
     With `fits`, which a fit of a style finds, it can be told a style, and draws wider disks for a
-    greater width. It holds to what was painted. `asked` are the settings of its ensembles,
+    greater width. It holds to what was painted. `asked` are the settings of all its ensembles,
     `prompts` what else they were told. `coarse_updates` and `updates` are the
     cell updates of its two levels, `start_dice` its own Dice before a fine-tuning.
     """
@@ -95,7 +95,6 @@ class DiskModel:
     gate: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
     threads: set[int] = field(default_factory=set)
-    runs: int = 0
     most_at_once: int = 0
     at_once: int = 0
 
@@ -113,7 +112,6 @@ class DiskModel:
         firsts = range(0, settings.members, batch)
         finished = np.zeros((0, *frame.grid_shape), np.float32)
         done = 0
-        self.runs += 1
         self.asked.append(settings)
         self.prompts.append(prompt)
         self._enter()
@@ -147,18 +145,6 @@ class DiskModel:
                 finished = members_nhw
         finally:
             self._leave()
-
-    def outlines(
-        self, image: Image, settings: SampleSettings, prompt: Prompt | None = None
-    ) -> Iterator[Outlines]:
-        """Three outlines, of two members each: as asked, tighter and wider."""
-        found: list[Outline] = []
-        few = dataclasses.replace(settings, members=2)
-        for done, width in enumerate((settings.width, -1.0, 1.0), start=1):
-            choice = StyleChoice(settings.style, width)
-            *_, result = self.segment(image, choice.applied(few), prompt)
-            found = sorted([*found, Outline(choice, result)], key=lambda each: each.area)
-            yield Outlines(done, 3, tuple(found))
 
     def replay(
         self,
@@ -292,6 +278,19 @@ def learnt(parent: ModelEntry, path: Path) -> ModelEntry:
     return ModelEntry(path.stem, path, spec, f"print of {path.stem}", 412_236, shipped=False)
 
 
+def outlines_of(
+    model: DiskModel, image: Image, settings: SampleSettings, prompt: Prompt | None = None
+) -> Iterator[Outlines]:
+    """Three outlines, of two members each: as asked, tighter and wider."""
+    found: list[Outline] = []
+    few = dataclasses.replace(settings, members=2)
+    for done, width in enumerate((settings.width, -1.0, 1.0), start=1):
+        choice = StyleChoice(settings.style, width)
+        *_, result = model.segment(image, choice.applied(few), prompt)
+        found = sorted([*found, Outline(choice, result)], key=lambda each: each.area)
+        yield Outlines(done, 3, tuple(found))
+
+
 def fake_engine(
     folder: Path, model: DiskModel | None = None, load: Callable[[Path], Any] | None = None
 ) -> Engine:
@@ -334,7 +333,7 @@ def fake_engine(
         fingerprint=lambda handle: "abc123",
         device_text=lambda handle: "CPU · fake",
         segment=lambda handle, *rest: handle.segment(*rest),
-        outlines=lambda handle, *rest: handle.outlines(*rest),
+        outlines=outlines_of,
         replay=lambda handle, *rest: handle.replay(*rest),
         fit_style=lambda handle, *rest: handle.fit_style(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),

@@ -11,7 +11,7 @@ from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.services.run import Run
 from nca_seg_app.state.film import Film
-from nca_seg_app.state.guidance import NO_GUIDANCE
+from nca_seg_app.state.guidance import NO_GUIDANCE, Guidance
 
 
 class Segmentation(JobController):
@@ -64,38 +64,27 @@ class Segmentation(JobController):
         """The newest run on the open image, or None."""
         return self._run
 
-    def segment(self, *, anew: bool = False) -> Run | None:
+    def segment(self, guidance: Guidance | None = None, *, anew: bool = False) -> Run | None:
         """Segment the open image with the chosen model and settings.
 
-        Does nothing without an image or a model, or while another job runs. Where the result is
-        drawn `anew`, with what the model was shown, that of before stays until there is one in
-        its place. Returns the run that
-        began, or None.
+        Does nothing without an image or a model, or while another job runs. Where the model is
+        told `guidance`, or the result is drawn `anew` with what it was told before, that of before
+        stays until there is one in its place. Returns the run that began, or None.
         """
-        before = self._run
-        guidance = before.guidance if anew and before is not None else NO_GUIDANCE
-        run = Run.chosen(self._context, self._models, guidance)
-        if run is None or not self.begin(run, shows_before=anew):
+        before, image = self._run, self._workspace.image
+        told = guidance or (before.guidance if anew and before is not None else NO_GUIDANCE)
+        run = Run.chosen(self._context, self._models, told)
+        if image is None or run is None or self._context.jobs.current is not None:
             return None
         run.follows = anew
-        return run
-
-    def begin(self, run: Run, *, shows_before: bool) -> bool:
-        """Begin `run` on the open image; where `shows_before`, what is shown stays meanwhile.
-
-        False without an image, or while another job runs.
-        """
-        image = self._workspace.image
-        if image is None or self._context.jobs.current is not None:
-            return False
-        if shows_before:
+        if anew or guidance is not None:
             self._coming = run
         else:
             self._set_run(run)
             self._set_result(None)
             self.film_changed.emit()
         self._begin(lambda: run.stream(self._models, image))
-        return True
+        return run
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
         """Show the result of a run that was made in advance, as if it had ended now."""

@@ -145,9 +145,7 @@ class Steering(QObject):
             self._segmentation.cancel()
         elif self._context.jobs.current is None:
             self._wanted = False
-            run = Run.chosen(self._context, self._models, self._guidance)
-            if run is not None:
-                self._segmentation.begin(run, shows_before=True)
+            self._segmentation.segment(self._guidance)
 
     def _note_run(self) -> None:
         run = self._segmentation.run

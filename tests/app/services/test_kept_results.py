@@ -41,7 +41,7 @@ def test_a_result_left_undecided_is_there_again(user: AheadDesk) -> None:
     assert segmentation.result is result
     assert user.session.proposal.proposed
     assert segmentation.film.members == 3
-    assert user.model.runs == 1
+    assert len(user.model.asked) == 1
 
 
 @pytest.mark.parametrize("decision", ["accept", "discard", "draw"])
@@ -56,7 +56,7 @@ def test_what_was_decided_is_not_proposed_again(user: AheadDesk, decision: str) 
     user.session.opening.open_previous()
     user.settle()
     assert user.session.segmentation.result is None
-    assert user.model.runs == 1
+    assert len(user.model.asked) == 1
 
 
 def test_an_image_opened_out_of_turn_is_segmented_where_nobody_draws(user: AheadDesk) -> None:
@@ -82,7 +82,7 @@ def test_a_file_that_changed_is_not_answered_by_the_old_one(user: AheadDesk) -> 
     # The file as it is now was segmented anew.
     assert user.session.segmentation.result is not None
     assert user.kept == ["a.png", "c.png"]
-    assert user.model.runs == 4
+    assert len(user.model.asked) == 4
 
 
 def test_a_folder_opened_again_gives_each_image_its_own_result(user: AheadDesk) -> None:

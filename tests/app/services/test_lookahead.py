@@ -71,7 +71,7 @@ def test_opening_a_folder_alone_starts_nothing(qtbot: QtBot, tmp_path: Path) -> 
     desk.session.save()
     desk.settle()
     desk.until_still(desk.session.lookahead)
-    assert desk.model.runs == 0
+    assert len(desk.model.asked) == 0
     leave(desk)
 
 
@@ -81,14 +81,14 @@ def test_it_goes_on_from_an_accepted_mask_and_not_from_a_discarded_result(
     user.session.proposal.discard()
     user.begin()
     user.until_idle()
-    assert user.model.runs == 1
+    assert len(user.model.asked) == 1
     user.segment()
     user.session.proposal.accept()
     user.settle()
     user.session.save()
     user.until_idle()
     assert user.kept == ["b.png"]
-    assert user.model.runs == 3
+    assert len(user.model.asked) == 3
 
 
 def test_the_doubt_of_what_ran_ahead_is_in_the_list(user: AheadDesk) -> None:
@@ -191,7 +191,7 @@ def test_other_terms_stop_it_and_drop_what_is_kept(user: AheadDesk, change: str)
     assert session.lookahead.path is None
     user.go_on()
     user.until_idle()
-    assert user.model.runs == 3
+    assert len(user.model.asked) == 3
     session.image_order.find("")
     session.opening.open_next()
     user.until_idle()
@@ -267,7 +267,7 @@ def test_an_image_opened_too_early_gets_its_result_when_it_is_there(user: AheadD
     assert user.session.lookahead.path is not None
     user.go_on()
     user.until(lambda: user.session.proposal.proposed)
-    assert user.model.runs == 2
+    assert len(user.model.asked) == 2
 
 
 def test_what_a_person_draws_meanwhile_is_left_alone(user: AheadDesk) -> None:
@@ -289,7 +289,7 @@ def test_trouble_is_met_where_the_image_is_opened(user: AheadDesk) -> None:
     user.until_idle()
     assert user.kept == []
     assert user.failures == []
-    assert user.model.runs == 1
+    assert len(user.model.asked) == 1
     user.session.opening.open_next()
     user.settle()
     assert len(user.failures) == 1
@@ -304,7 +304,7 @@ def test_a_model_that_breaks_is_not_tried_again_and_again(user: AheadDesk) -> No
     user.until_idle()
     user.session.context.change_settings(theme="dark")
     user.until_idle()
-    assert user.model.runs == 2
+    assert len(user.model.asked) == 2
     assert user.failures == []
     assert Has.IDLE in user.session.capabilities
 
@@ -320,7 +320,7 @@ def test_closing_leaves_no_thread(user: AheadDesk) -> None:
     assert user.session.lookahead.path is None
     user.until(lambda: is_still(user.session.lookahead))
     assert user.session.lookahead.path is None
-    assert user.model.runs == 2
+    assert len(user.model.asked) == 2
 
 
 def test_closing_with_a_run_that_waits_for_its_turn_leaves_no_thread(user: AheadDesk) -> None:

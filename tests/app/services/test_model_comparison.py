@@ -43,7 +43,7 @@ class TwoModels(Desk):
         if to_the_end:
             self.settle()
         else:
-            self.until(lambda: self.child.runs > 0)
+            self.until(lambda: len(self.child.asked) > 0)
 
 
 @pytest.fixture

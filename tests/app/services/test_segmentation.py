@@ -217,7 +217,7 @@ def test_a_step_is_replayed_in_the_views_of_its_run(
     replay = DiskModel.replay
 
     def heeded(model: DiskModel, *given: Any) -> Iterator[CellStep]:
-        heard.append(given[-2].views)
+        heard.append(given[3].views)
         return replay(model, *given)
 
     monkeypatch.setattr(DiskModel, "replay", heeded)

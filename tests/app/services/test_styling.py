@@ -77,26 +77,26 @@ def test_a_proposal_is_drawn_anew_and_stays_one(styled: Desk) -> None:
     assert result_hw(styled).sum() > narrow_hw.sum()
     assert styled.session.proposal.proposed
     assert not styled.mask_hw.any()
-    assert styled.model.runs == 2
+    assert len(styled.model.asked) == 2
 
 
 def test_before_a_run_and_after_it_was_dropped_nothing_is_drawn(styled: Desk) -> None:
     styled.session.styling.choose(style="T1")
     rest(styled)
-    assert styled.model.runs == 0
+    assert len(styled.model.asked) == 0
     styled.segment()
     assert drawn_in(styled) == ("T1", 0.0)
     styled.session.proposal.discard()
     styled.session.styling.choose(style="T2")
     rest(styled)
-    assert styled.model.runs == 1
+    assert len(styled.model.asked) == 1
 
 
 def test_the_newest_style_wins_and_a_run_in_another_ends(styled: Desk) -> None:
     styled.segment()
     styled.model.holds_at = 1
     styled.session.styling.choose(width=0.5)
-    styled.until(lambda: styled.model.runs == 2)
+    styled.until(lambda: len(styled.model.asked) == 2)
     for width in (0.6, 0.7, 0.8):
         styled.session.styling.choose(width=width)
     styled.until(lambda: is_still(styled.session.styling))
@@ -112,7 +112,7 @@ def test_a_style_that_is_taken_back_leaves_the_result_as_it_was(styled: Desk) ->
     before = styled.session.segmentation.result
     styled.model.holds_at = 0
     styled.session.styling.choose(width=0.5)
-    styled.until(lambda: styled.model.runs == 2)
+    styled.until(lambda: len(styled.model.asked) == 2)
     styled.session.styling.choose(width=0.0)
     styled.until(lambda: is_still(styled.session.styling))
     styled.model.gate.set()
@@ -126,7 +126,7 @@ def test_the_result_of_before_stays_until_there_is_another(styled: Desk) -> None
     before = styled.session.segmentation.result
     styled.model.holds_at = 0
     styled.session.styling.choose(width=0.5)
-    styled.until(lambda: styled.model.runs == 2)
+    styled.until(lambda: len(styled.model.asked) == 2)
     # Result and run belong together, whoever takes it over now.
     assert styled.session.segmentation.result is before
     assert drawn_in(styled) == ("mixed", 0.0)
@@ -239,7 +239,7 @@ def test_a_run_that_fails_is_not_tried_again(styled: Desk) -> None:
     styled.session.styling.choose(width=1.0)
     rest(styled)
     assert len(styled.failures) == 1
-    assert styled.model.runs == 2
+    assert len(styled.model.asked) == 2
     assert drawn_in(styled) == ("mixed", 0.0)
 
 
