@@ -146,6 +146,29 @@ class MissingExtra(EngineError):
         super().__init__(f"{name!r} needs the packages of nca-seg[{extra}]")
 
 
+class NotTrainable(EngineError):
+    """A model of an architecture that is only run, and of which nothing is learned."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} cannot be trained")
+
+
+class NotRun(EngineError):
+    """A network of another program that could not be run on an image.
+
+    Parameters
+    ----------
+    name : the model's name.
+    reason : why, as a part of a sentence.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name!r} could not be run: {reason}")
+
+
 class NotFinite(EngineError):
     """The model of this name computed numbers that are not finite, so its answer is useless."""
 

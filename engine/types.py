@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.framing import Frame
+from engine.framing import Box, Frame
 from engine.metrics import expected_error
 from engine.settings import bounded, is_number
 from engine.settings import check_settings as check_settings
@@ -220,9 +220,9 @@ class ModelSpec:
             whole |= {"steerable": True, "styles": dict(self.styles)}
         return whole
 
-    def frame(self, height: int, width: int) -> Frame:
-        """The way between an image of so many pixels and the model's grid."""
-        return Frame(height, width, self.size, self.framing == "square")
+    def frame(self, height: int, width: int, box: Box | None = None) -> Frame:
+        """The way between an image of so many pixels, or a box in it, and the model's grid."""
+        return Frame(height, width, self.size, self.framing == "square", box)
 
     @property
     def flat(self) -> dict[str, Any]:
@@ -318,6 +318,71 @@ class SampleSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What a person shows a model in one image, so that it finds the outline they mean.
+
+    All arrays have the image's size and become read-only. An empty prompt asks for nothing.
+
+    Parameters
+    ----------
+    hint_hw : what was painted, int8 (height, width): 1 lesion, −1 skin, 0 nothing. A model that
+        knows hints hears them, and every member holds to them.
+    box : the part of the image that holds the lesion. It is segmented alone, finer than the whole
+        image would be; the result has nothing outside it (`engine.framing.Frame`).
+    start_hw : a mask, bool (height, width), from which the members begin, instead of pure noise.
+    noise : how much of it is forgotten, in (0, 1]: it is noised to this share of the timesteps.
+        Near 0 the result stays near the mask; 1 is as good as pure noise. Without a mask it means
+        nothing.
+    resamplings : how often each diffusion step is taken, each time but the first from its result
+        noised again, so that what is not painted comes to agree with what is (the jumps of RePaint,
+        Lugmayr 2022, one step long). Without a hint each step is taken once.
+
+    Raises
+    ------
+    ValueError : if an array has another dtype, shape or value, or a number is out of range.
+    """
+
+    hint_hw: NDArray[np.int8] | None = None
+    box: Box | None = None
+    start_hw: NDArray[np.bool_] | None = None
+    noise: float = bounded(0.5, low=0.0, high=1.0)
+    resamplings: int = bounded(1, low=1, high=100)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.noise:
+            raise ValueError("noise must be more than 0")
+        given = {"hint_hw": (self.hint_hw, np.int8), "start_hw": (self.start_hw, np.bool_)}
+        for name, (array, kind) in given.items():
+            if array is None:
+                continue
+            if array.dtype != kind or array.ndim != 2:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, not {kind.__name__} 2-d")
+            view_hw = array.view()
+            frozen_array(view_hw)
+            object.__setattr__(self, name, view_hw)
+        if self.hint_hw is not None and np.abs(self.hint_hw).max(initial=0) > 1:
+            raise ValueError("hint_hw has values other than -1, 0 and 1")
+        if self.box is not None:
+            object.__setattr__(self, "box", Box(*self.box))
+        shapes = {each.shape for each in (self.hint_hw, self.start_hw) if each is not None}
+        if len(shapes) > 1:
+            raise ValueError(f"hint_hw and start_hw have the shapes {sorted(shapes)}")
+        if self.box and not all(self.box.lies_in(shape) for shape in shapes):
+            raise ValueError(f"{self.box} is not within the image")
+
+    def painted(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the image's size with each painted pixel as it was painted, as a copy.
+
+        Cells of the grid that were painted in part are the model's choice; this keeps their pixels.
+        """
+        if self.hint_hw is None:
+            return mask_hw.copy()
+        kept: NDArray[np.bool_] = (mask_hw & (self.hint_hw >= 0)) | (self.hint_hw > 0)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -444,8 +509,16 @@ class EnsembleResult:
         return variance
 
     def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
-        """The mask at the image's size: where the mean probability is at least `threshold`."""
-        return self.frame.restore(self.mean_hw) >= threshold
+        """The mask at the image's size: where the mean probability is at least `threshold`.
+
+        Outside the box of a prompt there is nothing, whatever the threshold is.
+        """
+        found_hw: NDArray[np.bool_] = self.frame.restore(self.mean_hw) >= threshold
+        if self.frame.box is not None:
+            inside_hw = np.zeros_like(found_hw)
+            inside_hw[self.frame.box.window] = found_hw[self.frame.box.window]
+            return inside_hw
+        return found_hw
 
     @property
     def expected_error(self) -> float:
@@ -455,6 +528,28 @@ class EnsembleResult:
         their true error on val (docs/decisions/0013-report-uncertainty-as-expected-error.md).
         """
         return expected_error(self.members_nhw)
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The outline of an image in one style: the mean of the ensemble `result`."""
+
+    choice: StyleChoice
+    result: EnsembleResult
+
+    @property
+    def area(self) -> float:
+        """The area of the mask, as a share of the grid."""
+        return float((self.result.mean_hw >= 0.5).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """The outlines so far, after `done` of `total` styles: all differ, the tightest is first."""
+
+    done: int
+    total: int
+    found: tuple[Outline, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ BRUSH_FACTOR = 1.25
 #: Commands that are repeated while their key is held.
 REPEATING = {
     "edit.undo", "edit.redo", "view.zoom_in", "view.zoom_out", "view.next_doubt", "run.step",
-    "tools.smaller", "tools.larger", "study.next", "study.previous",
+    "run.wider", "run.tighter", "tools.smaller", "tools.larger", "study.next", "study.previous",
 }  # fmt: skip
 
 
@@ -117,11 +117,16 @@ def _resize_brush(factor: float) -> Callable[[Session], object]:
 
 
 def _discard(session: Session) -> None:
-    # Escape gives up the first of these that there is: the stroke, the shown map, the proposal.
+    # Escape gives up the first of these that there is: the stroke, the outlines to choose from, the
+    # shown map, what the model was shown last, the proposal.
     if session.workspace.document is not None and session.workspace.document.drawing:
         session.workspace.document.rollback()
+    elif session.style_outlines.shown:
+        session.style_outlines.hide()
     elif session.view_state.shown is not None:
         session.view_state.show(None)
+    elif not session.steering.shown.is_empty:
+        session.steering.take_back()
     else:
         session.proposal.discard()
         session.context.message.emit("The result was dropped. Segment (Ctrl+R) draws it again.")
@@ -162,7 +167,7 @@ ACTIONS: tuple[Action, ...] = (
            ("Ctrl+Q",), tip="Leave; unsaved changes are asked about.", group=3),
 
     Action("edit.undo", "Edit", "&Undo",
-           lambda session: session.mask_edits.undo(), ("Ctrl+Z",), Has.CAN_UNDO,
+           Session.undo, ("Ctrl+Z",), Has.CAN_UNDO,
            "Take the last change of the mask back.", "undo"),
     Action("edit.redo", "Edit", "&Redo",
            lambda session: session.mask_edits.redo(), ("Ctrl+Shift+Z", "Ctrl+Y"), Has.CAN_REDO,
@@ -218,17 +223,30 @@ ACTIONS: tuple[Action, ...] = (
            Has.RUNNING, "Pause, then take one diffusion step at a time.", "step"),
     Action("run.cancel", "Run", "St&op", lambda session: session.segmentation.cancel(),
            ("Ctrl+.",), Has.RUNNING, "Stop the run; what it has so far stays.", "stop"),
-    Action("run.accept", "Run", "&Accept Result", lambda session: session.proposal.accept(),
+    Action("run.accept", "Run", "&Accept Result", Session.accept,
            ("Return", "Enter"), Has.IMAGE | Has.RESULT,
            "Make the result the mask; undo takes it back.", "accept", 1),
     Action("run.replace", "Run", "&Replace Mask by Result",
            lambda session: session.proposal.replace(), ("Ctrl+Shift+Return",),
            Has.IMAGE | Has.RESULT, "Accept, also in place of what was drawn; undo gives it back.",
            group=1),
-    Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.RESULT,
-           "Drop the result; the mask stays.", "discard", 1),
+    Action("run.discard", "Run", "&Discard Result", _discard, ("Esc",), Has.TO_DISCARD,
+           "Take back what the model was shown last, or drop the result; the mask stays.",
+           "discard", 1),
+    Action("run.wider", "Run", "Next &Wider Outline",
+           lambda session: session.style_outlines.cycle(1), ("T",),
+           Has.IMAGE | Has.MODEL | Has.STYLES,
+           "Show the outlines of all styles, tightest to widest; again for the next one. "
+           "Return or a click takes one.", group=2),
+    Action("run.tighter", "Run", "Next Ti&ghter Outline",
+           lambda session: session.style_outlines.cycle(-1), ("Shift+T",),
+           Has.IMAGE | Has.MODEL | Has.STYLES, "The same in the other direction.", group=2),
+    Action("run.refine", "Run", "Re&fine Mask", lambda session: session.steering.refine(),
+           ("Ctrl+Shift+R",), Has.IMAGE | Has.MODEL | Has.MASK,
+           "Let the model go on from the mask as it is, and propose what comes of it.",
+           group=1),
     Action("run.accept_and_next", "Run", "Accept and &Next",
-           lambda session: session.review.accept_and_next(),
+           Session.accept_and_next,
            ("Ctrl+Return", "Ctrl+Enter"), Has.IMAGE,
            "Accept, save as reviewed, and open the next image.", "accept-next", 1),
 
@@ -263,14 +281,14 @@ ACTIONS: tuple[Action, ...] = (
            lambda session: session.style_fitting.stop(), needs=Has.FITTING,
            tip="End the fit; style and width stay as they are.", group=1),
     Action("study.finetune", "Study", "&Fine-tune Model",
-           lambda session: session.fine_tuning.finetune(), ("Ctrl+T",),
+           lambda session: session.training.finetune(), ("Ctrl+T",),
            Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE,
            "Let the model learn from the saved masks.", "training", 1),
     Action("study.stop_learning", "Study", "Stop and &Keep Best",
-           lambda session: session.fine_tuning.stop_and_keep(), needs=Has.LEARNING,
+           lambda session: session.training.stop_and_keep(), needs=Has.LEARNING,
            tip="End the training; the best model so far is offered.", group=1),
     Action("study.cancel_learning", "Study", "&Cancel Training",
-           lambda session: session.fine_tuning.cancel(), needs=Has.LEARNING,
+           lambda session: session.training.cancel(), needs=Has.LEARNING,
            tip="End the training and drop what it made.", group=1),
     Action("study.add_model", "Study", "Add &Model…",
            lambda session: session.model_library.ask_for_one(),

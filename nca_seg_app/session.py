@@ -10,7 +10,6 @@ from engine.types import EnsembleResult
 from nca_seg_app.services.context import Context
 from nca_seg_app.services.engine import Engine
 from nca_seg_app.services.export import Export
-from nca_seg_app.services.fine_tuning import FineTuning
 from nca_seg_app.services.folder_watch import FolderWatch
 from nca_seg_app.services.image_cache import ImageCache
 from nca_seg_app.services.lookahead import Lookahead
@@ -25,9 +24,12 @@ from nca_seg_app.services.replay import Replay
 from nca_seg_app.services.review import Review
 from nca_seg_app.services.saving import Saving
 from nca_seg_app.services.segmentation import Segmentation
+from nca_seg_app.services.steering import Steering
 from nca_seg_app.services.style_fitting import StyleFitting
+from nca_seg_app.services.style_outlines import StyleOutlines
 from nca_seg_app.services.styling import Styling
 from nca_seg_app.services.survey import Survey
+from nca_seg_app.services.training import Training
 from nca_seg_app.state.capabilities import Has
 from nca_seg_app.state.image_order import ImageOrder
 from nca_seg_app.state.settings import Settings
@@ -74,6 +76,10 @@ class Session(QObject):
         self.replay = Replay(context, self.model_library, self.segmentation)
         self.proposal = Proposal(context, self.segmentation, self.view_state)
         self.styling = Styling(context, self.model_library, self.segmentation, self.proposal)
+        self.style_outlines = StyleOutlines(
+            context, self.model_library, self.segmentation, self.styling
+        )
+        self.steering = Steering(context, self.model_library, self.segmentation, self.proposal)
         questions = Questions(context)
         self.saving = Saving(context, questions)
         self.opening = Opening(
@@ -99,7 +105,7 @@ class Session(QObject):
             self.survey,
         )
         self.model_comparison = ModelComparison(context)
-        self.fine_tuning = FineTuning(context, self.model_library, self.model_comparison)
+        self.training = Training(context, self.model_library, self.model_comparison)
         self.style_fitting = StyleFitting(context, self.model_library, self.styling)
         self.export = Export(context, self.saving)
         self._capabilities = Has.NOTHING
@@ -113,7 +119,31 @@ class Session(QObject):
 
     def segment(self) -> None:
         """Draw an ensemble for the open image, once a result under way has become the mask."""
-        self.proposal.after_taking(self.segmentation.segment)
+        self.proposal.after_taking(self.steering.segment)
+
+    def accept(self) -> None:
+        """Make the result the mask, once the model has answered what it was shown last.
+
+        Where outlines are shown to choose from, the current one becomes the result instead.
+        """
+        if self.style_outlines.shown:
+            self.style_outlines.take()
+        else:
+            self.steering.when_answered(self.proposal.accept)
+
+    def accept_and_next(self) -> None:
+        """Accept what is shown, save it as reviewed, and open the next image."""
+        self.style_outlines.take()
+        self.steering.when_answered(self.review.accept_and_next)
+
+    def undo(self) -> None:
+        """Take back what the model was shown last, or else the last change of the mask."""
+        document = self.workspace.document
+        drawing = document is not None and document.drawing
+        if self.steering.shown.is_empty or drawing:
+            self.mask_edits.undo()
+        else:
+            self.steering.take_back()
 
     def save(self) -> None:
         """Write the mask, once it is what it is about to be; `saving.saved` follows."""
@@ -121,16 +151,16 @@ class Session(QObject):
 
     def close(self) -> bool:
         """Ask about unsaved work, stop everything and wait; False where the person stays."""
-        if not all(each.may_close() for each in (self.fine_tuning, self.export, self.saving)):
+        if not all(each.may_close() for each in (self.training, self.export, self.saving)):
             return False
         self.folder_watch.close()
         self.styling.keep()
         self.lookahead.close()
         self.image_cache.close()
         self.proposal.discard()
-        self.fine_tuning.cancel()
+        self.training.cancel()
         self.context.jobs.close()
-        self.fine_tuning.discard()
+        self.training.discard()
         self.export.close()
         self.context.close()
         return True
@@ -155,9 +185,11 @@ class Session(QObject):
             self.opening.preview_changed,
             self.segmentation.running_changed,
             self.proposal.changed,
+            self.steering.changed,
+            self.style_outlines.changed,
             self.survey.changed,
-            self.fine_tuning.running_changed,
-            self.fine_tuning.candidate_changed,
+            self.training.running_changed,
+            self.training.candidate_changed,
             self.style_fitting.running_changed,
             self.export.running_changed,
         ):
@@ -196,17 +228,21 @@ class Session(QObject):
             Has.IDLE: self.context.jobs.current is None,
             Has.RUNNING: self.segmentation.running,
             Has.PAUSED: self.segmentation.paused,
-            Has.LEARNING: self.fine_tuning.running,
+            Has.LEARNING: self.training.running,
             Has.FITTING: self.style_fitting.running,
             Has.EXPORTING: self.export.running,
             Has.SURVEYING: self.survey.running,
-            Has.CANDIDATE: self.fine_tuning.candidate is not None,
-            Has.RESULT: result is not None,
+            Has.CANDIDATE: self.training.candidate is not None,
+            Has.RESULT: result is not None or bool(image and self.style_outlines.shown),
+            Has.TO_DISCARD: result is not None
+            or not self.steering.shown.is_empty
+            or bool(self.style_outlines.shown),
             Has.MASK: document is not None and not document.is_empty,
             Has.UNSAVED: document is not None and document.unsaved,
             Has.STUDY: workspace.study is not None,
             Has.SAVED_MASKS: any(row.has_mask for row in workspace.images),
-            Has.CAN_UNDO: document is not None and document.can_undo,
+            Has.CAN_UNDO: (document is not None and document.can_undo)
+            or not self.steering.shown.is_empty,
             Has.CAN_REDO: document is not None and document.can_redo,
             Has.NEXT: self.image_order.neighbour(1) is not None,
             Has.PREVIOUS: self.image_order.neighbour(-1) is not None,

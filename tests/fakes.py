@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from engine.errors import ChangedOutside
-from engine.framing import Frame
+from engine.framing import Box, Frame
 from engine.masks.arrays import Mask
 from engine.networks.automaton.config import AutomatonConfig
 from engine.networks.library import ModelEntry
@@ -29,6 +29,9 @@ from engine.types import (
     Float,
     Image,
     ModelSpec,
+    Outline,
+    Outlines,
+    Prompt,
     SampleSettings,
     StyleChoice,
     StyleFit,
@@ -74,7 +77,9 @@ class DiskModel:
     It stops before step `holds_at` until `gate` is set, and raises `error` at step `fails_at`.
     `runs` counts its ensembles, `most_at_once` its streams that were open at the same time.
     With `fits`, which a fit of a style finds, it can be told a style, and draws wider disks for a
-    greater width. `asked` are the settings of its ensembles. `coarse_updates` and `updates` are the
+    greater width. It holds to what was painted. `asked` are the settings of its ensembles,
+    `prompts` what else they were told, `trained` the specs of models that it trained anew.
+    `coarse_updates` and `updates` are the
     cell updates of its two levels, `start_dice` its own Dice before a fine-tuning.
     """
 
@@ -84,6 +89,8 @@ class DiskModel:
     start_dice: float | None = None
     fits: StyleFit | None = None
     asked: list[SampleSettings] = field(default_factory=list)
+    trained: list[ModelSpec] = field(default_factory=list)
+    prompts: list[Prompt | None] = field(default_factory=list)
     holds_at: int = -1
     fails_at: int = -1
     error: Exception = field(default_factory=lambda: RuntimeError("the model broke"))
@@ -98,15 +105,19 @@ class DiskModel:
         """The clean prediction of member `member` on the grid, in [0, 1]."""
         return disk(frame.grid_shape, 0.25 + 0.02 * (member % 3)).astype(np.float32)
 
-    def segment(self, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+    def segment(
+        self, image: Image, settings: SampleSettings, prompt: Prompt | None = None
+    ) -> Iterator[EnsembleResult]:
         """An ensemble whose members come nearer to the truth with each step."""
-        frame = Frame(image.height, image.width, self.size)
+        box: Box | None = prompt.box if prompt is not None else None
+        frame = Frame(image.height, image.width, self.size, box=box)
         batch = settings.batch_size or 2
         firsts = range(0, settings.members, batch)
         finished = np.zeros((0, *frame.grid_shape), np.float32)
         done = 0
         self.runs += 1
         self.asked.append(settings)
+        self.prompts.append(prompt)
         self._enter()
         try:
             for first in firsts:
@@ -114,6 +125,9 @@ class DiskModel:
                 truth_nhw = np.stack([self.truth(frame, member) for member in members])
                 if settings.width:
                     truth_nhw[:] = disk(frame.grid_shape, 0.27 + 0.1 * settings.width)
+                if prompt is not None and prompt.hint_hw is not None:
+                    truth_nhw[:, frame.apply_mask(prompt.hint_hw > 0) > 0] = 1.0
+                    truth_nhw[:, frame.apply_mask(prompt.hint_hw < 0) > 0] = 0.0
                 for step in range(1, settings.steps + 1):
                     self._obey(done)
                     done += 1
@@ -136,8 +150,26 @@ class DiskModel:
         finally:
             self._leave()
 
+    def outlines(
+        self, image: Image, settings: SampleSettings, prompt: Prompt | None = None
+    ) -> Iterator[Outlines]:
+        """Three outlines, of two members each: as asked, tighter and wider."""
+        found: list[Outline] = []
+        few = dataclasses.replace(settings, members=2)
+        for done, width in enumerate((settings.width, -1.0, 1.0), start=1):
+            choice = StyleChoice(settings.style, width)
+            *_, result = self.segment(image, choice.applied(few), prompt)
+            found = sorted([*found, Outline(choice, result)], key=lambda each: each.area)
+            yield Outlines(done, 3, tuple(found))
+
     def replay(
-        self, image: Image, noisy_hw: Float, timestep: int, settings: SampleSettings, member: int
+        self,
+        image: Image,
+        noisy_hw: Float,
+        timestep: int,
+        settings: SampleSettings,
+        member: int,
+        prompt: Prompt | None = None,
     ) -> Iterator[CellStep]:
         """Updates of seven channels, level by level; channel 4 is x_t, channel 6 the timestep."""
         levels = ((1, self.coarse_updates, noisy_hw[::4, ::4]), (2, self.updates, noisy_hw))
@@ -198,6 +230,15 @@ class DiskModel:
                 )
         finally:
             self._leave()
+
+    def train(
+        self, minutes: float, spec: ModelSpec, dataset: Dataset, folder: Path
+    ) -> Iterator[TrainStep]:
+        """Two steps a minute, as `finetune` takes them, of a model that has no parent."""
+        self.trained.append(spec)
+        settings = TrainSettings(steps=round(2 * minutes), validate_every=2)
+        for step in self.finetune(dataset, settings, folder):
+            yield dataclasses.replace(step, start_dice=None)
 
     def _enter(self) -> None:
         self.at_once += 1
@@ -291,11 +332,15 @@ def fake_engine(
         load_model=load_model,
         fingerprint=lambda handle: "abc123",
         device_text=lambda handle: "CPU · fake",
-        segment=lambda handle, image, settings: handle.segment(image, settings),
+        segment=lambda handle, *rest: handle.segment(*rest),
+        outlines=lambda handle, *rest: handle.outlines(*rest),
         replay=lambda handle, *rest: handle.replay(*rest),
         fit_style=lambda handle, *rest: handle.fit_style(*rest),
         finetune=lambda handle, *rest: handle.finetune(*rest),
-        training_folder=lambda parent: folder / "training" / f"{parent.name}{next(runs)}",
+        train=lambda minutes, spec, dataset, settings, where, device: held.train(
+            minutes, spec, dataset, where
+        ),
+        training_folder=lambda base: folder / "training" / f"{base}{next(runs)}",
         install=install,
         add_model=add_model,
         remove_model=remove_model,

@@ -43,6 +43,7 @@ RULES = {
     "tests/engine/training/test_ending.py": "however a training ends",
     "tests/engine/training/test_protocol.py": "the paper's protocol, each of its switches",
     "tests/engine/cli/test_style.py": "what the commands do with a style",
+    "tests/engine/diffusion/test_prompts.py": "a run keeps to what a person shows",
     "tests/engine/diffusion/test_steering.py": "a model does as it is told, in files and cells",
 }
 

@@ -18,6 +18,7 @@ from engine.cli import (
     pack,
     report,
     segment,
+    simulate,
     train,
 )
 from engine.cli.console import end_output, prepare_streams
@@ -40,6 +41,7 @@ Examples:
   nca-seg export pictures/ --out corrected
   nca-seg finetune --data corrected --minutes 2
   nca-seg fit-style --data pictures/
+  nca-seg simulate --data isic2018 --split test --plot strokes.png
   nca-seg pack isic2018 --out pack
   nca-seg models
   nca-seg doctor
@@ -88,6 +90,7 @@ app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("fit-style")(fit_style.fit_style)
+app.command("simulate")(simulate.simulate)
 app.command("export")(export.export)
 app.command("pack")(pack.pack)
 app.command("models")(models.models)

@@ -15,6 +15,8 @@ from engine.errors import (
     MaskKept,
     MissingExtra,
     NotFinite,
+    NotRun,
+    NotTrainable,
     OutOfMemory,
     StudyProblem,
     StyleNotKnown,
@@ -64,18 +66,8 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
                 f"updates in a step, about {error.memory_gb:.1f} GB for each member: more than is "
                 "computed. Choose a smaller one."
             )
-        case StyleNotKnown():
-            return f"The model {one_line(error.name, NAME)} {_untaught(error)}"
-        case MissingExtra():
-            return (
-                f"The model {one_line(error.name, NAME)} needs packages that are not installed; "
-                f"pip install 'nca-seg[{error.extra}]' brings them."
-            )
-        case NotFinite():
-            return (
-                f"The model {one_line(error.name, NAME)} computed numbers that are not finite, so "
-                "there is no result. Its weights are unusable; choose another one."
-            )
+        case StyleNotKnown() | MissingExtra() | NotTrainable() | NotRun() | NotFinite():
+            return f"The model {one_line(error.name, NAME)} {_unusable(error, why)}"
         case Diverged():
             best = "" if error.best is None else shown_path(error.best, most_path)
             kept = f" The best weights before it are {best}." if best else ""
@@ -103,6 +95,32 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
         case MemoryError():
             return "There is not enough memory for this."
     return str(error)
+
+
+def _unusable(
+    error: StyleNotKnown | MissingExtra | NotTrainable | NotRun | NotFinite, why: str
+) -> str:
+    """What a model lacks, and what to do, after its name."""
+    match error:
+        case StyleNotKnown():
+            return _untaught(error)
+        case MissingExtra():
+            return (
+                f"needs packages that are not installed; pip install 'nca-seg[{error.extra}]' "
+                "brings them."
+            )
+        case NotTrainable():
+            return (
+                "cannot be trained: a network from an ONNX file is run as it is. Choose another "
+                "model."
+            )
+        case NotRun():
+            return f"could not be run: {why}."
+        case NotFinite():
+            return (
+                "computed numbers that are not finite, so there is no result. Its weights are "
+                "unusable; choose another one."
+            )
 
 
 def _untaught(error: StyleNotKnown) -> str:

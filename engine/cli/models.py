@@ -11,6 +11,7 @@ import typer
 from engine.cli.inputs import tell_leftovers
 from engine.cli.messages import print_json, say, sentence, show
 from engine.cli.options import JsonOption, command
+from engine.errors import MissingExtra
 
 if TYPE_CHECKING:
     from engine.types import ModelSpec
@@ -22,7 +23,12 @@ FIGURES = ("dice", "iou", "threshold_jaccard")
 @command()
 def models(
     add: Annotated[
-        Path | None, typer.Option("--add", help="First copy a model from a file into the list.")
+        Path | None,
+        typer.Option(
+            "--add",
+            help="First copy a model from a file into the list; an ONNX network needs a JSON file "
+            "of the same name beside it.",
+        ),
     ] = None,
     remove: Annotated[
         str, typer.Option("--remove", help="First take a model of yours out; its file is kept.")
@@ -35,6 +41,7 @@ def models(
     Examples:
       nca-seg models
       nca-seg models --add runs/mine/best.safetensors
+      nca-seg models --add mine.onnx
       nca-seg models --remove MultiCBAM+1
       nca-seg models --json
     """
@@ -48,7 +55,7 @@ def models(
     listed = [
         {
             "name": entry.name,
-            **_described(entry.spec),
+            **_described(entry.spec, entry.parameters),
             "shipped": entry.shipped,
             "fingerprint": entry.fingerprint,
             "parent": entry.spec.parent,
@@ -56,7 +63,7 @@ def models(
         }
         for entry in library.installed()
     ]
-    presets = [{"name": spec.name, **_described(spec)} for spec in all_presets()]
+    presets = [{"name": spec.name, **_described(spec, _counted(spec))} for spec in all_presets()]
     problems = library.broken()
     tell_leftovers()
     if json_:
@@ -81,9 +88,17 @@ def models(
         say(sentence(problem))
 
 
-def _described(spec: ModelSpec) -> dict[str, Any]:
+def _counted(spec: ModelSpec) -> int | None:
+    """How many parameters a preset has; None where the packages that count it are not there."""
     from engine.networks.table import parameter_count
 
+    try:
+        return parameter_count(spec)
+    except MissingExtra:
+        return None
+
+
+def _described(spec: ModelSpec, parameters: int | None) -> dict[str, Any]:
     figures = {
         key: value
         for key, value in spec.training.items()
@@ -92,7 +107,7 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
     }
     return {
         "architecture": spec.architecture,
-        "parameters": parameter_count(spec),
+        "parameters": parameters,
         "size": spec.size,
         "predicts": spec.predicts,
         "figures": figures,
@@ -104,8 +119,10 @@ def _row(model: dict[str, Any]) -> str:
         f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
         for key, value in model["figures"].items()
     )
+    count = model["parameters"]
+    counted = "needs an extra package" if count is None else f"{count:>9,} parameters"
     row = (
-        f"  {model['name']:26} {model['architecture']:10} {model['parameters']:>9,} parameters  "
+        f"  {model['name']:26} {model['architecture']:10} {counted:20}  "
         f"size {model['size']:<4} {figures}"
     )
     # A file of somebody else's says what is in it.

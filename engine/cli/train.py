@@ -16,7 +16,7 @@ from engine.cli.messages import Refusal, say, show
 from engine.cli.options import DeviceOption, MinutesOption, TrainingDataOption, command
 from engine.cli.training_run import best_dice, expect_no_run, follow
 from engine.errors import UnknownArchitecture
-from engine.networks.table import ARCHITECTURES, DEFAULT, paper_protocol, trainable
+from engine.networks.table import DEFAULT, paper_protocol, trainable, trained_names
 from engine.types import (
     Framing,
     ModelSpec,
@@ -29,8 +29,9 @@ from engine.types import (
 
 
 def _architectures() -> str:
-    """The names of the architectures, as an enumeration of words."""
-    *others, last = (f"{name} (the default)" if name == DEFAULT else name for name in ARCHITECTURES)
+    """The names of the architectures that can be trained, as an enumeration of words."""
+    names = trained_names()
+    *others, last = (f"{name} (the default)" if name == DEFAULT else name for name in names)
     return f"{', '.join(others)} or {last}"
 
 

@@ -7,16 +7,16 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.diffusion.fusion import settled
-from engine.diffusion.model import Model, most_members
-from engine.diffusion.sampling import Denoises, denoise
+from engine.diffusion.model import Model
+from engine.diffusion.sampling import UNPROMPTED, Denoises, GridPrompt, denoise, on_grid, plan
+from engine.diffusion.views import most_members
 from engine.framing import Frame
 from engine.networks.budget import expect_affordable
 from engine.networks.device import in_memory, rounds, small_round
 from engine.networks.steerability import expect_style
-from engine.types import CellStep, EnsembleResult, Float, Image, SampleSettings
+from engine.types import CellStep, EnsembleResult, Float, Image, ModelSpec, Prompt, SampleSettings
 
 #: If the number of members is automatic: the most that are drawn, and over how many of the last
 #: the result must rest.
@@ -28,7 +28,7 @@ def segment(
     model: Denoises,
     image: Image,
     settings: SampleSettings,
-    hint_hw: NDArray[np.int8] | None = None,
+    prompt: Prompt | None = None,
 ) -> Iterator[EnsembleResult]:
     """Segment an image; yields the ensemble so far after every diffusion step of every round.
 
@@ -42,8 +42,8 @@ def segment(
     model : a loaded model, or anything else that has a denoiser.
     image : of any size.
     settings : how the ensemble is drawn.
-    hint_hw : what a person painted, int8 (height, width) of the image: 1 lesion, −1 skin, 0
-        nothing. The members hold to it (`engine.diffusion.sampling.denoise`).
+    prompt : what a person painted, the box that they drew, the mask that they begin from. With a
+        box the result's frame lies over it, and the mask has nothing outside.
 
     Yields
     ------
@@ -51,24 +51,23 @@ def segment(
 
     Raises
     ------
-    TooLarge, StyleNotKnown : before the first event.
+    TooLarge, StyleNotKnown, ValueError : before the first event; the last if the prompt does not
+        fit the image.
     OutOfMemory : naming a smaller batch that may fit.
     NotFinite : if the model computes numbers that are not finite.
     """
     expect_affordable(model.spec)
     expect_style(model.spec, settings)
-    frame = model.spec.frame(image.height, image.width)
-    image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
-    hint = None if hint_hw is None else _on_grid(frame, hint_hw)
+    frame, image_chw, given = _framed(model.spec, image, prompt)
     limit = settings.members or MOST_MEMBERS
     limit = min(limit, most_members(model.spec, settings.views) or limit)
     batches = _batches(model, settings, limit)
-    total = len(batches) * min(settings.steps, model.spec.timesteps)
+    total = len(batches) * len(plan(model.spec, settings, given))
     finished = np.zeros((0, *frame.grid_shape), dtype=np.float32)
     done = 0
     for members in batches:
         first = members.start
-        steps = denoise(model, image_chw, settings, members, hint)
+        steps = denoise(model, image_chw, settings, members, given)
         while True:
             with in_memory(len(members), model.spec.size, "members"):
                 step = next(steps, None)
@@ -95,9 +94,13 @@ def segment(
         finished = members_nhw
 
 
-def _on_grid(frame: Frame, hint_hw: NDArray[np.int8]) -> Float:
-    """The hint on the grid: in each cell the share painted as lesion less that painted as skin."""
-    return frame.apply_mask(hint_hw > 0) - frame.apply_mask(hint_hw < 0)
+def _framed(
+    spec: ModelSpec, image: Image, prompt: Prompt | None
+) -> tuple[Frame, Float, GridPrompt]:
+    """The frame over the image or the prompt's box, and image and prompt on its grid."""
+    frame = spec.frame(image.height, image.width, prompt.box if prompt else None)
+    image_chw = frame.apply(image.pixels_hwc, spec.pixels_per_cell)
+    return frame, image_chw, on_grid(prompt, frame) if prompt else UNPROMPTED
 
 
 def _batches(model: Denoises, settings: SampleSettings, limit: int) -> list[range]:
@@ -133,7 +136,7 @@ def replay(
     timestep: int,
     settings: SampleSettings,
     member: int,
-    hint_hw: NDArray[np.int8] | None = None,
+    prompt: Prompt | None = None,
 ) -> Iterator[CellStep]:
     """Compute one diffusion step of one member again; yields the state after every cell update.
 
@@ -145,7 +148,7 @@ def replay(
     timestep : t of the step.
     settings : those of the run.
     member : number of the member, from 0.
-    hint_hw : what was painted in the run, as for `segment`.
+    prompt : that of the run, of which hint and box count.
 
     Yields
     ------
@@ -154,16 +157,14 @@ def replay(
     Raises
     ------
     TooLarge, OutOfMemory : as for `segment`.
-    ValueError : if the network has nothing to show (`Architecture.inspectable`).
+    ValueError : if the network has nothing to show (`Architecture.inspection`).
     """
     total = model.network.moments
     if not total:
         raise ValueError(f"{model.spec.name!r} has nothing to look at")
     expect_affordable(model.spec)
-    frame = model.spec.frame(image.height, image.width)
-    image_chw = frame.apply(image.pixels_hwc, model.spec.pixels_per_cell)
-    hint = None if hint_hw is None else _on_grid(frame, hint_hw)
-    moments = model.evolve(image_chw, noisy_hw, timestep, settings, member, hint)
+    _, image_chw, given = _framed(model.spec, image, prompt)
+    moments = model.evolve(image_chw, noisy_hw, timestep, settings, member, given.hint_hw)
     for done in range(1, total + 1):
         with in_memory(1, model.spec.size, "members"):
             moment = next(moments)

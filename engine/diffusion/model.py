@@ -16,40 +16,18 @@ from torch import Tensor
 
 from engine.diffusion import noise
 from engine.diffusion.schedule import alpha_bars, clean_from, network_input
-from engine.errors import EngineError, UnreadableModel
+from engine.diffusion.views import VIEWS, views_of
+from engine.errors import EngineError, MissingExtra, UnreadableModel
 from engine.networks import checkpoint
 from engine.networks.device import DeviceChoice, alone, choose, share_out, worker_count
 from engine.networks.network import Chance, Moment, Network, Steering, Tensors
-from engine.networks.table import build, parameter_count
-from engine.types import Device, Float, ModelSpec, SampleSettings, StyleName, Tool, Views
+from engine.networks.table import build, stored_count
+from engine.types import Device, Float, ModelSpec, SampleSettings, StyleName, Tool
 
 #: x_t (n, 1, rows, columns) and t → the predicted clean mask, in [−mask_scale, mask_scale].
 Denoiser = Callable[[Tensor, int], Tensor]
 
 _Result = TypeVar("_Result")
-
-#: The views that members take in turn: the axes along which each is mirrored.
-VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
-
-
-def views_of(members: Sequence[int], views: Views = "mirrored") -> list[int]:
-    """The number of the view that each member takes, its place in `VIEWS`.
-
-    Mirrored, member k takes view k mod 4. A lesion has no up and down, so a network's answers for
-    mirrored views should agree. Where they do not it is unsure, and their mean is better than each
-    of them. Plain, all members take view 0, the image as it is.
-    """
-    return [member % len(VIEWS) if views == "mirrored" else 0 for member in members]
-
-
-def most_members(spec: ModelSpec, views: Views = "mirrored") -> int | None:
-    """How many members of an ensemble can differ: one for each view if the network sees no noise.
-
-    None where there is no limit.
-    """
-    if spec.sees_noise:
-        return None
-    return len(set(views_of(range(len(VIEWS)), views)))
 
 
 def mirrored(pictures_nchw: Tensor, numbers: Sequence[int]) -> Tensor:
@@ -330,16 +308,22 @@ def load(path: Path, device: Device = "auto", precision: str = "auto") -> Model:
     Raises
     ------
     UnreadableModel : if the file cannot be used.
+    MissingExtra : if the network needs packages that are not installed.
     ValueError : if "cuda" is asked for and cannot be used.
     """
     chosen = choose(device, precision)
     spec, arrays = checkpoint.read(path)
     try:
         # Checked before the network is built: a false description could ask for gigabytes.
-        if sum(array.size for array in arrays.values()) != parameter_count(spec):
+        if sum(array.size for array in arrays.values()) != stored_count(spec):
             raise TypeError("other parameters than described")
         network = build(spec)
         network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+    except MissingExtra:
+        raise
+    except ValueError as error:
+        # Of a network that another program runs.
+        raise UnreadableModel(path, str(error)) from error
     except (EngineError, RuntimeError, TypeError) as error:
         raise UnreadableModel(path, "its weights do not fit its description") from error
     return Model(network, chosen, checkpoint.fingerprint(spec, arrays))

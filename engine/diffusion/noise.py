@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What a random number is for: a part of its address. From ORDER on it is training's alone."""
+    """What a random number is for: a part of its address. ORDER to STROKES are training's alone."""
 
     START = 1
     ANCESTRAL = 2
@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     RECYCLING = 7
     STYLE = 8
     STROKES = 9
+    RESAMPLING = 10
 
 
 def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Generator:
@@ -52,7 +53,12 @@ def generator(seed: int, member: int, purpose: Purpose, *place: int) -> torch.Ge
 
 
 def normal(
-    seed: int, members: Sequence[int], purpose: Purpose, timestep: int, shape: tuple[int, int]
+    seed: int,
+    members: Sequence[int],
+    purpose: Purpose,
+    timestep: int,
+    shape: tuple[int, int],
+    time: int = 0,
 ) -> Tensor:
     """Standard normal numbers, float32 (members, 1, rows, columns) on the CPU.
 
@@ -61,9 +67,10 @@ def normal(
     seed, purpose, timestep : parts of the address.
     members : numbers of the members.
     shape : (rows, columns).
+    time : how often this was drawn at the timestep before, where a step is taken several times.
     """
     draws = [
-        torch.randn(1, *shape, generator=generator(seed, member, purpose, timestep))
+        torch.randn(1, *shape, generator=generator(seed, member, purpose, timestep, time))
         for member in members
     ]
     return torch.stack(draws)

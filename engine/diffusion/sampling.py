@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -12,10 +12,18 @@ from torch import Tensor
 from engine.diffusion import noise
 from engine.diffusion.model import Denoiser
 from engine.diffusion.noise import Purpose
-from engine.diffusion.schedule import alpha_bars, ddim_step, ddpm_step, walk
+from engine.diffusion.schedule import (
+    add_noise,
+    alpha_bars,
+    ddim_step,
+    ddpm_step,
+    renoised,
+    walk,
+)
 from engine.errors import NotFinite
+from engine.framing import Frame
 from engine.networks.device import DeviceChoice
-from engine.types import DenoiseStep, Float, ModelSpec, SampleSettings
+from engine.types import DenoiseStep, Float, ModelSpec, Prompt, SampleSettings
 
 
 class Denoises(Protocol):
@@ -35,13 +43,53 @@ class Denoises(Protocol):
         ...
 
 
+class GridPrompt(NamedTuple):
+    """A person's `Prompt` on the grid.
+
+    `hint_hw` is in each cell the share painted as lesion less that painted as skin, `start_hw` the
+    share of lesion in the mask from which the members begin; both float32 (rows, columns) or None.
+    `noise` and `resamplings` are those of the prompt.
+    """
+
+    hint_hw: Float | None = None
+    start_hw: Float | None = None
+    noise: float = 1.0
+    resamplings: int = 1
+
+
+#: Nothing was shown: the members begin from pure noise, and nothing is held.
+UNPROMPTED = GridPrompt()
+
+
+def on_grid(prompt: Prompt, frame: Frame) -> GridPrompt:
+    """A prompt on the grid of a frame, which lies over the prompt's box."""
+    hint_hw = start_hw = None
+    if prompt.hint_hw is not None:
+        hint_hw = frame.apply_mask(prompt.hint_hw > 0) - frame.apply_mask(prompt.hint_hw < 0)
+    if prompt.start_hw is not None:
+        start_hw = frame.apply_mask(prompt.start_hw)
+    return GridPrompt(hint_hw, start_hw, prompt.noise, prompt.resamplings)
+
+
+def plan(
+    spec: ModelSpec, settings: SampleSettings, prompt: GridPrompt
+) -> list[tuple[int, int, int]]:
+    """The diffusion steps of a run in order: t, the next t, and how often it was taken before."""
+    first = spec.timesteps
+    if prompt.start_hw is not None:
+        first = max(1, round(prompt.noise * first))
+    times = range(1 if prompt.hint_hw is None else prompt.resamplings)
+    pairs = walk(first, min(settings.steps, first))
+    return [(timestep, following, time) for timestep, following in pairs for time in times]
+
+
 @torch.no_grad()
 def denoise(
     model: Denoises,
     image_chw: Float,
     settings: SampleSettings,
     members: Sequence[int],
-    hint_hw: Float | None = None,
+    prompt: GridPrompt = UNPROMPTED,
 ) -> Iterator[DenoiseStep]:
     """Sample the masks of some members of one image; yields every diffusion step.
 
@@ -52,9 +100,8 @@ def denoise(
     settings : how they are drawn. If the model has fewer timesteps than `settings.steps`, it takes
         all it has.
     members : numbers of the members.
-    hint_hw : what a person painted, float32 (rows, columns) of the grid: 1 lesion, −1 skin, 0
-        nothing. Cells painted whole are held: at every step x_t and the predicted mask there are
-        those of the painted mask (Lugmayr 2022, without jumps).
+    prompt : what a person showed. Cells painted whole are held: at every step x_t and the predicted
+        mask there are those of the painted mask (Lugmayr 2022).
 
     Yields
     ------
@@ -67,14 +114,25 @@ def denoise(
     spec, seed = model.spec, settings.seed
     pixels = spec.pixels_per_cell
     shape = (image_chw.shape[1] // pixels, image_chw.shape[2] // pixels)
-    predict_clean = model.denoiser(image_chw, settings, members, hint_hw)
+    predict_clean = model.denoiser(image_chw, settings, members, prompt.hint_hw)
     bars = alpha_bars(spec.schedule, spec.timesteps)
-    noisy = noise.normal(seed, members, Purpose.START, spec.timesteps, shape)
-    noisy = noisy.to(model.device.name)
-    hold = _holder(hint_hw, noisy, spec.mask_scale)
-    pairs = walk(spec.timesteps, min(settings.steps, spec.timesteps))
-    for done, (timestep, following) in enumerate(pairs, start=1):
-        bar = float(bars[timestep])
+    steps = plan(spec, settings, prompt)
+
+    def fresh(purpose: Purpose, timestep: int, time: int = 0) -> Tensor:
+        drawn = noise.normal(seed, members, purpose, timestep, shape, time)
+        return drawn.to(model.device.name)
+
+    start = fresh(Purpose.START, spec.timesteps)
+    hold = _holder(prompt.hint_hw, start, spec.mask_scale)
+    noisy = start
+    if prompt.start_hw is not None:
+        clean = spec.mask_scale * (2 * torch.from_numpy(prompt.start_hw.copy()) - 1)
+        noisy = add_noise(clean.to(start.device), start, float(bars[steps[0][0]]))
+    for done, (timestep, following, time) in enumerate(steps, start=1):
+        bar, bar_next = float(bars[timestep]), float(bars[following])
+        if time:
+            again = fresh(Purpose.RESAMPLING, timestep, time)
+            noisy = renoised(noisy, bar_next, bar, again)
         noisy = hold(noisy, bar)
         clean = hold(predict_clean(noisy, timestep), 1.0)
         clean_nhw = (clean[:, 0] / (2 * spec.mask_scale) + 0.5).cpu().numpy()
@@ -83,15 +141,13 @@ def denoise(
             raise NotFinite(spec.name)
         yield DenoiseStep(
             done=done,
-            total=len(pairs),
+            total=len(steps),
             timestep=timestep,
             noisy_nhw=noisy[:, 0].cpu().numpy().copy(),
             clean_nhw=clean_nhw,
         )
-        bar_next = float(bars[following])
         if settings.sampler == "ddpm":
-            fresh = noise.normal(seed, members, Purpose.ANCESTRAL, timestep, shape)
-            noisy = ddpm_step(noisy, clean, bar, bar_next, fresh.to(noisy.device))
+            noisy = ddpm_step(noisy, clean, bar, bar_next, fresh(Purpose.ANCESTRAL, timestep, time))
         else:
             noisy = ddim_step(noisy, clean, bar, bar_next)
 

@@ -49,8 +49,22 @@ def alpha_bars(name: ScheduleName, timesteps: int) -> NDArray[np.float64]:
     return bars
 
 
+def renoised(noisy: Tensor, alpha_bar: float, alpha_bar_before: float, noise: Tensor) -> Tensor:
+    """x_t of a smaller t taken back to a larger one by the forward process, eq. 2 of Ho 2020.
+
+    Parameters
+    ----------
+    noisy : x at the smaller t.
+    alpha_bar : that of the smaller t, in (0, 1].
+    alpha_bar_before : that of the larger t, which is smaller.
+    noise : standard normal, of the shape of `noisy`.
+    """
+    kept = alpha_bar_before / alpha_bar
+    return math.sqrt(kept) * noisy + math.sqrt(1 - kept) * noise
+
+
 def walk(timesteps: int, steps: int) -> list[tuple[int, int]]:
-    """The pairs (t, next t) of `steps` even steps from `timesteps`, pure noise, down to 0.
+    """The pairs (t, next t) of `steps` even steps from t = `timesteps` down to 0.
 
     Raises ValueError unless `steps` lies in 1 to `timesteps`.
     """

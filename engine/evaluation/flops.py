@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine.diffusion import noise
-from engine.diffusion.model import most_members, views_of
+from engine.diffusion.views import most_members, views_of
 from engine.networks.network import Network, Steering
 from engine.types import ModelSpec, SampleSettings, Tool
 

@@ -47,7 +47,11 @@ def _patch(mask_hw: Mask, window: Window, after_hw: Mask) -> Patch | None:
 
 
 def stroke(
-    mask_hw: Mask, points_rc: NDArray[np.floating[Any]], radius_px: float, value: bool
+    mask_hw: Mask,
+    points_rc: NDArray[np.floating[Any]],
+    radius_px: float,
+    value: bool,
+    allowed: Callable[[Window], Mask] | None = None,
 ) -> Patch | None:
     """Paint every pixel whose centre is within a radius of the line through some points.
 
@@ -59,6 +63,7 @@ def stroke(
     points_rc : (n, 2), the corners of the line; one point is a dot.
     radius_px : half the width of the stroke, at least 0.
     value : True adds lesion, False removes it.
+    allowed : tells which pixels of a window (rows, columns) may change; None: all.
 
     Returns the patch, None where nothing changes. Raises ValueError for a senseless argument.
     """
@@ -76,6 +81,8 @@ def stroke(
     # A dot is a segment of no length.
     for start_rc, end_rc in pairwise(points_rc if len(points_rc) > 1 else points_rc[[0, 0]]):
         _thick_segment(after_hw, start_rc, end_rc, radius_px, value)
+    if allowed is not None:
+        after_hw = np.where(allowed(window), after_hw, mask_hw[window])
     return _patch(mask_hw, window, after_hw)
 
 

@@ -1,4 +1,4 @@
-"""Selects the area around a place in an image whose colours are like that place's."""
+"""Selects the area around a place in an image whose colours are like those of that place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from engine.masks.arrays import EIGHT_NEIGHBOURS, Mask
+from engine.masks.arrays import EIGHT_NEIGHBOURS, Mask, Window
 from engine.masks.outlines import outline
 
 #: Colours are compared on a picture of about this many pixels a side.
@@ -20,6 +20,13 @@ BLUR_SHARE = 1 / 256
 MOST_POINTS = 1000
 #: Half the side of the square around the place whose mean is its colour.
 AROUND_PX = 1
+#: A disk is looked at with its radius at most so many cells.
+DISK_CELLS = 24
+#: Radius of the middle of a disk, whose mean is its colour, as a share of the disk's.
+MIDDLE_SHARE = 0.25
+#: Of the variance of the colours in a disk this share lies between two kinds at least, and by so
+#: much (0 to 255) the kinds differ, where an edge runs through it.
+TWO_KINDS, LEAST_CONTRAST = 0.65, 10.0
 
 
 class Similar:
@@ -68,6 +75,60 @@ class Similar:
         stride = math.ceil(len(border_rc) / MOST_POINTS)
         points_rc = np.concatenate([border_rc[:-1:stride], border_rc[-1:]])
         return np.asarray(points_rc * self._pixel_rc)
+
+
+def up_to_edge(
+    pixels_hwc: NDArray[np.uint8], centre_rc: tuple[float, float], radius_px: float
+) -> tuple[Window, Mask]:
+    """Find the part of a disk in a picture that no clear edge parts from its middle.
+
+    Parameters
+    ----------
+    pixels_hwc : uint8 (height, width, 3) sRGB.
+    centre_rc, radius_px : of the disk, in pixels of the picture.
+
+    Returns the window (rows, columns) of the disk, and in it the part; all of the disk where its
+    colours do not fall into two kinds.
+    """
+    low = np.clip(np.floor(np.array(centre_rc) - radius_px), 0, pixels_hwc.shape[:2]).astype(int)
+    high = np.clip(np.ceil(np.array(centre_rc) + radius_px), 0, pixels_hwc.shape[:2]).astype(int)
+    window = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+    stride = max(1, math.ceil(radius_px / DISK_CELLS))
+    # Means of the cells would be better than samples, and take longer than a stroke has.
+    colour_hwc = pixels_hwc[window][::stride, ::stride].astype(np.float32)
+    shape = high - low
+    if not colour_hwc.size:
+        return window, np.zeros(shape, np.bool_)
+    rows = np.arange(low[0], high[0])[::stride, None] + 0.5 - centre_rc[0]
+    columns = np.arange(low[1], high[1])[None, ::stride] + 0.5 - centre_rc[1]
+    away_hw = rows**2 + columns**2
+    disk_hw = away_hw <= max(radius_px**2, float(away_hw.min()))
+    middle_hw = away_hw <= max((MIDDLE_SHARE * radius_px) ** 2, float(away_hw.min()))
+    differs_hw = np.sqrt(((colour_hwc - colour_hwc[middle_hw].mean(axis=0)) ** 2).mean(axis=2))
+    tolerance = _two_kinds(differs_hw[disk_hw])
+    if tolerance is not None:
+        like_hw = (disk_hw & (differs_hw <= tolerance)) | middle_hw
+        row, column = np.unravel_index(int(away_hw.argmin()), away_hw.shape)
+        disk_hw = _part_at(like_hw, int(row), int(column)) & disk_hw
+    larger_hw = disk_hw.repeat(stride, axis=0).repeat(stride, axis=1)
+    return window, larger_hw[: shape[0], : shape[1]]
+
+
+def _two_kinds(differences_n: NDArray[np.float32]) -> float | None:
+    """The difference that parts two kinds of pixels best (Otsu 1979); None if they are of one."""
+    ordered = np.sort(differences_n.astype(np.float64))
+    count, spread = len(ordered), float(ordered.var())
+    if count < 2 or not spread:
+        return None
+    below = np.arange(1, count)
+    sums = np.cumsum(ordered)[:-1]
+    means_low, means_high = sums / below, (ordered.sum() - sums) / (count - below)
+    between = below * (count - below) / count**2 * (means_high - means_low) ** 2
+    best = int(between.argmax())
+    clear = between[best] / spread >= TWO_KINDS
+    if not clear or means_high[best] - means_low[best] < LEAST_CONTRAST:
+        return None
+    return float((ordered[best] + ordered[best + 1]) / 2)
 
 
 def _part_at(mask_hw: Mask, row: int, column: int) -> Mask:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from engine.types import ModelSpec, NetworkConfig, TrainSettings
@@ -50,6 +51,26 @@ class PaperProtocol:
 
 
 @dataclass(frozen=True)
+class Inspection:
+    """What is told of the states that `Network.inspect` shows of a network, in words.
+
+    Parameters
+    ----------
+    title : what the panel that shows them is called.
+    states : what is shown, within a sentence, as "every channel of the automaton".
+    moment : what each state follows on, as "cell update"; its last word alone may stand for it.
+    place : a place of the grid of a state, as "cell".
+    acted : what the places that took part in a moment did, as "fired"; "" where all take part.
+    """
+
+    title: str
+    states: str
+    moment: str
+    place: str
+    acted: str = ""
+
+
+@dataclass(frozen=True)
 class Architecture:
     """One architecture as a row of the table `engine.networks.table.ARCHITECTURES`.
 
@@ -68,9 +89,16 @@ class Architecture:
     training : the settings with which a training from new weights begins where a person chooses
         none; the size is that of the preset, the steps follow from the time there is.
     paper : how the paper trains that the architecture is of; None where that is of no paper.
-    inspectable : whether the network's `Network.inspect` shows what happens in a step.
+    inspection : the words for what the network's `Network.inspect` shows; None where it shows
+        nothing.
+    about : by a preset's name one sentence that says what it is and how long a step takes.
+    packages : modules without which `build` raises MissingExtra.
+    places : what the places of the network's grid are called.
     own_loss : what a report calls the network's own loss terms (`Network.losses`), if
         `TrainSettings.rgb_weight` scales them.
+    stored : gives how many numbers a file of it holds, where those are not the parameters.
+    name, config : its name in files and on the command line, and the class of its specs' configs;
+        those of the presets, where it has any. Without presets it cannot be trained.
     """
 
     label: str
@@ -80,15 +108,26 @@ class Architecture:
     cost: Callable[[ModelSpec], Cost]
     training: TrainSettings = FROM_NEW
     paper: PaperProtocol | None = None
-    inspectable: bool = False
+    inspection: Inspection | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    places: str = "points"
     own_loss: str = ""
+    stored: Callable[[ModelSpec], int] | None = None
+    name: str = ""
+    config: type[NetworkConfig] = NetworkConfig
+
+    def __post_init__(self) -> None:
+        for spec in self.presets[:1]:
+            object.__setattr__(self, "name", spec.architecture)
+            object.__setattr__(self, "config", type(spec.config))
 
     @property
-    def name(self) -> str:
-        """The architecture's name in files and on the command line."""
-        return self.presets[0].architecture
+    def inspectable(self) -> bool:
+        """Whether it can be shown what the network does within a diffusion step."""
+        return self.inspection is not None
 
     @property
-    def config(self) -> type[NetworkConfig]:
-        """The class of the configs of its specs."""
-        return type(self.presets[0].config)
+    def is_installed(self) -> bool:
+        """Whether all packages are there that its networks need."""
+        return all(find_spec(package) is not None for package in self.packages)

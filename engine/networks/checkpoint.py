@@ -46,8 +46,12 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> No
 
 def content(arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> bytes:
     """The bytes of the file that `write` makes of these weights and this spec."""
-    header = {"format": FORMAT, "version": VERSION, "spec": described(spec)}
-    return tensor_file.content(arrays, {SPEC: json.dumps(header)})
+    return tensor_file.content(arrays, {SPEC: header(spec)})
+
+
+def header(spec: ModelSpec) -> str:
+    """The JSON text that describes a spec in a file's header."""
+    return json.dumps({"format": FORMAT, "version": VERSION, "spec": described(spec)})
 
 
 def described(spec: ModelSpec) -> dict[str, Any]:
@@ -74,26 +78,26 @@ def read(path: Path) -> tuple[ModelSpec, dict[str, NDArray[Any]]]:
     Raises UnreadableModel if the path is not a regular file, or the file is cut short, damaged,
     from a newer version of the program, or holds values that no model can have.
     """
-    header, arrays = tensor_file.read(path, MOST_BYTES)
-    if SPEC not in header:
+    texts, arrays = tensor_file.read(path, MOST_BYTES)
+    if SPEC not in texts:
         raise UnreadableModel(path, "it is a safetensors file without a description of ours")
-    spec = _described(path, header[SPEC])
+    spec = described_spec(path, texts[SPEC])
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise UnreadableModel(path, "its weights are not all finite numbers")
     return spec, arrays
 
 
-def _described(path: Path, text: str) -> ModelSpec:
-    """The spec that the JSON `text` of a header describes. Raises UnreadableModel."""
+def described_spec(path: Path, text: str) -> ModelSpec:
+    """The spec that the JSON `text` of a file's header describes. Raises UnreadableModel."""
     try:
-        header = json.loads(text, object_pairs_hook=tensor_file.without_repeats)
-        if header["format"] != FORMAT:
-            other = str(header["format"])[:LONGEST_SHOWN]
+        whole = json.loads(text, object_pairs_hook=tensor_file.without_repeats)
+        if whole["format"] != FORMAT:
+            other = str(whole["format"])[:LONGEST_SHOWN]
             raise UnreadableModel(path, f"its format is {other!r}, not {FORMAT!r}")
-        if header["version"] > VERSION:
-            other = str(header["version"])[:LONGEST_SHOWN]
+        if whole["version"] > VERSION:
+            other = str(whole["version"])[:LONGEST_SHOWN]
             raise UnreadableModel(path, f"it is of version {other}, newer than we read")
-        spec = _spec(header["spec"], flat=header["version"] < 2)
+        spec = _spec(whole["spec"], flat=whole["version"] < 2)
         # Raises UnicodeEncodeError, a ValueError, for half of a surrogate pair: such a name could
         # not be written to a file or shown.
         f"{spec.name}{spec.architecture}{spec.parent}".encode()

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from engine.errors import UnknownArchitecture, UnreadableModel
 from engine.files import sweep_parts, write_new
 from engine.folders import home_folder
+from engine.networks.architecture import Architecture
 from engine.networks.checkpoint import content, fingerprint, read
+from engine.networks.model_facts import facts
+from engine.networks.onnx import description
 from engine.networks.table import architecture
 from engine.types import ModelSpec
 
@@ -39,9 +46,9 @@ class ModelEntry:
     shipped: bool
 
     @property
-    def inspectable(self) -> bool:
-        """Whether it can be shown what the network does within a diffusion step."""
-        return architecture(self.spec.architecture).inspectable
+    def architecture(self) -> Architecture:
+        """What its network is: its words, and whether it can be looked into."""
+        return architecture(self.spec.architecture)
 
 
 def models_folder() -> Path:
@@ -119,20 +126,24 @@ def adopt(weights: Path, parent: ModelEntry) -> ModelEntry:
 
     Raises UnreadableModel if the file cannot be used.
     """
-    return _copied(weights, parent.name)
+    return _written(*read(weights), parent.name)
 
 
 def add(weights: Path) -> ModelEntry:
     """Copy a model from a file into the list, under its own name or a free one like it.
 
-    If a model of the list has the same fingerprint, nothing is copied and that one is returned.
-    Raises UnreadableModel if the file cannot be used.
+    The file is one of ours, or an ONNX file with a JSON file of the same name beside it
+    (`engine.networks.onnx.description`). If a model of the list has the same fingerprint, nothing
+    is copied and that one is returned. Raises UnreadableModel if the file cannot be used, and
+    MissingExtra for an ONNX file where onnxruntime is not installed.
     """
-    new = _entry(weights, shipped=False)
+    is_onnx = weights.suffix.lower() == description.SUFFIX
+    spec, arrays = description.read(weights) if is_onnx else read(weights)
+    own = fingerprint(spec, arrays)
     for entry in installed():
-        if entry.fingerprint == new.fingerprint:
+        if entry.fingerprint == own:
             return entry
-    return _copied(weights, new.spec.name, numbered=False)
+    return _written(spec, arrays, spec.name, numbered=False)
 
 
 def remove(name: str) -> Path:
@@ -159,9 +170,10 @@ def remove(name: str) -> Path:
     raise UnknownArchitecture(name, [path.stem for path, _ in files])
 
 
-def _copied(weights: Path, base: str, *, numbered: bool = True) -> ModelEntry:
-    """Copy the model of a file into the list under the name that `unused_name` gives it."""
-    spec, arrays = read(weights)
+def _written(
+    spec: ModelSpec, arrays: Mapping[str, NDArray[Any]], base: str, *, numbered: bool = True
+) -> ModelEntry:
+    """Write a model into the list under the name that `unused_name` gives it."""
     models_folder().mkdir(parents=True, exist_ok=True)
     sweep_parts(models_folder())
     while True:
@@ -206,6 +218,5 @@ def _scan() -> tuple[tuple[ModelEntry, ...], tuple[UnreadableModel, ...]]:
 
 
 def _entry(path: Path, shipped: bool) -> ModelEntry:
-    spec, arrays = read(path)
-    count = sum(array.size for array in arrays.values())
-    return ModelEntry(path.stem, path, spec, fingerprint(spec, arrays), count, shipped)
+    known = facts(path)
+    return ModelEntry(path.stem, path, known.spec, known.fingerprint, known.parameters, shipped)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.errors import UnknownArchitecture
+from engine.errors import NotTrainable, UnknownArchitecture
 from engine.networks.architecture import Architecture, PaperProtocol
 from engine.networks.automaton.architectures import AUTOMATA
 from engine.networks.baselines.architectures import BASELINES
 from engine.networks.medsegdiff.architectures import FAMILY
+from engine.networks.onnx.architectures import ONNX
 from engine.types import ModelSpec, ProtocolName
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Every architecture that model files, command line and window know.
 ARCHITECTURES: dict[str, Architecture] = {
-    each.name: each for each in (*AUTOMATA, *FAMILY, *BASELINES)
+    each.name: each for each in (*AUTOMATA, *FAMILY, *BASELINES, ONNX)
 }
 #: The one that is trained unless another is asked for.
 DEFAULT = "multicbam"
@@ -40,26 +41,60 @@ def parameter_count(spec: ModelSpec) -> int:
     return architecture(spec.architecture).parameters(spec)
 
 
+def stored_count(spec: ModelSpec) -> int:
+    """How many numbers a file of a spec's network holds; otherwise as `parameter_count`."""
+    row = architecture(spec.architecture)
+    return (row.stored or row.parameters)(spec)
+
+
 def presets() -> tuple[ModelSpec, ...]:
     """The presets of all architectures."""
     return tuple(spec for each in ARCHITECTURES.values() for spec in each.presets)
 
 
+def offered() -> dict[str, str]:
+    """What a person may train here, by name: one sentence about each preset.
+
+    Those are left out whose packages are not installed, and those of which nothing is said.
+    """
+    return {
+        name: sentence
+        for each in ARCHITECTURES.values()
+        if each.is_installed
+        for name, sentence in each.about.items()
+    }
+
+
 def preset(name: str) -> ModelSpec:
     """A preset by its own name, or the first one of the architecture of that name ("multicbam").
 
-    Upper and lower case are alike. Raises UnknownArchitecture with the names that are known.
+    Upper and lower case are alike. Raises NotTrainable for an architecture without presets, and
+    UnknownArchitecture with the names that are known.
     """
     for spec in presets():
         if name.lower() in (spec.name.lower(), spec.architecture):
             return spec
-    raise UnknownArchitecture(name, [*(spec.name for spec in presets()), *ARCHITECTURES])
+    if name.lower() in ARCHITECTURES:
+        raise NotTrainable(name)
+    raise UnknownArchitecture(name, [*(spec.name for spec in presets()), *trained_names()])
+
+
+def trained_names() -> tuple[str, ...]:
+    """The names of the architectures that can be trained."""
+    return tuple(name for name, each in ARCHITECTURES.items() if each.presets)
+
+
+def expect_trainable(spec: ModelSpec) -> None:
+    """Raise NotTrainable if nothing is learned of a spec's architecture."""
+    if not architecture(spec.architecture).presets:
+        raise NotTrainable(spec.name)
 
 
 def trainable(name: str, protocol: ProtocolName = "own") -> ModelSpec:
     """A preset by name, as `nca-seg train` begins with it by its own or its paper's protocol.
 
-    Raises UnknownArchitecture, and ValueError for the protocol of a paper where there is none.
+    Raises UnknownArchitecture, NotTrainable, and ValueError for the protocol of a paper where there
+    is none.
     """
     own = preset(name)
     return own if protocol == "own" else own.changed(**paper_protocol(own).spec)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from engine.files import sweep_parts
 from engine.networks import checkpoint
 from engine.networks.budget import expect_affordable
 from engine.networks.device import DeviceChoice, choose, in_memory
-from engine.networks.table import build
+from engine.networks.table import build, expect_trainable
 from engine.study.styles import style_shares
 from engine.training import parallel, training_state
 from engine.training.batches import BatchSource, reference
@@ -44,6 +44,8 @@ CHANGEABLE = frozenset(("steps", "validate_every", "name", "training"))
 SECONDS_BETWEEN_STATES = 120.0
 #: So often is it asked on a GPU how the steps went: an answer waits for all steps begun before.
 STEPS_BETWEEN_READS = 16
+#: A training for a time validates so often, which is decided after so many steps.
+VALIDATIONS, PACE_STEPS = 10, 8
 
 
 def train(
@@ -91,14 +93,13 @@ def train(
     DatasetProblem, UnreadableImage, UnreadableMask : before the first step.
     FolderInUse : before the first step, if another run writes to `folder`.
     UnreadableModel : if `resume` finds no state that fits.
-    TooLarge : before the first step.
+    TooLarge, NotTrainable : before the first step.
     OutOfMemory : at a step, naming a smaller batch that may fit.
     Diverged : at the last of `MOST_SKIPPED_IN_A_ROW` steps to be skipped, or if the averaged
         weights give no finite mask. The state file holds the weights from before it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
-        sweep_parts(folder)
+    expect_trainable(spec)
+    with _own(folder):
         last = min(settings.steps, stop_at or settings.steps)
         yield from _train(
             spec,
@@ -110,6 +111,52 @@ def train(
             choose(device, precision),
             lambda: _End(last, minutes),
         )
+
+
+def train_for(
+    minutes: float,
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    device: Device = "auto",
+    precision: str = "auto",
+) -> Iterator[TrainStep]:
+    """Train a network from new weights for a time; yields every optimizer step.
+
+    The number of steps follows from their pace, is estimated anew at each, and stands in
+    `TrainStep.total`; the learning rate falls to its end at the end of the time.
+
+    Parameters
+    ----------
+    minutes : how long steps and validations take together; a pause of the stream does not count.
+    spec, dataset, folder, device, precision : as for `train`.
+    settings : as for `train`, except `steps` and `validate_every`: it validates ten times.
+
+    Yields
+    ------
+    TrainStep : as `train` does.
+
+    Raises
+    ------
+    EngineError : as `train` does.
+    """
+    expect_trainable(spec)
+    with _own(folder):
+        chosen = choose(device, precision)
+        yield from _train(
+            spec, dataset, settings, folder, None, False, chosen, lambda: _TimedEnd(minutes)
+        )
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Makes a run's folder, locks it and removes what a killed run was writing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with locks.holding(folder) if parallel.rank() == 0 else nullcontext():
+        sweep_parts(folder)
+        yield
 
 
 def _train(
@@ -155,7 +202,9 @@ def _train(
         while not run.ended:
             with in_memory(settings.batch_size, settings.size, "samples"):
                 step = run.step()
+            rests = time.monotonic()
             yield step
+            run.end.put_off(time.monotonic() - rests)
     finally:
         try:
             run.write_ending()
@@ -210,12 +259,46 @@ class _End:
         self.last = last
         self._at = None if minutes is None else time.monotonic() + 60 * minutes
 
+    def planned(self, settings: TrainSettings, done: int) -> TrainSettings:
+        """The settings from the step of number `done` on, which was just taken."""
+        return settings
+
+    def put_off(self, seconds: float) -> None:
+        """Leave out a time in which the run rested."""
+
     def reached(self, done: int) -> bool:
         """Whether the step just taken, of number `done`, is the last; the same in all processes."""
         if done >= self.last or self._at is None:
             return done >= self.last
         # The processes agree, because the others would wait for one that ended alone.
         return parallel.total(float(time.monotonic() >= self._at)) > 0
+
+
+class _TimedEnd(_End):
+    """Ends a run after as many steps as there is time for, by the pace of those taken."""
+
+    def __init__(self, minutes: float) -> None:
+        super().__init__(last=1, minutes=None)
+        self._began = time.monotonic()
+        self._over = self._began + 60 * minutes
+
+    def planned(self, settings: TrainSettings, done: int) -> TrainSettings:
+        """The settings with so many steps, and validations spread over them."""
+        now = time.monotonic()
+        pace_s = max(1e-6, now - self._began) / max(1, done - 1)
+        further = (self._over - now) / pace_s
+        if done == 1:
+            # The first step takes longer than the others, and is left out from here on.
+            self._began = now
+        # The processes agree, because the others would wait for one that ended alone.
+        further = parallel.total(further) / parallel.size()
+        self.last = done + max(0, round(further))
+        every = max(1, self.last // VALIDATIONS) if done == PACE_STEPS else settings.validate_every
+        return replace(settings, steps=self.last, validate_every=every)
+
+    def put_off(self, seconds: float) -> None:
+        self._began += seconds
+        self._over += seconds
 
 
 class _Run:
@@ -268,6 +351,7 @@ class _Run:
         rate = learning_rate(self.settings, trainer.done)
         trainer.step()
         self._unread += 1
+        self.settings = trainer.settings = self.end.planned(self.settings, trainer.done)
         self.ended = self.end.reached(trainer.done)
         self._read(began, whether=self._due or self._unread >= self._reads_every)
         try:
@@ -328,7 +412,8 @@ class _Run:
         """Write the averaged weights as they are now, of this Dice, as a model, atomically."""
         if parallel.rank() > 0:
             return
-        seen = {"steps_done": self.trainer.done, "validation_dice": dice}
+        planned = {"steps": self.settings.steps, "validate_every": self.settings.validate_every}
+        seen = {**planned, "steps_done": self.trainer.done, "validation_dice": dice}
         spec = replace(self.spec, training={**self.spec.training, **seen})
         checkpoint.write(self.folder / name, training_state.arrays(self.trainer.average), spec)
 

@@ -27,6 +27,9 @@ from engine.types import (
     Fitting,
     Float,
     Image,
+    ModelSpec,
+    Outlines,
+    Prompt,
     SampleSettings,
     TrainSettings,
     TrainStep,
@@ -49,16 +52,23 @@ class Engine:
     fingerprint: Callable[[Any], str]
     #: Where a handle's model runs, as "CPU · bf16".
     device_text: Callable[[Any], str]
-    #: Segments an image: (handle, image, settings) → the growing ensemble.
-    segment: Callable[[Any, Image, SampleSettings], Iterator[EnsembleResult]]
-    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, settings, member) → its states.
-    replay: Callable[[Any, Image, Float, int, SampleSettings, int], Iterator[CellStep]]
+    #: Segments an image: (handle, image, settings, prompt) → the growing ensemble.
+    segment: Callable[[Any, Image, SampleSettings, Prompt | None], Iterator[EnsembleResult]]
+    #: Outlines an image in all styles: (handle, image, settings, prompt) → the outlines so far.
+    outlines: Callable[[Any, Image, SampleSettings, Prompt | None], Iterator[Outlines]]
+    #: Replays a diffusion step: (handle, image, noisy_hw, timestep, settings, member, prompt) → its
+    #: states.
+    replay: Callable[
+        [Any, Image, Float, int, SampleSettings, int, Prompt | None], Iterator[CellStep]
+    ]
     #: Fits style and width to masks: (handle, images with their masks, threshold) → how far it is.
     fit_style: Callable[[Any, Sequence[tuple[Image, Mask]], float], Iterator[Fitting]]
     #: Fine-tunes a model: (handle, data set, settings, folder for the new files) → its steps.
     finetune: Callable[[Any, Dataset, TrainSettings, Path], Iterator[TrainStep]]
-    #: Names a new folder for a fine-tuning of a model.
-    training_folder: Callable[[ModelEntry], Path]
+    #: Trains a new model: (minutes, spec, data set, settings, folder, device) → its steps.
+    train: Callable[[float, ModelSpec, Dataset, TrainSettings, Path, Device], Iterator[TrainStep]]
+    #: Names a new folder for the training of a model that is made from one of this name.
+    training_folder: Callable[[str], Path]
     #: Installs a fine-tuned model: (its file, its parent) → the installed model.
     install: Callable[[Path, ModelEntry], ModelEntry]
     #: Installs a model from a file.
@@ -79,9 +89,11 @@ def real_engine() -> Engine:
         fingerprint=lambda handle: str(handle.fingerprint),
         device_text=_device_text,
         segment=_segment,
+        outlines=_outlines,
         replay=_replay,
         fit_style=_fit_style,
         finetune=_finetune,
+        train=_train,
         training_folder=_training_folder,
         install=library.adopt,
         add_model=library.add,
@@ -124,18 +136,34 @@ def _device_text(model: Any) -> str:
     return f"{name.upper()} · {'bf16' if precision == 'bfloat16' else precision}"
 
 
-def _segment(model: Any, image: Image, settings: SampleSettings) -> Iterator[EnsembleResult]:
+def _segment(
+    model: Any, image: Image, settings: SampleSettings, prompt: Prompt | None
+) -> Iterator[EnsembleResult]:
     from engine.diffusion.ensemble import segment
 
-    return segment(model, image, settings)
+    return segment(model, image, settings, prompt)
+
+
+def _outlines(
+    model: Any, image: Image, settings: SampleSettings, prompt: Prompt | None
+) -> Iterator[Outlines]:
+    from engine.diffusion.outlines import outlines
+
+    return outlines(model, image, settings, prompt)
 
 
 def _replay(
-    model: Any, image: Image, noisy_hw: Float, timestep: int, settings: SampleSettings, member: int
+    model: Any,
+    image: Image,
+    noisy_hw: Float,
+    timestep: int,
+    settings: SampleSettings,
+    member: int,
+    prompt: Prompt | None,
 ) -> Iterator[CellStep]:
     from engine.diffusion.ensemble import replay
 
-    return replay(model, image, noisy_hw, timestep, settings, member)
+    return replay(model, image, noisy_hw, timestep, settings, member, prompt)
 
 
 def _fit_style(
@@ -155,9 +183,24 @@ def _finetune(
     return finetune(model, dataset, settings, folder)
 
 
-def _training_folder(parent: ModelEntry) -> Path:
+def _train(
+    minutes: float,
+    spec: ModelSpec,
+    dataset: Dataset,
+    settings: TrainSettings,
+    folder: Path,
+    device: Device,
+) -> Iterator[TrainStep]:
+    _load_torch()
+    _load_training()
+    from engine.training.loop import train_for
+
+    return train_for(minutes, spec, dataset, settings, folder, device=device)
+
+
+def _training_folder(base: str) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    return home_folder() / "training" / f"{library.unused_name(parent.name)}-{moment}"
+    return home_folder() / "training" / f"{library.unused_name(base)}-{moment}"
 
 
 def _sample_folder() -> Path:

@@ -16,6 +16,8 @@ from engine.errors import (
     MaskKept,
     MissingExtra,
     NotFinite,
+    NotRun,
+    NotTrainable,
     OutOfMemory,
     StudyProblem,
     StyleNotKnown,
@@ -88,6 +90,16 @@ def _sentence(error: BaseException, most_path: int, most: int) -> str:
             return (
                 f"The model {one_line(error.name, NAME)} needs packages that are not installed: "
                 f"pip install 'nca-seg[{error.extra}]' brings them. Or choose another model."
+            )
+        case NotTrainable():
+            return (
+                f"{one_line(error.name, NAME)} cannot be trained: a network from an ONNX file is "
+                "run as it is. Your masks are not affected; choose another model to fine-tune."
+            )
+        case NotRun():
+            return (
+                f"The model {one_line(error.name, NAME)} could not be run: {why}. Your mask is not "
+                "affected; choose another model."
             )
         case NotFinite():
             return (

@@ -53,9 +53,12 @@ class _Task:
 
     @property
     def nbytes(self) -> int:
-        """The memory of result and film in bytes."""
+        """The memory of result, hints and film in bytes."""
         members = self.result.members_nhw.nbytes if self.result is not None else 0
-        return members + self.run.film.nbytes
+        prompt = self.run.prompt
+        hint_hw = prompt.hint_hw if prompt is not None else None
+        told = hint_hw.nbytes if hint_hw is not None else 0
+        return members + told + self.run.film.nbytes
 
     def fits(self, image: Image) -> bool:
         """Whether the result belongs to `image` and the image's file is unchanged."""

@@ -1,4 +1,4 @@
-"""Compares a fine-tuned model with its parent on images that it was not trained on."""
+"""Compares a trained model with another on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Compared:
     path : the image's file.
     picture_hwc : the image made small, uint8 (rows, columns, 3).
     saved : outlines of the saved mask.
-    before, after : outlines by the parent and by the new model.
+    before, after : outlines by the other and by the new model.
     dice_before, dice_after : Dice of both against the saved mask, at the image's own size.
     """
 
@@ -55,7 +55,7 @@ class Compared:
 
     @property
     def gain(self) -> float:
-        """How much higher the new model's Dice is than its parent's."""
+        """How much higher the new model's Dice is than the other's."""
         return self.dice_after - self.dice_before
 
 
@@ -89,7 +89,7 @@ class ModelComparison(QObject):
 
         Parameters
         ----------
-        before, after : files of the parent and of the new model.
+        before, after : files of the other and of the new model.
         judged : samples that the new model was validated on; at most `IMAGES` of them are used.
         """
         engine, device = self._context.engine, self._context.settings.device
@@ -151,7 +151,7 @@ def compare(
     Parameters
     ----------
     engine : segments.
-    models : handles of the parent and of the new model.
+    models : handles of the other and of the new model.
     sample : an image with its saved mask.
     wanted : asked after each step of a run; the comparison stops once it is false.
 
@@ -167,7 +167,7 @@ def compare(
     saved_hw = read_mask(sample.mask_path, (image.height, image.width))
     found = []
     for model in models:
-        for result in engine.segment(model, image, SETTINGS):  # noqa: B007 - the last one counts
+        for result in engine.segment(model, image, SETTINGS, None):  # noqa: B007 - the last one counts
             if not wanted():
                 return None
         found.append(result.mask())

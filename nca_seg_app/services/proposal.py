@@ -88,6 +88,12 @@ class Proposal(QObject):
         return self._segmentation.result is not None and not taken
 
     @property
+    def is_taken(self) -> bool:
+        """Whether the mask is the result, and nothing was drawn since."""
+        has_result = self._segmentation.result is not None
+        return has_result and not self.proposed and self._untouched
+
+    @property
     def may_replace(self) -> bool:
         """Whether a person has drawn nothing since the run began, or its result was taken."""
         document, row = self._workspace.document, self._workspace.row
@@ -127,7 +133,7 @@ class Proposal(QObject):
         """
         if threshold == self.threshold:
             return
-        follows = self._is_taken or self._follows.isActive()
+        follows = self.is_taken or self._follows.isActive()
         self._context.change_settings(threshold=threshold)
         self.threshold_changed.emit(threshold)
         self._taken = []
@@ -204,17 +210,11 @@ class Proposal(QObject):
         states = self._takes or [self._start]
         return document is not None and any(document.state is state for state in states)
 
-    @property
-    def _is_taken(self) -> bool:
-        """Whether the mask is the result, and nothing was drawn since."""
-        has_result = self._segmentation.result is not None
-        return has_result and not self.proposed and self._untouched
-
     def _note_run(self) -> None:
         document = self._workspace.document
         state = document.state if document is not None else None
         follows_from = self._follows_from
-        if self._is_taken or self._follows.isActive():
+        if self.is_taken or self._follows.isActive():
             follows_from = state
         self._forget()
         self._is_whole = False
@@ -271,7 +271,9 @@ class Proposal(QObject):
         document, run, threshold = self._workspace.document, self._segmentation.run, self.threshold
         if run is None or document is None:
             return
-        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold)
+        guidance, prompt = run.guidance, run.prompt
+        # A person vouches for what they painted, so that the model may learn from it.
+        origin = Origin(run.model.name, run.fingerprint, run.settings, threshold, run.painted_px)
         taking = self._taking = _Taking()
         self._segmentation.cancel()
         # Computed once, though the edit is tried again where the mask is changed meanwhile.
@@ -279,7 +281,7 @@ class Proposal(QObject):
 
         def edit(mask_hw: Mask) -> Patch | None:
             tried.append(tried[0] if tried else proposal())
-            return edits.replace(mask_hw, tried[0])
+            return edits.replace(mask_hw, guidance.placed(tried[0], mask_hw, prompt, threshold))
 
         def note(mask_hw: Mask) -> Source:
             taking.source = source = Source.of(origin, mask_hw)

@@ -44,7 +44,7 @@ class Replay(QObject):
                 return cells
             handle = models.get(run.model, device).handle
             for cell in context.engine.replay(
-                handle, image, frame.noisy_hw, timestep, run.settings, member
+                handle, image, frame.noisy_hw, timestep, run.settings, member, run.prompt
             ):
                 cells.append(cell)
                 if request_id != self._request_id:

@@ -11,6 +11,7 @@ from nca_seg_app.services.context import Context
 from nca_seg_app.services.model_library import ModelLibrary
 from nca_seg_app.services.run import Run
 from nca_seg_app.state.film import Film
+from nca_seg_app.state.guidance import NO_GUIDANCE
 
 
 class Segmentation(JobController):
@@ -67,20 +68,34 @@ class Segmentation(JobController):
         """Segment the open image with the chosen model and settings.
 
         Does nothing without an image or a model, or while another job runs. Where the result is
-        drawn `anew`, that of before stays until there is one in its place. Returns the run that
+        drawn `anew`, with what the model was shown, that of before stays until there is one in
+        its place. Returns the run that
         began, or None.
         """
-        image, run = self._workspace.image, Run.chosen(self._context, self._models)
-        if image is None or run is None or self._context.jobs.current is not None:
+        before = self._run
+        guidance = before.guidance if anew and before is not None else NO_GUIDANCE
+        run = Run.chosen(self._context, self._models, guidance)
+        if run is None or not self.begin(run, shows_before=anew):
             return None
-        if anew:
-            run.follows, self._coming = True, run
+        run.follows = anew
+        return run
+
+    def begin(self, run: Run, *, shows_before: bool) -> bool:
+        """Begin `run` on the open image; where `shows_before`, what is shown stays meanwhile.
+
+        False without an image, or while another job runs.
+        """
+        image = self._workspace.image
+        if image is None or self._context.jobs.current is not None:
+            return False
+        if shows_before:
+            self._coming = run
         else:
             self._set_run(run)
             self._set_result(None)
             self.film_changed.emit()
         self._begin(lambda: run.stream(self._models, image))
-        return run
+        return True
 
     def put_up(self, run: Run, result: EnsembleResult) -> None:
         """Show the result of a run that was made in advance, as if it had ended now."""

@@ -98,6 +98,10 @@ class Styling(QObject):
             self._proposal.leave_mask()
         self.choose(style=choice.style, width=choice.width)
 
+    def draw_anew(self) -> None:
+        """Draw the result anew, unless it is one of the style and settings as they are."""
+        self._settles.start()
+
     def keep(self) -> None:
         """Write what is not written yet: soon after a change, and before a folder is read."""
         self._keeps.stop()

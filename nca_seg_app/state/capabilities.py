@@ -22,6 +22,7 @@ class Has(Flag):
     SURVEYING = auto()  # the expected errors of all new images are being found
     CANDIDATE = auto()  # a fine-tuned model waits to be accepted or discarded
     RESULT = auto()  # the model has a proposal
+    TO_DISCARD = auto()  # a proposal, or what the model was shown for one
     MASK = auto()  # the document's mask is not empty
     UNSAVED = auto()
     STUDY = auto()

@@ -42,6 +42,32 @@ class UnreadableSettings(Exception):
 
 
 @dataclass(frozen=True)
+class NewModel:
+    """Which model is trained from new weights, and for how long.
+
+    `preset` is a name of `engine.networks.table.offered`; "" where the chosen model is fine-tuned
+    instead.
+    """
+
+    preset: str = ""
+    minutes: float = setting(
+        30.0,
+        "Time",
+        "How long it learns. Longer is better, above all with many masks.",
+        low=0.5,
+        high=6000.0,
+        unit="min",
+    )
+    batch_size: int = setting(
+        0, "Batch", "Samples in a step; auto: as many as it learns best from.", low=0, high=1024,
+        word="auto",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a person has chosen, and finds again when the program starts."""
 
@@ -79,6 +105,7 @@ class Settings:
     show_variance: bool = setting(False, "Variance", "Show where the members disagree.")
     sample: SampleSettings = field(default_factory=SampleSettings)
     learn: TrainSettings = FINE_TUNING
+    new_model: NewModel = NewModel()
     recent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

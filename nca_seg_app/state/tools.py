@@ -7,17 +7,23 @@ Mouse, keys and widgets are left to the canvas.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.framing import Box
 from engine.masks import edits
-from engine.masks.region_growing import Similar
+from engine.masks.arrays import Mask, Window
+from engine.masks.pushing import Push
+from engine.masks.region_growing import Similar, up_to_edge
 from engine.types import Patch
 from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.state.guidance import Stroke
 
 Point = tuple[float, float]
 #: The wand's tolerance before it is dragged: how far colours may differ, 0 to 255.
@@ -26,6 +32,25 @@ TOLERANCE = 24.0
 DOUBLING_DISTANCE = 100.0
 #: A corner set within so many screen pixels of the first one closes a polygon.
 CLOSING_DISTANCE = 9.0
+
+
+#: An edge is looked for every so many radii along a stroke.
+DAB_SHARE = 0.5
+#: A box smaller than so many screen pixels is a slip of the hand.
+SMALLEST_BOX = 6.0
+
+
+class Guide(Protocol):
+    """What tools tell the model instead of drawing, and ask of its result."""
+
+    def add_stroke(self, stroke: Stroke) -> None:
+        """Have the model hear a stroke."""
+
+    def add_box(self, box: Box) -> None:
+        """Have the model outline the lesion in a box."""
+
+    def doubtful(self, window: Window) -> Mask | None:
+        """Where in a window (rows, columns) the members disagree; None without a result."""
 
 
 class DrawingTool:
@@ -43,24 +68,32 @@ class DrawingTool:
         change between strokes.
     pixels_hwc
         The picture, uint8 (height, width, 3) sRGB.
+    guide
+        Takes what is told to the model; None where there is none to tell.
     """
 
     #: The name of the tool's row in `TOOLS`.
     name = ""
     #: Whether a disk of the brush's radius is drawn around the pointer.
     has_footprint = False
+    #: Whether that disk says by a sign whether it adds or takes away.
+    has_sign = True
     #: Whether the sketch is drawn on to the pointer's place.
     follows_pointer = True
     #: Whether corners are set one by one until a double click.
     sets_corners = False
+    #: Whether it edits the mask, so that a proposal is accepted before it is drawn on.
+    draws = True
 
     def __init__(
         self,
         document: MaskDocument,
         radius_px: Callable[[], float],
         pixels_hwc: NDArray[np.uint8],
+        guide: Guide | None = None,
     ) -> None:
         self._document = document
+        self._guide = guide
         self._radius_px = radius_px
         self._pixels_hwc = pixels_hwc
         self._adds = True
@@ -171,6 +204,84 @@ class Eraser(Brush):
         return False
 
 
+class EdgeBrush(Brush):
+    """Paints as a brush, but not over a clear edge between the brush's middle and its rim."""
+
+    name = "edge_brush"
+
+    def _painted(
+        self, points_rc: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.bool_]], Patch | None]:
+        radius_px, adds = self._radius_px(), self._adds
+        dabs = _along(points_rc, DAB_SHARE * radius_px)
+        found = [up_to_edge(self._pixels_hwc, dab, radius_px) for dab in dabs]
+
+        def allowed(window: Window) -> Mask:
+            rows, columns = window
+            allowed_hw = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+            for (dab_rows, dab_columns), part_hw in found:
+                top, left = dab_rows.start - rows.start, dab_columns.start - columns.start
+                height, width = part_hw.shape
+                allowed_hw[top : top + height, left : left + width] |= part_hw
+            return allowed_hw
+
+        return lambda mask_hw: edits.stroke(mask_hw, points_rc, radius_px, adds, allowed)
+
+
+class DoubtBrush(Brush):
+    """Paints as a brush, but only where the members of the result disagree."""
+
+    name = "doubt_brush"
+
+    def _painted(
+        self, points_rc: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.bool_]], Patch | None]:
+        radius_px, adds, guide = self._radius_px(), self._adds, self._guide
+
+        def allowed(window: Window) -> Mask:
+            doubtful_hw = guide.doubtful(window) if guide is not None else None
+            if doubtful_hw is None:
+                return np.zeros([side.stop - side.start for side in window], np.bool_)
+            return doubtful_hw
+
+        return lambda mask_hw: edits.stroke(mask_hw, points_rc, radius_px, adds, allowed)
+
+
+class PushTool(DrawingTool):
+    """Moves the border of the mask with the pointer; each drag is one step."""
+
+    name = "push"
+    has_footprint = True
+    has_sign = False
+    _push: Push | None = None
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._document.begin(self.name)
+        self._points, self._push = [point], Push(self._radius_px())
+
+    def drag(self, point: Point) -> None:
+        # Undo or a new result may have taken back the stroke under way; its rest moves nothing.
+        if self.active and not self._document.drawing:
+            self._points = []
+        if self.active and self._push is not None:
+            push, start = self._push, self._points[-1]
+            self._points = [point]
+            self._document.draw(lambda mask_hw: push.move(mask_hw, start, point))
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if self.active and self._document.drawing:
+            self._document.commit("Push")
+        self._points, self._push = [], None
+
+    def cancel(self) -> None:
+        if self.active and self._document.drawing:
+            self._document.rollback()
+        self._points, self._push = [], None
+
+
 class Polygon(DrawingTool):
     """Fills a polygon: each press sets a corner; the first corner, double click or Enter closes."""
 
@@ -255,6 +366,72 @@ class Wand(DrawingTool):
         self._points = [(row, column) for row, column in border_rc.tolist()]
 
 
+class Steer(DrawingTool):
+    """Tells the model by a stroke what is lesion, or what is skin; the mask stays as it is."""
+
+    name = "steer"
+    has_footprint = True
+    follows_pointer = False
+    draws = False
+
+    @property
+    def stroke(self) -> Stroke:
+        """The stroke under way."""
+        return Stroke(tuple(self._points), self._radius_px(), self._adds)
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._adds, self._points = self.value(erase), [point]
+
+    def drag(self, point: Point) -> None:
+        if self.active and point != self._points[-1]:
+            self._points.append(point)
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if self.active:
+            stroke, self._points = self.stroke, []
+            if self._guide is not None:
+                self._guide.add_stroke(stroke)
+
+
+class BoxTool(DrawingTool):
+    """Has the model outline the lesion in the rectangle that is dragged."""
+
+    name = "box"
+    follows_pointer = False
+    draws = False
+
+    @property
+    def sketch(self) -> tuple[Point, ...]:
+        if not self.active:
+            return ()
+        (top, left), (bottom, right) = self._points
+        return (top, left), (top, right), (bottom, right), (bottom, left), (top, left)
+
+    def press(self, point: Point, erase: bool, pixel: float = 1.0) -> None:
+        self._points, self._pixel = [point, point], pixel
+
+    def drag(self, point: Point) -> None:
+        if self.active:
+            self._points[1] = point
+
+    def release(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        if not self.active:
+            return
+        points_rc, self._points = np.array(self._points), []
+        low = np.clip(np.floor(points_rc.min(axis=0)), 0, self._document.shape).astype(int)
+        high = np.clip(np.ceil(points_rc.max(axis=0)), 0, self._document.shape).astype(int)
+        height, width = (high - low).tolist()
+        wide_enough = min(height, width) >= max(2, SMALLEST_BOX * self._pixel)
+        if wide_enough and self._guide is not None:
+            self._guide.add_box(Box(int(low[0]), int(low[1]), height, width))
+
+
 @dataclass(frozen=True)
 class Tool:
     """A row of `TOOLS`: what the window says about a tool, and the class that draws with it.
@@ -290,7 +467,7 @@ TOOLS: tuple[Tool, ...] = (
         "&Pan",
         "H",
         "Move the image.",
-        gestures=(("Click with pan", "while Cells is open: the curves of that cell"),),
+        gestures=(("Click with pan", "while Cells (or Blocks) is open: the curves of that place"),),
     ),
     Tool(
         "brush",
@@ -301,6 +478,30 @@ TOOLS: tuple[Tool, ...] = (
         (("Drag with brush", "add to the mask; Shift or right button takes away"),),
     ),
     Tool("eraser", "&Eraser", "E", "Take paint away.", Eraser),
+    Tool(
+        "edge_brush",
+        "Ed&ge Brush",
+        "Q",
+        "Paint up to the next clear edge; Shift or right button erases.",
+        EdgeBrush,
+        (("Drag with edge brush", "as the brush, but not over a clear edge"),),
+    ),
+    Tool(
+        "doubt_brush",
+        "&Doubt Brush",
+        "J",
+        "Paint only where the members disagree; Shift or right button erases.",
+        DoubtBrush,
+        (("Drag with doubt brush", "as the brush, but only where the members disagree"),),
+    ),
+    Tool(
+        "push",
+        "P&ush",
+        "U",
+        "Take hold of the border and push it; [ and ] change how much of it moves.",
+        PushTool,
+        (("Drag with push", "the border under the circle moves with the pointer"),),
+    ),
     Tool(
         "polygon",
         "P&olygon",
@@ -323,8 +524,38 @@ TOOLS: tuple[Tool, ...] = (
             ),
         ),
     ),
+    Tool(
+        "steer",
+        "S&teer",
+        "S",
+        "Show the model what is lesion; Shift or right button: what is skin. Return accepts.",
+        Steer,
+        (
+            ("Stroke with steer", "the model hears that this is lesion, and outlines anew"),
+            ("Shift or right button with steer", "this is skin; Esc takes the last stroke back"),
+        ),
+    ),
+    Tool(
+        "box",
+        "Bo&x",
+        "R",
+        "Drag a box around a lesion: the model outlines what is in it. Another box, another one.",
+        BoxTool,
+        (("Drag with box", "the model outlines the lesion in the box"),),
+    ),
 )
 TOOLS_BY_NAME: Mapping[str, Tool] = {tool.name: tool for tool in TOOLS}
+
+
+def _along(points_rc: NDArray[np.float64], apart_px: float) -> list[Point]:
+    """Places along a line, at most so far apart; its first and last corner are among them."""
+    places: list[Point] = [(float(points_rc[0][0]), float(points_rc[0][1]))]
+    for start_rc, end_rc in pairwise(points_rc):
+        count = max(1, math.ceil(float(np.hypot(*(end_rc - start_rc))) / apart_px))
+        for share in np.arange(1, count + 1) / count:
+            row, column = start_rc + share * (end_rc - start_rc)
+            places.append((float(row), float(column)))
+    return places
 
 
 def _distance(a: Point, b: Point) -> float:

@@ -78,7 +78,7 @@ class Dialogs:
             )
         elif kind == "model":
             path, _ = QFileDialog.getOpenFileName(
-                self.parent, "Add model", start, "Models (*.safetensors)"
+                self.parent, "Add model", start, "Models (*.safetensors *.onnx)"
             )
         elif kind == "folder":
             path = QFileDialog.getExistingDirectory(self.parent, "Open folder", start)

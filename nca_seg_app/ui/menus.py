@@ -35,6 +35,7 @@ class Commands(QObject):
         self._session = session
         self.actions = {action.id: self._make(action) for action in ACTIONS}
         session.capabilities_changed.connect(self.refresh)
+        session.steering.changed.connect(self.refresh)
         session.context.settings_changed.connect(self.refresh)
         session.workspace.images_changed.connect(self.refresh)
         session.workspace.image_changed.connect(self._watch_document)
@@ -80,6 +81,8 @@ class Commands(QObject):
                 shown.setChecked(action.checked(session))
         for action_id, name in UNDO_AND_REDO.items():
             step = getattr(document, name) if document is not None else ""
+            if action_id == "edit.undo" and not session.steering.shown.is_empty:
+                step = "what the model was shown"
             text = find_action(action_id).text
             self.actions[action_id].setText(f"{text} {entry(step)}" if step else text)
 

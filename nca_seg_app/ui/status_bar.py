@@ -12,7 +12,7 @@ from engine.plaintext import one_line, shown_name
 from nca_seg_app.session import Session
 from nca_seg_app.ui.help import RESEARCH_USE
 from nca_seg_app.ui.widgets.plain_text import PlainLabel, tip
-from nca_seg_app.ui.widgets.wording import duration
+from nca_seg_app.ui.widgets.wording import duration, titled
 
 MESSAGE_MS = 8000
 
@@ -127,6 +127,4 @@ class StatusBar(QStatusBar):
     def _show_model(self) -> None:
         entry, device = self._session.model_library.chosen, self._session.model_library.device_text
         self.device.setText(device or ("model is not loaded yet" if entry else ""))
-        self.model.setText(
-            f"{shown_name(entry.name)} · {entry.spec.size} cells" if entry else "no model"
-        )
+        self.model.setText(titled(entry) if entry else "no model")

@@ -167,10 +167,10 @@ def working(given: argparse.Namespace) -> Iterator[Line]:
         desk.segment()
         # Not until it is saved only: the next run would begin on the image that is about to go.
         desk.follow(session.review.accept_and_next, session.workspace.image_changed)
-    session.fine_tuning.finetune()
+    session.training.finetune()
     waits = [desk.spin(1.0) for _ in range(3 if given.quick else 20)]
     yield "longest wait of an event while fine-tuning", ms(max(waits)), "50 ms"
-    session.fine_tuning.cancel()
+    session.training.cancel()
     desk.close()
 
 

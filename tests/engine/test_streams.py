@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from engine.diffusion.ensemble import replay, segment
+from engine.diffusion.outlines import outlines
 from engine.diffusion.sampling import denoise
 from engine.evaluation.scoring import evaluate, examine
+from engine.evaluation.simulated_person import simulate
+from engine.framing import Box
 from engine.metrics import disagreement
 from engine.report.measuring import report
 from engine.report.sweep import sweep
@@ -22,7 +25,7 @@ from engine.study.coco import write_annotations
 from engine.study.export import export_dataset
 from engine.study.packing import pack
 from engine.training.loop import finetune, train
-from engine.types import Dataset, EnsembleResult, Image, SampleSettings, TrainSettings
+from engine.types import Dataset, EnsembleResult, Image, Prompt, SampleSettings, TrainSettings
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 from tests.samples import drawn_dataset
 
@@ -43,6 +46,12 @@ def noisy_hw() -> Any:
     return np.random.default_rng(1).standard_normal((16, 16)).astype(np.float32)
 
 
+def prompt() -> Prompt:
+    hint_hw = np.zeros((24, 24), np.int8)
+    hint_hw[:6, :6] = 1
+    return Prompt(hint_hw, Box(0, 0, 20, 16), disk(24), 0.5, 2)
+
+
 def validated(folder: Path) -> Any:
     return drawn_dataset(folder).split("val")
 
@@ -57,6 +66,9 @@ def judging(folder: Path) -> Dataset:
 STREAMS: dict[str, Stream] = {
     "denoise": lambda _: denoise(lively_model(), image_chw(), SHORT, [0, 1]),
     "segment": lambda _: segment(lively_model(), picture(), SHORT),
+    "segment, steered": lambda _: segment(lively_model(), picture(), SHORT, prompt()),
+    "outlines": lambda _: outlines(lively_model(steerable=True), picture(), SHORT),
+    "simulate": lambda folder: simulate(lively_model(), validated(folder), SHORT, 2),
     "replay": lambda _: replay(lively_model(), picture(), noisy_hw(), 50, SampleSettings(), 1),
     "train": lambda folder: train(tiny_spec(), drawn_dataset(folder), BRIEF, folder / "run"),
     "finetune": lambda folder: finetune(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.networks.architecture import Architecture, PaperProtocol
+from engine.networks.architecture import Architecture, Inspection, PaperProtocol
 from engine.networks.automaton.config import AutomatonConfig, cost, parameters
 from engine.types import PAPER, ModelSpec
 
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 PROTOCOL = PaperProtocol(
     PAPER,
     {"predicts": "noise", "mask_scale": 1.0, "framing": "square", "steerable": False},
+)
+INSPECTION = Inspection(
+    title="Cells",
+    states="every channel of the automaton",
+    moment="cell update",
+    place="cell",
+    acted="fired",
 )
 
 
@@ -33,6 +40,7 @@ def _entry(
     *,
     levels: int,
     attention: bool,
+    about: dict[str, str],
 ) -> Architecture:
     return Architecture(
         label=label,
@@ -54,8 +62,10 @@ def _entry(
         parameters=partial(parameters, levels=levels, attention=attention),
         cost=partial(cost, levels=levels, attention=attention),
         paper=PROTOCOL,
-        inspectable=True,
+        inspection=INSPECTION,
         own_loss="L_RGB",
+        about=about,
+        places="cells",
     )
 
 
@@ -68,6 +78,10 @@ AUTOMATA: tuple[Architecture, ...] = (
         "one-level automaton",
         levels=1,
         attention=False,
+        about={
+            "MedSegDiffNCA": "The paper's smallest automaton, one level, 139,000 parameters, on "
+            "256 × 256 cells: a step takes minutes on a CPU."
+        },
     ),
     _entry(
         "cbam",
@@ -75,6 +89,10 @@ AUTOMATA: tuple[Architecture, ...] = (
         "one-level automaton with attention",
         levels=1,
         attention=True,
+        about={
+            "CBAM-MedSegDiffNCA": "The paper's one-level automaton with attention, 0.2 million "
+            "parameters, on 256 × 256 cells: a step takes minutes on a CPU."
+        },
     ),
     _entry(
         "multi",
@@ -82,6 +100,10 @@ AUTOMATA: tuple[Architecture, ...] = (
         "two-level automaton",
         levels=2,
         attention=False,
+        about={
+            "Multi-MedSegDiffNCA": "The paper's two-level automaton, 0.4 million parameters, on "
+            "256 × 256 cells: a step takes minutes on a CPU."
+        },
     ),
     _entry(
         "multicbam",
@@ -95,5 +117,11 @@ AUTOMATA: tuple[Architecture, ...] = (
         "two-level automaton with attention",
         levels=2,
         attention=True,
+        about={
+            "MultiCBAM-MedSegDiffNCA": "The paper's best automaton, two levels with attention, "
+            "0.4 million parameters, on 256 × 256 cells: a step takes minutes on a CPU.",
+            "MultiCBAM-ours": "The automaton that this program brings along, begun anew: two "
+            "levels with attention, 0.4 million parameters; a step takes about a second.",
+        },
     ),
 )

@@ -32,7 +32,13 @@ def _parameters(spec: ModelSpec) -> int:
     return sum(parameter.numel() for parameter in _build(spec).parameters())
 
 
-def _entry(name: str, label: str, presets: dict[str, NetworkConfig], size: int) -> Architecture:
+def _entry(
+    name: str,
+    label: str,
+    presets: dict[str, NetworkConfig],
+    size: int,
+    about: dict[str, str],
+) -> Architecture:
     return Architecture(
         label=label,
         presets=tuple(
@@ -44,6 +50,9 @@ def _entry(name: str, label: str, presets: dict[str, NetworkConfig], size: int) 
         build=_build,
         parameters=_parameters,
         cost=cost,
+        about=about,
+        packages=("monai",),
+        places="pixels",
     )
 
 
@@ -57,13 +66,45 @@ BASELINES: tuple[Architecture, ...] = (
             "U-Net-31M": BasicUNetConfig(first=64, width=128),
         },
         size=128,
+        about={
+            "U-Net-0.4M": "A plain U-Net as small as our automaton, 0.4 million parameters: "
+            "draws in one step and learns fastest, a step takes under a second.",
+            "U-Net-2M": "A plain U-Net, 2 million parameters: draws in one step; a step of "
+            "training takes about a second.",
+            "U-Net-31M": "A plain U-Net of the usual size, 31 million parameters: draws in one "
+            "step; a step of training takes some ten seconds on a CPU.",
+        },
     ),
-    _entry("dynunet", "nnU-Net's network", {"DynUNet": DynUNetConfig()}, size=256),
-    _entry("unetr", "U-Net with a vision transformer", {"UNETR": UNETRConfig()}, size=256),
+    _entry(
+        "dynunet",
+        "nnU-Net's network",
+        {"DynUNet": DynUNetConfig()},
+        size=256,
+        about={
+            "DynUNet": "The network of nnU-Net, 21 million parameters: draws in one step; a step "
+            "of training takes some ten seconds on a CPU."
+        },
+    ),
+    _entry(
+        "unetr",
+        "U-Net with a vision transformer",
+        {"UNETR": UNETRConfig()},
+        size=256,
+        about={
+            "UNETR": "A U-Net with a vision transformer, 88 million parameters: learns from "
+            "hundreds of masks; a step takes half a minute on a CPU."
+        },
+    ),
     _entry(
         "swinunetr",
         "U-Net with a Swin transformer",
         {"Swin-UNETR": SwinUNETRConfig(), "Swin-UNETR-48": SwinUNETRConfig(features=48)},
         size=256,
+        about={
+            "Swin-UNETR": "A U-Net with a Swin transformer, 6 million parameters: draws in one "
+            "step; a step of training takes some ten seconds on a CPU.",
+            "Swin-UNETR-48": "A U-Net with a wide Swin transformer, 25 million parameters: draws "
+            "in one step; a step of training takes half a minute on a CPU.",
+        },
     ),
 )

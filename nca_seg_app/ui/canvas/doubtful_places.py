@@ -35,7 +35,7 @@ class DoubtfulPlaces:
             return
         self._shown = (self._shown + 1) % len(places)
         self._viewport.show_around(to_point(*places[self._shown]), VIEW_SHARE * min(size))
+        self._session.view_state.choose_tool("brush")
         self._session.context.message.emit(
             f"Doubtful stretch {self._shown + 1} of {len(places)}: the brush corrects it."
         )
-        self._session.view_state.choose_tool("brush")

@@ -19,9 +19,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from nca_seg_app.actions import find_action
 from nca_seg_app.session import Session
-from nca_seg_app.state.tools import DrawingTool, Point
+from nca_seg_app.state.tools import DrawingTool, Point, Steer
 from nca_seg_app.ui.canvas.coordinates import to_rc
 from nca_seg_app.ui.canvas.layers import Layers
+from nca_seg_app.ui.canvas.overlay import nearest
 from nca_seg_app.ui.canvas.sketch import Footprint, Sketch
 from nca_seg_app.ui.canvas.tool_in_hand import ToolInHand
 from nca_seg_app.ui.canvas.viewport import Viewport
@@ -32,6 +33,8 @@ WHEEL_DOUBLES = 420.0
 WHEEL_NOTCH = 120
 #: A press that moved no further than this, in view units, is a click.
 CLICK_DISTANCE = 4.0
+#: An outline this near to the pointer, in view units, is pointed at.
+POINTING_DISTANCE = 7.0
 #: Radius in view units from which a footprint can be seen, and needs no cursor.
 SEEN_FOOTPRINT = 3.0
 #: How far a footprint's sign and line reach beyond it, in view units.
@@ -89,6 +92,7 @@ class CanvasInput(QObject):
         viewport.changed.connect(self.tell_pointed)
         viewport.changed.connect(self._adopt_cursor)
         session.view_state.tool_changed.connect(self._adopt_tool)
+        session.view_state.tool_changed.connect(self._tell_tool)
         session.opening.preview_changed.connect(self._adopt_tool)
         session.context.settings_changed.connect(self._adopt_cursor)
 
@@ -112,8 +116,10 @@ class CanvasInput(QObject):
         footprint = None
         if tool.has_footprint and pointer is not None and self._panned_from is None:
             adds = tool.adds if tool.active else tool.value(self._shift)
-            footprint = Footprint(pointer, self._footprint_radius, adds)
-        return Sketch(tool.sketch, end, tool.sets_corners, footprint)
+            signed = adds if tool.has_sign else None
+            footprint = Footprint(pointer, self._footprint_radius, signed)
+        stroke = tool.stroke if isinstance(tool, Steer) and tool.active else None
+        return Sketch(tool.sketch, end, tool.sets_corners, footprint, stroke)
 
     def hold_bare(self) -> None:
         """Show the bare image while Space, pressed wherever the keyboard is, is held."""
@@ -138,7 +144,7 @@ class CanvasInput(QObject):
             self.pointed.emit("")
             return
         row, column = pixel
-        maps = self._layers.readout(((row + 0.5) / size[1], (column + 0.5) / size[0]))
+        maps = self._layers.readout((row + 0.5, column + 0.5))
         self.pointed.emit(f"({column}, {row})" + (f" · {maps}" if maps else ""))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -154,6 +160,9 @@ class CanvasInput(QObject):
         self._adopt_cursor()
         self._view.update()
 
+    def _tell_tool(self) -> None:
+        self._session.context.message.emit(self._session.view_state.tool.tip)
+
     # The mouse
 
     def _press(self, event: QMouseEvent) -> bool:
@@ -167,7 +176,10 @@ class CanvasInput(QObject):
         if not self._shows_image or previews or self._held != Button.NoButton:
             return True
         self._shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        if self._draws(button):
+        if button == Button.LeftButton and self._style_at(place) is not None:
+            self._session.style_outlines.take()
+        elif self._draws(button):
+            self._session.style_outlines.hide()
             self._held = button
             erases = self._shift or button == Button.RightButton
             pixel = 1 / self._viewport.placement.scale
@@ -192,6 +204,8 @@ class CanvasInput(QObject):
             self._viewport.place(self._viewport.placement.moved(by.x(), by.y()))
         elif self._held != Button.NoButton:
             self._hand.drag(self._image_point(place))
+        elif (pointed := self._style_at(place)) is not None:
+            self._session.style_outlines.point_at(pointed)
         self._point_at(place)
         return True
 
@@ -348,6 +362,11 @@ class CanvasInput(QObject):
         self._update_around_pointer()
         self.tell_pointed()
 
+    def _style_at(self, place: QPointF) -> int | None:
+        """Which of the outlines to choose from lies at a place in the view, or None."""
+        within_px = POINTING_DISTANCE / self._viewport.placement.scale
+        return nearest(self._layers.style_outlines, self._image_point(place), within_px)
+
     def _image_point(self, place: QPointF) -> Point:
         return to_rc(*self._viewport.placement.to_image(place.x(), place.y()))
 
@@ -366,7 +385,7 @@ class CanvasInput(QObject):
         tool = self._hand.tool
         if self._pointer is None or tool is None:
             return
-        if tool.sketch:
+        if tool.sketch or (tool.active and not tool.draws):
             self._view.update()
         elif tool.has_footprint:
             reach = self._footprint_radius + FOOTPRINT_MARGIN

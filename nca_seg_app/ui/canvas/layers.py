@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtGui import QImage
 
-from engine.types import Float
+from engine.framing import Box, Frame
+from engine.types import Float, Outline
 from nca_seg_app.session import Session
+from nca_seg_app.state.guidance import NO_GUIDANCE
 from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid
 from nca_seg_app.ui.canvas.overlay import (
     FINE_SIDE,
     FORMING_SIDE,
+    STYLE_SIDE,
     Contour,
     ProposalOverlay,
     Tint,
@@ -17,8 +20,8 @@ from nca_seg_app.ui.canvas.overlay import (
     annotation_contours,
     borders_of,
     heat_image,
+    outline_of,
     proposal_of,
-    sharpness_of,
     value_at,
 )
 
@@ -37,6 +40,7 @@ class Layers:
         self._borders: tuple[Contour, ...] = ()
         self._borders_of: tuple[object, ...] = ()
         self._proposal: ProposalOverlay | None = None
+        self._styles: dict[tuple[Outline, float], tuple[Contour, ...]] = {}
         self._proposal_is_stale = True
 
     def adopt_image(self) -> None:
@@ -120,8 +124,20 @@ class Layers:
             return ()
         if self._borders_of != (result, threshold):
             self._borders_of = (result, threshold)
-            self._borders = tuple(borders_of(result, threshold, (image.height, image.width)))
+            self._borders = tuple(borders_of(result, threshold))
         return self._borders
+
+    @property
+    def style_outlines(self) -> tuple[tuple[Contour, ...], ...]:
+        """The outlines in all styles, in the order of the session's, while they are shown."""
+        shown, threshold = self._session.style_outlines.shown, self._session.proposal.threshold
+        for outline in shown:
+            if (outline, threshold) not in self._styles:
+                drawn = outline_of(outline.result, threshold, NO_GUIDANCE, STYLE_SIDE)
+                self._styles[outline, threshold] = drawn.contours
+        if not shown:
+            self._styles.clear()
+        return tuple(self._styles[outline, threshold] for outline in shown)
 
     @property
     def proposal_waits(self) -> bool:
@@ -131,9 +147,22 @@ class Layers:
             shown is not None and shown.kind == "probability"
         )
 
-    def readout(self, share: tuple[float, float]) -> str:
-        """The maps' values at a place given as shares (of the rows, of the columns), as words."""
-        parts = []
+    @property
+    def crop(self) -> Box | None:
+        """The part of the image that the newest run's maps lie over; None without an image."""
+        image, result = self._session.workspace.image, self._session.segmentation.result
+        if image is None:
+            return None
+        return result.frame.crop if result is not None else Box(0, 0, image.height, image.width)
+
+    def readout(self, place: tuple[float, float]) -> str:
+        """The maps' values at a place (row, column) in the image, as words."""
+        parts, crop = [], self.crop
+        if crop is None:
+            return ""
+        share = (place[0] - crop.top) / crop.height, (place[1] - crop.left) / crop.width
+        if not (0 <= share[0] < 1 and 0 <= share[1] < 1):
+            return ""
         if self.mean_hw is not None and self.variance_hw is not None:
             disagreement = 2 * value_at(self.variance_hw, share) ** 0.5
             parts = [f"p {value_at(self.mean_hw, share):.2f}", f"disagreement {disagreement:.2f}"]
@@ -145,19 +174,21 @@ class Layers:
     def _newest_proposal(self) -> ProposalOverlay | None:
         session, shown = self._session, self._session.view_state.shown
         result, mean_hw, variance_hw = session.segmentation.result, self.mean_hw, self.variance_hw
-        if session.workspace.image is None:
+        run, image = session.segmentation.run, session.workspace.image
+        if image is None:
             return None
-        shape, threshold = (
-            (session.workspace.image.height, session.workspace.image.width),
-            session.context.settings.threshold,
-        )
+        threshold = session.context.settings.threshold
+        frame = result.frame if result is not None else Frame(image.height, image.width, 64)
         if shown is not None and shown.kind == "probability":
             calm_hw = shown.map_hw * 0 if variance_hw is None else variance_hw
-            return proposal_of(shown.map_hw, calm_hw, threshold, shape, 1.0)
+            return proposal_of(shown.map_hw, calm_hw, threshold, frame, NO_GUIDANCE, 1.0)
         if result is None or mean_hw is None or variance_hw is None:
             return None
-        sharpness = sharpness_of(result)
-        return proposal_of(mean_hw, variance_hw, threshold, shape, sharpness, self._side)
+        guidance = run.guidance if run is not None else NO_GUIDANCE
+        newest = outline_of(result, threshold, guidance, self._side)
+        for part in guidance.parts:
+            newest = newest.joined(outline_of(part, threshold, guidance, self._side))
+        return newest
 
     @property
     def _side(self) -> int:

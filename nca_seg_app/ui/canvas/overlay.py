@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PySide6.QtGui import QColor, QImage
 
+from engine.framing import Box, Frame
 from engine.masks.outlines import outline
 from engine.types import EnsembleResult, Float
 from nca_seg_app.state.document import Mask
+from nca_seg_app.state.guidance import Guidance, painted
 from nca_seg_app.state.view_state import Kind
 from nca_seg_app.ui.widgets.theme import ANNOTATION
 
@@ -27,6 +29,8 @@ FINE_SIDE = 384
 FORMING_SIDE = 96
 #: The same for the members' borders, of which there are many.
 MEMBER_SIDE = 128
+#: The same for outlines to choose from.
+STYLE_SIDE = 192
 MOST_BORDERS = 20
 #: A contour of fewer points is a dot that keeps them all.
 FEWEST_POINTS = 16
@@ -147,6 +151,14 @@ class ProposalOverlay:
     disagreements: tuple[Float, ...]
     sharpness: float = 1.0
 
+    def joined(self, other: ProposalOverlay) -> ProposalOverlay:
+        """The borders of both."""
+        return ProposalOverlay(
+            self.contours + other.contours,
+            self.disagreements + other.disagreements,
+            self.sharpness,
+        )
+
     def doubtful_stretches(self) -> list[list[Contour]]:
         """For each of DOUBT_LEVELS the stretches of border at least that doubtful."""
         found: list[list[Contour]] = []
@@ -178,16 +190,29 @@ def proposal_of(
     map_hw: Float,
     variance_hw: Float,
     threshold: float,
-    shape: tuple[int, int],
+    frame: Frame,
+    guidance: Guidance,
     sharpness: float,
     side: int = FINE_SIDE,
 ) -> ProposalOverlay:
-    """The border of a probability map on the grid, for an image of `shape` (height, width).
+    """The border of a probability map on the grid of `frame`, in the image.
 
-    `side` is how many cells the map is interpolated to.
+    Parameters
+    ----------
+    map_hw, variance_hw : (rows, columns), the members' mean and variance.
+    threshold : what is at least as probable is inside.
+    frame : how the grid lies over the image; outside of its box there is nothing.
+    guidance : its strokes are inside, or outside, whatever the map says.
+    sharpness : as of the overlay.
+    side : how many cells the map is interpolated to.
     """
     fine_hw, disagreement_hw = _finer(map_hw, side), _finer(disagreement_of(variance_hw), side)
     rows, columns = fine_hw.shape
+    crop = frame.crop
+    if guidance.strokes:
+        hint_hw = painted(guidance.cropped(crop, (rows, columns)), (rows, columns))
+        fine_hw = np.where(hint_hw == 0, fine_hw, hint_hw > 0).astype(np.float32)
+    fine_hw = _in_box(fine_hw, frame)
     contours, disagreements = [], []
     for contour_rc in map(_thinned, outline(fine_hw, threshold)):
         cells = np.floor(contour_rc * (np.array(disagreement_hw.shape) / (rows, columns))).astype(
@@ -197,22 +222,74 @@ def proposal_of(
         # Along the image's own edge there is no border that could be doubted.
         inside = (contour_rc > 0).all(axis=1) & (contour_rc < (rows, columns)).all(axis=1)
         disagreements.append(disagreement_hw[cells[:, 0], cells[:, 1]] * inside)
-        contours.append(contour_rc * (shape[0] / rows, shape[1] / columns))
+        contours.append(_in_image(contour_rc, (rows, columns), crop))
     return ProposalOverlay(tuple(contours), tuple(disagreements), sharpness)
 
 
-def borders_of(result: EnsembleResult, threshold: float, shape: tuple[int, int]) -> list[Contour]:
-    """The borders of all members for an image of `shape` (height, width); of many some."""
+def outline_of(
+    result: EnsembleResult, threshold: float, guidance: Guidance, side: int
+) -> ProposalOverlay:
+    """The border of an ensemble's result, as `proposal_of` draws it."""
+    return proposal_of(
+        result.mean_hw,
+        result.variance_hw,
+        threshold,
+        result.frame,
+        guidance,
+        sharpness_of(result),
+        side,
+    )
+
+
+def nearest(
+    contours: Sequence[Sequence[Contour]], place: tuple[float, float], within_px: float
+) -> int | None:
+    """Which of several outlines passes nearest to a place (row, column) in the image.
+
+    None where none is as near as `within_px`.
+    """
+    distances = [
+        min((float(np.hypot(*(each - place).T).min()) for each in outline), default=math.inf)
+        for outline in contours
+    ]
+    place_of = int(np.argmin(distances)) if distances else -1
+    return place_of if distances and distances[place_of] <= within_px else None
+
+
+def borders_of(result: EnsembleResult, threshold: float) -> list[Contour]:
+    """The borders of all members in the image; of many some."""
     borders: list[Contour] = []
     stride = math.ceil(len(result.members_nhw) / MOST_BORDERS)
     coarse = max(1, max(result.frame.grid_shape) // MEMBER_SIDE)
     for member_hw in result.members_nhw[::stride]:
         picture = PillowImage.fromarray(np.ascontiguousarray(member_hw)).reduce(coarse)
-        fine_hw = _finer(np.asarray(picture), MEMBER_SIDE)
-        pixels = np.array(shape) / fine_hw.shape
+        fine_hw = _in_box(_finer(np.asarray(picture), MEMBER_SIDE), result.frame)
         found = map(_thinned, outline(fine_hw, threshold))
-        borders += [contour_rc * pixels for contour_rc in found]
+        borders += [_in_image(each, fine_hw.shape, result.frame.crop) for each in found]
     return borders
+
+
+def _in_box(fine_hw: Float, frame: Frame) -> Float:
+    """A map on a grid over the frame's crop, with nothing outside its box."""
+    if frame.box is None:
+        return fine_hw
+    crop, box = frame.crop, frame.box
+    high, wide = fine_hw.shape[0] / crop.height, fine_hw.shape[1] / crop.width
+    rows = slice(
+        round((box.top - crop.top) * high), round((box.top + box.height - crop.top) * high)
+    )
+    columns = slice(
+        round((box.left - crop.left) * wide), round((box.left + box.width - crop.left) * wide)
+    )
+    inside_hw = np.zeros_like(fine_hw)
+    inside_hw[rows, columns] = fine_hw[rows, columns]
+    return inside_hw
+
+
+def _in_image(contour_rc: Contour, shape: tuple[int, ...], crop: Box) -> Contour:
+    """A contour on a grid of `shape` (rows, columns) over a part of the image, in the image."""
+    pixels = crop.height / shape[0], crop.width / shape[1]
+    return np.asarray(contour_rc * pixels + (crop.top, crop.left))
 
 
 def sharpness_of(result: EnsembleResult) -> float:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from nca_seg_app.session import Session
 from nca_seg_app.state.document import MaskDocument
+from nca_seg_app.state.guidance import Stroke
 from nca_seg_app.ui.canvas import painting
 from nca_seg_app.ui.canvas.contour_index import ContourIndex
 from nca_seg_app.ui.canvas.coordinates import to_path, to_point, to_window
@@ -57,6 +58,8 @@ class CanvasPainter(QObject):
         session.proposal.changed.connect(self._adopt_result)
         session.proposal.threshold_changed.connect(self._adopt_maps)
         segmentation.running_changed.connect(self._adopt_maps)
+        session.steering.changed.connect(view.update)
+        session.style_outlines.changed.connect(view.update)
         view_state.shown_changed.connect(self._adopt_maps)
         view_state.picked_changed.connect(view.update)
 
@@ -173,7 +176,7 @@ class CanvasPainter(QObject):
         painter.drawPixmap(0, 0, self._painted_backdrop())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._layers.picture is not None and sketch is not None:
-            self._paint_layers(painter, self._layers.picture, dirty)
+            self._paint_layers(painter, self._layers.picture, dirty, sketch.stroke)
             self._paint_sketch(painter, sketch)
 
     def _paint_preview(self, painter: QPainter, preview: ImagePyramid) -> None:
@@ -184,33 +187,61 @@ class CanvasPainter(QObject):
         preview.paint(painter, target, self._view.devicePixelRatioF())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
-    def _paint_layers(self, painter: QPainter, picture: ImagePyramid, dirty: QRect) -> None:
+    def _paint_layers(
+        self, painter: QPainter, picture: ImagePyramid, dirty: QRect, stroke: Stroke | None
+    ) -> None:
         layers, transform = self._layers, self._viewport.transform
         settings, view_state = self._session.context.settings, self._session.view_state
         target = transform.mapRect(QRectF(0, 0, picture.width, picture.height))
         if (heat := layers.heat) is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(target, heat)
+            painter.drawImage(self._heat_area(target), heat)
         # A tint would mix with the colours of a map that is to be read.
         tints = settings.show_fill and settings.fill_opacity > 0 and view_state.shown is None
         if tints and layers.tint is not None and not layers.tint.blank:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
             painter.drawImage(target, layers.tint.image)
+        # Under the outlines, which they change.
+        self._paint_guidance(painter, stroke)
         if settings.show_outline:
             # A casing reaches this far over what is dirty.
             near = transform.inverted()[0].mapRect(QRectF(dirty.adjusted(-4, -4, 4, 4)))
             pieces = self._annotation.within(near)
             self._adopt_proposal()
+            chooses = bool(layers.style_outlines)
             # Beside the members' own borders it would say the same twice.
-            if not layers.borders:
+            if not layers.borders and not chooses:
                 self._paint_glow(painter, dirty)
             painting.stroke_annotation(painter, [transform.map(each) for each in pieces])
-            self._paint_proposal(painter)
-        if view_state.shown is not None:
+            if chooses:
+                self._paint_style_outlines(painter)
+            else:
+                self._paint_proposal(painter)
+        if layers.style_outlines:
+            painting.draw_caption(painter, self._session.style_outlines.caption, self._view.font())
+        elif view_state.shown is not None:
             painting.draw_caption(painter, view_state.shown.title, self._view.font())
         if view_state.picking and view_state.picked is not None:
             row, column = view_state.picked
             painting.draw_mark(painter, transform.map(to_point(row + 0.5, column + 0.5)))
+
+    def _heat_area(self, picture: QRectF) -> QRectF:
+        crop = self._layers.crop
+        if crop is None:
+            return picture
+        area = QRectF(crop.left, crop.top, crop.width, crop.height)
+        return self._viewport.transform.mapRect(area)
+
+    def _paint_guidance(self, painter: QPainter, under_way: Stroke | None) -> None:
+        guidance, transform = self._session.steering.shown, self._viewport.transform
+        for box in guidance.boxes:
+            area = QRectF(box.left, box.top, box.width, box.height)
+            painting.stroke_box(painter, transform.mapRect(area))
+        strokes = guidance.strokes if under_way is None else (*guidance.strokes, under_way)
+        for stroke in strokes:
+            points = [transform.map(to_point(*each)) for each in stroke.points]
+            radius = stroke.radius_px * self._viewport.placement.scale
+            painting.draw_hint(painter, points, radius, stroke.lesion)
 
     def _paint_sketch(self, painter: QPainter, sketch: Sketch) -> None:
         transform = self._viewport.transform
@@ -255,6 +286,21 @@ class CanvasPainter(QObject):
                 painting.stroke_member(painter, path, transform.map(self._borders[1]))
             else:
                 painting.stroke_proposal(painter, path, proposal.sharpness)
+
+    def _paint_style_outlines(self, painter: QPainter) -> None:
+        transform, outlines = self._viewport.transform, self._layers.style_outlines
+        current, others, strong = (
+            self._session.style_outlines.current,
+            QPainterPath(),
+            QPainterPath(),
+        )
+        for place, contours in enumerate(outlines):
+            path = transform.map(to_path(contours))
+            if place == current:
+                strong = path
+            else:
+                others.addPath(path)
+        painting.stroke_member(painter, strong, others)
 
     def _painted_backdrop(self) -> QPixmap:
         ratio = self._view.devicePixelRatioF()

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QPainter,
+    QPainterPath,
+    QPainterPathStroker,
+    QPen,
+)
 
-from nca_seg_app.ui.widgets.theme import ANNOTATION, PROPOSAL
+from nca_seg_app.ui.widgets.theme import ANNOTATION, LESION, PROPOSAL, SKIN
 
 CASING = QColor(0, 0, 0, 165)
 LINE_WIDTH = 2.0
@@ -68,11 +76,44 @@ def stroke_sketch(painter: QPainter, path: QPainterPath, corners: Sequence[QPoin
     painter.setBrush(Qt.BrushStyle.NoBrush)
 
 
-def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool) -> None:
-    """Draw the exact footprint of brush or eraser, with a plus or a minus in its middle."""
+def stroke_box(painter: QPainter, box: QRectF) -> None:
+    """Draw a box that the model outlines a lesion in."""
+    for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
+        painter.setPen(_pen(colour, width, Qt.PenStyle.DashLine))
+        painter.drawRect(box)
+
+
+def draw_hint(painter: QPainter, points: Sequence[QPointF], radius: float, lesion: bool) -> None:
+    """Draw a stroke for the model to hear, with a plus for lesion or a minus for skin in it."""
+    colour = LESION if lesion else SKIN
+    path = QPainterPath(points[0])
+    for point in points[1:]:
+        path.lineTo(point)
+    if len(points) == 1:
+        # A line of no length would not be painted.
+        path.lineTo(points[0] + QPointF(0.01, 0))
+    stroker = QPainterPathStroker()
+    stroker.setWidth(max(4.0, 2 * radius))
+    stroker.setCapStyle(Qt.PenCapStyle.RoundCap)
+    stroker.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    area = stroker.createStroke(path).simplified()
+    painter.fillPath(area, _faint(colour, 0.4))
+    painter.strokePath(area, _pen(_faint(colour, 0.9), 1.0))
+    place, arm = points[len(points) // 2], 4.0
+    for pen in (_pen(CASING, 4.0), _pen(QColor("white"), 1.8)):
+        painter.setPen(pen)
+        painter.drawLine(place - QPointF(arm, 0), place + QPointF(arm, 0))
+        if lesion:
+            painter.drawLine(place - QPointF(0, arm), place + QPointF(0, arm))
+
+
+def draw_footprint(painter: QPainter, centre: QPointF, radius: float, adds: bool | None) -> None:
+    """Draw the exact footprint of a tool, with a plus or a minus in its middle (None: neither)."""
     for colour, width in ((CASING, 3.0), (QColor("white"), 1.2)):
         painter.setPen(_pen(colour, width))
         painter.drawEllipse(centre, radius, radius)
+        if adds is None:
+            continue
         arm = 3.5
         # A sign inside a very small footprint would hide what is painted.
         place = centre if radius > 9 else centre + QPointF(radius + 8, radius + 8)

@@ -57,7 +57,7 @@ class ToolInHand(QObject):
         previews = session.opening.preview_hwc is not None
         if drawing is not None and document is not None and image is not None and not previews:
             radius_px = lambda: session.context.settings.brush_radius_px  # noqa: E731 - asked at each use
-            self._tool = drawing(document, radius_px, image.pixels_hwc)
+            self._tool = drawing(document, radius_px, image.pixels_hwc, session.steering)
 
     def adopt_image(self) -> None:
         """Begin anew with the session's image."""
@@ -69,7 +69,8 @@ class ToolInHand(QObject):
     def press(self, point: Point, erases: bool, pixel: float) -> None:
         """Begin, or go on, at a point of the image; `pixel` as for `DrawingTool.press()`."""
         if self._tool is not None:
-            self._deferred.begin(self._tool.active)
+            if self._tool.draws:
+                self._deferred.begin(self._tool.active)
             self._deferred.do(Press(self._tool, point, erases, pixel))
 
     def drag(self, point: Point) -> None:

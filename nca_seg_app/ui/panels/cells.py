@@ -1,4 +1,4 @@
-"""Shows the automaton's channels, update by update, in any diffusion step of any member."""
+"""Shows what happens inside the network, moment by moment, in any step of any member."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.networks.architecture import Inspection
+from engine.networks.table import DEFAULT, architecture
 from engine.types import CellStep
 from nca_seg_app.session import Session
 from nca_seg_app.state.film import FilmStep
@@ -27,16 +29,16 @@ from nca_seg_app.ui.widgets.plots import CURVE_COLOURS, Plot
 PLAY_MS = 140
 #: Dragging through the diffusion steps asks for a replay only where it rests.
 REST_MS = 120
-EMPTY = "Segment an image: then every channel of the automaton can be watched here, cell by cell."
-NO_CELLS = "The model of this run has no cells to look into."
-#: So many of the first channels are drawn for a cell.
+NOTHING = "The model of this run has nothing inside that can be shown."
+#: So many of the first channels are drawn for a place.
 CURVES = 5
 
 
 class CellsPanel(QWidget):
-    """Shows channels as a montage, with sliders for diffusion step and cell update, and curves.
+    """Shows channels as a montage, with sliders for diffusion step and moment, and curves.
 
-    The moment that is shown is replayed from the film; a click on a channel puts it on the canvas.
+    What moments and places are called is the architecture's word. The moment that is shown is
+    replayed from the film; a click on a channel puts it on the canvas.
     """
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -47,7 +49,9 @@ class CellsPanel(QWidget):
         self._moment: tuple[object, ...] = ()
         self._shown: Shown | None = None
         self._channel = -1
+        self._words = _usual_words()
         self._lay_out()
+        self._say()
         self._play_timer = QTimer(self, interval=PLAY_MS)
         self._play_timer.timeout.connect(self._advance)
         self._rest_timer = QTimer(self, interval=REST_MS, singleShot=True)
@@ -66,7 +70,7 @@ class CellsPanel(QWidget):
         self._show_update()
 
     def _lay_out(self) -> None:
-        self._hint = PlainLabel(EMPTY, wraps=True)
+        self._hint = PlainLabel(wraps=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._member = QSpinBox(minimum=1, maximum=1)
         self._member.setToolTip("Member of the ensemble whose run is replayed.")
@@ -74,18 +78,14 @@ class CellsPanel(QWidget):
         self._step.setToolTip("Diffusion step that is replayed.")
         self._step_text = PlainLabel()
         self.update_slider = QSlider(Qt.Orientation.Horizontal)
-        self.update_slider.setToolTip("Cell update within the diffusion step, level after level.")
         self.update_text = PlainLabel()
         for slider in (self._step, self.update_slider):
             slider.setMaximum(0)
         self._play = QPushButton("Play")
         self._play.setCheckable(True)
-        self._play.setToolTip("Run through the cell updates.")
         self.montage = Montage()
-        self._cell = PlainLabel(
-            "Click a pixel on the canvas for the curves of its cell.", wraps=True
-        )
-        self.plot = Plot("value", "cell update")
+        self._place = PlainLabel(wraps=True)
+        self.plot = Plot("value", "")
         self.plot.setFixedHeight(180)
         self.plot.hide()
         self._body = QWidget()
@@ -93,7 +93,8 @@ class CellsPanel(QWidget):
         form.addRow("Member", self._member)
         form.addRow("Diffusion step", self._step)
         form.addRow("", self._step_text)
-        form.addRow("Cell update", self.update_slider)
+        self._moment_label = PlainLabel()
+        form.addRow(self._moment_label, self.update_slider)
         row = QHBoxLayout()
         row.addWidget(self.update_text, 1)
         row.addWidget(self._play)
@@ -102,7 +103,7 @@ class CellsPanel(QWidget):
         body.addLayout(form)
         body.addLayout(row)
         # Above the channels, which are as high as a small screen.
-        body.addWidget(self._cell)
+        body.addWidget(self._place)
         body.addWidget(self.plot)
         body.addWidget(self.montage)
         layout = QVBoxLayout(self)
@@ -110,12 +111,27 @@ class CellsPanel(QWidget):
         layout.addWidget(self._body)
         layout.addStretch(1)
 
+    def _say(self) -> None:
+        """Write the words of the network at hand where they do not change with what is shown."""
+        words = self._words
+        moment = words.moment.capitalize()
+        self._moment_label.setText(moment)
+        self.update_slider.setAccessibleName(moment)
+        self.update_slider.setToolTip(f"{moment} within the diffusion step, one after the other.")
+        self._play.setToolTip(f"Run through the {words.moment}s.")
+        self.plot.plotItem.setLabel("bottom", words.moment)
+        self._draw_curves()
+
     # The moment: member and diffusion step
 
     def _follow_film(self) -> None:
         film = self._session.segmentation.film
-        members = film.members if self._has_cells else 0
-        self._hint.setText(EMPTY if self._has_cells else NO_CELLS)
+        words = self._run_words
+        members = film.members if words is not None else 0
+        if words is not None and words != self._words:
+            self._words = words
+            self._say()
+        self._hint.setText(NOTHING if words is None else _hint(words))
         self._hint.setVisible(not members)
         self._body.setVisible(bool(members))
         if not members:
@@ -142,13 +158,14 @@ class CellsPanel(QWidget):
 
     def _film_steps(self) -> tuple[FilmStep, ...]:
         film = self._session.segmentation.film
-        return film.steps(self._member.value() - 1) if self._has_cells else ()
+        return film.steps(self._member.value() - 1) if self._run_words is not None else ()
 
     @property
-    def _has_cells(self) -> bool:
-        """Whether the run at hand, if there is one, can be replayed."""
-        run = self._session.segmentation.run
-        return run is None or run.model.inspectable
+    def _run_words(self) -> Inspection | None:
+        """The words for the run at hand; without one, for the next; None where it shows nothing."""
+        run, chosen = self._session.segmentation.run, self._session.model_library.chosen
+        model = run.model if run is not None else chosen
+        return model.architecture.inspection if model is not None else _usual_words()
 
     def _ask(self) -> None:
         segmentation = self._session.segmentation
@@ -160,7 +177,7 @@ class CellsPanel(QWidget):
         moment = (segmentation.film, step.member, step.timestep)
         if moment != self._moment:
             self._moment = moment
-            self._cell.setText("Replaying this step …")
+            self._place.setText("Replaying this step …")
 
             def take(cells: list[CellStep]) -> None:
                 # Another image, or another run, may have come meanwhile.
@@ -179,7 +196,7 @@ class CellsPanel(QWidget):
         self._session.view_state.set_picking(False)
         self._play.setChecked(False)
 
-    # The cell update
+    # The moment within the step
 
     def _set_steps(self, steps: list[CellStep]) -> None:
         self._steps = steps
@@ -193,19 +210,24 @@ class CellsPanel(QWidget):
 
     def _show_update(self) -> None:
         step = self._at()
-        self.montage.show_step(step, self._principal)
+        self.montage.show_step(step, self._principal, self._words)
         if step is None:
             self.update_text.setText("")
             return
         rows, columns = step.fires_hw.shape
         last = max(each.update for each in self._steps if each.level == step.level)
-        self.update_text.setText(
-            f"level {step.level}, update {step.update} of {last}\n"
-            f"{columns} × {rows} cells, {100 * step.fires_hw.mean():.0f} % fired"
-        )
+        size = f"{columns} × {rows} {self._words.place}s"
+        if self._words.acted:
+            size += f", {100 * step.fires_hw.mean():.0f} % {self._words.acted}"
+        self.update_text.setText(f"{self._when(step)} of {last}\n{size}")
         if self._channel >= 0:
             self._put_on_canvas()
         self._mark_update()
+
+    def _when(self, step: CellStep) -> str:
+        """Which moment a state is of, as "level 2, update 3"."""
+        level = f"level {step.level}, " if self._steps[-1].level > 1 else ""
+        return f"{level}{self._words.moment.split()[-1]} {step.update}"
 
     def _at(self) -> CellStep | None:
         place = self.update_slider.value()
@@ -239,13 +261,12 @@ class CellsPanel(QWidget):
         kind: Kind = "channel"
         if self._channel < len(step.state_chw):
             map_hw = step.state_chw[self._channel]
-        elif self._channel == len(step.state_chw):
+        elif self._words.acted and self._channel == len(step.state_chw):
             map_hw = step.fires_hw.astype("float32")
         else:
             kind, map_hw = "colours", self._principal.colours(step)
         name = self.montage.name(self._channel)
-        title = f"{name}, level {step.level}, update {step.update}"
-        self._shown = Shown(title, kind, map_hw)
+        self._shown = Shown(f"{name}, {self._when(step)}", kind, map_hw)
         self._session.view_state.show(self._shown)
 
     def _follow_shown(self) -> None:
@@ -257,14 +278,16 @@ class CellsPanel(QWidget):
         if shown is not None and shown.member is not None:
             self._member.setValue(shown.member + 1)
 
-    # A cell's curves
+    # A place's curves
 
     def _draw_curves(self) -> None:
         self.plot.clear()
         image, picked = self._session.workspace.image, self._session.view_state.picked
         self.plot.setVisible(picked is not None)
         if image is None or picked is None or not self._steps:
-            self._cell.setText("Click a pixel on the canvas for the curves of its cell.")
+            self._place.setText(
+                f"Click a pixel on the canvas for the curves of its {self._words.place}."
+            )
             return
         numbers = dict(enumerate(self._steps[0].channels[:CURVES]))
         channels = len(self._steps[0].state_chw)
@@ -282,10 +305,28 @@ class CellsPanel(QWidget):
         for place, step in enumerate(self._steps):
             if place and step.update == 0:
                 self.plot.addLine(x=place - 0.5, pen=pg.mkPen("#808080", width=1))
-        self._cell.setText(f"The cell at pixel ({picked[1]}, {picked[0]}), level after level")
+        words = self._words
+        self._place.setText(
+            f"The {words.place} at pixel ({picked[1]}, {picked[0]}), {words.moment} by "
+            f"{words.moment}"
+        )
         self._line = self.plot.addLine(x=0, pen=pg.mkPen("#808080", style=Qt.PenStyle.DotLine))
         self._mark_update()
 
     def _mark_update(self) -> None:
         if self._session.view_state.picked is not None and hasattr(self, "_line"):
             self._line.setValue(self.update_slider.value())
+
+
+def _usual_words() -> Inspection:
+    """The words for the usual architecture, until there is a model."""
+    words = architecture(DEFAULT).inspection
+    assert words is not None
+    return words
+
+
+def _hint(words: Inspection) -> str:
+    return (
+        f"Segment an image: then {words.states} can be watched here, "
+        f"{words.place} by {words.place}."
+    )

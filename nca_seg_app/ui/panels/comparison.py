@@ -1,4 +1,4 @@
-"""Shows on pictures how a fine-tuned model's outlines differ from its parent's."""
+"""Shows on pictures how a trained model's outlines differ from another model's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ComparisonView(QWidget):
         self.summary = PlainLabel(wraps=True)
         model = TileModel(self._draw, self._label, self._explain)
         self.pictures = TileList(model, QSize(PICTURE_PX, PICTURE_PX), wrap=False)
-        self.pictures.setAccessibleName("Images by the new model and its parent")
+        self.pictures.setAccessibleName("Images by the new model and another one")
         self.pictures.keep_one_row()
         self.pictures.chosen.connect(self._open)
         layout = QVBoxLayout(self)
@@ -49,7 +49,13 @@ class ComparisonView(QWidget):
         pictures = self.pictures.pictures
         shown = pictures.rowCount()
         pictures.set_count(len(found), stale=shown if shown <= len(found) else 0)
-        self.summary.setText(compared_text([each.gain for each in found], total))
+        self.summary.setText(compared_text([each.gain for each in found], total, self._rival))
+
+    @property
+    def _rival(self) -> str:
+        """The name of the model that the new one is compared with."""
+        rival = self._session.training.rival
+        return shown_name(rival.name) if rival is not None else ""
 
     def _draw(self, place: int) -> QPixmap:
         compared, style = self._comparison.found[place], Qt.PenStyle
@@ -67,8 +73,8 @@ class ComparisonView(QWidget):
     def _explain(self, place: int) -> str:
         compared = self._comparison.found[place]
         return (
-            f"{shown_name(compared.path)}: Dice with your mask {compared.dice_before:.3f} by the "
-            f"parent, {compared.dice_after:.3f} by the new model. Click to open it."
+            f"{shown_name(compared.path)}: Dice with your mask {compared.dice_before:.3f} by "
+            f"{self._rival}, {compared.dice_after:.3f} by the new model. Click to open it."
         )
 
     def _open(self, place: int) -> None:

@@ -95,6 +95,7 @@ class FilmPanel(QWidget):
         members = film.members
         # Not taken away for the moment before a run's first step: all would be laid out twice.
         self._stack.setCurrentIndex(1 if members or run.running else 0)
+        self._bar.legend.setVisible(self._sees_noise)
         blocked = self.member.blockSignals(True)
         self.member.setRange(1, max(1, members))
         suffix = f" of {max(1, members, run.settings.members)}"
@@ -156,8 +157,10 @@ class FilmPanel(QWidget):
         if not 0 <= place < len(self._steps):
             return
         step, self._noisy, self._follows = self._steps[place], noisy, False
-        title = f"Member {step.member + 1}, t = {step.timestep}"
-        if noisy:
+        title = f"Member {step.member + 1}"
+        if self._sees_noise:
+            title += f", t = {step.timestep}"
+        if noisy and self._sees_noise:
             self._shown = Shown(f"{title}: noisy mask x_t", "noisy", step.noisy_hw)
         else:
             self._shown = Shown(f"{title}: clean prediction", "probability", step.clean_hw)
@@ -184,19 +187,32 @@ class FilmPanel(QWidget):
         else:
             self._move(1)
 
+    @property
+    def _sees_noise(self) -> bool:
+        """Whether the network of the run begins with noise, which is shown above its masks."""
+        run = self._session.segmentation.run
+        return run is None or run.model.spec.sees_noise
+
     # The pictures
 
     def _draw(self, place: int) -> QPixmap:
         step, ratio = self._steps[place], self.devicePixelRatioF()
+        if not self._sees_noise:
+            return picture_of(step.clean_hw, HALF_PX, ratio)
         noisy = picture_of(step.noisy_hw, HALF_PX, ratio, low=-NOISY_LIMIT, high=NOISY_LIMIT)
         clean = picture_of(step.clean_hw, HALF_PX, ratio)
         return stacked(noisy, clean, GAP_PX)
 
     def _label(self, place: int) -> str:
-        return f"t {self._steps[place].timestep}"
+        return f"t {self._steps[place].timestep}" if self._sees_noise else "mask"
 
     def _explain(self, place: int) -> str:
         step = self._steps[place]
+        if not self._sees_noise:
+            return (
+                f"The mask that member {step.member + 1} predicts from its view of the image, in "
+                "one step. Click to put it on the canvas."
+            )
         return (
             f"Step {place + 1} of member {step.member + 1}, t = {step.timestep}. "
             "Click above for x_t, below for the mask; Left and Right to move."

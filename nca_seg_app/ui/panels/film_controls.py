@@ -29,8 +29,8 @@ class FilmControls(QWidget):
         # A click leaves the keys with the canvas.
         self.back.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.back.setToolTip("Show the result on the canvas again, in place of a frame.")
-        legend = PlainLabel("above: noisy mask x_t\nbelow: clean prediction")
-        legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
+        self.legend = PlainLabel("above: noisy mask x_t\nbelow: clean prediction")
+        self.legend.setToolTip("Click a frame's upper half for x_t, its lower half for the mask.")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.member, 0, 0, 1, 3)
@@ -38,7 +38,7 @@ class FilmControls(QWidget):
             button.setSizePolicy(self.member.sizePolicy())
             layout.addWidget(button, 1, column)
         layout.addWidget(self.back, 2, 0, 1, 3)
-        layout.addWidget(legend, 3, 0, 1, 3)
+        layout.addWidget(self.legend, 3, 0, 1, 3)
         # As large as it ever needs to be: else each new member has the whole window laid out anew.
         self.setFixedSize(self.sizeHint())
 

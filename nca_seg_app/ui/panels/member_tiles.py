@@ -53,17 +53,19 @@ def member_tile(
     side_px, ratio
         The longer side of the picture, and the pixels of the screen for each of it.
     """
-    cell = np.array([image.height, image.width]) / result.frame.grid_shape
+    crop = result.frame.crop
+    corner = crop.top, crop.left
+    cell = np.array([crop.height, crop.width]) / result.frame.grid_shape
     window = window_of(result)
     (top, left), (bottom, right) = (
-        np.rint(cell * [getattr(part, end) for part in window]).astype(int)
+        np.rint(corner + cell * [getattr(part, end) for part in window]).astype(int)
         for end in ("start", "stop")
     )
     # Thinned out rather than averaged: a tile must not cost what the whole picture costs.
     stride = max(1, int(max(bottom - top, right - left) / (2 * side_px * ratio)))
     pixels_hwc = image.pixels_hwc[top:bottom:stride, left:right:stride]
     border = [
-        (contour_rc * cell - (top, left)) / stride
+        (corner + contour_rc * cell - (top, left)) / stride
         for contour_rc in outline(result.members_nhw[member], threshold)
     ]
     return outlined(pixels_hwc, [(border, PROPOSAL, Qt.PenStyle.SolidLine)], side_px, ratio)

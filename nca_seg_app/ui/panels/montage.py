@@ -1,4 +1,4 @@
-"""Draws all channels of the automaton side by side, each on one scale over all its updates."""
+"""Draws all channels of a network side by side, each on one scale over all its moments."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QImage, QMouseEvent, QPainter, QPalette, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from engine.networks.architecture import Inspection
 from engine.types import CellStep, Float
 from nca_seg_app.ui.panels.pca import PrincipalComponents
 
 TILE_PX = 46
 GAP_PX = 4
-TIPS = {
-    "fired": "The cells that fired",
-    "colours": "All channels at once, by their three principal components",
-}
+COLOURS = "colours"
 
 
 def channel_scales(steps: Sequence[CellStep]) -> Float:
@@ -39,15 +37,16 @@ def signed_colours() -> NDArray[np.uint8]:
 
 
 class Montage(QWidget):
-    """Shows a tile for each channel, one for the cells that fired, one for all as colours."""
+    """Shows a tile for each channel, one for the cells that fired if any do, one for all."""
 
-    #: The number of the channel clicked; the number of channels stands for the firing mask, and
-    #: one more for all channels as colours.
+    #: The number of the channel clicked; the number of channels stands for the firing mask if there
+    #: is one, and the last number for all channels as colours.
     clicked = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._names: tuple[str, ...] = ()
+        self._tips: dict[str, str] = {}
         self._tiles: list[QImage] = []
         self._chosen = -1
         self._colours = signed_colours()
@@ -57,20 +56,28 @@ class Montage(QWidget):
         small = self.font()
         small.setPointSizeF(max(6.0, small.pointSizeF() * 0.72))
         self.setFont(small)
-        self.setAccessibleName("Channels of the automaton")
+        self.setAccessibleName("Channels of the network")
 
     def show_step(
-        self, step: CellStep | None, principal: PrincipalComponents | None = None
+        self, step: CellStep | None, principal: PrincipalComponents | None, words: Inspection
     ) -> None:
-        """Show the channels after one update, each from −scale to +scale."""
+        """Show the channels after one moment, each from −scale to +scale, in the network's words.
+
+        Nothing is shown without a step or its principal components.
+        """
         count = len(self._tiles)
         if step is None or principal is None:
             self._names, self._tiles = (), []
         else:
-            self._names = (*step.channels, "fired", "colours")
+            acted = (words.acted,) if words.acted else ()
+            self._names = (*step.channels, *acted, COLOURS)
+            self._tips = {
+                words.acted: f"The {words.place}s that {words.acted}",
+                COLOURS: "All channels at once, by their three principal components",
+            }
             maps_chw = step.state_chw / principal.scales_c[:, None, None]
-            fired_hw = step.fires_hw.astype(np.float32)[None]
-            indices = np.clip((np.concatenate([maps_chw, fired_hw]) + 1) * 127.5, 0, 255)
+            acted_chw = step.fires_hw.astype(np.float32)[None][: len(acted)]
+            indices = np.clip((np.concatenate([maps_chw, acted_chw]) + 1) * 127.5, 0, 255)
             self._tiles = [_picture(self._colours[each]) for each in indices.astype(np.uint8)]
             self._tiles.append(_picture((255 * principal.colours(step)).astype(np.uint8)))
         if len(self._tiles) != count:
@@ -130,7 +137,7 @@ class Montage(QWidget):
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             channel = self._channel_at(event.pos())
             if channel is not None:
-                what = TIPS.get(self._names[channel], self._names[channel])
+                what = self._tips.get(self._names[channel], self._names[channel])
                 text = f"{what}: click to put it on the canvas"
                 QToolTip.showText(event.globalPos(), text, self)
                 return True

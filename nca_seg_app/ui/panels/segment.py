@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.plaintext import shown_name
 from nca_seg_app.actions import Action, find_action, plain_text
 from nca_seg_app.session import Has, Session
 from nca_seg_app.state.settings import Settings
@@ -25,10 +24,13 @@ from nca_seg_app.ui.widgets.plain_text import PlainLabel
 from nca_seg_app.ui.widgets.refresh import Refresh
 from nca_seg_app.ui.widgets.style_controls import StyleControls
 from nca_seg_app.ui.widgets.style_fit import StyleFitLabel
-from nca_seg_app.ui.widgets.wording import figures, progress_text, scores
+from nca_seg_app.ui.widgets.wording import figures, progress_text, scores, titled
 
 SLIDER_STEPS = 100
 SUMMARY_LINES = 3
+FIELDS = ("sampler", "steps", "members", "views", "seed")
+#: What can be chosen for a network that predicts the mask in one step from the image alone.
+FIELDS_OF_ONE_STEP = ("views",)
 
 
 class SegmentPanel(QWidget):
@@ -48,9 +50,7 @@ class SegmentPanel(QWidget):
         # So that nothing below it moves when a run begins or its first scores come.
         self.summary.setMinimumHeight(SUMMARY_LINES * self.summary.fontMetrics().lineSpacing())
         self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.form = Form(
-            session.context.settings.sample, ("sampler", "steps", "members", "views", "seed")
-        )
+        self.form = Form(session.context.settings.sample, FIELDS)
         self.progress = QProgressBar()
         self.progress.setToolTip(
             "Members drawn, the diffusion step of those under way, the time left."
@@ -163,9 +163,14 @@ class SegmentPanel(QWidget):
         if listed != list(session.model_library.entries):
             self.models.clear()
             for entry in session.model_library.entries:
-                self.models.addItem(f"{shown_name(entry.name)} · {entry.spec.size} cells", entry)
+                self.models.addItem(
+                    titled(entry),
+                    entry,
+                )
         names = [entry.name for entry in session.model_library.entries]
         self.models.setCurrentIndex(names.index(chosen.name) if chosen else -1)
+        sees_noise = chosen is None or chosen.spec.sees_noise
+        self.form.offer(FIELDS if sees_noise else FIELDS_OF_ONE_STEP)
         self.figures.setText(figures(chosen, session.model_library.device_text) if chosen else "")
 
     def _show_settings(self) -> None:

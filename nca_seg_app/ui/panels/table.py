@@ -57,17 +57,20 @@ class Dock:
         return Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
 
 
-def _has_cells(session: Session) -> bool:
-    """Whether the chosen model can be looked into; also where none is chosen."""
+def _inside(session: Session) -> str:
+    """What the panel is called that looks into the chosen model; "" where it shows nothing."""
     model = session.model_library.chosen
-    return model is None or model.inspectable
+    if model is None:
+        return "Cells"
+    words = model.architecture.inspection
+    return words.title if words is not None else ""
 
 
 #: The tabs of the dock "Panels", from left to right.
 TABS: tuple[Tab, ...] = (
     Tab("Segment", SegmentPanel),
     Tab("Ensemble", EnsemblePanel),
-    Tab("Cells", CellsPanel, is_offered=_has_cells),
+    Tab("Cells", CellsPanel, called=_inside),
     Tab("Mask", MaskPanel),
     Tab("Training", TrainingPanel),
 )

@@ -20,11 +20,6 @@ from PySide6.QtWidgets import (
 from nca_seg_app.session import Session
 
 
-def always(_: Session) -> bool:
-    """True: the tab is there whatever model is chosen."""
-    return True
-
-
 @dataclass(frozen=True)
 class Tab:
     """A panel among the tabs.
@@ -32,16 +27,16 @@ class Tab:
     Attributes
     ----------
     name
-        What the tab says.
+        What the tab says, unless `called` says it.
     make
         Makes the panel, once, when the window is made.
-    is_offered
-        Whether the tab is there; asked again whenever another model is chosen.
+    called
+        What the tab says, "" where it is not there; asked again whenever another model is chosen.
     """
 
     name: str
     make: Callable[[Session], QWidget]
-    is_offered: Callable[[Session], bool] = always
+    called: Callable[[Session], str] | None = None
 
 
 class PanelTabs(QTabWidget):
@@ -61,10 +56,12 @@ class PanelTabs(QTabWidget):
 
     def _show_offered(self) -> None:
         for place, row in enumerate(self._rows):
-            offered = row.is_offered(self._session)
+            called = row.called(self._session) if row.called is not None else row.name
             # Qt would lay out all tabs anew.
-            if offered != self.isTabVisible(place):
-                self.setTabVisible(place, offered)
+            if bool(called) != self.isTabVisible(place):
+                self.setTabVisible(place, bool(called))
+            if called and called != self.tabText(place):
+                self.setTabText(place, called)
 
 
 class _WheelScrolls(QObject):

@@ -1,11 +1,15 @@
-"""Starts a fine-tuning, shows its curves, and offers the new model to the person."""
+"""Starts a training, shows its curves, and offers the new model to the person."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QComboBox,
+    QFormLayout,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -15,9 +19,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.networks.table import offered
 from engine.plaintext import shown_name
 from engine.study.dataset import VAL_SHARE
 from engine.types import TrainStep
+from nca_seg_app.services.training import FEWEST_FOR_NEW, too_few
 from nca_seg_app.session import Has, Session
 from nca_seg_app.ui.panels.comparison import ComparisonView
 from nca_seg_app.ui.widgets.form import Form
@@ -40,14 +46,16 @@ class TrainingPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._lay_out()
-        fine_tuning = session.fine_tuning
-        self.start.clicked.connect(lambda: fine_tuning.finetune(self._form.value()))
-        self._pause.clicked.connect(fine_tuning.pause)
-        self._keep.clicked.connect(fine_tuning.stop_and_keep)
-        self._cancel.clicked.connect(fine_tuning.cancel)
-        self.accept.clicked.connect(fine_tuning.accept)
-        self._discard.clicked.connect(fine_tuning.discard)
+        training = session.training
+        self.start.clicked.connect(self._start)
+        self.origin.activated.connect(self._choose_origin)
+        self._pause.clicked.connect(training.pause)
+        self._keep.clicked.connect(training.stop_and_keep)
+        self._cancel.clicked.connect(training.cancel)
+        self.accept.clicked.connect(training.accept)
+        self._discard.clicked.connect(training.discard)
         self._form.changed.connect(lambda value: session.context.change_settings(learn=value))
+        self._new.changed.connect(lambda value: session.context.change_settings(new_model=value))
         session.context.settings_changed.connect(self._show_settings)
         for signal in (
             session.capabilities_changed,
@@ -55,16 +63,32 @@ class TrainingPanel(QWidget):
             session.model_library.chosen_changed,
         ):
             signal.connect(self._show_state)
-        fine_tuning.running_changed.connect(self._show_state)
-        fine_tuning.candidate_changed.connect(self._show_state)
-        fine_tuning.curve_changed.connect(self._show_curve)
+        training.running_changed.connect(self._show_state)
+        training.candidate_changed.connect(self._show_state)
+        training.curve_changed.connect(self._show_curve)
+        self._show_settings()
         self._show_state()
         self._show_curve()
 
     def _lay_out(self) -> None:
         self._source = PlainLabel(wraps=True)
+        self.origin = QComboBox()
+        self.origin.setToolTip("What the training begins with.")
+        self.origin.setAccessibleName("Start from")
+        self.origin.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.origin.addItem("the chosen model", "")
+        self._about = offered()
+        for name in self._about:
+            self.origin.addItem(f"a new {name}", name)
+            self.origin.setItemData(
+                self.origin.count() - 1, self._about[name], Qt.ItemDataRole.ToolTipRole
+            )
+        self.about = PlainLabel(wraps=True)
         self._form = Form(self._session.context.settings.learn, FIELDS)
-        self.start = _button("Fine-tune", "Let the model learn from the saved masks (Ctrl+T).")
+        self._new = Form(self._session.context.settings.new_model)
+        self.start = _button("", "")
         self._pause = _button("Pause", "Hold the training, or let it go on.")
         self._keep = _button("Stop and keep best", "End it; the best model so far is offered.")
         self._cancel = _button("Cancel", "End it and drop what it made.")
@@ -83,8 +107,13 @@ class TrainingPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(StyleFitLabel(self._session, FITS))
         layout.addWidget(StyleFitRow(self._session))
+        row = QFormLayout()
+        row.addRow("Start from", self.origin)
+        layout.addLayout(row)
+        layout.addWidget(self.about)
         layout.addWidget(self._source)
         layout.addWidget(self._form)
+        layout.addWidget(self._new)
         layout.addLayout(buttons)
         layout.addWidget(self._decision())
         layout.addWidget(self._loss)
@@ -95,7 +124,7 @@ class TrainingPanel(QWidget):
         self.offer = QFrame()
         self.offer.setFrameShape(QFrame.Shape.StyledPanel)
         self.offer_text = PlainLabel(wraps=True)
-        self.accept = _button("Add to models", "Put it into the list beside its parent, chosen.")
+        self.accept = _button("Add to models", "Put it into the list of models, chosen.")
         self._discard = _button("Discard", "Drop the new model; the list stays as it is.")
         self.comparison = ComparisonView(self._session)
         row = QHBoxLayout()
@@ -107,61 +136,100 @@ class TrainingPanel(QWidget):
         column.addLayout(row)
         return self.offer
 
-    def _show_state(self) -> None:
-        session, fine_tuning = self._session, self._session.fine_tuning
-        state, rows = session.capabilities, session.workspace.images
-        masks = sum(row.has_mask for row in rows)
-        model = (
-            shown_name(session.model_library.chosen.name)
-            if session.model_library.chosen is not None
-            else "no model"
-        )
-        if not rows:
-            told = "Open a folder and save some masks: the model can learn from them."
-        elif not masks:
-            told = f"None of {len(rows)} images has a saved mask yet. Save some to learn from them."
+    @property
+    def _preset(self) -> str:
+        """The preset that a training would begin with; "" where it is the chosen model."""
+        return str(self.origin.currentData())
+
+    def _start(self) -> None:
+        training = self._session.training
+        if self._preset:
+            training.train_new(self._new.value())
         else:
-            images = "image" if len(rows) == 1 else "images"
-            told = f"Learns from the saved masks of {masks} of {len(rows)} {images}."
-            told += f" About one in {round(1 / VAL_SHARE)} is kept aside to judge what it learned."
-            told += f" Starts from {model}, which stays as it is."
-        if not fine_tuning.running:
+            training.finetune(self._form.value())
+
+    def _choose_origin(self) -> None:
+        context = self._session.context
+        context.change_settings(new_model=replace(context.settings.new_model, preset=self._preset))
+
+    def _show_state(self) -> None:
+        session, training = self._session, self._session.training
+        masks = sum(row.has_mask for row in session.workspace.images)
+        running, is_new = training.running, bool(self._preset)
+        if not running:
             # A running one learns from what was saved when it began.
-            self._source.setText(told)
-        needs = Has.MODEL | Has.STUDY | Has.SAVED_MASKS | Has.IDLE
-        self.start.setEnabled(needs in state)
-        running = fine_tuning.running
-        self._form.setEnabled(not running)
-        for widget in (self._pause, self._keep, self._cancel, self._bar, self._left):
-            widget.setVisible(running)
-        self.start.setVisible(not running)
-        self._pause.setText("Go on" if fine_tuning.paused else "Pause")
-        self.offer.setVisible(fine_tuning.candidate is not None)
+            self._source.setText(self._told(masks))
+        needs = Has.STUDY | Has.SAVED_MASKS | Has.IDLE
+        enough = masks >= FEWEST_FOR_NEW if is_new else Has.MODEL in session.capabilities
+        self.start.setEnabled(needs in session.capabilities and enough)
+        self.start.setText("Train new model" if is_new else "Fine-tune")
+        self.start.setToolTip(
+            "Let a new model learn from the saved masks."
+            if is_new
+            else "Let the model learn from the saved masks (Ctrl+T)."
+        )
+        self.about.setText(self._about.get(self._preset, ""))
+        shown: dict[QWidget, bool] = {
+            self.about: is_new,
+            self._new: is_new,
+            self._form: not is_new,
+            self.start: not running,
+        }
+        of_a_run = (self._pause, self._keep, self._cancel, self._bar, self._left)
+        shown.update(dict.fromkeys(of_a_run, running))
+        for widget, whether in shown.items():
+            widget.setVisible(whether)
+        self.origin.setEnabled(not running)
+        for form in (self._form, self._new):
+            form.setEnabled(not running)
+        self._pause.setText("Go on" if training.paused else "Pause")
+        self.offer.setVisible(training.candidate is not None)
         self._show_offer()
 
+    def _told(self, masks: int) -> str:
+        """What a training begun now would learn from, and begin with; of so many saved masks."""
+        chosen, total = self._session.model_library.chosen, len(self._session.workspace.images)
+        if not total:
+            return "Open a folder and save some masks: the model can learn from them."
+        if not masks:
+            return f"None of {total} images has a saved mask yet. Save some to learn from them."
+        if self._preset and masks < FEWEST_FOR_NEW:
+            return too_few(masks)
+        images = "image" if total == 1 else "images"
+        told = f"Learns from the saved masks of {masks} of {total} {images}."
+        told += f" About one in {round(1 / VAL_SHARE)} is kept aside to judge what it learned."
+        if self._preset:
+            return f"{told} Knows nothing at first: the more masks and time, the better."
+        model = shown_name(chosen.name) if chosen is not None else "no model"
+        return f"{told} Starts from {model}, which stays as it is."
+
     def _show_offer(self) -> None:
-        fine_tuning = self._session.fine_tuning
-        parent, curve = fine_tuning.parent_model, fine_tuning.curve
-        if parent is not None and fine_tuning.interrupted is not None:
-            self.offer_text.setText(leftover(parent.name, fine_tuning.interrupted))
-            return
-        last = curve[-1] if curve else None
-        if parent is None or last is None or last.best_dice is None:
+        training, curve = self._session.training, self._session.training.curve
+        last, parent = curve[-1] if curve else None, training.parent_model
+        if training.candidate is not None and training.interrupted is not None:
+            name = parent.name if parent is not None else ""
+            self.offer_text.setText(leftover(name, training.interrupted))
+        elif last is None or last.best_dice is None:
             self.offer_text.setText(
                 "A new model is ready. There were too few masks to measure it on: judge it by eye."
             )
-            return
-        self.offer_text.setText(
-            offer(parent.name, last.best_dice, last.start_dice, fine_tuning.validation_images)
-        )
+        else:
+            name, images = parent.name if parent is not None else "", training.validation_images
+            self.offer_text.setText(offer(name, last.best_dice, last.start_dice, images))
 
     def _show_settings(self) -> None:
-        if self._form.value() != self._session.context.settings.learn:
-            self._form.set_value(self._session.context.settings.learn)
+        settings = self._session.context.settings
+        if self._form.value() != settings.learn:
+            self._form.set_value(settings.learn)
+        if self._new.value() != settings.new_model:
+            self._new.set_value(settings.new_model)
+        # The one that is wanted may need packages that are not installed any more.
+        self.origin.setCurrentIndex(max(0, self.origin.findData(settings.new_model.preset)))
+        self._show_state()
 
     def _show_curve(self) -> None:
-        fine_tuning = self._session.fine_tuning
-        curve = fine_tuning.curve
+        training = self._session.training
+        curve = training.curve
         self._loss.clear()
         self._dice.clear()
         self._loss.setVisible(bool(curve))
@@ -175,7 +243,7 @@ class TrainingPanel(QWidget):
         self._bar.setRange(0, last.total)
         self._bar.setValue(last.done)
         self._bar.setFormat(f"{last.done} of {last.total}")
-        left_s = fine_tuning.seconds_left
+        left_s = training.seconds_left
         self._left.setText(f"{duration(left_s)} left" if left_s is not None else "")
         self._draw_loss(curve)
         self._draw_dice(curve)

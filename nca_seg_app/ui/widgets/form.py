@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
@@ -122,6 +122,15 @@ class Form(QWidget):
         for name, show in self._setters.items():
             show(getattr(settings, name))
         self._problem.hide()
+
+    def offer(self, names: Collection[str]) -> None:
+        """Show the rows of these settings alone; the others keep their values."""
+        layout = self.layout()
+        assert isinstance(layout, QFormLayout)
+        for name in self._setters:
+            field = self.findChild(QWidget, name)
+            assert field is not None
+            layout.setRowVisible(field, name in names)
 
     def problem(self) -> str:
         """Why what is shown does not hold, or ""."""

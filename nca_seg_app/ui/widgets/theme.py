@@ -14,6 +14,8 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 ThemeName = Literal["system", "light", "dark"]
+#: Of strokes that tell the model what is lesion, and what is skin.
+LESION, SKIN = QColor("#3ddc84"), QColor("#ff5ca8")
 ICON_SIZES_PX = (20, 24, 40, 48)
 #: Of outlines over a picture: the person's, the model's, and a third one that both are held to.
 ANNOTATION, PROPOSAL, TRUTH = QColor("#00d5ff"), QColor("#ffb000"), QColor("#ffffff")

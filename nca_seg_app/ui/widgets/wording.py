@@ -16,13 +16,20 @@ FEW_IMAGES = 10
 SAME_DICE = 0.005
 
 
+def titled(entry: ModelEntry) -> str:
+    """A model's name and size, as "lesion · 48 cells"."""
+    return f"{shown_name(entry.name)} · {entry.spec.size} {entry.architecture.places}"
+
+
 def figures(entry: ModelEntry, device_text: str) -> str:
     """What is known about a model, as "48 × 48 cells · 412,236 parameters · Dice 0.87"."""
     size = entry.spec.size
-    known = [f"{size} × {size} cells", f"{entry.parameters:,} parameters"]
+    known = [f"{size} × {size} {entry.architecture.places}", f"{entry.parameters:,} parameters"]
     dice = entry.spec.training.get("validation_dice")
     if isinstance(dice, float):
         known.append(f"Dice {dice:.3f} in validation")
+    if not entry.spec.sees_noise:
+        known.append("draws in one step, once for each view")
     return " · ".join([*known, *([device_text] if device_text else [])])
 
 
@@ -60,8 +67,9 @@ def scores(agreement: Agreement, threshold: float, spacing_mm: float | None) -> 
     `threshold` is the probability, 0 to 1, from which a cell is outlined; `spacing_mm` the side of
     a pixel, or None where it is not known.
     """
-    share, members = agreement.outlined(threshold), len(agreement.result.members_nhw)
-    frame = agreement.result.frame
+    frame, members = agreement.result.frame, len(agreement.result.members_nhw)
+    crop = frame.crop
+    share = agreement.outlined(threshold) * crop.height * crop.width / frame.height / frame.width
     area = f"Outlined: {100 * share:.1f} % of the image"
     if spacing_mm is not None:
         area += f", {share * frame.height * frame.width * spacing_mm**2:.1f} mm²"
@@ -88,18 +96,23 @@ def expected_error_text(agreement: Agreement | None) -> str:
 
 
 def leftover(parent: str, spec: ModelSpec) -> str:
-    """What a fine-tuning that was killed had learned, before the person decides about it."""
+    """What a training that was killed had learned, before the person decides about it.
+
+    `parent` is the name of the model that was fine-tuned, "" where a new one was trained.
+    """
     done, steps = spec.training.get("steps_done"), spec.training.get("steps")
     after = f" after step {done} of {steps}" if isinstance(done, int) else ""
     dice = spec.training.get("validation_dice")
     found = f" It came to a Dice of {dice:.3f} in validation." if isinstance(dice, float) else ""
-    return f"A fine-tuning of {parent} was interrupted; this is its best{after}.{found}"
+    of = f"A fine-tuning of {parent}" if parent else f"The training of a new {spec.name}"
+    return f"{of} was interrupted; this is its best{after}.{found}"
 
 
 def offer(parent: str, best_dice: float, start_dice: float | None, images: int) -> str:
-    """What the person should know of a fine-tuned model before it is added to the models.
+    """What the person should know of a trained model before it is added to the models.
 
-    `best_dice` is its Dice on `images` validation images, `start_dice` that of its parent.
+    `best_dice` is its Dice on `images` validation images, `start_dice` that of its parent, if it
+    has one that was measured.
     """
     if start_dice is None:
         told = f"A new model is ready. Validation Dice: {best_dice:.3f}."
@@ -148,15 +161,15 @@ def difference(dice: float, added_px: int, removed_px: int) -> str:
     )
 
 
-def compared_text(gains: Sequence[float], total: int) -> str:
-    """How much nearer to the saved masks a new model comes than its parent, in Dice.
+def compared_text(gains: Sequence[float], total: int, rival: str) -> str:
+    """How much nearer to the saved masks a new model comes than the model `rival`, in Dice.
 
     Of `total` images those of `gains` have been looked at.
     """
     if len(gains) < total:
-        return f"Comparing with its parent: {len(gains)} of {total} images …"
+        return f"Comparing with {rival}: {len(gains)} of {total} images …"
     nearer = sum(gain >= SAME_DICE for gain in gains)
     farther = sum(gain <= -SAME_DICE for gain in gains)
     alike = len(gains) - nearer - farther
     told = f"Nearer to your mask in {nearer}, farther in {farther}, alike in {alike}."
-    return f"{told} White: your mask, dashed: the parent, blue: the new model."
+    return f"{told} White: your mask, dashed: {rival}, blue: the new model."

@@ -149,11 +149,11 @@ def test_a_training_comes_first(user: AheadDesk) -> None:
     user.session.save()
     user.settle()
     user.begin(HOLDS_AT)
-    user.session.fine_tuning.finetune()
-    assert user.session.fine_tuning.running
+    user.session.training.finetune()
+    assert user.session.training.running
     user.go_on()
     user.settle()
-    assert user.session.fine_tuning.candidate is not None
+    assert user.session.training.candidate is not None
     user.until_idle()
     assert user.kept == ["b.png"]
 

@@ -39,7 +39,7 @@ class TwoModels(Desk):
             self.segment()
             self.session.review.accept_and_next()
             self.settle()
-        self.session.fine_tuning.finetune()
+        self.session.training.finetune()
         if to_the_end:
             self.settle()
         else:
@@ -55,9 +55,9 @@ def two(qtbot: QtBot, tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
     two.learn(12)
-    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
+    training, comparison = two.session.training, two.session.model_comparison
     found = comparison.found
-    assert 0 < len(found) == comparison.total == fine_tuning.validation_images <= IMAGES
+    assert 0 < len(found) == comparison.total == training.validation_images <= IMAGES
     for compared in found:
         assert compared.path.parent == two.folder / "images"
         # What was saved is what the parent says.
@@ -68,9 +68,9 @@ def test_the_images_that_judged_are_outlined_by_both(two: TwoModels) -> None:
 
 def test_what_was_compared_goes_with_the_decision(two: TwoModels) -> None:
     two.learn(6)
-    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
+    training, comparison = two.session.training, two.session.model_comparison
     assert comparison.found
-    fine_tuning.accept()
+    training.accept()
     two.settle()
     assert comparison.total == 0
 
@@ -78,8 +78,8 @@ def test_what_was_compared_goes_with_the_decision(two: TwoModels) -> None:
 def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(12, to_the_end=False)
-    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
-    total = fine_tuning.validation_images
+    training, comparison = two.session.training, two.session.model_comparison
+    total = training.validation_images
     assert total > 1
     for path in (two.folder / "images").glob("*.png"):
         path.unlink()
@@ -94,8 +94,8 @@ def test_an_image_that_is_gone_meanwhile_is_told_and_left_out(two: TwoModels) ->
 def test_a_candidate_dropped_meanwhile_is_not_compared(two: TwoModels) -> None:
     two.child.holds_at = 0
     two.learn(6, to_the_end=False)
-    fine_tuning, comparison = two.session.fine_tuning, two.session.model_comparison
-    fine_tuning.discard()
+    training, comparison = two.session.training, two.session.model_comparison
+    training.discard()
     two.child.gate.set()
     two.settle()
     assert comparison.found == ()

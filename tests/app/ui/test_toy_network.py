@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from engine.networks.table import preset
 from nca_seg_app.services.engine import real_engine
 from nca_seg_app.session import Has, Session
-from nca_seg_app.ui.panels.cells import NO_CELLS, CellsPanel
+from nca_seg_app.ui.panels.cells import NOTHING, CellsPanel
 from nca_seg_app.ui.panels.tabs import PanelTabs
 from nca_seg_app.ui.window import Window
 from tests.app.desks import SMALL, opened, trigger
@@ -67,7 +67,7 @@ def test_the_window_segments_with_it_and_has_no_cells_to_show(
     assert tabs.isTabVisible(place)
     tabs.setCurrentIndex(place)
     qtbot.waitUntil(panel.isVisible)
-    assert panel._hint.text() == NO_CELLS
+    assert panel._hint.text() == NOTHING
     assert panel._hint.isVisible()
     assert not panel._body.isVisible()
     panel._ask()

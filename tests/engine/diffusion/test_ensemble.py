@@ -11,7 +11,8 @@ from torch import Tensor
 
 import engine.diffusion.ensemble
 from engine.diffusion.ensemble import LAST_MEMBERS, segment
-from engine.diffusion.model import VIEWS, Denoiser, mirrored, views_of
+from engine.diffusion.model import Denoiser, mirrored
+from engine.diffusion.views import VIEWS, views_of
 from engine.errors import NotFinite, OutOfMemory
 from engine.types import EnsembleResult, Float, SampleSettings, Views
 from tests.oracles import OracleModel, disk, lesion, lively_model

@@ -20,7 +20,7 @@ from engine.networks.device import DeviceChoice
 from engine.networks.network import Steering
 from engine.networks.steerability import expect_style
 from engine.networks.table import preset
-from engine.types import EnsembleResult, Image, ModelSpec, SampleSettings, StyleName, Tool
+from engine.types import EnsembleResult, Image, ModelSpec, Prompt, SampleSettings, StyleName, Tool
 from tests.oracles import OracleModel, disk, lesion, lively_model, tiny_spec
 
 SHARES = {"T1": 0.5, "T2": 0.25, "T3": 0.15, "several": 0.1}
@@ -220,9 +220,11 @@ def test_a_step_is_replayed_in_its_style() -> None:
     settings = replace(SETTINGS, style="T2", width=-1.0, batch_size=4)
     hint_hw = np.zeros((24, 24), np.int8)
     hint_hw[3:9, 4:12] = 1
-    for result in segment(model, image, settings, hint_hw):
+    for result in segment(model, image, settings, Prompt(hint_hw)):
         step = result.step
-        *_, cell = replay(model, image, step.noisy_nhw[2], step.timestep, settings, 2, hint_hw)
+        *_, cell = replay(
+            model, image, step.noisy_nhw[2], step.timestep, settings, 2, Prompt(hint_hw)
+        )
         predicted = 0.5 + np.tanh(cell.state_chw[0] / 2) / 2
         free = np.abs(step.clean_nhw[2] - (step.clean_nhw[2] > 0.5)) > 0
         np.testing.assert_allclose(predicted[free], step.clean_nhw[2][free], atol=1e-5)
@@ -257,7 +259,7 @@ def test_painted_cells_are_what_was_painted_at_every_event(steerable: bool, samp
     image, hint_hw = lesion(disk(32)), np.zeros((32, 32), np.int8)
     hint_hw[4:12, 4:12], hint_hw[20:28, 16:24] = 1, -1
     settings = replace(SETTINGS, sampler=sampler, batch_size=4)
-    events = list(segment(model, image, settings, hint_hw))
+    events = list(segment(model, image, settings, Prompt(hint_hw)))
     assert len(events) == 3
     for event in events:
         assert bool((event.members_nhw[:, 2:6, 2:6] == 1).all())
@@ -269,7 +271,7 @@ def test_painted_cells_are_what_was_painted_at_every_event(steerable: bool, samp
 def test_paint_corrects_even_a_model_that_knows_better() -> None:
     hint_hw = np.zeros((16, 16), np.int8)
     hint_hw[:2], hint_hw[7:9, 7:9] = 1, -1
-    *_, result = segment(OracleModel(disk(16)), lesion(disk(16)), SETTINGS, hint_hw)
+    *_, result = segment(OracleModel(disk(16)), lesion(disk(16)), SETTINGS, Prompt(hint_hw))
     expected = disk(16)
     expected[:2], expected[7:9, 7:9] = True, False
     np.testing.assert_array_equal(result.mask(), expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.masks import edits
-from engine.masks.region_growing import Similar
+from engine.masks.region_growing import Similar, up_to_edge
 from tests.fakes import disk, image_of
 
 
@@ -56,3 +56,27 @@ def test_holes_belong_to_it_and_another_area_does_not() -> None:
 @pytest.mark.parametrize("place", [(-1.0, 5.0), (5.0, -1.0), (48.0, 5.0), (5.0, 64.0)])
 def test_outside_the_picture_there_is_nothing(place: tuple[float, float]) -> None:
     assert len(Similar(image_of().pixels_hwc).around(place, 20.0)) == 0
+
+
+def test_a_disk_is_taken_up_to_the_edge_in_it() -> None:
+    pixels_hwc = np.full((60, 80, 3), 200, np.uint8)
+    pixels_hwc[:, :40] = 60
+    (rows, columns), part_hw = up_to_edge(pixels_hwc, (30.0, 34.0), 12.0)
+    whole_hw = np.zeros((60, 80), bool)
+    whole_hw[rows, columns] = part_hw
+    assert whole_hw[30, 39]
+    assert not whole_hw[:, 40:].any()
+
+
+@pytest.mark.parametrize("centre", [(30.0, 40.0), (0.0, 0.0), (59.9, 79.9)])
+def test_without_an_edge_all_of_the_disk_is_taken(centre: tuple[float, float]) -> None:
+    noise = np.random.default_rng(0).normal(150, 6, (60, 80, 3))
+    (rows, columns), part_hw = up_to_edge(noise.astype(np.uint8), centre, 10.0)
+    rows_c, columns_c = np.ogrid[rows, columns]
+    inside_hw = (rows_c + 0.5 - centre[0]) ** 2 + (columns_c + 0.5 - centre[1]) ** 2 <= 100
+    assert np.array_equal(part_hw, inside_hw)
+
+
+def test_a_disk_outside_the_picture_has_no_part() -> None:
+    _, part_hw = up_to_edge(np.zeros((20, 20, 3), np.uint8), (90.0, -40.0), 10.0)
+    assert not part_hw.size

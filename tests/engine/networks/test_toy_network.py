@@ -190,7 +190,7 @@ def test_the_commands_take_it(tmp_path: Path) -> None:
     run("evaluate", "--data", data, "--split", "val", "--model", best, *flags, "--json", scored)
     assert json.loads(scored.read_text(encoding="utf-8"))["total"] == 2
     install(preset("toy").changed(name="installed"))
-    assert [entry.inspectable for entry in library.installed()] == [True, False]
+    assert [entry.architecture.inspectable for entry in library.installed()] == [True, False]
     listed = json.loads(run("models", "--json").stdout)
     assert [each["parameters"] for each in listed["presets"]][-1] == parameter_count(preset("toy"))
     assert listed["installed"][-1]["architecture"] == "toy"

@@ -19,8 +19,9 @@ from engine.networks.device import DeviceChoice
 from engine.networks.losses import mask_loss
 from engine.networks.network import Outputs, Target
 from engine.networks.table import build
+from engine.training import loop
 from engine.training.batches import Batch, BatchSource
-from engine.training.loop import BEST, LAST, STATE, finetune, train
+from engine.training.loop import BEST, LAST, STATE, VALIDATIONS, finetune, train, train_for
 from engine.training.loss import diffusion_loss, noise_loss
 from engine.training.optimizer import Muon, orthogonal
 from engine.training.trainer import Trainer
@@ -198,6 +199,54 @@ def test_a_run_that_is_out_of_time_is_judged_like_one_that_is_done(tmp_path: Pat
     assert only.best_path == tmp_path / "run" / BEST
     steps = list(train(tiny_spec(), dataset, settings, tmp_path / "long", minutes=60))
     assert len(steps) == 6
+
+
+class Clock:
+    """A time that passes by a tenth of a second whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        self.now_s += 0.1
+        return self.now_s
+
+
+@pytest.mark.parametrize("rest_s", [0.0, 500.0])
+def test_a_training_for_a_time_ends_with_it_at_the_least_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest_s: float
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    steps, began_s, rested_s = [], 0.0, 0.0
+    settings = replace(BRIEF, warm_up=0, steps=10_000)
+    spec, dataset = tiny_spec(), drawn_dataset(tmp_path)
+    for step in train_for(0.5, spec, dataset, settings, tmp_path / "run"):
+        steps.append(step)
+        began_s = began_s or clock.now_s
+        # A pause costs nothing.
+        if step.done == 9:
+            clock.now_s += rest_s
+            rested_s = rest_s
+    # The clock goes on while each step is looked at.
+    spent_s = clock.now_s - began_s - rested_s - 0.1 * len(steps)
+    assert spent_s == pytest.approx(30, abs=2)
+    assert steps[-1].done == steps[-1].total > 20
+    assert all(abs(step.total - steps[-1].total) < 5 for step in steps[9:])
+    assert steps[-1].learning_rate < 0.03 * settings.learning_rate
+    assert [step.learning_rate for step in steps] == sorted(
+        (step.learning_rate for step in steps), reverse=True
+    )
+    validated = [step.done for step in steps if step.validation_dice is not None]
+    assert VALIDATIONS <= len(validated) <= VALIDATIONS + 2
+    record = checkpoint.read_spec(tmp_path / "run" / LAST).training
+    assert record["steps"] == record["steps_done"] == steps[-1].done
+
+
+def test_a_training_for_no_time_takes_one_step_and_is_a_model(tmp_path: Path) -> None:
+    (only,) = train_for(0, tiny_spec(), drawn_dataset(tmp_path), BRIEF, tmp_path / "run")
+    assert only.done == only.total == 1
+    assert only.best_path == tmp_path / "run" / BEST
 
 
 def test_however_a_run_ends_its_newest_weights_are_a_model(tmp_path: Path) -> None:

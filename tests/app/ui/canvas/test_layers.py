@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.framing import Frame
 from engine.masks.outlines import outline
+from nca_seg_app.state.guidance import NO_GUIDANCE
 from nca_seg_app.ui.canvas.image_pyramid import ImagePyramid, coarser_levels
 from nca_seg_app.ui.canvas.overlay import (
     Tint,
@@ -49,7 +51,7 @@ def test_the_proposal_is_the_border_of_the_accepted_mask() -> None:
 
     frame = Frame(300, 400, 32)
     mean_hw = np.clip(frame.apply_mask(disk((300, 400))) * 0.9, 0, 1)
-    proposal = proposal_of(mean_hw, mean_hw * 0, 0.5, (300, 400), 1.0)
+    proposal = proposal_of(mean_hw, mean_hw * 0, 0.5, Frame(300, 400, 64), NO_GUIDANCE, 1.0)
     mask_hw = frame.restore(mean_hw) >= 0.5
     (exact_rc,) = outline(mask_hw)
     distance = np.hypot(*np.moveaxis(proposal.contours[0][:, None] - exact_rc[None], -1, 0))
@@ -82,7 +84,7 @@ def test_doubtful_places_lie_where_the_variance_is() -> None:
     mean_hw = disk((64, 64)).astype(np.float32)
     variance_hw = np.zeros((64, 64), np.float32)
     variance_hw[:, 44:] = 0.2
-    proposal = proposal_of(mean_hw, variance_hw, 0.5, (640, 640), 1.0)
+    proposal = proposal_of(mean_hw, variance_hw, 0.5, Frame(640, 640, 64), NO_GUIDANCE, 1.0)
     places = proposal.doubtful_places(50.0)
     assert places
     assert all(column > 420 for _, column in places)
@@ -100,7 +102,9 @@ def test_no_doubt_is_transparent_and_doubt_is_not() -> None:
 def test_the_edge_of_the_image_is_never_doubtful() -> None:
     mean_hw = np.zeros((32, 32), np.float32)
     mean_hw[16:] = 1
-    proposal = proposal_of(mean_hw, np.full((32, 32), 0.25, np.float32), 0.5, (320, 320), 1.0)
+    proposal = proposal_of(
+        mean_hw, np.full((32, 32), 0.25, np.float32), 0.5, Frame(320, 320, 64), NO_GUIDANCE, 1.0
+    )
     rows = np.concatenate([part[:, 0] for part in proposal.doubtful_stretches()[0]])
     assert rows.size
     assert rows.max() < 200

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from PySide6.QtWidgets import QLabel, QWidget
 
+from engine.networks.architecture import Inspection
+from engine.networks.table import ARCHITECTURES
 from engine.types import CellStep
 from nca_seg_app.state.view_state import Shown
 from nca_seg_app.ui.panels.cells import CellsPanel
@@ -88,3 +93,37 @@ def test_the_member_on_the_canvas_is_the_one_that_is_replayed(desk: PanelDesk) -
     desk.qtbot.waitUntil(lambda: panel._steps is not before and bool(panel._steps))
     assert panel._member.value() == 3
     assert desk.session.view_state.shown is not None
+
+
+def test_a_network_without_cells_is_shown_in_its_own_words(
+    desk: PanelDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = Inspection("Blocks", "what every block makes of the image", "block", "point")
+    table = dataclasses.replace(ARCHITECTURES["multicbam"], inspection=blocks)
+    desk.open()
+    desk.segment()
+    monkeypatch.setitem(ARCHITECTURES, "multicbam", table)
+    desk.model.coarse_updates, desk.model.updates, replay = 0, 0, desk.model.replay
+
+    def one_level(*asked: Any) -> Iterator[CellStep]:
+        *_, last = replay(*asked)
+        for update in (1, 2):
+            yield dataclasses.replace(last, done=update, total=2, level=1, update=update)
+
+    monkeypatch.setattr(desk.model, "replay", one_level)
+    panel = CellsPanel(desk.session)
+    desk.show(panel, 340, 900)
+    desk.qtbot.waitUntil(lambda: len(panel._steps) == 2)
+    assert panel.update_text.text() == "block 2 of 2\n20 × 12 points"
+    names = [panel.montage.name(place) for place in range(8)]
+    assert names[-2:] == ["t", "colours"]
+    desk.session.view_state.pick((24, 32))
+    shown = " ".join(label.text() for label in panel.findChildren(QLabel))
+    assert "The point at pixel (32, 24), block by block" in shown
+    tips = " ".join(widget.toolTip() for widget in panel.findChildren(QWidget))
+    for word in ("cell", "fired", "automaton"):
+        assert word not in f"{shown} {tips}".lower()
+    panel.montage.clicked.emit(7)
+    assert desk.session.view_state.shown is not None
+    assert desk.session.view_state.shown.title == "colours, block 2"
+    assert desk.session.view_state.shown.kind == "colours"

@@ -12,12 +12,12 @@ from tests.app.desks import PanelDesk
 def test_a_tab_that_is_not_offered_is_absent_until_another_model_is_chosen(
     desk: PanelDesk,
 ) -> None:
-    offered = {"second": False}
+    called = {"second": ""}
     tabs = PanelTabs(
         desk.session,
         (
             Tab("First", lambda _: QLabel("1")),
-            Tab("Second", lambda _: QLabel("2"), lambda _: offered["second"]),
+            Tab("Second", lambda _: QLabel("2"), lambda _: called["second"]),
         ),
     )
     desk.show(tabs)
@@ -26,11 +26,11 @@ def test_a_tab_that_is_not_offered_is_absent_until_another_model_is_chosen(
         return [tabs.tabText(n) for n in range(tabs.count()) if tabs.isTabVisible(n)]
 
     assert shown() == ["First"]
-    offered["second"] = True
+    called["second"] = "Other"
     desk.session.model_library.chosen_changed.emit()
-    assert shown() == ["First", "Second"]
+    assert shown() == ["First", "Other"]
     tabs.setCurrentIndex(1)
-    offered["second"] = False
+    called["second"] = ""
     desk.session.model_library.chosen_changed.emit()
     assert shown() == ["First"]
     assert tabs.currentIndex() == 0

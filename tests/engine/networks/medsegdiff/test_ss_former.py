@@ -100,7 +100,8 @@ def test_it_computes_in_float32_whatever_it_is_given(filtered: bool) -> None:
             torch.testing.assert_close(former.passing(time, (6, 4)), passing)
     assert low.dtype == torch.bfloat16
     exact = former(noise.float(), condition.float(), passing)
-    torch.testing.assert_close(low, exact.bfloat16())
+    # What is added is rounded, and so is the sum.
+    torch.testing.assert_close(low.float(), exact, rtol=0.01, atol=0.01)
 
 
 def test_it_knows_where_a_token_lies() -> None:

@@ -31,20 +31,20 @@ def saved(desk: Desk) -> None:
 def test_learning_leads_to_a_new_model_beside_its_parent(desk: Desk) -> None:
     saved(desk)
     assert Has.SAVED_MASKS in desk.session.capabilities
-    fine_tuning = desk.session.fine_tuning
-    fine_tuning.finetune()
+    training = desk.session.training
+    training.finetune()
     assert Has.LEARNING in desk.session.capabilities
     desk.settle()
-    assert [step.done for step in fine_tuning.curve] == [1, 2, 3, 4, 5, 6]
-    assert fine_tuning.candidate is not None
+    assert [step.done for step in training.curve] == [1, 2, 3, 4, 5, 6]
+    assert training.candidate is not None
     assert [entry.name for entry in desk.session.model_library.entries] == ["oracle"]
-    fine_tuning.accept()
+    training.accept()
     desk.settle()
     assert [entry.name for entry in desk.session.model_library.entries] == ["oracle", "oracle+1"]
     assert desk.session.model_library.chosen is not None
     assert desk.session.model_library.chosen.path.read_bytes() == b"2 samples, 6"
     assert (desk.folder / "models" / "oracle.safetensors").read_bytes() == b"weights of oracle"
-    assert fine_tuning.candidate is None
+    assert training.candidate is None
 
 
 @pytest.mark.parametrize("keeps", [True, False])
@@ -53,20 +53,20 @@ def test_learning_can_be_stopped_with_the_best_or_without(
 ) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=3))
     saved(desk)
-    fine_tuning = desk.session.fine_tuning
-    fine_tuning.finetune()
-    desk.until(lambda: len(fine_tuning.curve) == 3)
+    training = desk.session.training
+    training.finetune()
+    desk.until(lambda: len(training.curve) == 3)
     if keeps:
-        fine_tuning.stop_and_keep()
+        training.stop_and_keep()
     else:
-        fine_tuning.cancel()
+        training.cancel()
     desk.model.gate.set()
     desk.settle()
     assert desk.model.closed.is_set()
-    assert (fine_tuning.candidate is not None) == keeps
+    assert (training.candidate is not None) == keeps
     assert (tmp_path / "training" / "oracle1").exists() == keeps
     if keeps:
-        fine_tuning.discard()
+        training.discard()
         desk.settle()
     assert not (tmp_path / "training" / "oracle1").exists()
     assert [entry.name for entry in desk.session.model_library.entries] == ["oracle"]
@@ -78,11 +78,11 @@ def test_stopping_before_the_first_validation_says_that_nothing_is_kept(
 ) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=0))
     saved(desk)
-    desk.session.fine_tuning.finetune()
-    desk.session.fine_tuning.stop_and_keep()
+    desk.session.training.finetune()
+    desk.session.training.stop_and_keep()
     desk.model.gate.set()
     desk.settle()
-    assert desk.session.fine_tuning.candidate is None
+    assert desk.session.training.candidate is None
     assert "no new model" in desk.messages[-1]
     leave(desk)
 
@@ -90,9 +90,9 @@ def test_stopping_before_the_first_validation_says_that_nothing_is_kept(
 def test_a_training_that_fails_keeps_its_best(qtbot: QtBot, tmp_path: Path) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(fails_at=5))
     saved(desk)
-    desk.session.fine_tuning.finetune()
+    desk.session.training.finetune()
     desk.settle()
-    assert desk.session.fine_tuning.candidate is not None
+    assert desk.session.training.candidate is not None
     assert len(desk.failures) == 1
     leave(desk)
 
@@ -100,29 +100,29 @@ def test_a_training_that_fails_keeps_its_best(qtbot: QtBot, tmp_path: Path) -> N
 @pytest.mark.parametrize("agrees", [True, False])
 def test_a_model_that_waits_for_a_decision_is_not_dropped_unasked(desk: Desk, agrees: bool) -> None:
     saved(desk)
-    fine_tuning = desk.session.fine_tuning
-    fine_tuning.finetune()
+    training = desk.session.training
+    training.finetune()
     desk.settle()
-    candidate = fine_tuning.candidate
+    candidate = training.candidate
     assert candidate is not None
     desk.person.agrees = agrees
-    fine_tuning.finetune()
+    training.finetune()
     assert "has not been added" in desk.person.asked[-1]
-    assert fine_tuning.running == agrees
-    assert (fine_tuning.candidate is None) == agrees
+    assert training.running == agrees
+    assert (training.candidate is None) == agrees
     assert agrees or candidate.exists()
 
 
 def test_closing_asks_about_a_model_that_waits_for_a_decision(desk: Desk) -> None:
     saved(desk)
-    desk.session.fine_tuning.finetune()
+    desk.session.training.finetune()
     desk.settle()
-    candidate = desk.session.fine_tuning.candidate
+    candidate = desk.session.training.candidate
     assert candidate is not None
     desk.person.agrees = False
     assert not desk.session.close()
     assert "has not been added" in desk.person.asked[-1]
-    assert desk.session.fine_tuning.candidate == candidate
+    assert desk.session.training.candidate == candidate
     assert candidate.exists()
     leave(desk)
     assert not candidate.exists()
@@ -131,11 +131,11 @@ def test_closing_asks_about_a_model_that_waits_for_a_decision(desk: Desk) -> Non
 def test_closing_asks_before_it_stops_a_training(qtbot: QtBot, tmp_path: Path) -> None:
     desk = Desk(qtbot, tmp_path, DiskModel(holds_at=2))
     saved(desk)
-    desk.session.fine_tuning.finetune()
-    desk.until(lambda: len(desk.session.fine_tuning.curve) == 2)
+    desk.session.training.finetune()
+    desk.until(lambda: len(desk.session.training.curve) == 2)
     desk.person.agrees = False
     assert not desk.session.close()
-    assert desk.session.fine_tuning.running
+    assert desk.session.training.running
     leave(desk)
     assert desk.model.closed.is_set()
 
@@ -164,27 +164,42 @@ def reopened(qtbot: QtBot, desk: Desk, left: Leftover) -> Session:
     return session
 
 
+def test_what_a_killed_training_of_a_new_model_had_learned_has_no_parent(
+    qtbot: QtBot, desk: Desk
+) -> None:
+    left = killed(desk, "MultiCBAM-ours1")
+    session = reopened(qtbot, desk, dataclasses.replace(left, spec=left.spec.changed(parent="")))
+    assert session.training.candidate == left.weights
+    assert session.training.parent_model is None
+    assert "A new model's training was interrupted" in desk.messages[-1]
+    session.training.accept()
+    qtbot.waitUntil(lambda: not session.context.lane.pending)
+    assert session.training.candidate is None
+    assert not left.weights.parent.exists()
+    assert session.close()
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
     qtbot: QtBot, desk: Desk, taken: bool
 ) -> None:
     left = killed(desk)
     session = reopened(qtbot, desk, left)
-    fine_tuning = session.fine_tuning
+    training = session.training
     assert Has.CANDIDATE in session.capabilities
-    assert fine_tuning.candidate == left.weights
-    assert fine_tuning.interrupted == left.spec
+    assert training.candidate == left.weights
+    assert training.interrupted == left.spec
     assert "of oracle was interrupted" in desk.messages[-1]
     # Another window, opened meanwhile, does not offer it again, nor removes it.
     assert locks.in_use(left.weights.parent)
-    assert reopened(qtbot, desk, left).fine_tuning.candidate is None
+    assert reopened(qtbot, desk, left).training.candidate is None
     if taken:
-        fine_tuning.accept()
+        training.accept()
     else:
-        fine_tuning.discard()
+        training.discard()
     qtbot.waitUntil(lambda: not session.context.lane.pending)
-    assert fine_tuning.candidate is None
-    assert fine_tuning.interrupted is None
+    assert training.candidate is None
+    assert training.interrupted is None
     assert not left.weights.parent.exists()
     assert ("oracle+1" in [entry.name for entry in session.model_library.entries]) == taken
     assert session.close()
@@ -192,11 +207,11 @@ def test_what_a_killed_fine_tuning_had_learned_waits_for_a_decision(
 
 def test_a_folder_waits_locked_until_the_person_has_decided(desk: Desk) -> None:
     saved(desk)
-    desk.session.fine_tuning.finetune()
+    desk.session.training.finetune()
     desk.settle()
-    assert desk.session.fine_tuning.candidate is not None
+    assert desk.session.training.candidate is not None
     assert locks.in_use(desk.folder / "training" / "oracle1")
-    desk.session.fine_tuning.discard()
+    desk.session.training.discard()
     desk.settle()
     assert not (desk.folder / "training" / "oracle1").exists()
 
@@ -209,11 +224,11 @@ def test_a_training_that_diverges_says_so_and_keeps_what_is_of_use(
     error = Diverged(fails_at + 1, 0.5, best if keeps else None)
     desk = Desk(qtbot, tmp_path, DiskModel(fails_at=fails_at, error=error))
     saved(desk)
-    desk.session.fine_tuning.finetune()
+    desk.session.training.finetune()
     desk.settle()
     (told,) = desk.failures
     assert f"diverged at step {fails_at + 1}" in told
     assert ("kept" in told) == keeps
-    assert (desk.session.fine_tuning.candidate is not None) == keeps
+    assert (desk.session.training.candidate is not None) == keeps
     assert best.exists() == best.parent.exists() == keeps
     leave(desk)

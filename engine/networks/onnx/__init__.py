@@ -1,0 +1,1 @@
+"""Segmentation networks of other programs, given as ONNX files and run by onnxruntime."""
