@@ -71,4 +71,5 @@ def _convolutions(into: int, out: int) -> nn.Sequential:
 
 def _missing(side: int) -> int:
     """Pixels that a side lacks; the smallest features must have more than one pixel."""
-    return max(-side % 2**DEPTH, 2 ** (DEPTH + 1) - side)
+    multiple: int = 2**DEPTH
+    return max(-side % multiple, 2 * multiple - side)
