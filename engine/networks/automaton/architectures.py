@@ -110,6 +110,9 @@ AUTOMATA: tuple[Architecture, ...] = (
         {
             "MultiCBAM-MedSegDiffNCA": AutomatonConfig(),
             "MultiCBAM-ours": AutomatonConfig(updates=6, coarse_updates=20, detail=4),
+            "MultiCBAM-conditioned": AutomatonConfig(
+                updates=6, coarse_updates=20, detail=4, condition=14
+            ),
         },
         "two-level automaton with attention",
         levels=2,

@@ -3,8 +3,9 @@
 State channels, in this order: prediction | R G B | x_t | hidden … | t. All begin at zero except the
 image, x_t and t, and some of the hidden ones: if the config's `detail` is more than 1, the first
 hold how the pixels in a cell differ from their mean, and if the spec is `steerable`, the next six
-hold what a person asks for: the four tools, the width, and what they painted. After the last update
-the RGB channels are a first guess of the mask.
+hold what a person asks for: the four tools, the width, and what they painted. With a condition
+network the next four hold what that tells: its guess of the mask, in [−1, 1], and three features.
+After the last update the RGB channels are a first guess of the mask.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 
 from engine.networks.automaton.borders import enlarged
 from engine.networks.automaton.cell import Cell
-from engine.networks.automaton.config import STEERING, config_of
+from engine.networks.automaton.condition import ConditionNetwork
+from engine.networks.automaton.config import STEERING, TOLD, config_of
 from engine.networks.automaton.fast import FastCell
 from engine.networks.device import DeviceChoice, share_out, worker_count
 from engine.networks.losses import mask_loss
@@ -38,6 +40,8 @@ NOISE, RED, BLUE, NOISY, TIME = 0, 1, 3, 4, -1
 DETAIL_GAIN = 2.0
 #: Weight of the mask loss on the mean of the RGB channels, beside the prediction's own.
 GUESS_WEIGHT = 0.5
+#: Weight of the mask loss on the guess of the condition network.
+ANCHOR_WEIGHT = 0.5
 
 #: Which cells fire: (level, update, (rows, columns)) → bool (n, 1, rows, columns).
 Fires = Callable[[int, int, tuple[int, int]], Tensor]
@@ -75,6 +79,19 @@ class Automaton(Network):
             Cell(self.config.channels, self.config.hidden, attention, exact=level < levels)
             for level in range(1, levels + 1)
         )
+        if self.config.condition:
+            self.condition_network = ConditionNetwork(self.config.condition, TOLD - 1)
+
+    def condition(self, image_n3hw: Tensor) -> Tensors:
+        """The image; with a condition network behind its colours what that tells, then its logit.
+
+        All are of the image's size.
+        """
+        if not self.config.condition:
+            return (image_n3hw,)
+        logit, features = self.condition_network(image_n3hw)
+        seen = [image_n3hw, torch.tanh(logit / 2).to(image_n3hw), features.to(image_n3hw)]
+        return torch.cat(seen, dim=1), logit
 
     def predict(
         self,
@@ -85,9 +102,9 @@ class Automaton(Network):
         steering: Steering | None = None,
     ) -> Outputs:
         """Channel 0 of the last state as prediction, with its RGB channels as extras."""
-        (image_n3hw,), (time_n,) = image_given, time_given
+        image_nchw, (time_n,) = image_given[0], time_given
         fires = self._fires(chance, noisy_n1hw)
-        state = self(image_n3hw, noisy_n1hw, time_n, fires, steering)
+        state = self(image_nchw, noisy_n1hw, time_n, fires, steering)
         return Outputs(state[:, NOISE : NOISE + 1], (state[:, RED : BLUE + 1],))
 
     def losses(
@@ -96,15 +113,20 @@ class Automaton(Network):
         """L_RGB times `settings.rgb_weight`; if the clean mask is predicted, a mask loss before it.
 
         The mask loss is that of the first guess, the mean of the RGB channels. A spec that predicts
-        the noise, with `rgb_weight` 1, gets L_total of the paper (eq. 5).
+        the noise, with `rgb_weight` 1, gets L_total of the paper (eq. 5). The guess of a condition
+        network has a mask loss of its own, before the others.
         """
         rgb_n3hw = outputs.extras[0].float()
         share_n1hw = target.share_n1hw
+        anchored = [
+            ANCHOR_WEIGHT * mask_loss(_resized(logit.float(), share_n1hw.shape[2:]), share_n1hw)
+            for logit in image_given[1:]
+        ]
         weighted = settings.rgb_weight * rgb_loss(rgb_n3hw, 2 * share_n1hw - 1)
         if self.spec.predicts != "clean":
-            return (weighted,)
+            return (*anchored, weighted)
         guess_n1hw = rgb_n3hw.mean(dim=1, keepdim=True)
-        return GUESS_WEIGHT * mask_loss(guess_n1hw, share_n1hw), weighted
+        return *anchored, GUESS_WEIGHT * mask_loss(guess_n1hw, share_n1hw), weighted
 
     def is_matrix(self, name: str, weight: Tensor) -> bool:
         """True for the weights of perception and MLP, false for those of attention."""
@@ -129,9 +151,9 @@ class Automaton(Network):
         steering: Steering | None = None,
     ) -> Iterator[Moment]:
         """Every state of a diffusion step, as `evolve` gives them."""
-        (image_n3hw,), (time_n,) = image_given, time_given
+        image_nchw, (time_n,) = image_given[0], time_given
         fires = self._fires(chance, noisy_n1hw)
-        return self.evolve(image_n3hw, noisy_n1hw, time_n, fires, steering)
+        return self.evolve(image_nchw, noisy_n1hw, time_n, fires, steering)
 
     def inferring(self, device: DeviceChoice) -> Automaton:
         """The same automaton with cells that are faster at inference on the CPU; itself on a GPU.
@@ -160,7 +182,7 @@ class Automaton(Network):
 
     def begin(
         self,
-        image_n3hw: Tensor,
+        image_nchw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
         steering: Steering | None = None,
@@ -169,24 +191,29 @@ class Automaton(Network):
 
         Parameters
         ----------
-        image_n3hw : in [−1, 1], with `config.detail` pixels to a cell's side.
+        image_nchw : what `condition` gave: the image in [−1, 1], with `config.detail` pixels to a
+            cell's side, and behind its colours what the condition network tells, if there is one.
         noisy_n1hw : x_t at unit variance.
         time_n : t / timesteps.
         steering : what a person asks for, on a grid that is as large or larger; None if nothing.
         """
         n, _, rows, columns = noisy_n1hw.shape
-        state = image_n3hw.new_zeros(n, rows, columns, self.config.channels).permute(0, 3, 1, 2)
-        return self._with_inputs(state, image_n3hw, noisy_n1hw, time_n, steering)
+        state = image_nchw.new_zeros(n, rows, columns, self.config.channels).permute(0, 3, 1, 2)
+        return self._with_inputs(state, image_nchw, noisy_n1hw, time_n, steering)
 
     def _with_inputs(
         self, state: Tensor, image: Tensor, noisy: Tensor, time_n: Tensor, steering: Steering | None
     ) -> Tensor:
         """The state with image, x_t and t in their channels."""
         time = time_n[:, None, None, None].expand_as(noisy).to(state.dtype)
-        mean = _resized(image, noisy.shape[2:])
-        hidden = self._with_detail(state[:, NOISY + 1 : TIME], image, mean)
+        whole = _resized(image, noisy.shape[2:])
+        mean, told = whole[:, :3], whole[:, 3:]
+        hidden = self._with_detail(state[:, NOISY + 1 : TIME], image[:, :3], mean)
         if steering is not None:
             hidden = self._with_steering(hidden, steering)
+        if self.config.condition:
+            # Behind the rest, the last of them.
+            hidden = hidden + F.pad(told, (0, 0, 0, 0, hidden.shape[1] - TOLD, 0))
         parts = [state[:, :RED], mean, noisy, hidden, time]
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
 
@@ -213,7 +240,7 @@ class Automaton(Network):
         self,
         level: int,
         carried_nchw: Tensor | None,
-        image_n3hw: Tensor,
+        image_nchw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
         steering: Steering | None = None,
@@ -224,18 +251,18 @@ class Automaton(Network):
         ----------
         level : counted from 1.
         carried_nchw : the last state of the level before, or None for the first level.
-        image_n3hw, noisy_n1hw, time_n, steering : as for `begin`, at full size.
+        image_nchw, noisy_n1hw, time_n, steering : as for `begin`, at full size.
         """
         factor = self.config.factor ** (len(self.levels) - level)
         shape = torch.Size(max(2, side // factor) for side in noisy_n1hw.shape[2:])
         noisy = _resized(noisy_n1hw, shape)
         if carried_nchw is None:
-            return self.begin(image_n3hw, noisy, time_n, steering)
-        return self._with_inputs(_enlarge(carried_nchw, shape), image_n3hw, noisy, time_n, steering)
+            return self.begin(image_nchw, noisy, time_n, steering)
+        return self._with_inputs(_enlarge(carried_nchw, shape), image_nchw, noisy, time_n, steering)
 
     def evolve(
         self,
-        image_n3hw: Tensor,
+        image_nchw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
         fires: Fires,
@@ -245,12 +272,12 @@ class Automaton(Network):
 
         Parameters
         ----------
-        image_n3hw, noisy_n1hw, time_n, steering : as for `begin`.
+        image_nchw, noisy_n1hw, time_n, steering : as for `begin`.
         fires : decides which cells fire in each update.
         """
         state: Tensor | None = None
         for level, cell in enumerate(self.levels, start=1):
-            state = self.enter(level, state, image_n3hw, noisy_n1hw, time_n, steering)
+            state = self.enter(level, state, image_nchw, noisy_n1hw, time_n, steering)
             no_cell = torch.zeros_like(state[:, :1], dtype=torch.bool)
             yield Moment(level, 0, state, no_cell)
             for update in range(1, self.updates(level) + 1):
@@ -260,14 +287,14 @@ class Automaton(Network):
 
     def forward(
         self,
-        image_n3hw: Tensor,
+        image_nchw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
         fires: Fires,
         steering: Steering | None = None,
     ) -> Tensor:
         """The last state, (n, channels, rows, columns); takes what `evolve` takes."""
-        for moment in self.evolve(image_n3hw, noisy_n1hw, time_n, fires, steering):
+        for moment in self.evolve(image_nchw, noisy_n1hw, time_n, fires, steering):
             state = moment.state_nchw
         return state
 
@@ -280,6 +307,8 @@ class FastAutomaton(Automaton):
     def __init__(self, network: Automaton, cells: Sequence[FastCell]) -> None:
         super().__init__(network.spec, levels=0, attention=False)
         self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
+        if self.config.condition:
+            self.condition_network = network.condition_network
 
     def predict(
         self,
@@ -290,13 +319,13 @@ class FastAutomaton(Automaton):
         steering: Steering | None = None,
     ) -> Outputs:
         """The prediction of `Automaton.predict` for each member alone, bit for bit, no extras."""
-        (image_n3hw,), (time_n,) = image_given, time_given
+        image_nchw, (time_n,) = image_given[0], time_given
         fires = self._fires(chance, noisy_n1hw)
-        return Outputs(self.answer(image_n3hw, noisy_n1hw, time_n, fires, steering))
+        return Outputs(self.answer(image_nchw, noisy_n1hw, time_n, fires, steering))
 
     def answer(
         self,
-        image_n3hw: Tensor,
+        image_nchw: Tensor,
         noisy_n1hw: Tensor,
         time_n: Tensor,
         fires: Fires,
@@ -309,14 +338,14 @@ class FastAutomaton(Automaton):
         piece of work for the next free worker; the updates of a single member are divided. It takes
         what `evolve` takes.
         """
-        inputs, last = (image_n3hw, noisy_n1hw, time_n), len(self.levels)
+        inputs, last = (image_nchw, noisy_n1hw, time_n), len(self.levels)
         carried: Tensor | None = None
         for level in range(1, last):
             carried = self.enter(level, carried, *inputs, steering)
             for fires_n1hw in self._drawn(level, carried, fires):
                 self.levels[level - 1].update_(carried, fires_n1hw)
         drawn = list(self._drawn(last, noisy_n1hw, fires))
-        pieces = worker_count() if len(image_n3hw) == 1 else 1
+        pieces = worker_count() if len(image_nchw) == 1 else 1
 
         def fine(member: int) -> Tensor:
             one = slice(member, member + 1)
@@ -331,7 +360,7 @@ class FastAutomaton(Automaton):
                 )
             return state[:, NOISE : NOISE + 1].contiguous()
 
-        return torch.cat(share_out(fine, range(len(image_n3hw))))
+        return torch.cat(share_out(fine, range(len(image_nchw))))
 
     def _drawn(self, level: int, grid_nchw: Tensor, fires: Fires) -> Iterator[Tensor]:
         """Which cells of the grid fire in each update of level `level`, in order."""
