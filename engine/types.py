@@ -248,14 +248,6 @@ class ModelSpec:
         return replace(self, **own)
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
-        diffusion = ("predicts", "mask_scale", "schedule", "framing", "steerable")
-        own = {name: getattr(self, name) for name in diffusion}
-        of_config = (each.name for each in self.config.flagged())
-        return own | {name: getattr(self.config, name) for name in of_config}
-
-    @property
     def samples_seen(self) -> int | None:
         """How many samples the weights were trained on, before fine-tuning included.
 

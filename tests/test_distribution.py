@@ -79,6 +79,9 @@ def test_the_notices_are_made_from_the_metadata() -> None:
 
 # What is needed
 
+#: Those that a person may install beside the program; `dev` is for its makers.
+EXTRAS = ("report", "baselines", "onnx")
+
 
 def imported(folder: str) -> set[str]:
     """The packages, not of Python itself or of the program, that a folder's files import."""
@@ -95,7 +98,8 @@ def imported(folder: str) -> set[str]:
 @pytest.mark.parametrize("folder", SHIPPED)
 def test_what_is_imported_is_declared(folder: str) -> None:
     project = declared()
-    optional = project["optional-dependencies"]["report"] if folder == "engine" else []
+    extras = project["optional-dependencies"]
+    optional = [each for name in EXTRAS for each in extras[name]] if folder == "engine" else []
     known = names(project["dependencies"] + optional)
     owners = packages_distributions()
     for package in imported(folder):

@@ -85,6 +85,7 @@ class Architecture:
     build : makes an untrained network for a spec.
     parameters : gives the number of parameters of a spec's network. Both raise MissingExtra where
         packages of an extra are needed that are not installed.
+    counted : the parameters of presets by name, where counting them takes long.
     cost : gives the cost of one diffusion step of a spec's network.
     training : the settings with which a training from new weights begins where a person chooses
         none; the size is that of the preset, the steps follow from the time there is.
@@ -113,6 +114,7 @@ class Architecture:
     packages: tuple[str, ...] = ()
     places: str = "points"
     own_loss: str = ""
+    counted: Mapping[str, int] = field(default_factory=dict)
     stored: Callable[[ModelSpec], int] | None = None
     name: str = ""
     config: type[NetworkConfig] = NetworkConfig

@@ -141,6 +141,9 @@ def fingerprint(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> str:
         digest.update(f"{name}={float(value) if number else value};".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
+        if array.dtype == np.float16:
+            # A file may hold its weights in half the room; they are the same numbers.
+            array = array.astype(np.float32)
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()[:16]

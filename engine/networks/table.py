@@ -37,14 +37,28 @@ def build(spec: ModelSpec) -> Network:
 
 
 def parameter_count(spec: ModelSpec) -> int:
-    """How many parameters a spec's network has; may load torch. Raises UnknownArchitecture."""
-    return architecture(spec.architecture).parameters(spec)
+    """How many parameters a spec's network has; loads torch for some that are no presets.
+
+    Raises UnknownArchitecture.
+    """
+    row = architecture(spec.architecture)
+    for each in row.presets:
+        if each.name in row.counted and _alike(each, spec):
+            return row.counted[each.name]
+    return row.parameters(spec)
+
+
+def _alike(one: ModelSpec, other: ModelSpec) -> bool:
+    """Whether the networks of two specs have the same parameters."""
+    return all(
+        getattr(one, name) == getattr(other, name) for name in ("config", "size", "timesteps")
+    )
 
 
 def stored_count(spec: ModelSpec) -> int:
     """How many numbers a file of a spec's network holds; otherwise as `parameter_count`."""
     row = architecture(spec.architecture)
-    return (row.stored or row.parameters)(spec)
+    return row.stored(spec) if row.stored is not None else parameter_count(spec)
 
 
 def presets() -> tuple[ModelSpec, ...]:

@@ -8,8 +8,8 @@ from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.networks.table import trainable
-from engine.types import PAPER, ModelSpec, SampleSettings, TrainSettings
+from engine.networks.table import architecture, paper_protocol, trainable
+from engine.types import ModelSpec, SampleSettings, TrainSettings
 
 
 def measured_by(model: str, data: Path, settings: SampleSettings, limit: int | None) -> str:
@@ -36,15 +36,25 @@ def trained_by(spec: ModelSpec) -> str:
     if "steps" not in spec.training:
         return ""
     went_on = spec.parent or spec.training.get("samples_before")
-    begin = ["--from", "PARENT"] if went_on else ["--architecture", spec.architecture]
+    name = _preset(spec)
+    begin = ["--from", "PARENT"] if went_on else ["--architecture", name]
     protocol = spec.training.get("protocol", "own")
-    usual = trainable(spec.architecture, protocol).choices
-    changed = {name: value for name, value in spec.choices.items() if value != usual[name]}
+    usual = choices(trainable(name, protocol))
+    changed = {name: value for name, value in choices(spec).items() if value != usual[name]}
     kind = [word for name, value in changed.items() for word in _given(name, value)]
     asked = ["--data", "DATA", "--out", "DIR", *begin, *kind]
     # The protocol's own flag is the one that says where its other values come from.
-    settings = replace(PAPER, protocol="own") if protocol == "paper" else TrainSettings()
+    settings = TrainSettings()
+    if protocol == "paper":
+        settings = replace(paper_protocol(spec).settings, protocol="own")
     return shlex.join(["nca-seg", "train", *asked, *_flags(settings, spec.training)])
+
+
+def _preset(spec: ModelSpec) -> str:
+    """The preset whose network a spec has, or the architecture's name where it has none's."""
+    first, *others = architecture(spec.architecture).presets
+    named = [each.name for each in others if each.config == spec.config]
+    return named[0] if named and spec.config != first.config else spec.architecture
 
 
 def _flags(settings: Any, values: Mapping[str, Any]) -> Iterator[str]:
@@ -67,3 +77,10 @@ def _given(name: str, value: Any) -> tuple[str, ...]:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def choices(spec: ModelSpec) -> dict[str, Any]:
+    """What flags of `nca-seg train` choose, by name: of diffusion first, then of the config."""
+    diffusion = ("predicts", "mask_scale", "schedule", "framing", "steerable")
+    own = {name: getattr(spec, name) for name in diffusion}
+    return own | {each.name: getattr(spec.config, each.name) for each in spec.config.flagged()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.networks.checkpoint import read_spec
-from engine.report.commands import trained_by
+from engine.report.commands import choices, trained_by
 from engine.training.curves import LOG, read_curves
 from engine.training.loop import BEST
 from engine.types import BEFORE_CHOICES, ModelSpec
@@ -45,7 +45,7 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """What the recipe sets, by name."""
-        of_spec = {"architecture": self.spec.architecture, **self.spec.choices}
+        of_spec = {"architecture": self.spec.architecture, **choices(self.spec)}
         begun = {"parent": self.spec.parent} if self.spec.parent else {}
         record = {key: each for key, each in self.spec.training.items() if key not in _NOT_SET}
         return dict(BEFORE_CHOICES) | of_spec | begun | record

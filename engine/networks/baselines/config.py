@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.networks.architecture import Cost
-from engine.settings import Flag, bounded
+from engine.settings import bounded
 from engine.types import ModelSpec, NetworkConfig
 
 
@@ -20,9 +20,7 @@ class BasicUNetConfig(NetworkConfig):
     """
 
     first: int = bounded(14, low=1, high=256)
-    width: int = bounded(
-        14, low=1, high=512, flag=Flag("Features of a U-Net's second level.", low=1, high=512)
-    )
+    width: int = bounded(14, low=1, high=512)
 
     @property
     def features(self) -> tuple[int, ...]:

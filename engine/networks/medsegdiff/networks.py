@@ -42,7 +42,7 @@ class DiffusionUNet(Network):
     def __init__(self, spec: ModelSpec, inputs: int = 1) -> None:
         super().__init__(spec)
         config = config_of(spec, UNetConfig)
-        self.reduction = config.reduction
+        self._reduction = config.reduction
         widths, time = config.widths, config.time_width
         self.time = TimeEmbedding(spec.timesteps, time)
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
@@ -104,7 +104,7 @@ class DiffusionUNet(Network):
 
     def _padded(self, picture_nchw: Tensor) -> Tensor:
         """A picture whose border is repeated up to a multiple of the reduction, for the stem."""
-        rows, columns = (-side % self.reduction for side in picture_nchw.shape[2:])
+        rows, columns = (-side % self._reduction for side in picture_nchw.shape[2:])
         padded = F.pad(picture_nchw, (0, columns, 0, rows), mode="replicate")
         return padded.to(self.stem.weight.dtype, memory_format=torch.channels_last)
 
@@ -283,7 +283,7 @@ class MedSegDiffV2(DiffusionUNet):
         time = self.time(time_n)
         if self.former is None or not self.former.filters:
             return (time,)
-        rows, columns = (-(-side // self.reduction) for side in grid)
+        rows, columns = (-(-side // self._reduction) for side in grid)
         return time, self.former.passing(time, (rows, columns))
 
     def _first(self, image_given: Tensors, noisy_n1hw: Tensor) -> Tensor:
@@ -393,7 +393,7 @@ class MedSegDiffV2(DiffusionUNet):
         rows, columns = noisy_n1hw.shape[2:]
         deepest, _ = self._encoded(image_given, time_given, noisy_n1hw)
         grid = (deepest.shape[2], deepest.shape[3])
-        token = place[0] // self.reduction * grid[1] + place[1] // self.reduction
+        token = place[0] // self._reduction * grid[1] + place[1] // self._reduction
         passing = time_given[1] if len(time_given) > 1 else None
         _, *states = self.former.states(deepest, self._named(image_given)["semantics"], passing)
         taken = torch.stack([mixed.affinity_ntt[:, token] for mixed in states], dim=1)
@@ -401,8 +401,8 @@ class MedSegDiffV2(DiffusionUNet):
 
     def _on_grid(self, maps_nchw: Tensor, rows: int, columns: int) -> Tensor:
         """Maps of the tokens, enlarged and cut to the grid."""
-        whole = maps_nchw.repeat_interleave(self.reduction, dim=2)
-        return whole.repeat_interleave(self.reduction, dim=3)[:, :, :rows, :columns]
+        whole = maps_nchw.repeat_interleave(self._reduction, dim=2)
+        return whole.repeat_interleave(self._reduction, dim=3)[:, :, :rows, :columns]
 
     def _named(self, image_given: Tensors) -> dict[str, Tensor]:
         return dict(zip(self.given, image_given, strict=True))

@@ -49,7 +49,7 @@ def test_the_fingerprint_follows_all_that_decides_the_answers(stored: Path, tmp_
         "architecture": "multi", "channels": 32, "hidden": 33, "updates": 4, "coarse_updates": 5,
         "fire_probability": 0.25, "factor": 2, "predicts": "noise", "schedule": "linear",
         "timesteps": 50, "mask_scale": 1, "size": 20, "framing": "square", "detail": 2,
-        "steerable": True,
+        "steerable": True, "condition": 2,
     }  # fmt: skip
     unchanging = {"name", "parent", "training"}
     # What a model has that is not steerable; `test_steering` has the others.
@@ -168,7 +168,7 @@ def damaged(stored: Path, kind: str) -> Path:
         case "wrong shape":
             checkpoint.write(path, arrays, spec.changed(hidden=33))
         case "unknown network":
-            checkpoint.write(path, arrays, replace(spec, architecture="unet"))
+            checkpoint.write(path, arrays, replace(spec, architecture="perceptron"))
         case "not a number":
             checkpoint.write(path, {n: a * np.float32("nan") for n, a in arrays.items()}, spec)
     return path
