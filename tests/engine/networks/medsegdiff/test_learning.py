@@ -21,8 +21,8 @@ from tests.samples import drawn_dataset
 
 #: What makes the presets narrow, and the steps they need.
 NARROW: dict[str, tuple[dict[str, Any], int]] = {
-    "MedSegDiff-V2-small": ({"condition_multipliers": (1, 2, 4), "tokens": 32, "depth": 1}, 16),
-    "MedSegDiff-small": ({"spectrum": 64}, 30),
+    "MedSegDiff-V2-small": ({"condition_multipliers": (1, 2, 4), "tokens": 32, "depth": 1}, 20),
+    "MedSegDiff-small": ({"spectrum": 64}, 40),
 }
 SETTINGS = TrainSettings(
     batch_size=8,
