@@ -29,6 +29,7 @@ RULES = {
     "tests/app/ui/canvas/test_giving_up.py": "a stroke that is given up",
     "tests/app/ui/canvas/test_looking.py": "what the canvas shows",
     "tests/app/ui/canvas/test_steering.py": "strokes and boxes on the canvas",
+    "tests/app/ui/canvas/test_style_outlines.py": "outlines of the styles on the canvas",
     "tests/app/ui/panels/test_panels.py": "panels show what the session says",
     "tests/app/ui/test_toy_network.py": "a network without cells in the window",
     "tests/app/ui/test_responsiveness.py": "the window's thread never waits",

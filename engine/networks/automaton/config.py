@@ -189,7 +189,7 @@ def cost(spec: ModelSpec, *, levels: int, attention: bool) -> Cost:
     )
     return Cost(
         memory_bytes=spec.size**2
-        * (6 * config.channels + 100 + (12 + 40 * config.condition) * config.detail**2),
+        * (6 * config.channels + 100 + (12 + 14 * config.condition) * config.detail**2),
         multiplications=spec.size**2 * (work * each + 80 * (config.condition * config.detail) ** 2),
         updates=sum(updates),
     )

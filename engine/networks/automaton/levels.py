@@ -211,7 +211,7 @@ class Automaton(Network):
         hidden = self._with_detail(state[:, NOISY + 1 : TIME], image[:, :3], mean)
         if steering is not None:
             hidden = self._with_steering(hidden, steering)
-        if self.config.condition:
+        if told.shape[1]:
             # Behind the rest, the last of them.
             hidden = hidden + F.pad(told, (0, 0, 0, 0, hidden.shape[1] - TOLD, 0))
         parts = [state[:, :RED], mean, noisy, hidden, time]

@@ -87,11 +87,11 @@ def cost(spec: ModelSpec) -> Cost:
     if isinstance(config, BasicUNetConfig):
         first, width = config.first, config.width
         work = 9 * (2 * first**2 + 2.5 * first * width + 4 * width**2)
-        return Cost(pixels * 40 * (first + width), pixels * work)
+        return Cost(pixels * 12 * (first + width), pixels * work)
     if isinstance(config, DynUNetConfig):
         return Cost(pixels * 60 * config.first, pixels * 210.0 * config.first**2)
     if isinstance(config, UNETRConfig):
         return Cost(pixels * 120 * config.features, pixels * (3.0e5 + 400.0 * config.features**2))
     if isinstance(config, SwinUNETRConfig):
-        return Cost(pixels * 120 * config.features, pixels * 125.0 * config.features**2)
+        return Cost(pixels * 70 * config.features, pixels * 125.0 * config.features**2)
     raise TypeError(f"the config of {spec.name!r} is not that of a plain network")

@@ -11,7 +11,14 @@ import pytest
 
 from engine.types import SampleSettings, TrainSettings
 from nca_seg_app.state import settings as module
-from nca_seg_app.state.settings import Settings, UnreadableSettings, load, save, settings_path
+from nca_seg_app.state.settings import (
+    NewModel,
+    Settings,
+    UnreadableSettings,
+    load,
+    save,
+    settings_path,
+)
 
 OTHER = Settings(
     theme="dark",
@@ -123,10 +130,13 @@ def test_the_file_lies_below_the_home_that_was_asked_for(monkeypatch: pytest.Mon
     assert "nca-seg" in settings_path().parts
 
 
-@pytest.mark.parametrize("described", [Settings, SampleSettings, TrainSettings])
+@pytest.mark.parametrize("described", [Settings, NewModel, SampleSettings, TrainSettings])
 def test_every_setting_says_what_it_is(described: type) -> None:
     for each in dataclasses.fields(described):
-        if each.name in ("sample", "learn", "recent"):
+        if each.name in ("sample", "learn", "new_model", "recent"):
+            continue
+        if described is NewModel and each.name == "preset":
+            # A choice of its own, with a sentence for each preset.
             continue
         assert each.metadata["label"], each.name
         assert each.metadata["help"].endswith("."), each.name

@@ -43,8 +43,8 @@ def test_models_tells_name_architecture_parameters_size_and_file(tiny: Path) -> 
     assert (found["architecture"], found["size"]) == ("basic", 16)
     assert found["parameters"] == expected
     assert found["file"] == str(tiny)
-    presets = {model["architecture"]: model["parameters"] for model in content["presets"]}
-    assert presets["multicbam"] == 412_236
+    presets = {model["name"]: model["parameters"] for model in content["presets"]}
+    assert presets["MultiCBAM-MedSegDiffNCA"] == 412_236
 
 
 def test_a_broken_model_is_listed_as_such() -> None:

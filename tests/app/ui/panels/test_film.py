@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, Qt
 
-from engine.types import Image, SampleSettings
+from engine.types import Image, Prompt, SampleSettings
 from nca_seg_app.state.view_state import Shown
 from nca_seg_app.ui.panels.film import FilmPanel
 from tests.app.desks import PanelDesk, click, is_still
@@ -82,8 +82,11 @@ def test_before_the_first_step_members_are_not_counted_as_none(
 ) -> None:
     segment = DiskModel.segment
 
-    def until_enough(model: DiskModel, image: Image, settings: SampleSettings) -> Any:
-        return segment(model, image, dataclasses.replace(settings, members=settings.members or 4))
+    def until_enough(
+        model: DiskModel, image: Image, settings: SampleSettings, prompt: Prompt
+    ) -> Any:
+        several = dataclasses.replace(settings, members=settings.members or 4)
+        return segment(model, image, several, prompt)
 
     monkeypatch.setattr(DiskModel, "segment", until_enough)
     panel = shown(desk)

@@ -38,6 +38,8 @@ SETTINGS = TrainSettings(
 AS_TRAINED = SampleSettings(members=2, views="plain")
 
 
+# On a busy machine it takes longer than other tests may.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", NARROW)
 def test_eight_images_are_over_fitted(tmp_path: Path, name: str) -> None:
     dataset = drawn_dataset(tmp_path)
