@@ -258,8 +258,9 @@ def _show(work: _Work, first: Sequence[str], page: Path | None, written: str) ->
         results = [one for one in alike.values() if one["regime"] == regime]
         if not results:
             continue
-        whole[regime] = tables(rows(results, first))
-        ordered = [one for row in rows(results, first) for one in row.results]
+        listed = rows(results, first)
+        whole[regime] = tables(listed)
+        ordered = [one for row in listed for one in row.results]
         try:
             text = with_section(text, regime, section(whole[regime], written, ordered))
         except ValueError as error:

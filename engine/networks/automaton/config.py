@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine.networks.architecture import Cost
@@ -160,12 +160,17 @@ def parameters(spec: ModelSpec, *, levels: int, attention: bool) -> int:
     attention : whether its cells have CBAM.
     """
     config = config_of(spec)
+    seeing = seeing_parameters(config.condition, TOLD - 1) if config.condition else 0
+    return levels * _cell_parameters(config, attention) + seeing
+
+
+def _cell_parameters(config: AutomatonConfig, attention: bool) -> int:
+    """How many parameters the cell of one level has."""
     channels, hidden = config.channels, config.hidden
     cell = 2 * (9 * channels**2 + channels) + (3 * channels + 1) * hidden + hidden * channels
     narrow = max(1, channels // 16)
     attending = 2 * channels * narrow + narrow + channels + 98
-    seeing = seeing_parameters(config.condition, TOLD - 1) if config.condition else 0
-    return levels * (cell + (attending if attention else 0)) + seeing
+    return cell + (attending if attention else 0)
 
 
 def cost(spec: ModelSpec, *, levels: int, attention: bool) -> Cost:
@@ -180,8 +185,7 @@ def cost(spec: ModelSpec, *, levels: int, attention: bool) -> Cost:
     """
     config, counted = config_of(spec), range(1, levels + 1)
     updates = [config.updates_of(level, levels) for level in counted]
-    plain = replace(spec, config=replace(config, condition=0), steerable=False, styles={})
-    each = parameters(plain, levels=1, attention=attention)
+    each = _cell_parameters(config, attention)
     # In updates of the full grid: a coarse one counts for the share of cells that it has.
     work = sum(
         count / config.factor ** (2 * (levels - level))

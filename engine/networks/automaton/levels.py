@@ -305,7 +305,9 @@ class FastAutomaton(Automaton):
     levels: Sequence[FastCell]  # type: ignore[assignment]
 
     def __init__(self, network: Automaton, cells: Sequence[FastCell]) -> None:
-        super().__init__(network.spec, levels=0, attention=False)
+        # Not built anew: that would draw random numbers for weights that are replaced at once.
+        Network.__init__(self, network.spec)
+        self.config = network.config
         self.levels = nn.ModuleList(cells)  # type: ignore[assignment]
         if self.config.condition:
             self.condition_network = network.condition_network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from engine.networks.architecture import Architecture, Cost, Inspection, PaperProtocol
@@ -108,8 +108,11 @@ INSPECTION = Inspection(
     place="point",
 )
 
+#: What all rows have in common.
+_row = partial(Architecture, build=_build, parameters=parameters, counted=COUNTED, cost=cost)
+
 FAMILY: tuple[Architecture, ...] = (
-    Architecture(
+    _row(
         label="MedSegDiff-V2",
         presets=(
             _published("MedSegDiff-V2", "medsegdiff-v2", MedSegDiffV2Config()),
@@ -126,10 +129,6 @@ FAMILY: tuple[Architecture, ...] = (
                 ),
             ),
         ),
-        build=_build,
-        parameters=parameters,
-        counted=COUNTED,
-        cost=cost,
         paper=PROTOCOL_V2,
         inspection=INSPECTION,
         about={
@@ -141,7 +140,7 @@ FAMILY: tuple[Architecture, ...] = (
             "with our way to train it: a step takes a few seconds on a CPU.",
         },
     ),
-    Architecture(
+    _row(
         label="MedSegDiff",
         presets=(
             _published("MedSegDiff", "medsegdiff", MedSegDiffConfig()),
@@ -160,10 +159,6 @@ FAMILY: tuple[Architecture, ...] = (
                 size=64,
             ),
         ),
-        build=_build,
-        parameters=parameters,
-        counted=COUNTED,
-        cost=cost,
         paper=PROTOCOL,
         about={
             "MedSegDiff": "What came before MedSegDiff-V2, 25 million parameters, as published: "
@@ -172,26 +167,18 @@ FAMILY: tuple[Architecture, ...] = (
             "parameters: a step takes a few seconds on a CPU.",
         },
     ),
-    Architecture(
+    _row(
         label="SegDiff",
         presets=(_published("SegDiff", "segdiff", UNetConfig()),),
-        build=_build,
-        parameters=parameters,
-        counted=COUNTED,
-        cost=cost,
         paper=PROTOCOL,
         about={
             "SegDiff": "A diffusion U-Net that adds image and mask, 23 million parameters, as "
             "published: wants a GPU; a step takes a minute on a CPU."
         },
     ),
-    Architecture(
+    _row(
         label="EnsemDiff",
         presets=(_published("EnsemDiff", "ensemdiff", UNetConfig()),),
-        build=_build,
-        parameters=parameters,
-        counted=COUNTED,
-        cost=cost,
         paper=PROTOCOL,
         about={
             "EnsemDiff": "A diffusion U-Net that is given image and mask, 23 million parameters, "

@@ -121,6 +121,13 @@ def test_the_fast_form_is_told_the_same() -> None:
     assert not torch.equal(answers[0], torch.zeros_like(answers[0]))
 
 
+def test_the_fast_form_draws_no_random_numbers() -> None:
+    network = built(small()).eval()
+    before = torch.get_rng_state()
+    network.inferring(CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_it_needs_room_among_the_channels() -> None:
     with pytest.raises(ValueError, match="no room for a condition network"):
         AutomatonConfig(channels=56, detail=4, condition=4)
