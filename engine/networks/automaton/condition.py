@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from engine.networks.automaton.config import DEPTH, levels_down, levels_up
+from engine.networks.padding import padded
 
 SLOPE = 0.1
 
@@ -43,9 +44,7 @@ class ConditionNetwork(nn.Module):
         `image_n3hw` is float32 in [−1, 1], of any size from 1 × 1 up.
         """
         rows, columns = image_n3hw.shape[2:]
-        below, right = _missing(rows), _missing(columns)
-        state = F.pad(image_n3hw, (0, right, 0, below), mode="replicate")
-        state = state.contiguous(memory_format=torch.channels_last)
+        state = padded(image_n3hw, 2**DEPTH).contiguous(memory_format=torch.channels_last)
         passed: list[Tensor] = []
         for level, convolutions in enumerate(self.downs):
             state = convolutions(F.max_pool2d(state, 2) if level else state)
@@ -67,9 +66,3 @@ def _convolutions(into: int, out: int) -> nn.Sequential:
         nn.InstanceNorm2d(out, affine=True),
         nn.LeakyReLU(SLOPE),
     )
-
-
-def _missing(side: int) -> int:
-    """Pixels that a side lacks; the smallest features must have more than one pixel."""
-    multiple: int = 2**DEPTH
-    return max(-side % multiple, 2 * multiple - side)

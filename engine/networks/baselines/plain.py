@@ -15,6 +15,7 @@ from engine.networks.baselines.config import (
 from engine.networks.device import DeviceChoice
 from engine.networks.low_precision import LowPrecision
 from engine.networks.network import Chance, Network, Outputs, Steering, Tensors
+from engine.networks.padding import padded
 from engine.types import ModelSpec
 
 #: Parts of the names of tables that hold positions, not matrices.
@@ -48,16 +49,11 @@ class PlainNetwork(Network):
         """The logit of lesion, (n, 1, rows, columns)."""
         rows, columns = image_n3hw.shape[2:]
         if self.multiple:
-            below, right = (self._missing(side) for side in (rows, columns))
-            padded = F.pad(image_n3hw, (0, right, 0, below), mode="replicate")
-            return (self.inner(padded)[..., :rows, :columns],)
+            whole = self.inner(padded(image_n3hw, self.multiple))
+            return (whole[..., :rows, :columns],)
         own = (self.spec.size + -self.spec.size % 16,) * 2
         logit = self.inner(F.interpolate(image_n3hw, own, mode="bilinear"))
         return (F.interpolate(logit, (rows, columns), mode="bilinear"),)
-
-    def _missing(self, side: int) -> int:
-        """How many pixels a side lacks: its smallest features must have more than one of them."""
-        return max(-side % self.multiple, 2 * self.multiple - side)
 
     def predict(
         self,
